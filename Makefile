@@ -1,0 +1,41 @@
+# `make demo` and `make test` are all a newcomer needs: both create .venv and install what they use.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+.PHONY: demo test test-all lint format bench clean
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is needed; or name another: make PYTHON=python3"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[fit,bench,dev]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/python examples/demo.py --out demo-output
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Speed and size, each as a ratio of two things in one run; results go to results/.
+bench: $(READY)
+	$(BIN)/python benchmarks/omp.py    --json results/omp.json
+	$(BIN)/python benchmarks/decode.py --json results/decode.json
+	$(BIN)/python benchmarks/fit.py    --json results/fit.json
+	$(BIN)/python benchmarks/size.py   --json results/size.json
+
+clean:
+	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

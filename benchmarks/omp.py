@@ -1,0 +1,103 @@
+"""Speed of `sinr_codec.coding.omp` against scikit-learn's `orthogonal_mp`, in float64 on the same cores.
+
+    python benchmarks/omp.py [--json FILE] [--quick]
+
+384 vectors of length 128, as the hidden layers of a 3x128 network have. Both get the same vectors and the
+same dictionary, as each likes it: unit float64 atoms for scikit-learn, int8 ones for us, whose conversion is
+timed, too. Ours is the best of `--repeat` runs; theirs is one run, on the first vectors only where all would
+take minutes, and scaled to all (it codes one vector after the other).
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import sklearn
+from sklearn.linear_model import orthogonal_mp
+
+from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.coding.omp import omp
+
+K1, VECTORS = 128, 384
+CASES = [  # k2, s, vectors given to scikit-learn, the ratio that is wanted
+    (8192, 48, 384, 5.0),
+    (65536, 53, 16, 10.0),
+]
+
+
+def machine() -> str:
+    """The processor's name, the cores in use and the versions that matter."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        if info.exists()
+        else []
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processor = names[0] if names else platform.processor() or platform.machine()
+    return f"{processor}, {cores} cores, NumPy {np.__version__}, scikit-learn {sklearn.__version__}"
+
+
+def seconds(call, repeat: int = 1):
+    """Best wall time of `repeat` calls, and the last result."""
+    best = float("inf")
+    for _ in range(repeat):
+        start = time.perf_counter()
+        result = call()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def compare(k2: int, s: int, sample: int, repeat: int) -> dict[str, float]:
+    vectors = np.random.default_rng(0).standard_normal((K1, VECTORS))
+    dictionary = make_dictionary("gaussian", 0, K1, k2)
+    ours, (indices, _) = seconds(lambda: omp(dictionary, vectors, s), repeat)
+    unit = np.asfortranarray(dictionary / np.linalg.norm(dictionary.astype(np.float64), axis=0))
+    theirs, codes = seconds(lambda: orthogonal_mp(unit, vectors[:, :sample], n_nonzero_coefs=s))
+    used = np.zeros((k2, sample), bool)
+    np.put_along_axis(used, indices[:, :sample], True, axis=0)
+    theirs *= VECTORS / sample
+    return {
+        "k1": K1,
+        "k2": k2,
+        "s": s,
+        "vectors": VECTORS,
+        "vectors_given_to_scikit_learn": sample,
+        "seconds": ours,
+        "seconds_scikit_learn": theirs,
+        "ratio": theirs / ours,
+        "equal_supports": float((used == (codes != 0)).all(axis=0).mean()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE")
+    parser.add_argument("--quick", action="store_true", help="give scikit-learn 16 vectors in every case")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of ours, of which the best counts")
+    arguments = parser.parse_args()
+    print(machine())
+    results = []
+    for k2, s, sample, wanted in CASES:
+        row = compare(k2, s, min(sample, 16) if arguments.quick else sample, arguments.repeat)
+        results.append(row | {"wanted": wanted})
+        scaled = (
+            ""
+            if row["vectors_given_to_scikit_learn"] == VECTORS
+            else f" (scaled from {row['vectors_given_to_scikit_learn']} vectors)"
+        )
+        print(
+            f"k1={K1} k2={k2} s={s} n={VECTORS}: {row['seconds']:.2f} s, "
+            f"scikit-learn {row['seconds_scikit_learn']:.1f} s{scaled}, "
+            f"ratio {row['ratio']:.1f} (wanted {wanted:.0f}), equal supports {row['equal_supports']:.2%}"
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

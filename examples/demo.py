@@ -1,0 +1,119 @@
+"""The five-minute tour: a photograph becomes a small `.sinr` file and comes back, at 1x and at 2x.
+
+    python examples/demo.py [PICTURE] [--out DIR]
+
+Leaves in DIR: coffee.sinr, the pictures decoded from it, the same picture as JPEG at equal bytes, and side-by-side.png.
+"""
+
+import argparse
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.table import Table
+
+import sinr_codec as sinr
+from sinr_codec.cli._common import console_progress
+from sinr_codec.signals.image import psnr
+
+HERE = Path(__file__).parent
+
+
+def jpeg_of_size(picture: Image.Image, budget: int) -> bytes:
+    """Give the best JPEG (4:2:0, optimised tables) of at most `budget` bytes, or else the smallest there is."""
+    best = b""
+    for quality in range(1, 96):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        if best and buffer.tell() > budget:
+            break
+        best = buffer.getvalue()
+    return best
+
+
+def side_by_side(panels: list[tuple[str, Image.Image]], box: tuple[int, int, int, int]) -> Image.Image:
+    """Put each picture, and below it the detail `box` at twice its size, in a column under its label."""
+    width, height = panels[0][1].size
+    zoom = width / (box[2] - box[0])
+    detail = (width, round((box[3] - box[1]) * zoom))
+    sheet = Image.new("RGB", (width * len(panels), height + detail[1] + 28), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (label, picture) in enumerate(panels):
+        draw.text((i * width + 8, 5), label, fill="black", font=ImageFont.load_default(16))
+        sheet.paste(picture, (i * width, 28))
+        sheet.paste(picture.crop(box).resize(detail, Image.Resampling.NEAREST), (i * width, 28 + height))
+    return sheet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", nargs="?", type=Path, default=HERE / "coffee.png")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / f"{args.picture.stem}.sinr"
+    original = np.asarray(Image.open(args.picture).convert("RGB"))
+
+    with console_progress() as progress:
+        report = sinr.encode(args.picture, path, progress=progress)
+
+    start = time.perf_counter()
+    decoded = sinr.decode(path, args.out / f"{args.picture.stem}-1x.png")
+    decode_seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    doubled = sinr.decode(path, args.out / f"{args.picture.stem}-2x.png", scale=2)
+    double_seconds = time.perf_counter() - start
+    check = sinr.verify(path, against=args.picture)
+
+    jpeg = jpeg_of_size(Image.fromarray(original), report.bytes)
+    (args.out / f"{args.picture.stem}-equal-bytes.jpg").write_bytes(jpeg)
+    jpeg_pixels = np.asarray(Image.open(io.BytesIO(jpeg)))
+
+    pixels = original.shape[0] * original.shape[1]
+    table = Table(
+        title=f"{args.picture.name}: {original.shape[1]} x {original.shape[0]} pixels, {original.nbytes:,} bytes raw"
+    )
+    for column in ("", "bytes", "bpp", "PSNR", "seconds"):
+        table.add_column(column, justify="left" if not column else "right")
+    table.add_row(
+        "sinr, encode",
+        f"{report.bytes:,}",
+        f"{report.bpp:.3f}",
+        f"{report.psnr:.2f} dB",
+        f"{report.seconds:.1f}",
+    )
+    table.add_row("sinr, decode 1x", "", "", f"{psnr(original, decoded, 255):.2f} dB", f"{decode_seconds:.2f}")
+    table.add_row(f"sinr, decode 2x ({doubled.shape[1]} x {doubled.shape[0]})", "", "", "", f"{double_seconds:.2f}")
+    table.add_row(
+        "JPEG at equal bytes",
+        f"{len(jpeg):,}",
+        f"{8 * len(jpeg) / pixels:.3f}",
+        f"{psnr(original, jpeg_pixels, 255):.2f} dB",
+        "",
+    )
+    console = Console()
+    console.print(table)
+    for line in check.lines:
+        console.print(line, highlight=False)
+
+    height, width = original.shape[:2]
+    box = (width // 3, height // 3, width // 3 + width // 4, height // 3 + height // 4)
+    panels = [
+        ("original", Image.fromarray(original)),
+        (f"sinr {report.bytes:,} bytes, {report.psnr:.2f} dB", Image.fromarray(decoded)),
+        (
+            f"JPEG {len(jpeg):,} bytes, {psnr(original, jpeg_pixels, 255):.2f} dB",
+            Image.fromarray(jpeg_pixels),
+        ),
+    ]
+    side_by_side(panels, box).save(args.out / "side-by-side.png")
+    console.print(f"Look at {args.out / 'side-by-side.png'}")
+    if not check.ok:
+        raise SystemExit("demo: verification failed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""sinr-codec: signals as small neural networks, and such networks as small files.
+
+    import sinr_codec as sinr
+
+    report = sinr.encode("photo.png", "photo.sinr")         # fit a network, code it, measure the file
+    array = sinr.decode("photo.sinr", scale=2)              # at any size or region
+    field = sinr.open("photo.sinr"); field(coords)          # at any point
+    blob = sinr.compress("siren.pth"); sinr.decompress(blob)    # somebody else's network
+
+What is not needed is not imported: `torch` only where something is fitted.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import SinrError
+
+if TYPE_CHECKING:
+    from .codec import compress, decode, decompress, encode, info, open, verify
+
+__version__ = "0.1.0"
+__all__ = ["SinrError", "compress", "decode", "decompress", "encode", "info", "open", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from . import codec
+
+        return getattr(codec, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

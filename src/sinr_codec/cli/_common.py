@@ -1,0 +1,229 @@
+"""What the verbs share: options, one-line errors, progress and printing."""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sinr_codec.errors import InputError, SinrError
+from sinr_codec.progress import NullProgress, Progress
+
+
+class Preset(StrEnum):
+    """Presets by name."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+    PAPER = "paper"
+
+
+PresetOption = Annotated[Preset, typer.Option(help="How long to look for a small file; paper: SINR as published.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+# -- values of options -------------------------------------------------------------------------------------
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) from "HxW"."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"{text!r}: expected HxW in pixels, such as 1024x1536")
+    return int(parts[0]), int(parts[1])
+
+
+def parse_region(text: str) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) from "L,T,R,B"."""
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise typer.BadParameter(f"{text!r}: expected L,T,R,B in pixels of the source, such as 0,0,256,128")
+    left, top, right, bottom = map(int, parts)
+    return left, top, right, bottom
+
+
+def parse_activation(text: str) -> Any:
+    """A `fields` activation from "NAME" or "NAME:NUMBER,...", such as "sine:30" or "wire:20,30"."""
+    from sinr_codec.fields import activations
+
+    kinds = {
+        "sine": activations.Sine,
+        "gaussian": activations.Gaussian,
+        "wire": activations.Wire,
+        "relu": activations.ReLU,
+    }
+    name, _, numbers = text.lower().partition(":")
+    if name not in kinds:
+        raise typer.BadParameter(f"{text!r}: expected {', '.join(kinds)}, with numbers as in sine:30")
+    try:
+        return kinds[name](*(float(number) for number in numbers.split(",") if number))
+    except (ValueError, TypeError) as error:
+        raise typer.BadParameter(f"{text!r}: expected {name} with its numbers, such as sine:30") from error
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def check_output(path: Path, source: Path) -> None:
+    """Refuse what cannot be written before minutes of work; `atomic_write` is what decides in the end."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected a file name to write")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: the folder {folder} does not exist")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise InputError(f"{path}: is the input itself; expected another name for the output")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise InputError(f"{path}: cannot be written (permission denied)")
+
+
+def exclusive(**options: Any) -> None:
+    """Refuse, as wrong usage, more than one of several options."""
+    given = ["--" + name.replace("_", "-") for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise typer.BadParameter(f"expected only one of {' and '.join(given)}")
+
+
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+class Verbs(TyperGroup):
+    """Verbs whose errors are one line and exit code 1; wrong usage stays 2, as typer has it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except SinrError as error:
+            _fail(str(error))
+        except MemoryError:
+            _fail("not enough memory")
+        except BrokenPipeError:
+            # The reader of a pipe has left, as `| head` does: nobody is there to be told.
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            raise typer.Exit(1) from None
+        except OSError as error:
+            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except RuntimeError as error:
+            # PyTorch's way to run out of memory, on a GPU and on the CPU.
+            if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):
+                raise
+            _fail("not enough memory")
+        except KeyboardInterrupt:
+            _fail("interrupted; nothing was written", code=130)
+
+
+def _fail(message: str, code: int = 1) -> None:
+    typer.echo("sinr: error: " + " ".join(message.split()), err=True)
+    raise typer.Exit(code)
+
+
+# -- progress ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Progress]:
+    """A bar where stderr is a terminal, an occasional line elsewhere."""
+    if quiet:
+        yield NullProgress()
+    elif not sys.stderr.isatty():
+        yield LineProgress()
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            yield _BarProgress(bar)
+
+
+class LineProgress:
+    """Plain lines on stderr: one when a task starts, then one every ten seconds."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        self.every = every
+        self._label, self._total, self._next = "", 0.0, 0.0
+
+    def start(self, label: str, total: float) -> None:
+        """Name the task."""
+        self._label, self._total = label, total
+        self._next = time.monotonic() + self.every
+        typer.echo(f"{label} ...", err=True)
+
+    def update(self, done: float, text: str = "") -> None:
+        """Print a line where the last one is old enough."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + self.every
+        amount = f"{100 * done / self._total:.0f}%" if self._total else f"{done:g}"
+        typer.echo(f"{self._label} {amount} {text}".rstrip(), err=True)
+
+
+class _BarProgress:
+    """A bar a task; a total of 0 is one of unknown length."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._task: Any = None
+
+    def start(self, label: str, total: float) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(label, total=total or None, text="")
+
+    def update(self, done: float, text: str = "") -> None:
+        self._bar.update(self._task, completed=done, text=text)
+
+
+# -- printing ----------------------------------------------------------------------------------------------
+
+
+def show(title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ()) -> None:
+    """Print a compact table, then the notes."""
+    typer.echo(title)
+    for name, text in rows:
+        typer.echo(f"  {name:<9} {text}")
+    for note in notes:
+        typer.echo(f"  note: {note}")
+
+
+def show_json(value: Any) -> None:
+    """Print a value or a report as JSON; what JSON cannot say (infinity, NaN) becomes null."""
+    typer.echo(json.dumps(_plain(value), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        # `repr=False` marks the file's bytes.
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.repr}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def describe_field(field: Any) -> str:
+    """A network in words, such as "sine 3x64"."""
+    return f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}"

@@ -1,0 +1,34 @@
+"""`sinr decompress`: a `.sinr` file of a network in, the network out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sinr_codec.cli import _common
+from sinr_codec.cli._common import JsonOption
+
+
+def decompress(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Network to write: .safetensors, .npz, .pt, .pth or .ckpt.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Give back a compressed network.
+
+    It has the same keys, shapes and dtypes. A file of a picture gives the weights of its network.
+
+    Example:
+      sinr decompress siren.sinr -o siren.safetensors
+    """
+    _common.check_output(out, source)
+
+    from sinr_codec import codec
+
+    state = codec.decompress(source, out)
+    numbers = sum(tensor.size for tensor in state.values())
+    if as_json:
+        tensors = {name: {"shape": tensor.shape, "dtype": str(tensor.dtype)} for name, tensor in state.items()}
+        _common.show_json({"path": out, "numbers": numbers, "tensors": tensors})
+    else:
+        _common.show(str(out), [("holds", f"{len(state)} tensors, {numbers:,} numbers")])

@@ -1,0 +1,49 @@
+"""`sinr info`: what a file holds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sinr_codec.cli import _common
+from sinr_codec.cli._common import JsonOption
+
+
+def info(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a file holds.
+
+    That is its network, the bytes of each part, and how each tensor is coded.
+
+    Example:
+      sinr info photo.sinr
+    """
+    from sinr_codec import codec
+
+    answer = codec.info(source)
+    if as_json:
+        _common.show_json(answer)
+        return
+    rows = [("kind", answer["kind"])]
+    if "signal" in answer:
+        signal = answer["signal"]
+        shape = " x ".join(map(str, signal["shape"]))
+        rows.append(("source", f"{signal['type']} {shape} {signal['dtype']}, mode {signal['mode']}"))
+    if "field" in answer:
+        rows.append(("network", str(answer["field"])))
+    rate = f", {answer['bpp']:.3f} bpp" if "bpp" in answer else ""
+    rows.append(("size", f"{answer['bytes']:,} bytes{rate}; header {answer['header_bytes']:,} bytes"))
+    rows.append(("weights", f"{answer['parameters']:,} at {answer['bits_per_parameter']:.2f} bits each"))
+    if answer["quality_db"] is not None:
+        rows.append(("quality", f"{answer['quality_db']:.2f} dB recorded"))
+    _common.show(str(source), rows)
+    known = ("name", "shape", "dtype", "bytes")
+    longest = max((len(tensor["name"]) for tensor in answer["tensors"]), default=0)
+    for tensor in answer["tensors"]:
+        shape = "x".join(map(str, tensor["shape"])) or "scalar"
+        coding = ", ".join(f"{key} {value}" for key, value in tensor.items() if key not in known)
+        typer.echo(
+            f"  {tensor['name']:<{longest}}  {shape:>9} {tensor['dtype']}  {tensor['bytes']:>8,} bytes  {coding}"
+        )

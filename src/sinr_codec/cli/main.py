@@ -1,0 +1,57 @@
+"""The command `sinr`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from sinr_codec import __version__
+from sinr_codec.cli import compress, decode, decompress, encode, info, verify
+from sinr_codec.cli._common import Verbs
+
+app = typer.Typer(
+    cls=Verbs,
+    # Plain help: rich costs a tenth of a second at every start.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _help(function: Callable[..., None]) -> str:
+    """The docstring, with the mark that keeps the lines of its example as they are."""
+    return inspect.cleandoc(function.__doc__ or "").replace("Example:", "\b\nExample:")
+
+
+for _verb in (encode.encode, decode.decode, compress.compress, decompress.decompress, info.info, verify.verify):
+    app.command(help=_help(_verb))(_verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sinr {__version__}")
+        raise typer.Exit
+
+
+def sinr(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Pictures as small neural networks, and small neural networks as smaller files.
+
+    Example:
+      sinr encode photo.png -o photo.sinr
+      sinr decode photo.sinr -o large.png --scale 2
+    """
+
+
+app.callback(help=_help(sinr))(sinr)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `sinr` script."""
+    app()

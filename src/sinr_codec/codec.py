@@ -1,0 +1,864 @@
+"""Signals and networks in, files out, and back: orchestration of the rooms below."""
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sinr_codec.checkpoints import read_checkpoint, write_checkpoint
+from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_by_weights, plan_paper
+from sinr_codec.coding.tensor import decode_tensor, describe_tensor
+from sinr_codec.coding.varint import Reader
+from sinr_codec.container import (
+    DEFAULT_LIMITS,
+    FIELD,
+    MAX_QUALITY,
+    STATE,
+    Header,
+    Limits,
+    TensorEntry,
+    load,
+    read,
+    write,
+)
+from sinr_codec.errors import InputError, MalformedError, MissingExtraError, SinrError
+from sinr_codec.fields import MLP
+from sinr_codec.fields.recognise import Recognised, recognise
+from sinr_codec.files import write_bytes
+from sinr_codec.presets import DEPTH, MAX_WIDTH, Preset, mlp_within, preset_named
+from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.signals.image import ImageSignal, ImageSpec, Region
+
+Array = NDArray[Any]
+Params = dict[str, Array]
+Source = str | os.PathLike[str] | bytes
+PathLike = str | os.PathLike[str]
+
+MAX_DROP = 0.1
+"""dB that coding may cost `encode`, under the unquantised fit."""
+FIDELITY = 46.0
+"""dB that a compressed network's outputs keep to the old ones; costs a fit of 30 dB about 0.1 dB."""
+
+_VERIFY_SLACK = 0.02  # dB that sine and sum may differ between platforms
+_OVERHEAD = 64  # bytes of an image's file that are not tensor records
+_SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the file itself is measured on all
+_PROBE_SAMPLES = 1 << 16
+_FIDELITY_CHECK = 1 << 18  # points, others than those of the search
+_NO_LOSS = 1e-9  # a fit this close (90 dB) may lose something all the same
+_PSNR_FITS = 3  # networks that a search for a quality may fit
+
+
+# -- encode ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What `encode` made.
+
+    Attributes
+    ----------
+    path
+        Where the file was written, or None.
+    bytes, bpp, psnr
+        Of the file: its size, bits a pixel, and the PSNR in dB of what it decodes to.
+    fit_psnr
+        PSNR of the network before it was coded.
+    seconds
+        Wall-clock time of everything.
+    preset, field
+        What was used.
+    target, target_met
+        What the user asked for, in words, and whether the file keeps it; None where nothing was asked.
+    notes
+        One-line remarks: what was left out, what was missed, and why.
+    sections
+        Bytes by part: "header" and each tensor.
+    interrupted
+        Whether the fit was stopped before its time.
+    blob
+        The file's bytes.
+    """
+
+    path: Path | None
+    bytes: int
+    bpp: float
+    psnr: float
+    fit_psnr: float
+    seconds: float
+    preset: str
+    field: MLP
+    target: str | None
+    target_met: bool | None
+    notes: tuple[str, ...]
+    sections: dict[str, int]
+    interrupted: bool
+    blob: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A fitted network as a file."""
+
+    field: MLP
+    blob: bytes
+    psnr: float
+    fit_psnr: float
+    sections: dict[str, int]
+    interrupted: bool
+    notes: tuple[str, ...]
+
+
+def encode(
+    source: Any,
+    out: PathLike | None = None,
+    *,
+    preset: str = "balanced",
+    width: int | None = None,
+    depth: int | None = None,
+    activation: Any = None,
+    bpp: float | None = None,
+    size: int | None = None,
+    psnr: float | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    max_drop: float = MAX_DROP,
+    checkpoint: PathLike | None = None,
+    progress: Progress | None = None,
+) -> EncodeReport:
+    """Fit a network to a signal and write it as a `.sinr` file.
+
+    Parameters
+    ----------
+    source
+        A picture: a file that Pillow opens, a `PIL.Image`, or an array (H, W) or (H, W, C).
+    out
+        File to write; without it the bytes are in the report.
+    preset
+        "fast", "balanced", "best" or "paper" (SINR as published).
+    width, depth, activation
+        The network, if it should be a given one: neurons a layer, hidden layers, a `fields` activation.
+    bpp, size, psnr
+        At most one: bits a pixel, bytes of the file, or quality in dB to reach. A target that is missed is
+        reported in `EncodeReport.target_met` and `notes`.
+    seconds
+        Time for the fit instead of the preset's number of steps.
+    seed
+        Of the initial weights, the sampling and the dictionaries.
+    device
+        Where torch fits: "cpu", "cuda", ...
+    max_drop
+        dB that coding may lose, where no target rules it.
+    checkpoint
+        File in which a fit that is interrupted leaves its state, and from which it goes on.
+    progress
+        Listens to the work.
+
+    Raises
+    ------
+    InputError : an input or an argument that cannot be used
+    MissingExtraError : PyTorch is not installed
+    """
+    start = time.perf_counter()
+    if out is not None and isinstance(source, str | os.PathLike) and _same_file(source, out):
+        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    if sum(target is not None for target in (bpp, size, psnr)) > 1:
+        raise InputError("target: expected at most one of bpp, size and psnr")
+    for name, value in {
+        "bpp": bpp,
+        "size": size,
+        "psnr": psnr,
+        "seconds": seconds,
+        "max_drop": max_drop,
+    }.items():
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise InputError(f"{name}: expected a positive number, got {value!r}")
+    signal = ImageSignal.load(source)
+    recipe = preset_named(preset)
+    job = _Job(signal, recipe, seconds, seed, device, max_drop, checkpoint, progress or NullProgress())
+    pixels = signal.spec.height * signal.spec.width
+    budget = int(size if size is not None else bpp * pixels / 8) if (size or bpp) else None
+    build = partial(_field, signal, depth=DEPTH if depth is None else depth, activation=activation)
+
+    if psnr is not None and width is None:
+        coded = _search_psnr(job, build, psnr)
+    else:
+        rate = 8 * budget / pixels if budget is not None else recipe.bpp
+        params = max(rate * pixels - 8 * _OVERHEAD, 0) / recipe.bits
+        coded = job.run(build(params) if width is None else build(width=width), budget, psnr)
+
+    target, met = None, None
+    notes = [*signal.notes, *coded.notes]
+    if psnr is not None:
+        target, met = f"{psnr:g} dB", coded.psnr >= psnr
+        if not met:
+            notes.append(f"the target of {psnr:g} dB was missed: {coded.psnr:.2f} dB")
+    elif budget is not None:
+        target = f"{size:,} bytes" if size is not None else f"{bpp:g} bpp"
+        met = len(coded.blob) <= budget
+        if not met:
+            notes.append(f"the target of {target} was missed: {len(coded.blob):,} bytes")
+    if out is not None:
+        write_bytes(out, coded.blob)
+    return EncodeReport(
+        path=Path(out) if out is not None else None,
+        bytes=len(coded.blob),
+        bpp=8 * len(coded.blob) / pixels,
+        psnr=coded.psnr,
+        fit_psnr=coded.fit_psnr,
+        seconds=time.perf_counter() - start,
+        preset=recipe.name,
+        field=coded.field,
+        target=target,
+        target_met=met,
+        notes=tuple(notes),
+        sections=coded.sections,
+        interrupted=coded.interrupted,
+        blob=coded.blob,
+    )
+
+
+def _field(signal: ImageSignal, params: float = 0, *, width: int | None = None, depth: int, activation: Any) -> MLP:
+    if width is None:
+        return mlp_within(params, signal.in_features, signal.out_features, depth, activation)
+    options = {} if activation is None else {"activation": activation}
+    return MLP(signal.in_features, signal.out_features, width, depth, **options)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything about an encoding but the network."""
+
+    signal: ImageSignal
+    preset: Preset
+    seconds: float | None
+    seed: int
+    device: str
+    max_drop: float
+    checkpoint: PathLike | None
+    progress: Progress
+
+    def run(self, network: MLP, max_bytes: int | None = None, min_psnr: float | None = None) -> _Coded:
+        """Fit and code one network."""
+        params, interrupted, notes = self._fit(network)
+        fitted = self._psnr(network, params)
+        coded = self._plan(network, params, fitted, max_bytes, min_psnr)
+        header = Header(FIELD, network.to_header(), self.signal.to_header())
+        section = b"".join(coded.records.values())
+        # The quality is that of the file: it is decoded before it is finished.
+        quality = self.signal.quality(decode(write(header, [section])))
+        blob = write(replace(header, quality=_centibels(quality)), [section])
+        sections = {name: len(record) for name, record in coded.records.items()}
+        sections["header"] = len(blob) - sum(sections.values())
+        return _Coded(network, blob, quality, fitted, sections, interrupted, notes)
+
+    def _fit(self, network: MLP) -> tuple[Params, bool, tuple[str, ...]]:
+        try:
+            from sinr_codec.fit import FitConfig, fit
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"encode: {error.name} is needed; pip install 'sinr-codec[fit]'") from error
+        settings = dict(self.preset.fit)
+        if self.seconds is not None:
+            settings |= {"steps": None, "seconds": self.seconds}
+        config = FitConfig(
+            seed=self.seed,
+            device=self.device,
+            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            **settings,
+        )
+        started = False
+
+        def report(step: int, total: int, loss: float) -> None:
+            nonlocal started
+            if not started:
+                self.progress.start("fit", total)
+                started = True
+            self.progress.update(step, f"{self.signal.spec.psnr_of_mse(loss):.2f} dB")
+
+        result = fit(network, self.signal, config, progress=report)
+        notes = ("the fit was interrupted; the best network so far was kept",) if result.interrupted else ()
+        return result.params, result.interrupted, notes
+
+    def _plan(self, network: MLP, params: Params, fitted: float, max_bytes: int | None, min_psnr: float | None) -> Plan:
+        if self.preset.paper:
+            return plan_paper(params, self.seed)
+        self.progress.start("code", 0)
+        loss = self._loss(network, _SEARCH_SAMPLES)
+        drop = self.max_drop
+        if min_psnr is not None and fitted > min_psnr:
+            drop = fitted - min_psnr
+        limit = max(loss(params), _NO_LOSS) * 10 ** (drop / 10)
+        return plan(
+            params,
+            loss,
+            limit,
+            probe=self._loss(network, _PROBE_SAMPLES),
+            max_bytes=None if max_bytes is None else max(max_bytes - _OVERHEAD, 1),
+            dictionaries=self.preset.dictionaries,
+            seed=self.seed,
+            progress=lambda evaluations: self.progress.update(evaluations),
+        )
+
+    def _loss(self, network: MLP, samples: int) -> Callable[[Mapping[str, Array]], float]:
+        """Mean squared error of the decoded picture, rounded as it will be, over its peak."""
+        signal, total = self.signal, len(self.signal)
+        if samples >= total:
+            return lambda params: 10 ** (-self._psnr(network, params) / 10)
+        # A fixed choice without pattern: equal for all candidates, and no grid that the picture could repeat.
+        index = np.sort(np.random.default_rng(self.seed).choice(total, samples, replace=False))
+        coords, values = signal.batch(index)
+        wanted = signal.spec.to_samples(values).astype(np.float64)
+
+        def loss(params: Mapping[str, Array]) -> float:
+            got = signal.spec.to_samples(_evaluate(network, params, coords))
+            return float(np.mean((got - wanted) ** 2)) / signal.spec.peak**2
+
+        return loss
+
+    def _psnr(self, network: MLP, params: Mapping[str, Array]) -> float:
+        return self.signal.quality(self.signal.spec.render(network.decoder(params)))
+
+
+def _search_psnr(job: _Job, build: Callable[..., MLP], psnr: float) -> _Coded:
+    """Fit networks of the size that should reach `psnr`; give the smallest file that does, or else the best.
+
+    The first guess is the rate at which ordinary photographs have that quality; each fit then corrects it, on the
+    line through the last two, or with the usual gain a doubling of the parameters.
+    """
+    pixels = len(job.signal)
+    params = job.preset.guess_rate(psnr) * pixels / job.preset.bits
+    tried: list[tuple[float, _Coded]] = []
+    for _ in range(_PSNR_FITS):
+        network = build(params)
+        if any(network == coded.field for _, coded in tried):
+            break
+        coded = job.run(network, min_psnr=psnr)
+        tried.append((math.log2(network.num_params), coded))
+        if coded.interrupted or psnr <= coded.fit_psnr <= psnr + 0.5:
+            break
+        # Aim a little above the target: what is too good is spent on coarser coding.
+        params = 2 ** _interpolate([(x, c.fit_psnr) for x, c in tried], psnr + 0.2)
+    reached = [coded for _, coded in tried if coded.psnr >= psnr]
+    if reached:
+        return min(reached, key=lambda coded: len(coded.blob))
+    best = max((coded for _, coded in tried), key=lambda coded: coded.psnr)
+    if best.field.width >= MAX_WIDTH:
+        note = f"no width above {MAX_WIDTH} is tried by itself; name one with width, or a longer fit"
+        return replace(best, notes=(*best.notes, note))
+    return best
+
+
+def _interpolate(points: list[tuple[float, float]], wanted: float, slope: float = 2.0) -> float:
+    """The x at which a rising line has the value `wanted`: through the last two points, or of a given slope."""
+    x, y = points[-1]
+    if len(points) > 1 and points[-2][0] != x:
+        measured = (y - points[-2][1]) / (x - points[-2][0])
+        slope = min(max(measured, slope / 3), slope * 3)
+    return x + (wanted - y) / slope
+
+
+def _evaluate(network: MLP, params: Mapping[str, Array], coords: Array, tile: int = 4096) -> Array:
+    """Values (n, b) of a network at coords (n, a), in tiles."""
+    function = network.decoder(params)
+    return np.concatenate([function(coords[i : i + tile]) for i in range(0, len(coords), tile)])
+
+
+def _centibels(db: float) -> int | None:
+    """A quality for the header, rounded down."""
+    return (
+        None
+        if math.isnan(db)
+        else int(min(max(math.floor(100 * db), 0), MAX_QUALITY) if db < math.inf else MAX_QUALITY)
+    )
+
+
+def _same_file(a: PathLike, b: PathLike) -> bool:
+    return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
+
+
+# -- decode ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A `.sinr` file of a signal, opened: call it at coordinates, or render it at any size.
+
+    Attributes
+    ----------
+    header
+        What the file says about itself.
+    network, params
+        The field and its decoded weights.
+    spec
+        Shape, dtype and conventions of the source.
+    """
+
+    header: Header
+    network: MLP
+    params: Params
+    spec: ImageSpec
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the source."""
+        return self.spec.shape
+
+    def __call__(self, coords: Array) -> Array:
+        """Values float32 (..., b), not clipped, at coords (..., a) in the field's domain [-1, 1]^a."""
+        coords = np.asarray(coords, np.float32)
+        if coords.shape[-1:] != (self.network.in_features,):
+            raise InputError(f"coords: expected shape (..., {self.network.in_features}), found {coords.shape}")
+        flat = coords.reshape(-1, self.network.in_features)
+        values = _evaluate(self.network, self.params, flat) if len(flat) else np.zeros((0, self.network.out_features))
+        return values.reshape(*coords.shape[:-1], -1)
+
+    def render(
+        self, *, scale: float | None = None, size: tuple[int, int] | None = None, region: Region | None = None
+    ) -> Array:
+        """Render samples of the source's dtype; see `signals.image.ImageSpec.render`."""
+        return self.spec.render(self.network.decoder(self.params), scale=scale, size=size, region=region)
+
+    def image(self, **options: Any) -> Image.Image:
+        """Render a Pillow image in the source's mode; options as for `render`."""
+        return self.spec.image(self.render(**options))
+
+
+def open(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Decoder:
+    """Open a `.sinr` file of a signal: its weights are decoded, nothing is rendered yet.
+
+    Raises
+    ------
+    FormatError : a file that breaks the format, or goes beyond the limits
+    InputError : no such file, or one that holds a network instead of a signal
+    """
+    with _naming(source):
+        header, sections = _load(source, limits)
+        if header.kind != FIELD:
+            raise InputError("holds the weights of a network, not a signal; use decompress")
+        network = MLP.from_header(header.field, limits.max_params)
+        spec = ImageSpec.from_header(header.signal)
+        if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
+            raise MalformedError("the field's coordinates and values are not those of the signal")
+        limits.check("max_samples", math.prod(spec.shape))
+        return Decoder(header, network, _params(network, header, sections), spec)
+
+
+def decode(
+    source: Source,
+    out: PathLike | None = None,
+    *,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+    region: Region | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Array:
+    """Decode a `.sinr` file of a picture, whole or in part, at any size.
+
+    Parameters
+    ----------
+    source
+        A file or its bytes.
+    out
+        Picture to write, in a format that Pillow knows by the name; the mode is the source's.
+    scale
+        Factor on the source's size.
+    size
+        (h, w) of the result.
+    region
+        (left, top, right, bottom) in pixels of the source.
+
+    Returns
+    -------
+    array (h, w) or (h, w, C) of the source's dtype
+    """
+    if out is not None and not isinstance(source, bytes) and _same_file(source, out):
+        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    decoder = open(source, limits=limits)
+    array = decoder.render(scale=scale, size=size, region=region)
+    if out is not None:
+        decoder.spec.save(array, out)
+    return array
+
+
+def _load(source: Source, limits: Limits) -> tuple[Header, list[bytes]]:
+    return read(source, limits) if isinstance(source, bytes) else load(source, limits)
+
+
+def _params(network: MLP, header: Header, sections: list[bytes]) -> Params:
+    """Decode the one section of a field: its parameters in the order of `MLP.shapes`."""
+    dtypes = network.dtypes()
+    return _tensors([(name, shape, dtypes[name]) for name, shape in network.shapes().items()], sections)
+
+
+def _tensors(manifest: list[tuple[str, tuple[int, ...], Any]], sections: list[bytes]) -> Params:
+    if len(sections) != 1:
+        raise MalformedError(f"expected one section, found {len(sections)}")
+    reader = Reader(sections[0])
+    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest}
+    reader.end()
+    return params
+
+
+# -- compress --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CompressReport:
+    """What `compress_report` made.
+
+    Attributes
+    ----------
+    path
+        Where the file was written, or None.
+    bytes
+        Size of the file.
+    weights
+        Numbers in all tensors.
+    baseline_bytes
+        The same tensors at 16 bits, min-max quantised, through Brotli: what the SINR paper codes for everybody.
+    fidelity
+        Measured PSNR in dB of the decoded network's outputs against the old ones, peak = their range; None where
+        the architecture is unknown.
+    psnr
+        Of the decoded network against the signal, where one was given.
+    criterion
+        What bounded the loss, in words.
+    field
+        The architecture, where it was recognised.
+    seconds, notes, sections, blob
+        As in `EncodeReport`.
+    """
+
+    path: Path | None
+    bytes: int
+    weights: int
+    baseline_bytes: int
+    fidelity: float | None
+    psnr: float | None
+    criterion: str
+    field: MLP | None
+    seconds: float
+    notes: tuple[str, ...]
+    sections: dict[str, int]
+    blob: bytes = field(repr=False)
+
+
+def compress(model: Any, out: PathLike | None = None, **options: Any) -> bytes:
+    """Compress a trained coordinate network; see `compress_report` for the options. Returns the file's bytes."""
+    return compress_report(model, out, **options).blob
+
+
+def compress_report(
+    model: Any,
+    out: PathLike | None = None,
+    *,
+    preset: str = "balanced",
+    fidelity: float = FIDELITY,
+    signal: Any = None,
+    max_drop: float = MAX_DROP,
+    activation: Any = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CompressReport:
+    """Compress a trained coordinate network into a `.sinr` file that gives back the same keys, shapes and dtypes.
+
+    The allowed loss is a fidelity of the outputs, which needs the architecture: it is recognised from keys, shapes
+    and weights, with `activation` where these do not tell. With a signal it is `max_drop` of the quality on it.
+    Where the architecture stays unknown, every tensor keeps a weight SNR of `fidelity` dB; a note says so.
+
+    Parameters
+    ----------
+    model
+        A file (.safetensors, .npz, or .pt, .pth, .ckpt read weights only), a torch module or a state dict.
+    out
+        File to write.
+    preset
+        "fast", "balanced", "best" or "paper".
+    fidelity
+        PSNR in dB of the new outputs against the old ones over the domain [-1, 1]^a, peak = their range.
+    signal
+        The picture that the network was trained on, in the codec's own coordinates.
+    max_drop
+        dB of PSNR on the signal that coding may cost.
+    activation
+        A `fields` activation, where it cannot be recognised.
+    seed
+        Of the dictionaries.
+    progress
+        Listens to the work.
+
+    Raises
+    ------
+    InputError : a model, a signal or an argument that cannot be used
+    """
+    start = time.perf_counter()
+    if out is not None and isinstance(model, str | os.PathLike) and _same_file(model, out):
+        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    for name, value in {"fidelity": fidelity, "max_drop": max_drop}.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise InputError(f"{name}: expected a positive number, got {value!r}")
+    recipe = preset_named(preset)
+    progress = progress or NullProgress()
+    checkpoint = read_checkpoint(model)
+    state, notes = checkpoint.state, list(checkpoint.skipped)
+    known = recognise(state, activation)
+    if known is not None:
+        notes.append(known.reason)
+    picture = None if signal is None else _signal_for(known, signal)
+
+    progress.start("code", 0)
+    report = progress.update
+    if recipe.paper:
+        chosen, criterion = plan_paper(state, seed), "as published: 16-bit values, s from the width"
+    elif known is None:
+        chosen = plan_by_weights(state, fidelity)
+        criterion = f"a weight SNR of {fidelity:g} dB in every tensor"
+        notes.append("the architecture is unknown, so the outputs were not compared: name its activation to do so")
+    else:
+        if picture is not None:
+            loss = partial(_signal_loss, known, picture)
+            limit, criterion = (
+                max(loss(state), _NO_LOSS) * 10 ** (max_drop / 10),
+                f"at most {max_drop:g} dB on the signal",
+            )
+        else:
+            loss = _fidelity_loss(known, state)
+            limit, criterion = 10 ** (-fidelity / 10), f"a fidelity of {fidelity:g} dB"
+        chosen = plan(
+            state,
+            loss,
+            limit,
+            exact=set(state) - set(known.names.values()),
+            dictionaries=recipe.dictionaries,
+            seed=seed,
+            progress=lambda evaluations: report(evaluations),
+        )
+    entries = [TensorEntry(name, tensor.shape, tensor.dtype) for name, tensor in state.items()]
+    measured = None if known is None else _db(_fidelity_loss(known, state, samples=_FIDELITY_CHECK)(chosen.params))
+    header = Header(
+        STATE,
+        field=None if known is None else known.field.to_header(),
+        tensors=entries,
+        quality=None if measured is None else _centibels(measured),
+    )
+    blob = write(header, [b"".join(chosen.records.values())])
+    if out is not None:
+        write_bytes(out, blob)
+    sections = {name: len(record) for name, record in chosen.records.items()}
+    sections["header"] = len(blob) - sum(sections.values())
+    return CompressReport(
+        path=Path(out) if out is not None else None,
+        bytes=len(blob),
+        weights=sum(entry.size for entry in entries),
+        baseline_bytes=baseline_bytes(state),
+        fidelity=measured,
+        psnr=None if picture is None or known is None else _db(_signal_loss(known, picture, chosen.params)),
+        criterion=criterion,
+        field=None if known is None else known.field,
+        seconds=time.perf_counter() - start,
+        notes=tuple(notes),
+        sections=sections,
+        blob=blob,
+    )
+
+
+def _signal_for(known: Recognised | None, signal: Any) -> ImageSignal:
+    if known is None:
+        raise InputError("signal: the network's architecture is unknown, so it cannot be compared; name its activation")
+    picture = ImageSignal.load(signal)
+    if (known.field.in_features, known.field.out_features) != (picture.in_features, picture.out_features):
+        raise InputError(
+            f"signal: expected {known.field.in_features} coordinates and {known.field.out_features} values, as the "
+            f"network has, found {picture.in_features} and {picture.out_features}"
+        )
+    return picture
+
+
+def _signal_loss(known: Recognised, picture: ImageSignal, state: Mapping[str, Array]) -> float:
+    return 10 ** (-picture.quality(picture.spec.render(known.field.decoder(known.params(state)))) / 10)
+
+
+def _fidelity_loss(
+    known: Recognised, state: Mapping[str, Array], samples: int = _PROBE_SAMPLES
+) -> Callable[[Mapping[str, Array]], float]:
+    """Mean squared difference of a network's outputs from those of `state`, over the square of their range."""
+    coords = _domain(known.field.in_features, samples)
+    wanted = _evaluate(known.field, known.params(state), coords).astype(np.float64)
+    span = float(np.ptp(wanted)) or 1.0
+
+    def loss(candidate: Mapping[str, Array]) -> float:
+        got = _evaluate(known.field, known.params(candidate), coords)
+        return float(np.mean((got - wanted) ** 2)) / span**2
+
+    return loss
+
+
+def _domain(dimensions: int, samples: int) -> Array:
+    """Cover [-1, 1]^a evenly with about `samples` points: cell centres up to a = 2, a Kronecker sequence beyond."""
+    if dimensions <= 2:
+        side = round(samples ** (1 / dimensions))
+        axis = (2 * np.arange(side) + 1) / side - 1
+        return np.stack(np.meshgrid(*[axis] * dimensions, indexing="ij"), -1).reshape(-1, dimensions).astype(np.float32)
+    # The root of x^(a+1) = x + 1 gives the a-dimensional golden ratio, whose multiples spread evenly.
+    root = 2.0
+    for _ in range(64):
+        root = (1 + root) ** (1 / (dimensions + 1))
+    steps = root ** -np.arange(1.0, dimensions + 1)
+    return (2 * ((0.5 + np.arange(1, samples + 1)[:, None] * steps) % 1) - 1).astype(np.float32)
+
+
+def _db(loss: float) -> float:
+    return -10 * math.log10(loss) if loss > 0 else math.inf
+
+
+def decompress(source: Source, out: PathLike | None = None, *, limits: Limits = DEFAULT_LIMITS) -> Params:
+    """Give back the tensors of a compressed network: the same keys in the same order, shapes and dtypes.
+
+    `out` names a .safetensors, .npz, .pt, .pth or .ckpt file to write. A file of a signal gives its field's weights.
+    """
+    if out is not None and not isinstance(source, bytes) and _same_file(source, out):
+        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    with _naming(source):
+        header, sections = _load(source, limits)
+        if header.kind == FIELD:
+            state = _params(MLP.from_header(header.field, limits.max_params), header, sections)
+        else:
+            state = _tensors([(entry.name, entry.shape, entry.dtype) for entry in header.tensors], sections)
+    if out is not None:
+        write_checkpoint(state, out)
+    return state
+
+
+# -- look and check --------------------------------------------------------------------------------------------
+
+
+def info(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+    """Tell what a file holds, without decoding it: kind, field, bytes by part, how each tensor is coded.
+
+    The result is ready for JSON.
+    """
+    with _naming(source):
+        header, sections = _load(source, limits)
+        size = header.header_bytes + sum(len(section) + 4 for section in sections)
+        network = MLP.from_header(header.field, limits.max_params) if header.field is not None else None
+        answer: dict[str, Any] = {
+            "kind": "signal" if header.kind == FIELD else "network",
+            "bytes": size,
+            "quality_db": None if header.quality is None else header.quality / 100,
+        }
+        if network is not None:
+            answer["field"] = str(network)
+            answer["parameters"] = network.num_params
+        if header.kind == FIELD:
+            assert network is not None
+            spec = ImageSpec.from_header(header.signal)
+            answer["signal"] = {
+                "type": "image",
+                "shape": list(spec.shape),
+                "dtype": spec.dtype,
+                "mode": spec.mode,
+            }
+            answer["bpp"] = 8 * size / (spec.height * spec.width)
+            dtypes = network.dtypes()
+            manifest = [(name, shape, dtypes[name]) for name, shape in network.shapes().items()]
+        else:
+            manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
+            answer["parameters"] = sum(entry.size for entry in header.tensors)
+        if len(sections) != 1:
+            raise MalformedError(f"expected one section, found {len(sections)}")
+        reader = Reader(sections[0])
+        answer["tensors"] = [
+            {"name": name, "shape": list(shape), "dtype": str(dtype)} | describe_tensor(reader, shape, dtype)
+            for name, shape, dtype in manifest
+        ]
+        reader.end()
+        coded = sum(tensor["bytes"] for tensor in answer["tensors"])
+        answer["header_bytes"] = size - coded
+        answer["bits_per_parameter"] = 8 * size / max(answer["parameters"], 1)
+        return answer
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What `verify` found: whether all is well, and one line for each check.
+
+    `measured` is the quality in dB against what the file was compared with, `recorded` what the file promises.
+    """
+
+    ok: bool
+    lines: tuple[str, ...]
+    measured: float | None = None
+    recorded: float | None = None
+
+
+def verify(source: Source, against: Any = None, *, limits: Limits = DEFAULT_LIMITS) -> VerifyReport:
+    """Check every checksum and decode everything; with `against`, measure the quality and compare it.
+
+    `against` is the picture that was encoded, or the network that was compressed. The report is not ok where the
+    quality is below what the file records.
+
+    Raises
+    ------
+    SinrError : a file that is damaged or cannot be decoded
+    """
+    with _naming(source):
+        header, sections = _load(source, limits)
+    recorded = None if header.quality is None else header.quality / 100
+    lines = [f"checksums: {1 + len(sections)} of {1 + len(sections)} match"]
+    if header.kind == FIELD:
+        decoder = open(source, limits=limits)
+        array = decoder.render()
+        lines.append(f"decoded: {' x '.join(map(str, array.shape))} {array.dtype}")
+        if against is None:
+            return VerifyReport(True, tuple(lines), None, recorded)
+        measured, what = ImageSignal.load(against, decoder.spec.grid).quality(array), "PSNR"
+    else:
+        state = decompress(source, limits=limits)
+        lines.append(f"decoded: {len(state)} tensors, {sum(tensor.size for tensor in state.values()):,} numbers")
+        if against is None:
+            return VerifyReport(True, tuple(lines), None, recorded)
+        measured, what = _compare_networks(header, read_checkpoint(against).state, state), "fidelity"
+    ok = recorded is None or measured >= recorded - _VERIFY_SLACK
+    promise = "none recorded" if recorded is None else f"{recorded:.2f} dB recorded"
+    lines.append(f"{what}: {measured:.2f} dB measured, {promise}: {'ok' if ok else 'BELOW'}")
+    return VerifyReport(ok, tuple(lines), measured, recorded)
+
+
+def _compare_networks(header: Header, old: Params, new: Params) -> float:
+    """Fidelity in dB of the outputs where the architecture is known, or else the SNR in dB of the worst tensor."""
+    if [(name, w.shape) for name, w in old.items()] != [(name, w.shape) for name, w in new.items()]:
+        raise InputError("against: expected the network that was compressed; its keys or shapes are others")
+    if header.field is not None:
+        network = MLP.from_header(header.field)
+        known = recognise(old, network.activation)
+        if known is not None:
+            return _db(_fidelity_loss(replace(known, field=network), old, samples=_FIDELITY_CHECK)(new))
+    return min((_weight_snr(old[name], new[name]) for name in old), default=math.inf)
+
+
+def _weight_snr(old: Array, new: Array) -> float:
+    kind = np.complex128 if old.dtype.kind == "c" else np.float64
+    noise = float(np.sum(np.abs(old.astype(kind) - new.astype(kind)) ** 2))
+    power = float(np.sum(np.abs(old.astype(kind)) ** 2))
+    return math.inf if noise == 0 else 10 * math.log10(power / noise) if power > 0 else -math.inf
+
+
+@contextlib.contextmanager
+def _naming(source: Source) -> Iterator[None]:
+    """Put the file's name in front of messages that lack it."""
+    try:
+        yield
+    except SinrError as error:
+        name = "the data" if isinstance(source, bytes) else os.fspath(source)
+        if str(error).startswith(f"{name}:"):
+            raise
+        raise type(error)(f"{name}: {error}") from error

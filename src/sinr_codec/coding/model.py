@@ -1,0 +1,116 @@
+"""Probability models for the range coder, made from a few small integers by integer arithmetic only.
+
+The same parameters give the same frequencies on every platform: powers of two come from integer roots,
+logarithms from repeated squaring, and every frequency is an integer of at least one in a sum of 2**20.
+docs/format.md states each formula.
+"""
+
+from functools import cache
+from math import isqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from .rangecoder import TOTAL
+
+__all__ = ["MAX_POSITIONS", "MAX_SYMBOLS", "SCALES", "SHAPES", "UNIFORM", "frequencies", "hypergeometric"]
+
+Ints = npt.NDArray[np.int64]
+
+SHAPES = (0.5, 1.0, 1.5, 2.0, 3.0)  # exponents of the generalised Gaussian, by shape index
+UNIFORM = 7  # the shape index of equal frequencies
+SCALES = 128  # scale indices g: the half-width (where a weight has halved) is 2**(g/8 - 4) symbols
+MAX_SYMBOLS = 1 << 12  # a larger support is coded as a modelled high part and plain low bits
+MAX_POSITIONS = 1 << 16  # of `hypergeometric`
+
+
+def _power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
+    """floor(2**(bits + numerator / 2**log_denominator)): nested integer square roots are exact."""
+    value = 1 << (bits << log_denominator) + numerator
+    for _ in range(log_denominator):
+        value = isqrt(value)
+    return value
+
+
+_EXP2 = np.array([_power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)  # floor(2**(30 - k/256))
+_HALF_WIDTH = [_power_of_two(g - 32, 3, 16) for g in range(SCALES)]  # floor(2**(16 + g/8 - 4))
+
+_Q = 16  # fractional bits of distances and exponents
+_FAR = 64 << _Q  # beyond 64 half-widths every shape of exponent 1 or more has weight 0
+
+
+def _isqrt(x: Ints) -> Ints:
+    """floor(sqrt(x)), exact for 0 <= x < 2**50: there the float64 root cannot round up to an integer."""
+    return np.sqrt(x.astype(np.float64)).astype(np.int64)
+
+
+def _from_exponents(exponents: Ints, mode: int) -> Ints:
+    """Frequencies close to 2**-(exponents / 2**16), each at least 1, the remainder to symbol `mode`."""
+    exponents = np.minimum(exponents, 32 << _Q)
+    weights = _EXP2[(exponents >> 8) & 0xFF] >> (exponents >> _Q)
+    freqs = 1 + weights * (TOTAL - len(weights)) // int(weights.sum())
+    freqs[mode] += TOTAL - int(freqs.sum())
+    return freqs
+
+
+def frequencies(shape: int, scale: int, size: int, centre: int) -> Ints:
+    """Generalised Gaussian over symbols i = 0..size-1: 2**-((|i - centre| / half-width) ** SHAPES[shape]).
+
+    int64 (size,), sum TOTAL; for size <= MAX_SYMBOLS, 0 <= scale < SCALES and 0 <= centre < size. The shape
+    UNIFORM ignores scale and centre.
+    """
+    if shape == UNIFORM:
+        return _uniform_frequencies(size)
+    distance = (np.abs(np.arange(size, dtype=np.int64) - centre) << 2 * _Q) // _HALF_WIDTH[scale]
+    exponent = SHAPES[shape]
+    if exponent == 0.5:
+        return _from_exponents(_isqrt(distance << _Q), centre)
+    distance = np.minimum(distance, _FAR)
+    if exponent == 1.5:
+        distance = distance * _isqrt(distance << _Q) >> _Q
+    elif exponent == 2.0:
+        distance = distance * distance >> _Q
+    elif exponent == 3.0:
+        distance = (distance * distance >> _Q) * distance >> _Q
+    return _from_exponents(distance, centre)
+
+
+def _uniform_frequencies(size: int) -> Ints:
+    """Equal frequencies over 1 <= size <= TOTAL symbols, the remainder to symbol 0."""
+    freqs = np.full(size, TOTAL // size, dtype=np.int64)
+    freqs[0] += TOTAL % size
+    return freqs
+
+
+@cache
+def _log2_factorials() -> Ints:
+    """log2(n!) for n = 0..65,536 in units of 2**-24: sums of logarithms that are rounded down bit by bit."""
+    n = np.arange(1, MAX_POSITIONS + 1, dtype=np.uint64)
+    whole = np.zeros(MAX_POSITIONS, dtype=np.uint64)
+    for bit in range(MAX_POSITIONS.bit_length()):
+        whole[(1 << bit) - 1 :] = bit  # floor(log2(n))
+    mantissa = n << (np.uint64(31) - whole)  # n scaled to 2**31 .. 2**32 - 1
+    fraction = np.zeros(MAX_POSITIONS, dtype=np.uint64)
+    for _ in range(24):
+        mantissa = mantissa * mantissa >> np.uint64(31)
+        above = mantissa >> np.uint64(32)  # 1 where the square reached 2
+        mantissa >>= above
+        fraction = fraction << np.uint64(1) | above
+    logarithms = (whole << np.uint64(24) | fraction).astype(np.int64)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(logarithms)])
+
+
+def hypergeometric(positions: int, chosen: int) -> tuple[int, Ints]:
+    """How many of `chosen` among `positions` places lie in the first half, which has positions // 2 places.
+
+    Returns (least possible count, frequencies of the counts from there on), proportional to
+    C(half, count) * C(positions - half, chosen - count); for chosen <= positions <= MAX_POSITIONS.
+    """
+    half = positions // 2
+    other = positions - half
+    least, greatest = max(0, chosen - other), min(chosen, half)
+    count = np.arange(least, greatest + 1)
+    logs = _log2_factorials()
+    inverse_weights = logs[count] + logs[half - count] + logs[chosen - count] + logs[other - chosen + count]
+    mode = int(inverse_weights.argmin())
+    return least, _from_exponents((inverse_weights - inverse_weights[mode]) >> 8, mode)

@@ -1,0 +1,345 @@
+"""Batched orthogonal matching pursuit without a Gram matrix (paper, section 4.2).
+
+    Tropp, Gilbert, "Signal recovery from random measurements via orthogonal matching pursuit", IEEE Trans.
+    Inf. Theory 53(12), 2007.
+
+All vectors advance together, one atom a step. Nearly all work is the product of the dictionary with the
+residuals. It runs in float32, block by block, and only the largest correlation of each small group of atoms
+is kept. Rounding in float32 is bounded, so the groups that can hold the true maximum are known; these few
+are evaluated in float64, which decides. Everything else is float64.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+_GROUP = 16  # atoms that share one maximum; each group that may win costs a product in float64
+_BLOCK_ENTRIES = 1 << 20  # products (4 MiB) that a block of atoms makes: in cache until it is reduced
+_LEAST_BLOCK = 512  # atoms, so that the matrix product is worth its call
+_BATCH = 512  # most vectors that advance together
+_WORK = 1 << 25  # float64 entries (256 MiB) that the orthonormal bases of a batch may take
+_CHUNK_ENTRIES = 1 << 20  # float64 entries (8 MiB) of atoms expanded at a time
+_WELL_CONDITIONED = 0.7  # an atom that keeps this much of its length needs no second orthogonalisation
+
+
+def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None) -> tuple[Integers, Floats]:
+    """Approximate each column w of W by s columns of A, chosen greedily: w ~ A[:, indices] @ values.
+
+    Parameters
+    ----------
+    A : real array (k1, k2)
+        Dictionary; atoms need not have unit norm. A zero atom is never chosen. Fastest in Fortran order.
+    W : real array (k1, n)
+        Vectors to code, any scale.
+    s : int
+        Atoms a vector, 0 <= s <= min(k1, k2).
+    tol : float, optional
+        A vector also stops when its residual's norm is at most `tol` times its own norm.
+
+    Returns
+    -------
+    indices : int64 array (s, n)
+        Atoms in the order of selection, so that the first t rows are the result for s = t. A vector that
+        stops early (tolerance reached, or no atom reduces the residual beyond rounding) has -1 in the rest.
+    values : float64 array (s, n)
+        Their least-squares coefficients; 0 where the index is -1.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, entries that are not finite real numbers, s or tol out of range.
+    """
+    atoms, vectors = _atoms_as_rows(A), _vectors(W)
+    k2, k1 = atoms.shape
+    if len(vectors) != k1:
+        raise InputError(f"W: vectors of length {len(vectors)}, expected {k1} as in A")
+    if not 0 <= s <= min(k1, k2):
+        raise InputError(f"s: {s} atoms, expected 0 to {min(k1, k2)} for a dictionary of {k1} x {k2}")
+    if tol is not None and not 0 <= tol < np.inf:
+        raise InputError(f"tol: {tol}, expected a number >= 0")
+    n = vectors.shape[1]
+    indices = np.full((s, n), -1, np.int64)
+    values = np.zeros((s, n))
+    if s == 0 or n == 0:
+        return indices, values
+    search = _Search(atoms, min(n, _BATCH))
+    batch = max(1, min(_BATCH, _WORK // (s * (k1 + s))))
+    for first in range(0, n, batch):
+        part = slice(first, first + batch)
+        indices[:, part], values[:, part] = _pursue(search, vectors[:, part], s, tol or 0.0)
+    return indices, values
+
+
+def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike) -> Floats:
+    """Least-squares coefficients of W on given atoms; one run of `omp` at a large s serves every smaller s.
+
+    Parameters
+    ----------
+    A : real array (k1, k2)
+        Dictionary.
+    W : real array (k1, n)
+        Vectors.
+    indices : integers (s, n)
+        Atoms of each column, without repeats; -1 marks unused rows.
+
+    Returns
+    -------
+    float64 array (s, n), 0 where the index is -1.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, indices out of range, more atoms than k1.
+    """
+    atoms, vectors = _atoms_as_rows(A), _vectors(W)
+    chosen = np.asarray(indices)
+    k2, k1 = atoms.shape
+    if chosen.ndim != 2 or chosen.dtype.kind not in "iu" or chosen.shape[1:] != vectors.shape[1:]:
+        raise InputError(f"indices: {chosen.dtype} {chosen.shape}, expected integers (s, {vectors.shape[1]})")
+    s, n = chosen.shape
+    if len(vectors) != k1 or s > k1:
+        raise InputError(f"A, W, indices: {k1} rows, {len(vectors)} rows and {s} atoms do not fit together")
+    if chosen.size and not -1 <= chosen.min() <= chosen.max() < k2:
+        raise InputError(f"indices: {chosen.min()} to {chosen.max()}, expected -1 to {k2 - 1}")
+    values = np.zeros((s, n))
+    if chosen.size == 0:
+        return values
+    # Unused rows go last, so that they leave the triangular system of the others alone.
+    order = np.argsort(chosen < 0, axis=0, kind="stable")
+    packed = np.take_along_axis(chosen.astype(np.int64), order, axis=0)
+    batch = max(1, _WORK // (s * (k1 + s)))
+    for first in range(0, n, batch):
+        part = slice(first, first + batch)
+        members = _gather(atoms, packed[:, part].T)
+        basis, triangle = np.linalg.qr(members.transpose(0, 2, 1))
+        unused = packed[:, part].T < 0
+        np.einsum("mii->mi", triangle)[unused] = 1.0
+        basis = np.where(unused[:, :, None], 0.0, basis.transpose(0, 2, 1))
+        found = _least_squares(members, vectors[:, part].T, basis, triangle)
+        np.put_along_axis(values[:, part], order[:, part], found.T, axis=0)
+    return values
+
+
+def _atoms_as_rows(A: ArrayLike) -> NDArray[Any]:
+    matrix = np.asarray(A)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or 0 in matrix.shape:
+        raise InputError(f"A: {matrix.dtype} {matrix.shape}, expected a real matrix (k1, k2), not empty")
+    if matrix.dtype.kind == "f" and not np.isfinite(matrix).all():
+        raise InputError("A: has entries that are not finite")
+    return np.ascontiguousarray(matrix.T)
+
+
+def _vectors(W: ArrayLike) -> Floats:
+    matrix = np.asarray(W)
+    if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+        raise InputError(f"W: {matrix.dtype} {matrix.shape}, expected a real matrix (k1, n)")
+    vectors = matrix.astype(np.float64)
+    if not np.isfinite(vectors).all():
+        raise InputError("W: has entries that are not finite")
+    return vectors
+
+
+def _gather(atoms: NDArray[Any], indices: Integers) -> Floats:
+    """Rows of `atoms` (k2, k1) by number, (m, t) -> (m, t, k1); zeros where the number is -1."""
+    members = atoms[indices].astype(np.float64)
+    members[indices < 0] = 0.0
+    return members
+
+
+def _least_squares(members: Floats, vectors: Floats, basis: Floats, triangle: Floats) -> Floats:
+    """Coefficients (m, t) of `vectors` (m, k1) on `members` (m, t, k1).
+
+    `members` = triangle^T basis, with orthonormal rows in `basis` (m, t, k1) and `triangle` (m, t, t) upper
+    triangular. One step of iterative refinement takes the rounding of the factors out.
+    """
+
+    def solved(right: Floats) -> Floats:
+        return np.asarray(np.linalg.solve(triangle, basis @ right[:, :, None])[:, :, 0], np.float64)
+
+    try:
+        values = solved(vectors)
+        return values + solved(vectors - (values[:, None, :] @ members)[:, 0])
+    except np.linalg.LinAlgError:
+        raise InputError("indices: the atoms of a vector are linearly dependent") from None
+
+
+class _Search:
+    """Finds the atom of largest normalised correlation with each residual.
+
+    Group i of a block of `count` groups holds the rows i, i + count, i + 2 count, ...: the largest of each
+    group then comes from halving the product by elementwise maxima, which is as fast as memory allows.
+    """
+
+    def __init__(self, atoms: NDArray[Any], n: int) -> None:
+        k2, k1 = atoms.shape
+        groups = -(-k2 // _GROUP)
+        self.atoms = atoms
+        self.inverse_norms = np.empty(k2)
+        self.members = np.empty((groups, _GROUP), np.int64)
+        self.blocks: list[tuple[slice, Singles]] = []
+        self.count = groups
+        # |fl(a.r) - a.r| <= g / (1 - g) for unit vectors that were themselves rounded to float32, whatever
+        # the order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); g has
+        # room for the subtraction in `best`. Values further apart than twice that are in the right order.
+        g = (k1 + 4) * 2.0**-24
+        self.slack = 2 * g / (1 - g) if g < 0.5 else np.inf
+        unit = np.zeros((groups * _GROUP, k1), np.float32)
+        rows = max(1, _CHUNK_ENTRIES // k1)
+        for first in range(0, k2, rows):
+            part = slice(first, min(first + rows, k2))
+            self.inverse_norms[part] = _inverse_norms(atoms[part])
+            unit[part] = atoms[part] * self.inverse_norms[part, None]
+        per_block = max(_LEAST_BLOCK, _BLOCK_ENTRIES // max(n, 1)) // _GROUP
+        for first in range(0, groups, per_block):
+            count = min(per_block, groups - first)
+            start = first * _GROUP
+            self.blocks.append((slice(first, first + count), unit[start : start + count * _GROUP]))
+            self.members[first : first + count] = start + np.arange(_GROUP * count).reshape(_GROUP, count).T
+        self.members[self.members >= k2] = -1
+
+    def best(self, residuals: Floats, norms: Floats) -> tuple[Integers, Floats]:
+        """Atom (m,) and |a.r| / |a| (m,) for each row of `residuals` (m, k1), none of which is zero.
+
+        Of equal atoms the first is taken.
+        """
+        maxima = self._maxima((residuals / norms[:, None]).astype(np.float32))
+        group, vector = np.nonzero(maxima >= maxima.max(axis=0) - np.float32(self.slack))
+        atom = np.empty(len(group), np.int64)
+        correlation = np.empty(len(group))
+        step = max(1, _CHUNK_ENTRIES // (_GROUP * residuals.shape[1]))
+        for first in range(0, len(group), step):
+            part = slice(first, first + step)
+            atom[part], correlation[part] = self._exact(group[part], residuals[vector[part]])
+        order = np.lexsort((atom, -correlation, vector))
+        winners = order[np.unique(vector[order], return_index=True)[1]]
+        return atom[winners], correlation[winners]
+
+    def _maxima(self, unit_residuals: Singles) -> Singles:
+        """Largest float32 |a.r| of each group: (groups, m)."""
+        m = len(unit_residuals)
+        maxima = np.empty((self.count, m), np.float32)
+        buffer = np.empty((max(len(rows) for _, rows in self.blocks), m), np.float32)
+        for groups, rows in self.blocks:
+            products = np.matmul(rows, unit_residuals.T, out=buffer[: len(rows)])
+            np.abs(products, out=products)
+            products = products.reshape(_GROUP, -1, m)
+            half = _GROUP // 2
+            while half > 1:
+                np.maximum(products[:half], products[half : 2 * half], out=products[:half])
+                half //= 2
+            np.maximum(products[0], products[1], out=maxima[groups])
+        return maxima
+
+    def _exact(self, group: Integers, residuals: Floats) -> tuple[Integers, Floats]:
+        """The best atom of one group for each residual, in float64."""
+        members = self.members[group]
+        products = _gather(self.atoms, members) @ residuals[:, :, None]
+        correlations = np.abs(products[:, :, 0]) * self.inverse_norms[members]
+        correlations[members < 0] = -1.0
+        winner = correlations.argmax(axis=1)[:, None]
+        return (
+            np.take_along_axis(members, winner, axis=1)[:, 0],
+            np.take_along_axis(correlations, winner, axis=1)[:, 0],
+        )
+
+
+def _inverse_norms(atoms: NDArray[Any]) -> Floats:
+    """1 / |a| for each row, 0 for zero rows; no square overflows or underflows."""
+    scaled = atoms.astype(np.float64)
+    largest = np.abs(scaled).max(axis=1)
+    used = largest > 0
+    largest[~used] = 1.0
+    scaled /= largest[:, None]
+    return np.divide(1.0 / largest, np.linalg.norm(scaled, axis=1), out=np.zeros(len(atoms)), where=used)
+
+
+class _State:
+    """Vectors that advance together, after t atoms each; every array has one row a vector."""
+
+    def __init__(self, vectors: Floats, s: int, tol: float) -> None:
+        m, k1 = vectors.shape
+        norms = np.linalg.norm(vectors, axis=1)
+        self.columns = np.arange(m)
+        self.vectors = vectors
+        self.residuals = vectors.copy()
+        # What rounding leaves of a residual that should be zero, or orthogonal to an atom.
+        self.noise = 8 * (k1 + 16) * float(np.finfo(np.float64).eps) * norms
+        self.goal = np.maximum(tol * norms, self.noise)
+        self.indices = np.full((m, s), -1, np.int64)
+        self.basis = np.zeros((m, s, k1))
+        self.triangle = np.zeros((m, s, s))
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def subset(self, rows: NDArray[np.bool_]) -> "_State":
+        part = object.__new__(_State)
+        part.__dict__.update({name: array[rows] for name, array in self.__dict__.items()})
+        return part
+
+    def append(self, t: int, chosen: Integers, unit_atoms: Floats) -> None:
+        """Take atom t: extend the orthonormal basis by Gram-Schmidt, then project the residual."""
+        done = self.basis[:, :t]
+        rest = unit_atoms[:, :, None]
+        along = done @ rest
+        rest = rest - done.transpose(0, 2, 1) @ along
+        length = np.linalg.norm(rest, axis=1, keepdims=True)
+        if (length < _WELL_CONDITIONED).any():
+            # Twice is enough (Kahan, Parlett): a second pass restores orthogonality to rounding.
+            again = done @ rest
+            along += again
+            rest -= done.transpose(0, 2, 1) @ again
+            length = np.linalg.norm(rest, axis=1, keepdims=True)
+        direction = (rest / length)[:, :, 0]
+        self.indices[:, t] = chosen
+        self.basis[:, t] = direction
+        self.triangle[:, :t, t] = along[:, :, 0]
+        self.triangle[:, t, t] = length[:, 0, 0]
+        self.residuals -= (self.residuals * direction).sum(axis=1, keepdims=True) * direction
+
+    def values(self, search: _Search, t: int) -> Floats:
+        """Least-squares coefficients (m, t) of the first t atoms."""
+        chosen = self.indices[:, :t]
+        triangle = self.triangle[:, :t, :t] / search.inverse_norms[chosen][:, None, :]
+        return _least_squares(_gather(search.atoms, chosen), self.vectors, self.basis[:, :t], triangle)
+
+
+def _pursue(search: _Search, W: Floats, s: int, tol: float) -> tuple[Integers, Floats]:
+    n = W.shape[1]
+    indices = np.full((s, n), -1, np.int64)
+    values = np.zeros((s, n))
+    # Powers of two change no mantissa: the result does not depend on the scale of W, however small.
+    exponents = np.frexp(np.abs(W).max(axis=0))[1]
+    state = _State(np.ascontiguousarray(np.ldexp(W, -exponents).T), s, tol)
+
+    def retire(rows: NDArray[np.bool_], t: int) -> _State:
+        """Store the results of the vectors that stop after t atoms; the others remain."""
+        if not rows.any():
+            return state
+        done = state.subset(rows)
+        if t:
+            indices[:t, done.columns] = done.indices[:, :t].T
+            values[:t, done.columns] = np.ldexp(done.values(search, t).T, exponents[done.columns])
+        return state.subset(~rows)
+
+    for t in range(s):
+        norms = np.linalg.norm(state.residuals, axis=1)
+        finished = norms <= state.goal
+        state, norms = retire(finished, t), norms[~finished]
+        if not len(state):
+            break
+        chosen, correlation = search.best(state.residuals, norms)
+        finished = correlation <= state.noise
+        state, chosen = retire(finished, t), chosen[~finished]
+        if not len(state):
+            break
+        state.append(t, chosen, _gather(search.atoms, chosen) * search.inverse_norms[chosen, None])
+    retire(np.ones(len(state), bool), s)
+    return indices, values

@@ -1,0 +1,229 @@
+"""The SINR transform: a weight tensor as a few atoms of a seeded dictionary (paper, sections 3.2 and 3.3).
+
+A tensor is read as n vectors w of length k1. Each becomes w ~ A x, where x has s non-zeros and 2s < k1, so
+that s values and s indices take the place of k1 weights (section 3.2). The inverse is exact: the same bits on
+every platform.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError, LimitError
+from .dictionary import MAX_MAGNITUDE, atoms, make_dictionary
+from .omp import omp
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+TINY_WIDTH = 50
+"""A network of fewer neurons a layer is tiny: its matrices are flattened (section 3.3.2)."""
+
+_EXACT_FLOAT = 2**53  # integers up to this magnitude are float64 numbers
+_EXACT_INT = 2**63
+_GATHER_ENTRIES = 1 << 20  # entries (8 MiB) of atoms expanded at a time in `reconstruct`
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which entries of a tensor make one vector.
+
+    axis 0: columns, vectors of length shape[0]; axis 1: rows, vectors of length shape[1]; None: the whole
+    tensor in C order is one vector. With more than two dimensions the trailing ones count as one.
+    """
+
+    axis: int | None
+
+    def __post_init__(self) -> None:
+        if self.axis not in (0, 1, None):
+            raise InputError(f"layout: axis {self.axis!r}, expected 0, 1 or None")
+
+    def dims(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """(k1, n): length and number of the vectors of a tensor of this shape."""
+        if self.axis is None:
+            return math.prod(shape), 1
+        if not shape:
+            raise InputError("layout: a tensor without dimensions has no rows or columns, expected axis None")
+        rows, columns = shape[0], math.prod(shape[1:])
+        return (rows, columns) if self.axis == 0 else (columns, rows)
+
+
+def layout_of(shape: tuple[int, ...], k: int) -> Layout:
+    """The vectors of a weight matrix (out, in) in a network of k neurons a layer.
+
+    Every matrix has a side of length k - the first k x a, the hidden k x k, the last b x k - and its vectors
+    lie along that side (section 3.3.1: a, k and b vectors). A tiny network (k < 50) has its matrices
+    flattened (section 3.3.2). A matrix with no such side is read along its longer one, or flattened when
+    that is short.
+    """
+    if k < TINY_WIDTH or len(shape) < 2:
+        return Layout(None)
+    rows, columns = shape[0], math.prod(shape[1:])
+    if k not in (rows, columns):
+        k = max(rows, columns)
+    if k < TINY_WIDTH:
+        return Layout(None)
+    return Layout(0 if rows == k else 1)
+
+
+def to_vectors(w: ArrayLike, layout: Layout) -> Floats:
+    """The vectors of a real tensor as columns: float64 (k1, n)."""
+    tensor = np.asarray(w)
+    if tensor.dtype.kind == "c":
+        raise InputError(f"w: {tensor.dtype}, expected a real tensor")
+    k1, n = layout.dims(tensor.shape)
+    matrix = tensor.reshape((n, k1) if layout.axis == 1 else (k1, n)).astype(np.float64)
+    return np.ascontiguousarray(matrix.T if layout.axis == 1 else matrix)
+
+
+def from_vectors(v: Floats, shape: tuple[int, ...], layout: Layout) -> Floats:
+    """Inverse of `to_vectors`: columns (k1, n) to a tensor of `shape`."""
+    if v.shape != layout.dims(shape):
+        raise InputError(f"v: {v.shape}, expected {layout.dims(shape)} for a tensor {shape} and {layout}")
+    return np.ascontiguousarray(v.T if layout.axis == 1 else v).reshape(shape)
+
+
+def paper_sparsity(k1: int) -> int:
+    """Atoms a vector of length k1 as in the paper: a rule of k1 alone, with 2s < k1 (sections 3.2 and 4.2).
+
+    The published regression s(k1) is not in the text; floor(0.415 k1) reproduces the sizes of Figure 3
+    (64 -> 26, 128 -> 53). 0 for k1 <= 2, where no s satisfies the constraint.
+    """
+    return 83 * k1 // 200
+
+
+@dataclass(frozen=True)
+class SparseCode:
+    """A tensor in a dictionary: per vector the atoms in the order of selection and their coefficients."""
+
+    kind: str
+    seed: int
+    k2: int
+    layout: Layout
+    indices: Integers  # (s, n), -1 where a vector needed fewer atoms
+    values: Floats  # (s, n), 0 where the index is -1
+
+
+def sparse_encode(
+    w: ArrayLike,
+    *,
+    kind: str,
+    seed: int,
+    k2: int,
+    layout: Layout,
+    s: int | None = None,
+    tol: float | None = None,
+) -> SparseCode:
+    """Code a weight tensor by orthogonal matching pursuit (section 4.2).
+
+    Parameters
+    ----------
+    w : real tensor
+        Finite.
+    kind, seed, k2
+        The dictionary, see `dictionary.make_dictionary`.
+    layout : Layout
+        Which entries make one vector.
+    s : int, optional
+        Atoms a vector, at most min(k1, k2). With `tol` alone, the most that 2s < k1 allows.
+    tol : float, optional
+        A vector stops as soon as the norm of what is left is at most `tol` times its own.
+
+    Raises
+    ------
+    InputError
+        Neither s nor tol is given, or an argument out of range.
+    LimitError
+        The dictionary would be too large.
+    """
+    vectors = to_vectors(w, layout)
+    k1, n = vectors.shape
+    if s is None:
+        if tol is None:
+            raise InputError("sparse_encode: expected s, tol or both")
+        s = min(max(k1 - 1, 0) // 2, k2)
+    if vectors.size == 0:
+        empty = np.full((s, n), -1, np.int64)
+        return SparseCode(kind, seed, k2, layout, empty, np.zeros((s, n)))
+    indices, values = omp(make_dictionary(kind, seed, k1, k2), vectors, s, tol)
+    return SparseCode(kind, seed, k2, layout, indices, values)
+
+
+def fill_unused(indices: Integers, k2: int) -> Integers:
+    """Replace every -1 by the lowest atom that its column does not use: each column becomes a set of atoms.
+
+    The values that go with them are 0, so that a quantiser for which 0 is exact decodes to the same weights.
+    """
+    filled = indices.copy()
+    for column in np.flatnonzero((indices < 0).any(axis=0)):
+        unused = filled[:, column] < 0
+        lowest = np.arange(min(len(filled), k2))
+        filled[unused, column] = np.setdiff1d(lowest, filled[~unused, column])[: unused.sum()]
+    return filled
+
+
+def reconstruct(
+    kind: str,
+    seed: int,
+    k2: int,
+    layout: Layout,
+    shape: tuple[int, ...],
+    indices: Integers,
+    q: Integers,
+    step: float,
+    offset: float,
+) -> Floats:
+    """Decode weights from quantised coefficients (section 3.4), to the same bits on every platform.
+
+    w_i = step * (sum_j A_ij q_j) + offset * (sum_j A_ij), j over the atoms of the vector. Both sums are exact
+    integers. They are converted to float64, the first is multiplied by step, the second by offset, and the
+    products are added: in this order, each operation rounded once, to nearest even.
+
+    Parameters
+    ----------
+    kind, seed, k2, layout, shape
+        The dictionary and the tensor; k1 follows from layout and shape.
+    indices : int64 (s, n)
+        Atoms, in any order; rows with -1 take no part in either sum.
+    q : int64 (s, n)
+        Quantised coefficients.
+    step, offset : float
+        A coefficient is step * q + offset.
+
+    Returns
+    -------
+    float64 tensor of `shape`. The caller rounds once to the tensor's dtype.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit or indices out of range.
+    LimitError
+        Coefficients so large that a sum could leave int64, or an allocation that would be too large.
+    """
+    k1, n = layout.dims(shape)
+    if indices.shape != q.shape or q.ndim != 2 or q.shape[1] != n:
+        raise InputError(f"indices, q: {indices.shape} and {q.shape}, expected (s, {n}) for a tensor {shape}")
+    if k1 == 0 or n == 0:
+        return np.zeros(shape)
+    used = indices >= 0
+    # No partial sum, in any order, exceeds max |A| * sum |q|. Up to 2^53 float64 holds all of them exactly,
+    # fused or not, so that the fast product of floats is the integer product. The bound itself is rounded:
+    # take half.
+    bound = MAX_MAGNITUDE * max(np.abs(q.astype(np.float64)).sum(axis=0).max(initial=0.0), float(len(q)))
+    if bound >= _EXACT_INT / 2:
+        raise LimitError(f"q: sums up to {bound:.3g}, expected less than 2^62")
+    exact = np.float64 if bound < _EXACT_FLOAT / 2 else np.int64
+    numbers, place = np.unique(np.where(used, indices, indices.max(initial=0)), return_inverse=True)
+    table = atoms(kind, seed, k1, k2, numbers).T
+    place = place.reshape(indices.shape).T
+    weights = np.stack([np.where(used, q, 0), used.astype(np.int64)]).transpose(2, 0, 1).astype(exact)
+    vectors = np.empty((n, k1))
+    batch = max(1, _GATHER_ENTRIES // (max(len(q), 1) * k1))
+    for first in range(0, n, batch):
+        part = slice(first, first + batch)
+        sums = (weights[part] @ table[place[part]].astype(exact)).astype(np.float64)
+        vectors[part] = step * sums[:, 0] + offset * sums[:, 1]
+    return from_vectors(vectors.T, shape, layout)

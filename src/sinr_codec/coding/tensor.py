@@ -1,0 +1,469 @@
+"""One parameter tensor and its record in a file: transform, quantiser and coder together.
+
+A record ends itself and says neither shape nor dtype: those follow from the field or from the manifest of
+the file. Complex tensors are coded as real ones with a last axis of two. docs/format.md has the layout.
+"""
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, LimitError, MalformedError, UnknownIdError
+from .dictionary import KINDS
+from .dtypes import check_dtype, from_bits, from_floats, is_float, largest, real, real_shape, to_bits
+from .entropy import (
+    coder_name,
+    decode_ints,
+    decode_stream,
+    encode_stream,
+    encode_words,
+    ideal_bits,
+    skip_stream,
+)
+from .quantize import dequantize, minmax, round_step, step_code, step_value, symmetric
+from .sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
+from .sparse import Layout, SparseCode, fill_unused, reconstruct, sparse_encode
+from .varint import UINT64_MAX, Reader, write_varint
+
+__all__ = [
+    "Coding",
+    "Direct",
+    "Raw",
+    "Sparse",
+    "decode_tensor",
+    "describe_tensor",
+    "direct_cost",
+    "encode_tensor",
+    "is_lossy",
+    "sparse_cost",
+]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Lossless: the elements as integers, by value or by their bits."""
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Uniform scalar quantisation of the weights themselves: multiples of `step`, or min-max with `bits`.
+
+    `paper` goes with bits and stores them as the paper does: Brotli over little-endian words.
+    """
+
+    step: float | None = None
+    bits: int | None = None
+    paper: bool = False
+
+    def __post_init__(self) -> None:
+        _check_quantiser(self.step, self.bits, self.paper)
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """The SINR transform: s of k2 atoms for each vector, their values quantised as in `Direct`.
+
+    `paper` goes with bits, keeps the order of selection, and stores values and indices as words under Brotli.
+    Otherwise the indices of a vector are a set, coded in log2 C(k2, s) bits.
+    """
+
+    kind: str
+    seed: int
+    k2: int
+    s: int
+    layout: Layout
+    step: float | None = None
+    bits: int | None = None
+    paper: bool = False
+
+    def __post_init__(self) -> None:
+        _check_quantiser(self.step, self.bits, self.paper)
+        if self.kind not in KINDS:
+            raise InputError(f"kind: unknown dictionary {self.kind!r}, expected one of {', '.join(KINDS)}")
+        if not (1 <= self.s <= self.k2 <= MAX_POSITIONS and 0 <= self.seed <= UINT64_MAX):
+            raise InputError(
+                f"sparse coding: expected 1 <= s <= k2 <= {MAX_POSITIONS} and a 64-bit seed, "
+                f"got s = {self.s}, k2 = {self.k2}, seed = {self.seed}"
+            )
+
+
+Coding = Raw | Direct | Sparse
+
+_RAW, _DIRECT_STEP, _DIRECT_MINMAX, _SPARSE_STEP, _SPARSE_MINMAX = range(5)  # transform ids
+_NAMES = ("raw", "direct", "direct min-max", "sparse", "sparse min-max")
+_SETS, _ORDERED = 0, 1  # ids of the two ways to code the indices of a sparse record
+
+_MAX_STEPS = 2**53  # of a weight from zero: exact in float64
+_MAX_SPARSE_STEPS = 2**31  # of a coefficient: sums over all atoms stay below the bound of `reconstruct`
+_MAX_NUMBERS = 2**32  # in a tensor; a second line of defence behind the limits of the container
+_MAX_PRODUCTS = 2**36  # multiplications that a sparse tensor may cost: a minute or two
+_MAX_ATOM_ENTRIES = 2**28
+
+
+def is_lossy(array: Array) -> bool:
+    """Whether `Direct` and `Sparse` apply: floating point or complex, not empty, every element finite.
+
+    `encode_tensor` stores any other tensor as `Raw`, whatever it is asked for.
+    """
+    array = np.asarray(array)
+    return is_float(array.dtype) and array.size > 0 and bool(np.isfinite(array).all())
+
+
+def encode_tensor(array: Array, coding: Coding, code: SparseCode | None = None) -> bytes:
+    """The record of one tensor.
+
+    Parameters
+    ----------
+    array
+        Any shape; bool, integers, float16/32/64, bfloat16, complex64/128. What a lossy coding cannot hold (see
+        `is_lossy`; also values 2**53 steps from zero) is stored raw.
+    coding
+        A step is rounded to the nearest that a file can hold (`quantize.round_step`).
+    code
+        What `sparse_encode` gives for `coding`, where it is known already.
+
+    Raises
+    ------
+    InputError
+        A dtype without numbers of at most eight bytes; a `code` that is not for `coding`.
+    LimitError
+        A sparse coding that costs more than a reader would compute.
+    """
+    array = np.asarray(array)
+    check_dtype(array.dtype)
+    if not isinstance(coding, Raw) and is_lossy(array):
+        try:
+            if isinstance(coding, Direct):
+                return _encode_direct(real(array), coding)
+            return _encode_sparse(real(array), coding, code)
+        except _OutOfRange:
+            pass
+    return _encode_raw(array)
+
+
+def decode_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """The tensor of a record, of exactly this shape and dtype; the same bits on every platform.
+
+    Lossy tensors are computed in float64 and rounded once. Bytes must hold one record and nothing else, a
+    Reader may go on behind it. Memory stays within a small multiple of the declared shape, and is taken only
+    when the bytes can hold such a tensor; whoever calls bounds the shape.
+
+    Raises
+    ------
+    TruncatedError, MalformedError, UnknownIdError, LimitError
+        The record is damaged, from a newer version, or beyond what a reader computes.
+    InputError
+        A dtype that no record can have.
+    """
+    kind = np.dtype(dtype)
+    reader = data if isinstance(data, Reader) else Reader(data, "tensor")
+    head = _Head.read(reader, shape, kind)
+    q = decode_stream(reader, head.coder, head.count)
+    if head.transform == _RAW:
+        array = from_bits(q, kind, reader.name)
+    else:
+        limit = _MAX_STEPS if head.atoms is None else _MAX_SPARSE_STEPS
+        if q.size and not -limit <= int(q.min()) <= int(q.max()) <= limit:
+            raise MalformedError(f"{reader.name}: a quantised value is beyond {limit} steps")
+        if head.atoms is None:
+            array = _restore(q, head.step, head.offset, kind)
+        else:
+            indices = head.atoms.read_indices(reader)
+            array = from_floats(head.atoms.weights(indices, q, head.step, head.offset), kind)
+    if reader is not data:
+        reader.end()
+    return array.reshape(shape)
+
+
+def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTypeLike) -> dict[str, Any]:
+    """How a record codes its tensor, for reports; long streams are skipped and not decoded.
+
+    Keys: transform, coder, bytes, bits_per_weight (a complex number is two weights), and where they apply
+    step, offset, dictionary, seed, k2, s, axis, indices. Raises what `decode_tensor` raises.
+    """
+    kind = np.dtype(dtype)
+    reader = data if isinstance(data, Reader) else Reader(data, "tensor")
+    start = reader.position
+    head = _Head.read(reader, shape, kind)
+    skip_stream(reader, head.coder, head.count)
+    about: dict[str, Any] = {"transform": _NAMES[head.transform], "coder": coder_name(head.coder)}
+    if head.transform != _RAW:
+        about["step"] = head.step
+    if head.transform in (_DIRECT_MINMAX, _SPARSE_MINMAX):
+        about["offset"] = head.offset
+    if head.atoms is not None:
+        head.atoms.skip_indices(reader)
+        about |= head.atoms.describe()
+    if reader is not data:
+        reader.end()
+    about["bytes"] = reader.position - start
+    about["bits_per_weight"] = 8 * about["bytes"] / max(1, math.prod(real_shape(shape, kind)))
+    return about
+
+
+def direct_cost(w: Array, step: float) -> tuple[float, float]:
+    """(bytes, squared error) of `Direct(step=step)` for a tensor, without coding it.
+
+    `encode_tensor` comes within 1 % or two bytes of that size, or below it.
+    """
+    w = np.asarray(w)
+    try:
+        q = _direct_steps(real(w), step) if is_lossy(w) else None
+    except _OutOfRange:
+        q = None
+    if q is None:
+        return float(len(_encode_raw(w))), 0.0
+    return 3 + ideal_bits(q) / 8, _squared_error(w, _restore(q, round_step(step), 0.0, w.dtype))
+
+
+def sparse_cost(
+    code: SparseCode, w: Array, step: float | None = None, bits: int | None = None
+) -> tuple[float, float]:
+    """(bytes, squared error) of `Sparse` with this code of a tensor and a step or bits, without coding it."""
+    w = np.asarray(w)
+    _check_quantiser(step, bits, False)
+    try:
+        q, step, offset, quantiser = _quantise(code.values, step, bits)
+    except _OutOfRange:
+        return float(len(_encode_raw(w))), 0.0
+    indices = fill_unused(code.indices, code.k2)
+    atoms = _Atoms.of(code, real_shape(w.shape, w.dtype), _SETS)
+    decoded = from_floats(atoms.weights(indices, q.T.reshape(-1), step, offset), w.dtype)
+    bits_of_streams = ideal_bits(q) + set_bits(atoms.s, atoms.n, code.k2)
+    return 1 + len(quantiser) + len(atoms.write()) + bits_of_streams / 8, _squared_error(w, decoded)
+
+
+# Records
+
+
+@dataclass(frozen=True)
+class _Atoms:
+    """The dictionary of a sparse record and what follows from the shape (of a real tensor)."""
+
+    kind: str
+    seed: int
+    k2: int
+    s: int
+    layout: Layout
+    coder: int  # of the indices
+    shape: tuple[int, ...]
+    k1: int
+    n: int
+
+    @classmethod
+    def of(cls, code: SparseCode, shape: tuple[int, ...], coder: int) -> "_Atoms":
+        k1, n = code.layout.dims(shape)
+        return cls(code.kind, code.seed, code.k2, len(code.indices), code.layout, coder, shape, k1, n)
+
+    @classmethod
+    def read(cls, reader: Reader, shape: tuple[int, ...]) -> "_Atoms":
+        byte = reader.byte()
+        kinds = {number: name for name, number in KINDS.items()}
+        kind, axis, coder = byte & 15, byte >> 4 & 3, byte >> 6
+        if kind not in kinds or axis > 2 or coder > _ORDERED:
+            raise UnknownIdError(f"{reader.name}: unknown dictionary, layout or index coder in {byte:#04x}")
+        if axis != 2 and not shape:
+            raise MalformedError(f"{reader.name}: a tensor without dimensions has no rows or columns")
+        seed, k2, s = reader.varint(), reader.varint(MAX_POSITIONS), reader.varint(MAX_POSITIONS)
+        layout = Layout(None if axis == 2 else axis)
+        k1, n = layout.dims(shape)
+        if not 1 <= s <= min(k1, k2):
+            raise MalformedError(f"{reader.name}: {s} of {k2} atoms for vectors of length {k1}")
+        atoms = cls(kinds[kind], seed, k2, s, layout, coder, shape, k1, n)
+        atoms.check_limits(reader.name)
+        return atoms
+
+    def write(self) -> bytes:
+        axis = 2 if self.layout.axis is None else self.layout.axis
+        byte = KINDS[self.kind] | axis << 4 | self.coder << 6
+        return bytes([byte]) + write_varint(self.seed) + write_varint(self.k2) + write_varint(self.s)
+
+    def check_limits(self, name: str) -> None:
+        products, entries = self.s * self.n * self.k1, self.k1 * min(self.k2, self.s * self.n)
+        if products > _MAX_PRODUCTS or entries > _MAX_ATOM_ENTRIES:
+            raise LimitError(
+                f"{name}: {self.s} of {self.k2} atoms for {self.n} vectors of length {self.k1}, "
+                f"expected at most {_MAX_PRODUCTS} products and {_MAX_ATOM_ENTRIES} entries"
+            )
+
+    def read_indices(self, reader: Reader) -> Ints:
+        """(s, n), inside the dictionary."""
+        if self.coder == _SETS:
+            return decode_sets(reader, self.s, self.n, self.k2)
+        indices = decode_ints(reader, self.s * self.n)
+        if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < self.k2:
+            raise MalformedError(f"{reader.name}: an index is outside a dictionary of {self.k2} atoms")
+        return indices.reshape(self.n, self.s).T
+
+    def skip_indices(self, reader: Reader) -> None:
+        if self.coder == _SETS:
+            skip_sets(reader, self.s, self.n, self.k2)
+        else:
+            skip_stream(reader, reader.byte(), self.s * self.n)
+
+    def weights(self, indices: Ints, q: Ints, step: float, offset: float) -> Floats:
+        """Flat float64 weights from indices (s, n) and the coefficients vector by vector (n * s,)."""
+        values = q.reshape(self.n, self.s).T
+        return reconstruct(
+            self.kind, self.seed, self.k2, self.layout, self.shape, indices, values, step, offset
+        ).reshape(-1)
+
+    def describe(self) -> dict[str, Any]:
+        about = {"dictionary": self.kind, "seed": self.seed, "k2": self.k2, "s": self.s}
+        return about | {"axis": self.layout.axis, "indices": ("sets", "ordered")[self.coder]}
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What stands before the streams of a record."""
+
+    transform: int
+    coder: int  # of the first stream
+    count: int  # of its integers
+    step: float = 0.0
+    offset: float = 0.0
+    atoms: _Atoms | None = None
+
+    @classmethod
+    def read(cls, reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "_Head":
+        check_dtype(dtype)
+        transform, coder = divmod(reader.byte(), 16)
+        if transform > _SPARSE_MINMAX:
+            raise UnknownIdError(f"{reader.name}: transform id {transform} is unknown to this version")
+        numbers = real_shape(shape, dtype)
+        count = math.prod(numbers)
+        if count > _MAX_NUMBERS:
+            raise LimitError(f"{reader.name}: {count} numbers, expected at most {_MAX_NUMBERS}")
+        if transform == _RAW:
+            return cls(transform, coder, count)
+        if not is_float(dtype):
+            raise MalformedError(f"{reader.name}: a lossy transform for {dtype}")
+        if transform in (_DIRECT_STEP, _SPARSE_STEP):
+            step, offset = step_value(int.from_bytes(reader.take(2), "little")), 0.0
+        else:
+            step, offset = struct.unpack("<ff", reader.take(8))
+            if not (math.isfinite(step) and step >= 0 and math.isfinite(offset)):
+                raise MalformedError(f"{reader.name}: expected finite step and offset, got {step}, {offset}")
+        if transform in (_DIRECT_STEP, _DIRECT_MINMAX):
+            return cls(transform, coder, count, step, offset)
+        atoms = _Atoms.read(reader, numbers)
+        return cls(transform, coder, atoms.s * atoms.n, step, offset, atoms)
+
+
+def _record(transform: int, stream: tuple[int, bytes], before: bytes = b"", after: bytes = b"") -> bytes:
+    coder, body = stream
+    return bytes([transform << 4 | coder]) + before + body + after
+
+
+def _encode_raw(array: Array) -> bytes:
+    return _record(_RAW, encode_stream(to_bits(array)))
+
+
+def _encode_direct(w: Array, coding: Direct) -> bytes:
+    if coding.step is not None:
+        quantiser = step_code(coding.step).to_bytes(2, "little")
+        return _record(_DIRECT_STEP, encode_stream(_direct_steps(w, coding.step)), quantiser)
+    q, _, _, quantiser = _quantise(w.astype(np.float64), None, coding.bits)
+    return _record(_DIRECT_MINMAX, _encode_values(q, coding), quantiser)
+
+
+def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
+    kind, seed, k2, s, layout = coding.kind, coding.seed, coding.k2, coding.s, coding.layout
+    if code is None:
+        code = sparse_encode(w, kind=kind, seed=seed, k2=k2, s=s, layout=layout)
+    elif (code.kind, code.seed, code.k2, len(code.indices), code.layout) != (kind, seed, k2, s, layout):
+        raise InputError("code: it is not the sparse code that the coding asks for")
+    atoms = _Atoms.of(code, w.shape, _ORDERED if coding.paper else _SETS)
+    if s > atoms.k1:
+        raise InputError(f"s: {s} atoms, expected at most the {atoms.k1} numbers of a vector")
+    atoms.check_limits("sparse coding")
+    indices, values = fill_unused(code.indices, k2), code.values
+    if coding.paper:
+        coder, body = encode_words(indices.T, 2)
+        coded = bytes([coder]) + body
+    else:
+        order = np.argsort(indices, axis=0)
+        indices, values = np.take_along_axis(indices, order, 0), np.take_along_axis(values, order, 0)
+        coded = encode_sets(indices, k2)
+    q, _, _, quantiser = _quantise(values, coding.step, coding.bits)
+    transform = _SPARSE_MINMAX if coding.step is None else _SPARSE_STEP
+    return _record(transform, _encode_values(q.T, coding), quantiser + atoms.write(), coded)
+
+
+def _encode_values(q: Ints, coding: Direct | Sparse) -> tuple[int, bytes]:
+    if coding.paper and coding.bits is not None:
+        return encode_words(q, -(-coding.bits // 8))
+    return encode_stream(q)
+
+
+# Quantisers, within the limits of the format
+
+
+class _OutOfRange(Exception):
+    """A quantiser cannot represent these values; the tensor is stored raw."""
+
+
+def _check_quantiser(step: float | None, bits: int | None, paper: bool) -> None:
+    if (step is None) == (bits is None) or (paper and bits is None):
+        raise InputError("coding: expected either a step or bits, and bits with paper")
+    if step is not None and not (step > 0 and math.isfinite(step)):
+        raise InputError(f"step: expected a positive number, got {step}")
+    if bits is not None and not 1 <= bits <= 31:
+        raise InputError(f"bits: expected 1..31, got {bits}")
+
+
+def _steps(values: Array, step: float, limit: int) -> Ints:
+    try:
+        q = symmetric(values, step)
+    except InputError:
+        raise _OutOfRange from None
+    if q.size and np.abs(q).max() > limit:
+        raise _OutOfRange
+    return q
+
+
+def _direct_steps(w: Array, step: float) -> Ints:
+    """Weights in steps that a file can hold, none so large that it would leave the dtype."""
+    step = round_step(step)
+    most = min(_MAX_STEPS, math.floor(largest(w.dtype) / step))
+    return np.clip(_steps(w, step, _MAX_STEPS), -most, most)
+
+
+def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Ints, float, float, bytes]:
+    """(q, step, offset, the bytes that say so) of coefficients, or of weights with min-max."""
+    if step is not None:
+        code = step_code(step)
+        step = step_value(code)
+        return _steps(values, step, _MAX_SPARSE_STEPS), step, 0.0, code.to_bytes(2, "little")
+    try:
+        q, step, offset = minmax(values, bits or 0)
+    except InputError:
+        raise _OutOfRange from None
+    return q, step, offset, struct.pack("<ff", step, offset)
+
+
+_BLOCK = 1 << 18  # numbers dequantised at a time, to spare memory
+
+
+def _restore(q: Ints, step: float, offset: float, dtype: np.dtype[Any]) -> Array:
+    """Flat tensor of direct quantised values."""
+    q = q.reshape(-1)
+    out = np.empty(q.size // 2 if dtype.kind == "c" else q.size, dtype=dtype)
+    items = _BLOCK // 2 if dtype.kind == "c" else _BLOCK
+    for block, first in enumerate(range(0, len(out), items)):
+        values = dequantize(q[block * _BLOCK : (block + 1) * _BLOCK], step, offset)
+        out[first : first + items] = from_floats(values, dtype)
+    return out
+
+
+def _squared_error(w: Array, decoded: Array) -> float:
+    difference = (real(decoded).astype(np.float64) - real(w.reshape(-1)).astype(np.float64)).reshape(-1)
+    return float(difference @ difference)

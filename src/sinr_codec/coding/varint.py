@@ -1,0 +1,110 @@
+"""Variable-length integers (LEB128, canonical) and a bounded reader over bytes.
+
+Every parser of this package reads through `Reader`, so that a short or a wrong file ends in a typed
+error and nothing is allocated for bytes that are not there.
+"""
+
+from ..errors import InputError, LimitError, MalformedError, TruncatedError
+
+__all__ = ["UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
+
+UINT64_MAX = 2**64 - 1
+
+
+def write_varint(n: int) -> bytes:
+    """LEB128 of 0 <= n < 2**64: seven bits a byte, lowest first, the top bit set on all but the last.
+
+    Raises InputError outside that range.
+    """
+    if not 0 <= n <= UINT64_MAX:
+        raise InputError(f"varint: expected an integer in 0..2**64-1, got {n}")
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def zigzag(n: int) -> int:
+    """Signed to unsigned: 0, -1, 1, -2, 2 ... become 0, 1, 2, 3, 4 ..."""
+    return 2 * n if n >= 0 else -2 * n - 1
+
+
+def unzigzag(n: int) -> int:
+    """Inverse of `zigzag`."""
+    return n >> 1 if n & 1 == 0 else -(n >> 1) - 1
+
+
+def write_zigzag(n: int) -> bytes:
+    """LEB128 of the zigzag form of -2**63 <= n < 2**63."""
+    return write_varint(zigzag(n))
+
+
+class Reader:
+    """Reads bytes in order and refuses to go past their end.
+
+    `name` says what is being read and begins every error message.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview, name: str = "data") -> None:
+        self._data = memoryview(data).cast("B")
+        self._at = 0
+        self.name = name
+
+    @property
+    def position(self) -> int:
+        """Bytes read so far."""
+        return self._at
+
+    @property
+    def remaining(self) -> int:
+        """Bytes left to read."""
+        return len(self._data) - self._at
+
+    def byte(self) -> int:
+        """The next byte; TruncatedError at the end."""
+        return self.take(1)[0]
+
+    def take(self, n: int) -> memoryview:
+        """The next n bytes, not copied; TruncatedError when fewer are left."""
+        view = self.peek(n)
+        if len(view) < n:
+            raise TruncatedError(
+                f"{self.name}: expected {n} more bytes at offset {self._at}, only {self.remaining} are left"
+            )
+        self._at += n
+        return view
+
+    def peek(self, n: int) -> memoryview:
+        """Up to n of the next bytes without reading them."""
+        return self._data[self._at : self._at + n]
+
+    def varint(self, limit: int = UINT64_MAX) -> int:
+        """A canonical LEB128 integer of at most `limit`.
+
+        Raises MalformedError for a form that is not the shortest or above 64 bits, LimitError above `limit`.
+        """
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift >= 70:
+                raise MalformedError(f"{self.name}: a varint at offset {self._at} is longer than ten bytes")
+        if (byte == 0 and shift > 7) or value > UINT64_MAX:
+            raise MalformedError(f"{self.name}: the varint before offset {self._at} is not canonical")
+        if value > limit:
+            raise LimitError(f"{self.name}: expected a number of at most {limit}, got {value}")
+        return value
+
+    def zigzag(self) -> int:
+        """A signed integer as written by `write_zigzag`."""
+        return unzigzag(self.varint())
+
+    def end(self) -> None:
+        """MalformedError unless everything has been read."""
+        if self.remaining:
+            raise MalformedError(f"{self.name}: {self.remaining} bytes are left over after its end")

@@ -1,0 +1,36 @@
+"""The `.sinr` file: header, sections, checksums, limits."""
+
+from sinr_codec.container.format import (
+    DTYPES,
+    FIELD,
+    MAGIC,
+    MAX_QUALITY,
+    STATE,
+    VERSION,
+    Header,
+    TensorEntry,
+    load,
+    load_header,
+    read,
+    read_header,
+    write,
+)
+from sinr_codec.container.limits import DEFAULT_LIMITS, Limits
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "DTYPES",
+    "FIELD",
+    "MAGIC",
+    "MAX_QUALITY",
+    "STATE",
+    "VERSION",
+    "Header",
+    "Limits",
+    "TensorEntry",
+    "load",
+    "load_header",
+    "read",
+    "read_header",
+    "write",
+]

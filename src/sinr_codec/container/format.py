@@ -1,0 +1,385 @@
+"""The `.sinr` file: magic, version, CBOR header, sections, checksums (docs/format.md).
+
+    magic  version  header length (LEB128)  header (CBOR)  CRC-32  { section  CRC-32 }*
+
+A reader trusts nothing: it checks magic, version, length, checksum and structure in this order, refuses what
+breaks an invariant with a child of `FormatError`, and never allocates for a size that it has not checked.
+A header has exactly one encoding: what does not re-encode to the same bytes is refused.
+"""
+
+import dataclasses
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import ml_dtypes  # registers the dtype name "bfloat16" with NumPy
+import numpy as np
+
+from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.container.limits import DEFAULT_LIMITS, Limits
+from sinr_codec.errors import (
+    ChecksumError,
+    FormatError,
+    InputError,
+    LimitError,
+    MalformedError,
+    NotSinrError,
+    TruncatedError,
+    UnknownIdError,
+    VersionError,
+)
+
+MAGIC = b"\x89SINR\r\n\x1a"
+VERSION = 1
+FIELD, STATE = 0, 1
+"""Kinds of content: a field that stands for a signal; a state dict."""
+
+DTYPES: tuple[np.dtype, ...] = tuple(
+    np.dtype(name)
+    for name in (
+        *("float32", "float16", ml_dtypes.bfloat16, "float64", "complex64", "complex128", "bool"),
+        *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+    )
+)
+"""The dtypes a state dict may hold; a tensor's code is its position here."""
+
+MAX_QUALITY = 65535
+_MAX_DEPTH = 8
+_MAX_NAME = 1024
+_MAX_DIMS = 16
+_KIND, _FIELD, _SIGNAL, _TENSORS, _QUALITY, _SECTIONS, _EXTRA = range(7)
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """One line of a state dict's manifest: the tensor's name, shape and dtype (one of `DTYPES`)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a `.sinr` file says about itself.
+
+    Attributes
+    ----------
+    kind
+        `FIELD` or `STATE`.
+    field, signal
+        CBOR values (ints, finite floats, bools, None, str, bytes, lists, maps) that the packages `fields` and
+        `signals` define. A file of kind `FIELD` has both; in a state dict both may be None.
+    tensors
+        The manifest of a state dict, in the order of the records; empty for kind `FIELD`, whose shapes follow
+        from the field.
+    quality
+        What the encoder measured, in 1/100 dB, 0..65535: PSNR against the signal, or fidelity of the outputs.
+    extra
+        Information no decoder needs, as a non-empty map; readers ignore keys that they do not know.
+    section_lengths, header_bytes
+        Filled in by `read_header`: bytes of each section, and the offset of the first one.
+    """
+
+    kind: int
+    field: Any = None
+    signal: Any = None
+    tensors: Sequence[TensorEntry] = ()
+    quality: int | None = None
+    extra: dict[Any, Any] | None = None
+    section_lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
+    header_bytes: int = dataclasses.field(default=0, compare=False)
+
+
+def write(header: Header, sections: Sequence[bytes], limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Build the file. The section lengths in `header` are replaced by those of `sections`.
+
+    Raises
+    ------
+    FormatError
+        The header is one that `read` would refuse under the same limits.
+    """
+    cbor = _encode(dataclasses.replace(header, section_lengths=tuple(len(section) for section in sections)))
+    head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
+    checksum = _crc(head)
+    head += checksum
+    limits.check("max_file_bytes", _file_bytes(read_header(head, limits)))
+    return b"".join([head, *(part for section in sections for part in (section, _crc(section, checksum)))])
+
+
+def read(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Header, list[bytes]]:
+    """Take a whole file apart and check everything that needs no decoding.
+
+    Raises
+    ------
+    NotSinrError, VersionError, TruncatedError, ChecksumError, MalformedError, LimitError, UnknownIdError
+        All of them `FormatError`.
+    """
+    limits.check("max_file_bytes", len(data))
+    header = read_header(data, limits)
+    _check_length(header, len(data), limits)
+    sections, start = [], header.header_bytes
+    header_checksum = data[start - 4 : start]
+    for number, length in enumerate(header.section_lengths):
+        section, checksum = data[start : start + length], data[start + length : start + length + 4]
+        if checksum != _crc(section, header_checksum):
+            raise ChecksumError(f"the checksum of section {number} does not match; the file is damaged")
+        sections.append(section)
+        start += length + 4
+    return header, sections
+
+
+def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """Read and check the header from a file's bytes or from a long enough beginning of them.
+
+    Raises
+    ------
+    FormatError
+        As `read`, sections aside.
+    """
+    if not data.startswith(MAGIC):
+        raise _wrong_magic(data)
+    reader = Reader(data, "header")
+    reader.take(len(MAGIC))
+    if (version := reader.byte()) != VERSION:
+        raise VersionError(f"format version {version}; this reader knows version {VERSION}")
+    cbor = bytes(reader.take(reader.varint(limits.max_header_bytes)))
+    checked = data[: reader.position]
+    if bytes(reader.take(4)) != _crc(checked):
+        raise ChecksumError("the header's checksum does not match; the file is damaged")
+    header = _parse(_loads(cbor), limits)
+    if _encode(header) != cbor:
+        raise MalformedError("the header is not in its deterministic encoding")
+    return dataclasses.replace(header, header_bytes=reader.position)
+
+
+def load(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> tuple[Header, list[bytes]]:
+    """`read` a file by name; every error names it."""
+    with _naming(path):
+        size = Path(path).stat().st_size
+        limits.check("max_file_bytes", size)
+        with open(path, "rb") as file:
+            return read(file.read(size), limits)
+
+
+def load_header(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Header:
+    """`read_header` of a file by name, without reading its sections; checks the file's size as well."""
+    with _naming(path):
+        size = Path(path).stat().st_size
+        with open(path, "rb") as file:
+            # Magic, version, a varint of at most 10 bytes, header, checksum.
+            header = read_header(file.read(limits.max_header_bytes + 32), limits)
+        _check_length(header, size, limits)
+        return header
+
+
+@contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the file's name in front of every message about it."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: is not a file; expected a .sinr file")
+    try:
+        yield
+    except FormatError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _file_bytes(header: Header) -> int:
+    return header.header_bytes + sum(length + 4 for length in header.section_lengths)
+
+
+def _check_length(header: Header, size: int, limits: Limits) -> None:
+    expected = _file_bytes(header)
+    limits.check("max_file_bytes", expected)
+    if size < expected:
+        raise TruncatedError(f"the file ends after {size:,} bytes; its header declares {expected:,}")
+    if size > expected:
+        raise MalformedError(f"{size - expected:,} bytes follow the last section; expected none")
+
+
+def _crc(data: bytes, start: bytes = bytes(4)) -> bytes:
+    """CRC-32 continued from `start`; a section's continues from the header's.
+
+    That ties the section to its file, and leaves no bytes that are their own checksum (FF FF FF FF would be).
+    """
+    return zlib.crc32(data, int.from_bytes(start, "little")).to_bytes(4, "little")
+
+
+def _wrong_magic(data: bytes) -> FormatError:
+    if MAGIC.startswith(data):
+        return TruncatedError(f"the file ends after {len(data)} bytes, inside the magic bytes")
+    if data.startswith((b"\x89SINR\n\x1a", b"\x89SINR\r\r\n", b"\tSINR")):
+        return NotSinrError("the file was damaged by a transfer in text mode; transfer it as binary")
+    return NotSinrError("not a .sinr file: it does not start with the magic bytes")
+
+
+# --- header <-> CBOR ---------------------------------------------------------------------------------------
+
+
+def _encode(header: Header) -> bytes:
+    """Serialise in the deterministic encoding of RFC 8949, section 4.2.1; absent parts take no bytes."""
+    items = {
+        _KIND: header.kind,
+        _FIELD: header.field,
+        _SIGNAL: header.signal,
+        _TENSORS: _manifest_to_cbor(header.tensors) or None,
+        _QUALITY: header.quality,
+        _SECTIONS: list(header.section_lengths),
+        _EXTRA: header.extra,
+    }
+    try:
+        return cbor2.dumps({key: item for key, item in items.items() if item is not None}, canonical=True)
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise MalformedError(f"the header holds a value that CBOR cannot ({error})") from error
+
+
+def _parse(items: Any, limits: Limits) -> Header:
+    if not isinstance(items, dict):
+        raise MalformedError("the header is not a map")
+    if unknown := [key for key in items if not _is_uint(key) or key > _EXTRA]:
+        raise UnknownIdError(f"unknown header key {unknown[0]!r:.40}; the last one known is {_EXTRA}")
+    kind, quality, extra = items.get(_KIND), items.get(_QUALITY), items.get(_EXTRA)
+    if not _is_uint(kind):
+        raise MalformedError("the header does not state the kind of its content")
+    if kind not in (FIELD, STATE):
+        raise UnknownIdError(f"unknown kind of content {kind}; expected 0 (field) or 1 (state dict)")
+    if kind == FIELD and (items.get(_FIELD) is None or items.get(_SIGNAL) is None or _TENSORS in items):
+        raise MalformedError("a file of kind 0 has a field and a signal, and no tensor manifest")
+    if kind == STATE and not items.get(_TENSORS):
+        raise MalformedError("a file of kind 1 has a tensor manifest with at least one entry")
+    if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):
+        raise MalformedError(f"quality {quality!r:.40} is not an integer in 0..{MAX_QUALITY}")
+    if extra is not None and not (isinstance(extra, dict) and extra):
+        raise MalformedError("extra is not a map with entries")
+    lengths = items.get(_SECTIONS)
+    if not isinstance(lengths, list) or not all(map(_is_uint, lengths)):
+        raise MalformedError("the section lengths are not a list of non-negative integers")
+    limits.check("max_sections", len(lengths))
+    return Header(
+        kind=kind,
+        field=items.get(_FIELD),
+        signal=items.get(_SIGNAL),
+        tensors=_manifest_from_cbor(items.get(_TENSORS, []), limits),
+        quality=quality,
+        extra=extra,
+        section_lengths=tuple(lengths),
+    )
+
+
+def _manifest_to_cbor(tensors: Sequence[TensorEntry]) -> list[Any]:
+    """Front-code the names: [characters shared with the name before, the rest, dtype code, *shape] each."""
+    entries: list[Any] = []
+    previous = ""
+    for tensor in tensors:
+        if tensor.dtype not in DTYPES:
+            raise MalformedError(f"tensor {tensor.name!r} has dtype {tensor.dtype}, which the format lacks")
+        shared = _common_prefix(previous, tensor.name)
+        entries.append([shared, tensor.name[shared:], DTYPES.index(tensor.dtype), *tensor.shape])
+        previous = tensor.name
+    return entries
+
+
+def _common_prefix(a: str, b: str) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+
+
+def _manifest_from_cbor(entries: Any, limits: Limits) -> tuple[TensorEntry, ...]:
+    if not isinstance(entries, list):
+        raise MalformedError("the tensor manifest is not a list")
+    limits.check("max_tensors", len(entries))
+    tensors: dict[str, TensorEntry] = {}
+    name, params = "", 0
+    for entry in entries:
+        if not isinstance(entry, list) or not 3 <= len(entry) <= 3 + _MAX_DIMS:
+            raise MalformedError(f"an entry of the manifest is not a list of 3 to {3 + _MAX_DIMS} items")
+        shared, rest, code, *shape = entry
+        if not (isinstance(rest, str) and all(map(_is_uint, (shared, code, *shape))) and shared <= len(name)):
+            raise MalformedError("an entry of the manifest is not [shared, text, dtype, *shape]")
+        if code >= len(DTYPES):
+            raise UnknownIdError(f"unknown dtype code {code}; the last one known is {len(DTYPES) - 1}")
+        name = name[:shared] + rest
+        if len(name) > _MAX_NAME:
+            raise LimitError(f"a tensor name has {len(name):,} characters; the format allows {_MAX_NAME}")
+        if name in tensors:
+            raise MalformedError(f"two tensors are named {name!r:.80}")
+        # An empty tensor still carries its other dimensions into allocations, so zeros count as one.
+        params += math.prod(max(length, 1) for length in shape)
+        limits.check("max_params", params)
+        tensors[name] = TensorEntry(name, tuple(shape), DTYPES[code])
+    return tuple(tensors.values())
+
+
+def _is_uint(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+# --- CBOR, the safe part of it -----------------------------------------------------------------------------
+
+
+def _loads(data: bytes) -> Any:
+    """Decode one CBOR item after `_scan` has found nothing in it but plain values."""
+    reader = Reader(data, "CBOR")
+    try:
+        _scan(reader, 0)
+        reader.end()
+        return cbor2.loads(data)
+    except FormatError as error:
+        raise MalformedError(f"the header is not valid: {error}") from error
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+        raise MalformedError("the header is not valid CBOR") from error
+
+
+def _scan(reader: Reader, depth: int) -> int:
+    """Walk one item and refuse what the format does not use, before a general decoder sees it.
+
+    Returns the item's major type.
+
+    No tags (decoders turn them into dates, patterns, references), no indefinite lengths, no NaN or infinity,
+    no `undefined` or other simple values, bounded depth, and in one map only text or only unsigned keys.
+    """
+    if depth > _MAX_DEPTH:
+        raise MalformedError(f"nested deeper than {_MAX_DEPTH} levels")
+    head = reader.byte()
+    major, info = head >> 5, head & 31
+    if major == 7:
+        _scan_simple(reader, info)
+        return major
+    if info > 27 or major == 6:
+        raise MalformedError(f"item head 0x{head:02x} is a tag, an indefinite length or reserved")
+    argument = info if info < 24 else int.from_bytes(reader.take(1 << (info - 24)), "big")
+    if major in (2, 3):  # bytes, text
+        reader.take(argument)
+    elif major == 4:
+        for _ in range(argument):
+            _scan(reader, depth + 1)
+    elif major == 5:
+        key_majors = set()
+        for _ in range(argument):
+            key_majors.add(_scan(reader, depth + 1))
+            _scan(reader, depth + 1)
+        if key_majors not in (set(), {0}, {3}):
+            raise MalformedError("the keys of a map are neither all unsigned integers nor all text")
+    return major
+
+
+def _scan_simple(reader: Reader, info: int) -> None:
+    if info in (25, 26, 27):
+        width, code = {25: (2, ">e"), 26: (4, ">f"), 27: (8, ">d")}[info]
+        if not math.isfinite(struct.unpack(code, reader.take(width))[0]):
+            raise MalformedError("a number is not finite")
+    elif info not in (20, 21, 22):  # false, true, null
+        raise MalformedError(f"simple value {info} is not allowed")

@@ -1,0 +1,35 @@
+"""What a reader is willing to allocate or compute for a file it does not trust."""
+
+from dataclasses import dataclass
+
+from sinr_codec.errors import LimitError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds of a reader. Every one is checked before the memory it stands for is allocated.
+
+    They belong to the reader, not to the format: a server may lower them, a user raise them.
+    """
+
+    max_file_bytes: int = 2**30
+    """Size of the whole file."""
+    max_header_bytes: int = 2**20
+    """Size of the CBOR header."""
+    max_sections: int = 2**16
+    """Number of sections."""
+    max_tensors: int = 2**16
+    """Number of tensors in a state dict."""
+    max_params: int = 2**27
+    """Weights of all networks of a file together."""
+    max_samples: int = 2**30
+    """Values (positions times channels) of the decoded signal at its own size."""
+
+    def check(self, name: str, value: int) -> None:
+        """Raise `LimitError` when `value` is above the bound called `name`, for example "max_params"."""
+        bound = getattr(self, name)
+        if value > bound:
+            raise LimitError(f"the file declares {value:,} for {name}; this reader accepts {bound:,}")
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,35 @@
+"""Coordinate networks as pure functions.
+
+A field is a frozen spec with `init(rng) -> params` and `apply(params, coords) -> values`.
+"""
+
+from __future__ import annotations
+
+from ..errors import MalformedError, UnknownIdError
+from ._numbers import is_list
+from .activations import AnyActivation, Gaussian, ReLU, Sine, Wire
+from .encodings import AnyEncoding, Fourier, Identity, Octaves
+from .mlp import MAX_PARAMS, MLP
+
+__all__ = [
+    "MLP",
+    "AnyActivation",
+    "AnyEncoding",
+    "Fourier",
+    "Gaussian",
+    "Identity",
+    "Octaves",
+    "ReLU",
+    "Sine",
+    "Wire",
+    "field_from_header",
+]
+
+
+def field_from_header(value: object, max_params: int = MAX_PARAMS) -> MLP:
+    """The field that a file's header describes; see `MLP.from_header` for the errors."""
+    if not is_list(value):
+        raise MalformedError("field header: expected a list that starts with an integer id")
+    if value[0] != MLP.ID:
+        raise UnknownIdError(f"field header: field id {value[0]} is not known to this version")
+    return MLP.from_header(value, max_params)

@@ -1,0 +1,22 @@
+"""Numbers in headers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeGuard
+
+
+def compact(value: float) -> int | float:
+    """Integral floats as integers: CBOR stores a small one in one or two bytes instead of three to nine."""
+    return int(value) if float(value).is_integer() and abs(value) < 2**31 else float(value)
+
+
+def is_list(value: object) -> TypeGuard[Sequence[object]]:
+    """True for a list or tuple that starts with an integer, as every part of a header does."""
+    return isinstance(value, list | tuple) and len(value) > 0 and type(value[0]) is int
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """True for finite integers and floats, not for booleans."""
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]

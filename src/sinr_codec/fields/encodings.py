@@ -1,0 +1,219 @@
+"""Encodings of coordinates that stand before the first layer of a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..coding.dictionary import make_dictionary
+from ..errors import InputError, LimitError, MalformedError, UnknownIdError
+from ._numbers import compact, is_list, is_number
+
+MAX_FEATURES = 1 << 16
+#: A float32 argument beyond this has no phase left.
+MAX_FREQUENCY = 2.0**23
+
+Encode = Callable[[Any], Any]
+
+
+class Encoding(Protocol):
+    """What an `MLP` asks of its encoding."""
+
+    ID: ClassVar[int]
+
+    def out_features(self, in_features: int) -> int:
+        """Number of features made from `in_features` coordinates."""
+
+    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+        """The encoding as a function of coords (..., a), its constants placed on the device."""
+
+    def numbers(self) -> list[float]:
+        """Parameters for the header."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The coordinates themselves."""
+
+    ID: ClassVar[int] = 0
+
+    def out_features(self, in_features: int) -> int:
+        """As many as come in."""
+        return in_features
+
+    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+        """The identity."""
+        return lambda coords: coords
+
+    def numbers(self) -> list[float]:
+        """No parameters."""
+        return []
+
+
+@dataclass(frozen=True)
+class Octaves:
+    """Sines and cosines of ``sigma^i pi c`` for i < L (NeRF, section 5.1; INRIC, section 3.1).
+
+    Parameters
+    ----------
+    L
+        Number of octaves.
+    sigma
+        Ratio of one frequency to the last: 2 in NeRF, 1.4 in INRIC.
+    include_input
+        Put the coordinates themselves first.
+    order
+        ``"coordinate"`` (INRIC, WIRE): for each i, for each coordinate: sin, cos. ``"octave"`` (NeRF): for
+        each i: the sines of all coordinates, then the cosines of all.
+    """
+
+    L: int
+    sigma: float = 2.0
+    include_input: bool = True
+    order: Literal["coordinate", "octave"] = "coordinate"
+
+    ID: ClassVar[int] = 1
+    _ORDERS: ClassVar[tuple[str, ...]] = ("coordinate", "octave")
+
+    def __post_init__(self) -> None:
+        if type(self.L) is not int or not 1 <= self.L <= 64:
+            raise InputError(f"encoding: L must be an integer in [1, 64], got {self.L!r}")
+        if not is_number(self.sigma) or not 0 < self.sigma <= 16:
+            raise InputError(f"encoding: sigma must be a number in (0, 16], got {self.sigma!r}")
+        if math.pi * self.sigma ** (self.L - 1) > MAX_FREQUENCY:
+            raise InputError(f"encoding: pi sigma^(L-1) must be at most {MAX_FREQUENCY:g}")
+        if self.order not in self._ORDERS:
+            raise InputError(f"encoding: order must be one of {', '.join(self._ORDERS)}, got {self.order!r}")
+
+    def out_features(self, in_features: int) -> int:
+        """``2 L a``, and a more with the input."""
+        return in_features * (2 * self.L + self.include_input)
+
+    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+        """Coords (..., a) -> (..., out_features(a))."""
+        frequencies = xp.asarray(
+            (math.pi * self.sigma ** np.arange(self.L)).astype(np.float32)[:, None], device=device
+        )
+
+        def encode(coords: Any) -> Any:
+            phase = coords[..., None, :] * frequencies  # (..., L, a)
+            # "coordinate" puts the pair on the last axis, "octave" before the coordinates
+            pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1 if self.order == "coordinate" else -2)
+            waves = xp.reshape(pair, (*coords.shape[:-1], 2 * self.L * in_features))
+            return xp.concat([coords, waves], axis=-1) if self.include_input else waves
+
+        return encode
+
+    def numbers(self) -> list[float]:
+        """``[L, sigma, include_input + 2 * order]``."""
+        return [self.L, self.sigma, int(self.include_input) + 2 * self._ORDERS.index(self.order)]
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """Random Fourier features ``[sin(2 pi B c), cos(2 pi B c)]``, ``B ~ N(0, scale^2)`` (Tancik et al. 2020).
+
+    B is made of the integers of a seeded dictionary, so the seed is all that a file has to hold and the
+    matrix is the same everywhere.
+    """
+
+    features: int
+    scale: float = 10.0
+    seed: int = 0
+
+    ID: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if type(self.features) is not int or not 1 <= self.features <= MAX_FEATURES // 2:
+            raise InputError(f"encoding: features must be in [1, {MAX_FEATURES // 2}], got {self.features!r}")
+        if not is_number(self.scale) or not 0 < self.scale <= 1e4:
+            raise InputError(f"encoding: scale must be a number in (0, 1e4], got {self.scale!r}")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**32:
+            raise InputError(f"encoding: seed must be an integer in [0, 2^32), got {self.seed!r}")
+
+    def out_features(self, in_features: int) -> int:
+        """``2 features``."""
+        return 2 * self.features
+
+    def frequencies(self, in_features: int) -> NDArray[np.float32]:
+        """``2 pi B`` as (in_features, features)."""
+        return _fourier_frequencies(self.features, self.scale, self.seed, in_features)
+
+    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+        """Coords (..., a) -> (..., 2 features)."""
+        rows = [xp.asarray(row, device=device) for row in self.frequencies(in_features)]
+
+        def encode(coords: Any) -> Any:
+            # summed by hand, not by a matrix product: phases are large, and one rounding more would show
+            phase = coords[..., 0:1] * rows[0]
+            for axis, row in enumerate(rows[1:], start=1):
+                phase = phase + coords[..., axis : axis + 1] * row
+            return xp.concat([xp.sin(phase), xp.cos(phase)], axis=-1)
+
+        return encode
+
+    def numbers(self) -> list[float]:
+        """``[features, scale, seed]``."""
+        return [self.features, self.scale, self.seed]
+
+
+#: Standard deviation of the dictionary's Gaussian integers.
+_GAUSSIAN_STD = 4.0
+
+
+@lru_cache(maxsize=8)
+def _fourier_frequencies(features: int, scale: float, seed: int, in_features: int) -> NDArray[np.float32]:
+    integers = make_dictionary("gaussian", seed, in_features, features)
+    return (integers * (2 * math.pi * scale / _GAUSSIAN_STD)).astype(np.float32)
+
+
+AnyEncoding = Identity | Octaves | Fourier
+
+
+def encoding_to_header(encoding: AnyEncoding) -> list[int | float]:
+    """``[id, numbers...]``."""
+    return [encoding.ID, *(compact(x) for x in encoding.numbers())]
+
+
+def encoding_from_header(value: object) -> AnyEncoding:
+    """Inverse of `encoding_to_header`.
+
+    Raises
+    ------
+    UnknownIdError
+        The id is not one of this version.
+    MalformedError
+        The value is not a list of an id and its numbers, or a number is out of its range.
+    LimitError
+        More features than a reader is willing to make.
+    """
+    if not is_list(value):
+        raise MalformedError("field header: the encoding must be a list that starts with an integer id")
+    ident = value[0]
+    numbers: list[Any] = list(value[1:])
+    if ident not in (Identity.ID, Octaves.ID, Fourier.ID):
+        raise UnknownIdError(f"field header: encoding id {ident} is not known to this version")
+    if len(numbers) != (0 if ident == Identity.ID else 3) or not all(is_number(x) for x in numbers):
+        raise MalformedError("field header: the encoding has a wrong number of parameters")
+    try:
+        if ident == Identity.ID:
+            return Identity()
+        if ident == Octaves.ID:
+            octaves, sigma, flags = numbers
+            if type(flags) is not int or not 0 <= flags < 4:
+                raise MalformedError("field header: the flags of octaves must be an integer in [0, 3]")
+            order: Literal["coordinate", "octave"] = "octave" if flags & 2 else "coordinate"
+            return Octaves(octaves, float(sigma), bool(flags & 1), order)
+        features, scale, seed = numbers
+        if type(features) is int and features > MAX_FEATURES // 2:
+            raise LimitError(f"field header: {features} Fourier features are more than {MAX_FEATURES // 2}")
+        return Fourier(features, float(scale), seed)
+    except InputError as error:
+        raise MalformedError(f"field header: {error}") from error

@@ -1,0 +1,242 @@
+"""Multilayer perceptrons over coordinates, as pure functions of a flat dict of parameters.
+
+The same lines run on NumPy arrays (to decode) and on torch tensors (to train, under `torch.compile` and
+`torch.func.vmap`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+from array_api_compat import array_namespace, device
+from array_api_compat import numpy as xnp
+from numpy.typing import NDArray
+
+from ..errors import InputError, LimitError, MalformedError
+from .activations import AnyActivation, Sine, activation_from_header, activation_to_header
+from .encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
+
+Params = Mapping[str, Any]
+
+MAX_PARAMS = 1 << 27
+_MAX_SIZES = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1 << 14, "hidden_layers": 1 << 10}
+
+
+@dataclass(frozen=True)
+class MLP:
+    """First layer, `hidden_layers` hidden layers, all with the activation, and a linear output layer.
+
+    Parameters
+    ----------
+    in_features, out_features
+        Coordinates a and values b of one sample.
+    width
+        Width k of the hidden layers (complex numbers where the activation is complex).
+    hidden_layers
+        Number l of k x k layers; the network has l + 2 layers (SINR, section 3.3.1).
+    activation, encoding
+        See `activations` and `encodings`.
+
+    Raises
+    ------
+    InputError
+        A size is not a positive integer (hidden_layers may be 0) within the limits.
+    """
+
+    in_features: int
+    out_features: int
+    width: int
+    hidden_layers: int
+    activation: AnyActivation = field(default_factory=Sine)
+    encoding: AnyEncoding = field(default_factory=Identity)
+
+    ID: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        for name, limit in _MAX_SIZES.items():
+            value, least = getattr(self, name), 0 if name == "hidden_layers" else 1
+            if type(value) is not int or not least <= value <= limit:
+                raise InputError(f"MLP: {name} must be an integer in [{least}, {limit}], got {value!r}")
+        if self.num_params > MAX_PARAMS:
+            raise InputError(f"MLP: {self.num_params} parameters are more than {MAX_PARAMS}")
+
+    # -- parameters
+
+    @property
+    def layers(self) -> int:
+        """Number of affine layers."""
+        return self.hidden_layers + 2
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name in the order of storage: weight (out, in) and bias (out,) of each layer."""
+        features = self.encoding.out_features(self.in_features)
+        sizes = [features, *[self.width] * (self.layers - 1), self.out_features]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            shapes[f"layers.{i}.weight"] = (fan_out, fan_in)
+            shapes[f"layers.{i}.bias"] = (fan_out,)
+        return shapes
+
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Dtypes by name: float32, and complex64 after the first layer of a complex network."""
+        real, later = np.dtype(np.float32), np.dtype(np.complex64 if self.activation.COMPLEX else np.float32)
+        return {name: real if name.startswith("layers.0.") else later for name in self.shapes()}
+
+    @property
+    def num_params(self) -> int:
+        """Real numbers among the parameters (a complex one counts twice), biases included."""
+        per_layer = [self._layer_size(i) for i in range(self.layers)]
+        return per_layer[0] + (2 if self.activation.COMPLEX else 1) * sum(per_layer[1:])
+
+    def _layer_size(self, i: int) -> int:
+        fan_in = self.encoding.out_features(self.in_features) if i == 0 else self.width
+        return (fan_in + 1) * (self.out_features if i == self.layers - 1 else self.width)
+
+    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """Fresh parameters: uniform with the bounds of the activation."""
+        dtypes = self.dtypes()
+        params: dict[str, NDArray[Any]] = {}
+        for name, shape in self.shapes().items():
+            layer = int(name.split(".")[1])
+            fan_in = self.encoding.out_features(self.in_features) if layer == 0 else self.width
+            weight, bias = self.activation.bounds(fan_in, layer, layer == self.layers - 1)
+            bound = weight if name.endswith("weight") else bias
+            values = rng.uniform(-bound, bound, shape)
+            if dtypes[name].kind == "c":
+                values = values + 1j * rng.uniform(-bound, bound, shape)
+            params[name] = values.astype(dtypes[name])
+        return params
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Raise `InputError` unless the parameters have the names and shapes of this network."""
+        shapes = self.shapes()
+        if set(params) != set(shapes):
+            odd = sorted(set(params) ^ set(shapes))[0]
+            raise InputError(f"params: the names must be those of the field; {odd!r} is missing or too much")
+        for name, shape in shapes.items():
+            if tuple(params[name].shape) != shape:
+                found = tuple(params[name].shape)
+                raise InputError(f"params: {name} must have the shape {shape}, got {found}")
+
+    # -- the function
+
+    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+        """``f(params, coords) -> values`` in the array namespace `xp` (from `array_api_compat`).
+
+        Constants of the encoding are made here, on `device`, and nothing is looked up inside f, so that f
+        compiles as one graph and maps over stacked parameters.
+        """
+        encode = self.encoding.function(xp, self.in_features, device)
+        activation, last = self.activation, self.layers - 1
+
+        def f(params: Params, coords: Any) -> Any:
+            x = encode(coords)
+            for i in range(self.layers):
+                weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
+                if i == last:
+                    x = xp.matmul(x, weight.mT) + bias
+                else:
+                    gain = activation.gain(i == 0)
+                    x = activation(xp, xp.matmul(x, (gain * weight).mT) + gain * bias)
+            return xp.real(x) if activation.COMPLEX else x
+
+        return f
+
+    def apply(self, params: Params, coords: Any) -> Any:
+        """Values (..., b) at coords (..., a), for NumPy arrays and torch tensors alike.
+
+        Parameters and coordinates are of one library, float32 (complex64) throughout.
+        """
+        return self.function(array_namespace(coords), device(coords))(params, coords)
+
+    def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """``f(coords (n, a)) -> values (n, b)``: `apply` on NumPy, gains folded once and buffers reused.
+
+        The function may be called from several threads at a time, each with its own buffers. A few thousand
+        samples a call keep the buffers in the cache.
+        """
+        encode = self.encoding.function(xnp, self.in_features)
+        affine = []
+        for i in range(self.layers):
+            gain = 1.0 if i == self.layers - 1 else self.activation.gain(i == 0)
+            weight, bias = np.asarray(params[f"layers.{i}.weight"]), np.asarray(params[f"layers.{i}.bias"])
+            affine.append((np.ascontiguousarray((gain * weight).T), gain * bias))
+        local = threading.local()
+
+        def decode(coords: NDArray[np.float32]) -> NDArray[np.float32]:
+            x = encode(coords)
+            for i, (weight, bias) in enumerate(affine):
+                if i == len(affine) - 1:
+                    x = x @ weight
+                    x += bias
+                else:
+                    z = np.matmul(x, weight, out=_buffer(local, i % 2, len(coords), weight))
+                    z += bias
+                    x = self.activation.overwrite(xnp, z)
+            return x.real.copy() if self.activation.COMPLEX else x
+
+        return decode
+
+    # -- the header of a file
+
+    def to_header(self) -> list[Any]:
+        """``[0, a, b, k, l, activation, encoding]``; the encoding is left out where it is the identity."""
+        header = [self.ID, self.in_features, self.out_features, self.width, self.hidden_layers]
+        parts = [activation_to_header(self.activation)]
+        if self.encoding != Identity():
+            parts.append(encoding_to_header(self.encoding))
+        return [*header, *parts]
+
+    @classmethod
+    def from_header(cls, value: object, max_params: int = MAX_PARAMS) -> MLP:
+        """Inverse of `to_header`; nothing is allocated.
+
+        Raises
+        ------
+        MalformedError
+            The value breaks the form above or a range.
+        UnknownIdError
+            An id is unknown.
+        LimitError
+            More parameters than `max_params`, or a size beyond what a reader is willing to compute.
+        """
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not 6 <= len(value) <= 7:
+            raise MalformedError("field header: an MLP is a list of six or seven entries")
+        if any(type(x) is not int or x < 0 for x in value[:5]) or value[0] != cls.ID:
+            raise MalformedError("field header: an MLP starts with its id and four sizes, integers >= 0")
+        for (name, limit), size in zip(_MAX_SIZES.items(), value[1:5]):
+            if size > limit:
+                raise LimitError(f"field header: {name} = {size} is more than {limit}")
+        activation = activation_from_header(value[5])
+        encoding = encoding_from_header(value[6]) if len(value) == 7 else Identity()
+        if len(value) == 7 and encoding == Identity():
+            raise MalformedError("field header: an identity encoding is left out, not written")
+        try:
+            in_features, out_features, width, hidden_layers = value[1:5]
+            mlp = cls(in_features, out_features, width, hidden_layers, activation, encoding)
+        except InputError as error:
+            if min(value[1:4]) == 0:
+                raise MalformedError(f"field header: {error}") from error
+            raise LimitError(f"field header: {error}") from error
+        if mlp.num_params > max_params:
+            raise LimitError(f"field header: {mlp.num_params} parameters are more than {max_params}")
+        return mlp
+
+
+def _buffer(local: threading.local, slot: int, rows: int, weight: NDArray[Any]) -> NDArray[Any]:
+    """A (rows, width) array that this thread used before, or a new one where the size changed.
+
+    Complex weights come in here on the real first layer too, hence the dtype in the key.
+    """
+    shape = (rows, weight.shape[1])
+    buffers: dict[Any, NDArray[Any]] = local.__dict__.setdefault("buffers", {})
+    key = (slot, weight.dtype)
+    if key not in buffers or buffers[key].shape != shape:
+        buffers[key] = np.empty(shape, weight.dtype)
+    return buffers[key]

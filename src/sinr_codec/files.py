@@ -1,0 +1,61 @@
+"""Files that are either written whole or not at all."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sinr_codec.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; it becomes `path` when the block ends well.
+
+    The temporary file exists (empty) when the block starts and keeps the suffix of `path`, for writers that
+    choose their format by it. Any exception, Ctrl-C included, removes it and leaves an older `path` alone.
+    An existing target keeps its permissions, a symbolic link keeps pointing, and a target that is no regular
+    file (`/dev/null`, a pipe) is written directly, because renaming would replace the device itself.
+
+    Raises
+    ------
+    InputError
+        The folder is missing, the target is a folder, or the system refuses to write.
+
+    Examples
+    --------
+    >>> with atomic_write("weights.bin") as temporary:      # doctest: +SKIP
+    ...     temporary.write_bytes(blob)
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder; expected a file name to write")
+    if not target.parent.is_dir():
+        raise InputError(f"{path}: the folder {target.parent} does not exist")
+    special = target.exists() and not target.is_file()
+    # A long name plus our additions could exceed the system's limit, hence the cut.
+    marker = f".{target.stem[:64]}.{secrets.token_hex(4)}.partial{target.suffix[:32]}"
+    temporary = target if special else target.with_name(marker)
+    try:
+        if not special:
+            temporary.open("xb").close()
+        yield temporary
+        if not special:
+            if target.exists():
+                shutil.copymode(target, temporary)
+            os.replace(temporary, target)
+    except OSError as error:
+        if error.filename not in (None, str(temporary), str(target)):
+            raise  # not about this file
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if not special:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` to `path` through `atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)

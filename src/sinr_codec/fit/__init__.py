@@ -1,0 +1,14 @@
+"""Parameters of a field from a signal, with torch: loop, optimisers, checkpoints, evaluation."""
+
+from ..errors import MissingExtraError
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("fitting needs torch: pip install 'sinr-codec[fit]'") from error
+
+from .config import DEFAULT_LR, FitConfig, FitResult, Optimizer
+from .evaluate import Evaluator, evaluate
+from .loop import fit
+
+__all__ = ["DEFAULT_LR", "Evaluator", "FitConfig", "FitResult", "Optimizer", "evaluate", "fit"]

@@ -1,0 +1,86 @@
+"""Checkpoints of a fit: one safetensors file, written atomically, never unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import InputError
+
+_TENSOR = "\0tensor"
+_VERSION = "1"
+
+
+def save(path: Path, state: dict[str, Any], identity: str) -> None:
+    """Write nested dicts, lists, numbers and tensors; `identity` names the fit that they belong to."""
+    tensors: dict[str, Tensor] = {}
+    skeleton = _strip(state, tensors)
+    metadata = {"version": _VERSION, "identity": identity, "state": json.dumps(skeleton)}
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(path: Path, identity: str) -> dict[str, Any] | None:
+    """The state, or None where there is no such file.
+
+    Raises
+    ------
+    InputError
+        The file is no checkpoint, or one of another fit.
+    """
+    if not Path(path).exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("version") != _VERSION or "state" not in metadata:
+                raise InputError(f"{path}: expected a checkpoint of a fit")
+            if metadata.get("identity") != identity:
+                raise InputError(f"{path}: a checkpoint of another fit; remove it or name another file")
+            state: dict[str, Any] = _fill(json.loads(metadata["state"]), file)
+            return state
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a checkpoint of a fit, found a damaged file") from error
+
+
+def _strip(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """The value as JSON, its tensors put aside under running numbers; keys of dicts keep their type."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {_TENSOR: name}
+    if isinstance(value, dict):
+        return {"items": [[key, _strip(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [_strip(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return [_strip(item, tensors) for item in value]
+    return value
+
+
+def _fill(value: Any, file: Any) -> Any:
+    if isinstance(value, list):
+        return [_fill(item, file) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _TENSOR in value:
+        tensor: Tensor = file.get_tensor(value[_TENSOR])
+        return tensor if tensor.dtype == torch.uint8 else tensor.clone()
+    if "tuple" in value:
+        return tuple(_fill(item, file) for item in value["tuple"])
+    return {key: _fill(item, file) for key, item in value["items"]}

@@ -1,0 +1,66 @@
+"""Loss of a field over a whole signal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from array_api_compat import torch as xtorch
+from numpy.typing import NDArray
+
+from ..fields.mlp import MLP
+from ..signals.base import Signal
+from .samples import Samples, weighted_mean
+
+
+class Evaluator:
+    """``evaluator(params) -> mean squared error``, with the samples read only once.
+
+    Parameters
+    ----------
+    index
+        Sample numbers, int64 (n,); all where None.
+    device
+        A torch device.
+    """
+
+    def __init__(
+        self,
+        field: MLP,
+        signal: Signal,
+        index: NDArray[np.int64] | None = None,
+        device: str = "cpu",
+        samples: Samples | None = None,
+    ) -> None:
+        self.signal = signal
+        self.device = device
+        self._index = index
+        self._samples = samples or Samples(signal, device)
+        self._function = field.function(xtorch, torch.device(device))
+
+    def __call__(self, params: Mapping[str, Any]) -> float:
+        """Loss of parameters given as NumPy arrays or torch tensors."""
+        tensors = {name: torch.as_tensor(value, device=self.device) for name, value in params.items()}
+        with torch.inference_mode():
+            return weighted_mean(
+                [
+                    (self.signal.loss(self._function(tensors, coords), values), len(coords))
+                    for coords, values in self._samples.chunks(self._index)
+                ]
+            )
+
+
+def evaluate(
+    field: MLP,
+    params: Mapping[str, Any],
+    signal: Signal,
+    index: NDArray[np.int64] | None = None,
+    device: str = "cpu",
+) -> float:
+    """Mean squared error of a field over all samples of a signal, or over those in `index`.
+
+    To evaluate more than once, keep an `Evaluator`.
+    """
+    return Evaluator(field, signal, index, device)(params)

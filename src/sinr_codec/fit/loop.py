@@ -1,0 +1,377 @@
+"""The training loop: parameters of a field from the samples of a signal."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal as signals_of_os
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from array_api_compat import torch as xtorch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError
+from ..fields.mlp import MLP
+from ..signals.base import Signal
+from . import checkpoint, compilation
+from .config import FitConfig, FitResult
+from .evaluate import Evaluator
+from .optim import Leaves, Packing, Stepper, joins, make_optimizer
+from .samples import Batches, Samples, even_subset, weighted_mean
+
+Progress = Callable[[int, int, float], None]
+
+#: Shares of the budget at which the whole signal is evaluated and the best weights kept, besides the end.
+EVALUATE_AT = (0.5, 0.75, 0.9)
+#: An evaluation in between is left out when it would cost more than this share of the budget.
+EVALUATION_SHARE = 0.01
+EVALUATION_SAMPLES = 1 << 20
+#: Warm-up ends after this many steps or this share of the budget, whichever comes first.
+WARMUP_STEPS, WARMUP_SHARE = 50, 0.05
+MAX_RESTARTS, RESTART_FACTOR = 3, 1 / 3
+#: Steps between looks at the running loss.
+LOOK = 10
+#: A signal whose mean leaves less than this error (46 dB for values in [-1, 1]) shows no divergence by it.
+FLAT = 1e-4
+
+
+def fit(
+    field: MLP,
+    signal: Signal,
+    config: FitConfig | None = None,
+    params: Mapping[str, NDArray[Any]] | None = None,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Fit a field to a signal.
+
+    Parameters
+    ----------
+    field
+        The network; its in_features and out_features are the signal's.
+    signal
+        What to represent.
+    config
+        Budget, optimiser and the rest.
+    params
+        Parameters to start from instead of fresh ones.
+    progress
+        Called as ``progress(step, total, loss)`` with the running loss; where the budget is in seconds, `total` is
+        an estimate.
+
+    Returns
+    -------
+    FitResult
+        Also after Ctrl-C, with the best parameters so far and ``interrupted=True``.
+
+    Raises
+    ------
+    InputError
+        The field does not fit the signal, the checkpoint is another fit's, or the fit diverged at every learning
+        rate that was tried.
+    """
+    config = config or FitConfig()
+    if (field.in_features, field.out_features) != (signal.in_features, signal.out_features):
+        raise InputError(
+            f"field: expected the signal's {signal.in_features} coordinates and {signal.out_features} values, "
+            f"got {field.in_features} and {field.out_features}"
+        )
+    start = dict(params) if params is not None else field.init(np.random.default_rng(config.seed))
+    field.check(start)
+    return _Fit(field, signal, config, start, progress).run()
+
+
+@dataclass
+class _State:
+    """All that changes while a fit runs, besides leaves, optimiser and generator."""
+
+    step: int = 0
+    #: Peak learning rate of this attempt.
+    lr: float = 0.0
+    restarts: int = 0
+    #: Seconds spent before this process took over (a resumed fit), and at the beginning of this attempt.
+    before: float = 0.0
+    attempt: float = 0.0
+    #: Running mean of the loss; None before the first step.
+    recent: float | None = None
+    evaluated: int = 0
+    checked: bool = False
+    best_loss: float = math.inf
+    best: Leaves | None = None
+
+
+class _Diverged(Exception):
+    """NaN, or no better than the signal's mean."""
+
+
+class _Fit:
+    def __init__(
+        self,
+        field: MLP,
+        signal: Signal,
+        config: FitConfig,
+        start: dict[str, NDArray[Any]],
+        progress: Progress | None,
+    ) -> None:
+        self.began = time.perf_counter()
+        self.field, self.signal, self.config, self.start, self.progress = (
+            field,
+            signal,
+            config,
+            start,
+            progress,
+        )
+        self.samples = Samples(signal, config.device)
+        self.batch = min(config.batch, len(signal))
+        self.subset = even_subset(len(signal), EVALUATION_SAMPLES)
+        self.evaluator = Evaluator(field, signal, self.subset, config.device, self.samples)
+        self.evaluation_seconds = 0.0
+        self.packing = Packing(start, joins(config.optimizer))
+        self.state = _State(lr=config.peak_lr)
+        self.mean_loss = self._mean_loss()
+        self.stop = False
+        self.begin()
+
+    # -- one attempt
+
+    def begin(self) -> None:
+        """Leaves, optimiser and batches as at step 0."""
+        self.leaves = self.packing.pack(self.start, self.config.device)
+        self.optimizer: Stepper = make_optimizer(self.config.optimizer, self.leaves, self.state.lr)
+        self.batches = Batches(len(self.samples), self.batch, self.config.seed)
+
+    def run(self) -> FitResult:
+        config, state = self.config, self.state
+        self.resume()
+        state = self.state
+        self.loss = self._loss_function()
+        with _Interrupt() as interrupt:
+            try:
+                while True:
+                    try:
+                        self.attempt(interrupt)
+                        break
+                    except _Diverged:
+                        if state.restarts == MAX_RESTARTS:
+                            break
+                        self.restart()
+                if interrupt.seen and config.checkpoint is not None:
+                    self.save()
+                self.keep_best()
+            except KeyboardInterrupt:
+                interrupt.seen = True
+                self.keep_best()
+        if state.best is None:
+            raise InputError(f"fit: diverged {state.restarts + 1} times; give a lower lr than {config.peak_lr:g}")
+        self._report(state.step, state.step)
+        return FitResult(
+            self.packing.to_numpy(state.best),
+            state.best_loss,
+            state.step,
+            self.elapsed(),
+            interrupt.seen,
+            state.restarts,
+            self.compiled,
+        )
+
+    def attempt(self, interrupt: _Interrupt) -> None:
+        """Step until the budget is spent or Ctrl-C."""
+        state, recent, saved = self.state, self.state.recent, time.perf_counter()
+        while (share := self.share()) < 1 and not interrupt.seen:
+            coords, values = self.samples.take(self.batches.draw())
+            loss = self.loss(self.leaves, coords, values)
+            loss.backward()
+            self.optimizer.step(self.rate(share))
+            state.step += 1
+            value = float(loss.detach())
+            recent = value if recent is None else recent + 0.05 * (value - recent)
+            state.recent = recent
+            if state.step % LOOK == 0:
+                self.look(share)
+            if self.config.checkpoint is not None and time.perf_counter() - saved > self.config.checkpoint_seconds:
+                self.save()
+                saved = time.perf_counter()
+        if state.recent is not None and not math.isfinite(state.recent):
+            raise _Diverged
+
+    def look(self, share: float) -> None:
+        """Report, find a divergence, keep the best weights."""
+        state = self.state
+        recent = state.recent
+        if recent is None or not math.isfinite(recent):
+            raise _Diverged
+        total = self.config.max_steps or max(state.step, round(state.step / max(share, 1e-9)))
+        self._report(state.step, total)
+        if not state.checked and share >= 0.25:
+            state.checked = True
+            if recent >= self.mean_loss > FLAT and state.restarts < MAX_RESTARTS:
+                raise _Diverged
+        if state.evaluated < len(EVALUATE_AT) and share >= EVALUATE_AT[state.evaluated]:
+            state.evaluated += 1
+            # a forward pass costs a third of a step with its backward pass
+            size = len(self.samples) if self.subset is None else len(self.subset)
+            if size / (3 * self.batch) <= EVALUATION_SHARE * total:
+                self.keep_best()
+
+    def restart(self) -> None:
+        """Begin anew with a lower learning rate and what is left of the seconds."""
+        old = self.state
+        self.state.__dict__.update(
+            _State(
+                lr=old.lr * RESTART_FACTOR,
+                restarts=old.restarts + 1,
+                before=old.before,
+                attempt=self.elapsed(),
+                best_loss=old.best_loss,
+                best=old.best,
+            ).__dict__
+        )
+        self.begin()
+
+    # -- schedule
+
+    def elapsed(self) -> float:
+        """Seconds spent on this fit, those before a resumption included."""
+        return self.state.before + time.perf_counter() - self.began
+
+    def share(self) -> float:
+        """Share of the budget that is spent, by steps or by time, whichever is further."""
+        spent = 0.0
+        if self.config.max_steps is not None:
+            spent = self.state.step / self.config.max_steps
+        if self.config.seconds is not None:
+            left = self.config.seconds - self.state.attempt - self.evaluation_seconds
+            spent = max(spent, (self.elapsed() - self.state.attempt) / left if left > 0 else 1.0)
+        return spent
+
+    def rate(self, share: float) -> float:
+        """Factor on the learning rate: a short ramp, then half a cosine to zero."""
+        ramp = min(1.0, max((self.state.step + 1) / WARMUP_STEPS, share / WARMUP_SHARE))
+        return ramp * 0.5 * (1 + math.cos(math.pi * share))
+
+    # -- losses
+
+    def _loss_function(self) -> Callable[[Leaves, Tensor, Tensor], Tensor]:
+        function = self.field.function(xtorch, torch.device(self.config.device))
+        unpack, measure = self.packing.unpack, self.signal.loss
+
+        def loss(leaves: Leaves, coords: Tensor, values: Tensor) -> Tensor:
+            result: Tensor = measure(function(unpack(leaves), coords), values)
+            return result
+
+        self.compiled = False
+        fast = None
+        if self.config.compile is True or (self.config.compile == "auto" and self._compile_pays()):
+            example = self.samples.take(torch.arange(self.batch))
+            fast = compilation.compiled(loss, self._key(), self.leaves, *example)
+            for leaf in self.leaves.values():
+                leaf.grad = None
+            self.compiled = fast is not None
+        return fast or loss
+
+    def _compile_pays(self) -> bool:
+        steps = self.config.max_steps
+        work = None if steps is None else 3.0 * self.field.num_params * self.batch * steps
+        key, seconds = self._key(), self.config.seconds
+        return compilation.pays(key, seconds=seconds, work=work, device=self.config.device)
+
+    def _key(self) -> str:
+        return f"{self.field!r} {self.batch} {joins(self.config.optimizer)} {self.config.device}"
+
+    def _mean_loss(self) -> float:
+        """Loss of the signal's mean, the least that a fit has to beat."""
+        chunks = list(self.samples.chunks(even_subset(len(self.samples), 1 << 16)))
+        mean = torch.cat([values for _, values in chunks]).mean(0)
+        loss = weighted_mean([(self.signal.loss(mean.expand_as(v), v), len(v)) for _, v in chunks])
+        if not math.isfinite(loss):
+            raise InputError("signal: expected finite values, found NaN or infinity")
+        return loss
+
+    def keep_best(self) -> None:
+        """Evaluate the weights and keep them where they are the best so far."""
+        began = time.perf_counter()
+        loss = self.evaluator(self.packing.unpack(self.leaves))
+        self.evaluation_seconds = time.perf_counter() - began
+        if loss < self.state.best_loss:
+            self.state.best_loss = loss
+            self.state.best = {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
+
+    def _report(self, step: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(step, total, self.state.best_loss if self.state.recent is None else self.state.recent)
+
+    # -- checkpoints
+
+    def _identity(self) -> str:
+        """Text that differs between fits that must not go on from each other's checkpoints."""
+        config = self.config
+        coords, values = self.samples.take(torch.from_numpy(np.arange(256) * len(self.samples) // 256))
+        digest = zlib.crc32(
+            values.cpu().contiguous().numpy().tobytes(),
+            zlib.crc32(coords.cpu().contiguous().numpy().tobytes()),
+        )
+        for value in self.start.values():
+            digest = zlib.crc32(np.ascontiguousarray(value).tobytes(), digest)
+        budget = [config.steps, config.seconds]
+        settings = [config.optimizer, config.peak_lr, self.batch, config.seed, *budget]
+        return json.dumps([self.field.to_header(), settings, len(self.samples), digest])
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        if self.config.checkpoint is None:
+            return
+        state = dict(self.state.__dict__, before=self.elapsed())
+        everything = {
+            "state": state,
+            "leaves": self.leaves,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.batches.generator.get_state(),
+        }
+        checkpoint.save(self.config.checkpoint, everything, self._identity())
+
+    def resume(self) -> None:
+        """Go on from the checkpoint where there is one."""
+        if self.config.checkpoint is None:
+            return
+        everything = checkpoint.load(self.config.checkpoint, self._identity())
+        if everything is None:
+            return
+        self.state.__dict__.update(everything["state"])
+        self.begin()
+        with torch.no_grad():
+            for name, leaf in self.leaves.items():
+                leaf.copy_(everything["leaves"][name])
+        self.optimizer.load_state_dict(everything["optimizer"])
+        self.batches.generator.set_state(everything["generator"])
+
+
+class _Interrupt:
+    """Turns the first Ctrl-C into a flag that takes effect between two steps; a second one raises as usual."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._old: Any = None
+
+    def __enter__(self) -> _Interrupt:
+        # only the main thread may set handlers; elsewhere a Ctrl-C reaches the main thread anyway
+        if threading.current_thread() is threading.main_thread():
+            self._old = signals_of_os.signal(signals_of_os.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._old is not None:
+            signals_of_os.signal(signals_of_os.SIGINT, self._old)
+            self._old = None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.seen:
+            raise KeyboardInterrupt
+        self.seen = True

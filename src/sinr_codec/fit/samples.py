@@ -1,0 +1,90 @@
+"""Samples of a signal as torch tensors: minibatches to train on, chunks to evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..signals.base import Signal
+
+#: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
+PRELOAD_BYTES = 1 << 29
+CHUNK = 8192
+
+
+class Samples:
+    """Random access to (coords, values) of a signal on a device."""
+
+    def __init__(self, signal: Signal, device: str = "cpu", preload_bytes: int = PRELOAD_BYTES) -> None:
+        self.signal = signal
+        self.device = device
+        self._width = signal.in_features
+        self._table: Tensor | None = None
+        columns = signal.in_features + signal.out_features
+        if 4 * columns * len(signal) <= preload_bytes:
+            # one row a sample: a batch then costs one gather
+            table = torch.empty(len(signal), columns)
+            for start in range(0, len(signal), 1 << 18):
+                index = np.arange(start, min(start + (1 << 18), len(signal)))
+                coords, values = signal.batch(index)
+                table[start : start + len(index), : self._width] = torch.from_numpy(coords)
+                table[start : start + len(index), self._width :] = torch.from_numpy(values)
+            self._table = table.to(device)
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples by number: int64 (n,) on the CPU -> coords (n, a), values (n, b)."""
+        if self._table is not None:
+            rows = self._table.index_select(0, index.to(self.device))
+            return rows[:, : self._width], rows[:, self._width :]
+        coords, values = self.signal.batch(index.numpy())
+        return torch.from_numpy(coords).to(self.device), torch.from_numpy(values).to(self.device)
+
+    def chunks(self, index: NDArray[np.int64] | None = None, size: int = CHUNK) -> Iterator[tuple[Tensor, Tensor]]:
+        """All samples, or those in `index`, a chunk at a time."""
+        if self._table is not None and index is None:
+            for rows in self._table.split(size):
+                yield rows[:, : self._width], rows[:, self._width :]
+            return
+        numbers = torch.arange(len(self)) if index is None else torch.from_numpy(index)
+        for part in numbers.split(size):
+            yield self.take(part)
+
+
+class Batches:
+    """Stratified minibatches: the samples are cut into `size` equal runs and one is drawn from each.
+
+    That covers the signal evenly, so the gradient is less noisy than that of independent draws; it needs no
+    permutation of the samples, and reads memory in order.
+    """
+
+    def __init__(self, samples: int, size: int, seed: int) -> None:
+        edges = torch.arange(size + 1, dtype=torch.int64) * samples // size
+        self._first = edges[:-1]
+        self._length = (edges[1:] - edges[:-1]).to(torch.float64)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def draw(self) -> Tensor:
+        """Sample numbers, int64 (size,), increasing."""
+        u = torch.rand(len(self._first), generator=self.generator, dtype=torch.float64)
+        return self._first + (u * self._length).to(torch.int64)
+
+
+def even_subset(samples: int, most: int) -> NDArray[np.int64] | None:
+    """At most `most` sample numbers spread evenly, or None where all may be taken."""
+    if samples <= most:
+        return None
+    return np.arange(most, dtype=np.int64) * samples // most
+
+
+def weighted_mean(losses: list[tuple[Any, int]]) -> float:
+    """Mean of chunk means, weighted by chunk length, in float64."""
+    total = sum(count for _, count in losses)
+    return sum(float(loss) * count for loss, count in losses) / total

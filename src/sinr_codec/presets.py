@@ -1,0 +1,69 @@
+"""What a preset means, and which network a number of bytes buys.
+
+The figures come from `benchmarks/size.py` and `benchmarks/fit.py` (results/).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sinr_codec.errors import InputError
+from sinr_codec.fields import MLP, Sine
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How long to fit and how hard to look for a small coding.
+
+    Attributes
+    ----------
+    fit
+        Settings of `fit.FitConfig`.
+    bpp
+        Rate aimed at where the user names neither a rate, a quality nor a width.
+    bits
+        Bits a parameter that files of this preset take, to choose the width for a rate.
+    dictionaries
+        Sizes k2 of the random dictionaries that the planner tries.
+    paper
+        Code as published instead of planning.
+    """
+
+    name: str
+    fit: dict[str, Any] = field(default_factory=dict)
+    bpp: float = 0.4
+    bits: float = 8.0
+    dictionaries: tuple[int, ...] = ()
+    paper: bool = False
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("fast", fit={"steps": 300}, bits=8.2),
+        Preset("balanced", fit={"steps": 1500}, dictionaries=(1024, 8192)),
+        Preset("best", fit={"steps": 12_000}, bpp=0.5, dictionaries=(1024, 8192, 65_536)),
+        Preset("paper", fit={"steps": 1500}, bpp=0.6, bits=13.6, paper=True),
+    )
+}
+
+DEPTH = 3
+"""Hidden layers where the user names none: the paper's (h, m) = (3, m)."""
+MIN_WIDTH, MAX_WIDTH = 8, 256
+"""Widths that are chosen by themselves; above, a step takes seconds on a CPU. The user may name any."""
+
+
+def preset_named(name: str) -> Preset:
+    """Look a preset up; `InputError` names the ones there are."""
+    if name not in PRESETS:
+        raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    return PRESETS[name]
+
+
+def mlp_within(params: float, in_features: int, out_features: int, depth: int = DEPTH, activation: Any = None) -> MLP:
+    """Build the widest MLP of at most so many parameters, within MIN_WIDTH..MAX_WIDTH."""
+
+    def mlp(width: int) -> MLP:
+        return MLP(in_features, out_features, width, depth, activation or Sine())
+
+    widths = range(MIN_WIDTH, MAX_WIDTH + 1)
+    return mlp(max((w for w in widths if mlp(w).num_params <= params), default=MIN_WIDTH))

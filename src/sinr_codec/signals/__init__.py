@@ -1,0 +1,1 @@
+"""What is represented: a signal owns its coordinates, values, loss, renderer and quality measure."""

@@ -1,0 +1,86 @@
+"""Where the samples of a picture lie in the field's domain.
+
+The peers differ: SIREN and INRIC sample pixel centres or corners, stretch every axis to [-1, 1] or keep the
+aspect, and order coordinates (row, column) or (x, y). All of these are one small integer in the header:
+
+    bit 0  corners (1): the first and last sample lie at -1 and +1; centres (0): half a pixel inside
+    bit 1  aspect (1): only the longer side spans [-1, 1]; axis (0): every side does
+    bit 2  xy (1): the first coordinate runs along a row (x); yx (0): down the rows
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.errors import MalformedError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The sampling convention; the default is pixel centres, both sides on [-1, 1], (row, column)."""
+
+    corners: bool = False
+    aspect: bool = False
+    xy: bool = False
+
+    def to_header(self) -> int:
+        """The convention as an integer in [0, 7]."""
+        return self.corners | self.aspect << 1 | self.xy << 2
+
+    @classmethod
+    def from_header(cls, value: Any) -> "Grid":
+        """Inverse of `to_header`; `MalformedError` for anything else than 0..7."""
+        if type(value) is not int or not 0 <= value <= 7:
+            raise MalformedError(f"image grid: expected an integer from 0 to 7, found {value!r}")
+        return cls(bool(value & 1), bool(value & 2), bool(value & 4))
+
+    def axis(
+        self,
+        size: int,
+        longest: int,
+        count: int,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        first: int = 0,
+        last: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Coordinates of samples that evenly cover the source pixels [start, stop) of an axis.
+
+        Parameters
+        ----------
+        size, longest
+            Pixels of this axis and of the longest axis of the source.
+        count
+            Samples that cover the range.
+        start, stop
+            Range in source pixels; default: the whole axis.
+        first, last
+            Which of the `count` samples to return; default: all.
+
+        Returns
+        -------
+        float32 (last - first,): a ratio of integers (exact below 2**53) less 1 in float64, rounded once:
+        centres ((2i+1)(stop-start) + 2*start*count) / (count*size) - 1,
+        corners 2(start(count-1) + i(stop-1-start)) / ((count-1)(size-1)) - 1; 0 for an axis of one pixel.
+        """
+        stop = size if stop is None else stop
+        i = np.arange(first, count if last is None else last, dtype=np.float64)
+        extent = size / longest
+        if not self.corners:
+            unit = ((2 * i + 1) * (stop - start) + 2.0 * start * count) / (float(count) * size) - 1
+        elif size == 1:
+            return np.zeros(len(i), np.float32)
+        else:
+            extent = (size - 1) / (longest - 1)
+            # A single sample takes the middle of its range.
+            i, steps = (i, count - 1) if count > 1 else (i + 1, 2)
+            unit = 2 * (float(start) * steps + i * (stop - 1 - start)) / (float(steps) * (size - 1)) - 1
+        return (unit * extent if self.aspect else unit).astype(np.float32)
+
+    def points(self, y: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pair coordinates that broadcast together into (..., 2) in the grid's order."""
+        y, x = np.broadcast_arrays(y, x)
+        return np.stack((x, y) if self.xy else (y, x), axis=-1)

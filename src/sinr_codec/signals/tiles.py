@@ -1,0 +1,74 @@
+"""Work cut into tiles: in order, on several cores, with few results waiting."""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def map_tiles(compute: Callable[[T], R], tiles: Iterable[T], threads: int | None = None) -> Iterator[R]:
+    """``map(compute, tiles)`` on `threads` cores, default those this process may use.
+
+    NumPy drops the interpreter's lock, so plain threads do. The matrix products of a tile are too small to share:
+    each stays on one core while tiles run side by side, which is faster than the reverse, and several times
+    faster on a busy machine. Without threadpoolctl the products keep their threads, and tiles run one by one.
+    """
+    threads = cores() if threads is None else threads
+    if threads <= 1 or find_spec("threadpoolctl") is None:
+        yield from map(compute, tiles)
+        return
+    waiting: deque[Future[R]] = deque()
+    with _one_thread_a_product, ThreadPoolExecutor(threads) as pool:
+        try:
+            for tile in tiles:
+                waiting.append(pool.submit(compute, tile))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _OneThreadAProduct:
+    """Keep the matrix library on one core while anybody is inside; the last one out restores it.
+
+    The setting is the process's: without the count, overlapping users would restore each other's limit.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                from threadpoolctl import ThreadpoolController
+
+                self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
+                self._limit.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.__exit__(None, None, None)
+
+
+_one_thread_a_product = _OneThreadAProduct()

@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+
+from sinr_codec.coding.plan import PAPER_K2, baseline_bytes, plan, plan_by_weights, plan_paper
+from sinr_codec.coding.tensor import Direct, Raw, Sparse, decode_tensor
+from sinr_codec.errors import InputError
+
+
+def network(width: int = 24) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {
+        "first": rng.uniform(-0.5, 0.5, (width, 2)).astype(np.float32),
+        "hidden": rng.normal(0, 0.02, (width, width)).astype(np.float32),
+        "bias": rng.normal(0, 0.2, width).astype(np.float32),
+        "last": rng.normal(0, 0.1, (1, width)).astype(np.float32),
+    }
+
+
+def outputs(params: dict[str, np.ndarray]) -> np.ndarray:
+    axis = np.linspace(-1, 1, 24)
+    x = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    x = np.sin(30 * (x @ params["first"].astype(float).T))
+    x = np.sin(30 * (x @ params["hidden"].astype(float).T + params["bias"]))
+    return x @ params["last"].astype(float).T
+
+
+def against(params: dict[str, np.ndarray]):
+    """The mean squared difference from the outputs of `params`, over the error of a fit that has converged."""
+    wanted = outputs(params)
+    return lambda candidate: float(np.mean((outputs(candidate) - wanted) ** 2)) + 1e-4
+
+
+def weight_snr(old: np.ndarray, new: np.ndarray) -> float:
+    old, new = old.astype(float), new.astype(float)
+    return 10 * np.log10(np.sum(old**2) / np.sum((new - old) ** 2))
+
+
+def test_the_loss_of_what_is_decoded_is_within_the_limit_and_close_to_it():
+    params = network()
+    loss = against(params)
+    limit = loss(params) * 10**0.01
+    result = plan(params, loss, limit, dictionaries=(64,))
+    decoded = {n: decode_tensor(r, params[n].shape, params[n].dtype) for n, r in result.records.items()}
+    assert loss(decoded) == result.loss
+    assert loss(params) + 0.5 * (limit - loss(params)) < result.loss <= limit
+    assert all(np.array_equal(decoded[n], result.params[n]) for n in params)
+    assert result.bytes == sum(map(len, result.records.values())) < 0.65 * baseline_bytes(params)
+
+
+def test_a_larger_limit_makes_a_smaller_file():
+    params = network()
+    loss = against(params)
+    sizes = [plan(params, loss, loss(params) * factor, dictionaries=()).bytes for factor in (1.01, 1.1, 2.0, 10.0)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 0.8 * sizes[0]
+
+
+def test_sensitive_tensors_get_finer_steps():
+    params = network()
+    loss = against(params)
+    steps = {n: c.step for n, c in plan(params, loss, 1.02 * loss(params), dictionaries=()).codings.items()}
+    # An error in the first or hidden layer is multiplied by omega0 = 30; one in the last layer is not.
+    assert steps["hidden"] < steps["last"] / 2
+
+
+def test_given_bytes_the_best_quality_that_fits_is_chosen():
+    params = network()
+    loss = against(params)
+    results = [plan(params, loss, np.inf, max_bytes=size, dictionaries=()) for size in (400, 550, 700)]
+    for size, result in zip((400, 550, 700), results):
+        assert 0.97 * size <= result.bytes <= size
+    assert results[0].loss > results[1].loss > results[2].loss
+
+
+def test_bytes_that_no_coding_reaches_give_the_smallest_file_there_is():
+    result = plan(network(), against(network()), np.inf, max_bytes=3, dictionaries=())
+    assert 3 < result.bytes < 100
+
+
+def test_a_limit_below_the_network_itself_is_refused():
+    params = network()
+    with pytest.raises(InputError, match="limit"):
+        plan(params, against(params), 0.5 * against(params)(params))
+
+
+def test_what_no_quantiser_takes_is_kept_exactly():
+    params = network() | {
+        "steps": np.array(7, np.int64),
+        "mask": np.array([True, False]),
+        "empty": np.zeros((0, 3), np.float32),
+        "odd": np.array([np.inf, np.nan], np.float32),
+        "zero": np.zeros(5, np.float32),
+    }
+    loss = against(params)
+    result = plan(params, loss, 1.02 * loss(params), dictionaries=())
+    for name in ("steps", "mask", "empty", "odd", "zero"):
+        assert np.array_equal(result.params[name], params[name], equal_nan=name == "odd")
+        assert result.params[name].dtype == params[name].dtype
+    assert result.codings["steps"] == Raw()
+
+
+def test_a_tensor_without_influence_costs_almost_nothing():
+    params = network() | {"unused": np.random.default_rng(3).normal(size=2000).astype(np.float32)}
+    loss = against(params)
+    result = plan(params, loss, 1.02 * loss(params), dictionaries=())
+    assert len(result.records["unused"]) < 100
+
+
+def test_what_must_be_exact_is_exact():
+    params = network() | {"scale": np.array([30.1, 2.7], np.float32)}
+    loss = against(params)
+    result = plan(params, loss, 1.02 * loss(params), dictionaries=(), exact=frozenset({"scale", "bias"}))
+    assert result.codings["scale"] == result.codings["bias"] == Raw()
+    assert np.array_equal(result.params["bias"], params["bias"])
+
+
+def test_the_sparse_code_is_used_where_it_is_smaller():
+    # A matrix that is sparse in the very dictionary: 2 of 1024 atoms a column.
+    from sinr_codec.coding.dictionary import make_dictionary
+
+    rng = np.random.default_rng(5)
+    dictionary = make_dictionary("sign", 0, 64, 1024).astype(float)
+    code = np.zeros((1024, 64))
+    for column in range(64):
+        code[rng.choice(1024, 2, replace=False), column] = rng.normal(0, 0.01, 2)
+    params = {"w": (dictionary @ code).astype(np.float32)}
+
+    def loss(candidate):
+        return float(np.mean((candidate["w"].astype(float) - params["w"]) ** 2)) + 1e-9
+
+    limit = 1e-9 + float(np.mean(params["w"].astype(float) ** 2)) * 1e-5
+    sparse, direct = (plan(params, loss, limit, dictionaries=k2s) for k2s in ((1024,), ()))
+    assert isinstance(sparse.codings["w"], Sparse)
+    assert sparse.loss <= limit
+    assert sparse.bytes < 0.5 * direct.bytes
+
+
+def test_without_a_loss_every_tensor_keeps_its_snr():
+    params = network() | {"complex": (np.arange(64) * (1 - 2j)).astype(np.complex64)}
+    result = plan_by_weights(params, 46.0)
+    for name, w in params.items():
+        if w.dtype.kind != "c":
+            assert 44 < weight_snr(w, result.params[name]) < 50
+    assert np.abs(result.params["complex"] - params["complex"]).max() < 1
+
+
+def test_paper_codes_matrices_sparsely_and_biases_directly():
+    rng = np.random.default_rng(0)
+    params = {
+        "w": rng.normal(size=(64, 64)).astype(np.float32),
+        "b": rng.normal(size=64).astype(np.float32),
+    }
+    result = plan_paper(params, k2=4096)
+    assert result.codings["b"] == Direct(bits=16, paper=True)
+    coding = result.codings["w"]
+    assert (coding.kind, coding.k2, coding.s, coding.bits) == ("gaussian", 4096, 26, 16)
+    assert weight_snr(params["w"], result.params["w"]) > 20
+    assert PAPER_K2 == 2**16
+
+
+def test_paper_flattens_the_matrices_of_tiny_networks():
+    rng = np.random.default_rng(0)
+    result = plan_paper({"w": rng.normal(size=(16, 16)).astype(np.float32)}, k2=1024)
+    assert result.codings["w"].layout.axis is None
+    assert result.codings["w"].s == 106
+
+
+def test_the_same_seed_gives_the_same_bytes():
+    params = network()
+    loss = against(params)
+    first, second = (plan(params, loss, 1.02 * loss(params), seed=4, dictionaries=(64,)) for _ in range(2))
+    assert first.records == second.records

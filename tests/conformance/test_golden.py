@@ -1,0 +1,185 @@
+"""Files that every later version must decode to the same bits.
+
+`golden.json` has, for each file, the SHA-256 of every decoded tensor (little-endian bytes). Pictures are
+compared within one level, because sines are not the same in the last bit everywhere. `GENERATE_EXPECTED=1`
+makes what is missing and never touches what is there: a golden file is replaced by deleting it on purpose.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from sinr_codec import container
+from sinr_codec.coding.sparse import Layout
+from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, decode_tensor, encode_tensor
+from sinr_codec.coding.varint import Reader
+from sinr_codec.container import FIELD, STATE, Header, TensorEntry
+from sinr_codec.fields import MLP, Fourier, Gaussian, Octaves, ReLU, Wire, field_from_header
+from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.image import ImageSpec
+
+HERE = Path(__file__).parent
+DIRECT = Direct(step=0.002)
+HEIGHT, WIDTH = 8, 12
+RGB = ImageSpec(HEIGHT, WIDTH, 3, "uint8", "RGB")
+
+
+def image(field: MLP, spec: ImageSpec, coding: Callable[[str], Coding]) -> bytes:
+    """A picture's file with random weights in place of trained ones."""
+    params = field.init(np.random.Generator(np.random.Philox(2024)))
+    records = [encode_tensor(array, coding(name)) for name, array in params.items()]
+    header = Header(FIELD, field=field.to_header(), signal=spec.to_header(), quality=3245)
+    return container.write(header, [b"".join(records)])
+
+
+def direct() -> bytes:
+    return image(MLP(2, 3, 4, 1), RGB, lambda name: Direct(step=0.01))
+
+
+def sparse() -> bytes:
+    codings = {
+        "layers.1.weight": Sparse("gaussian", 1, 256, 12, Layout(0), step=0.0005),
+        "layers.2.weight": Sparse("sign", 2**63 + 5, 128, 13, Layout(1), step=0.002),
+        "layers.3.weight": Sparse("hadamard", 3, 96, 14, Layout(0), step=0.002),
+        "layers.4.weight": Sparse("hadamard", 4, 300, 9, Layout(None), bits=9),
+    }
+    spec = ImageSpec(
+        HEIGHT, WIDTH, 1, "float32", "F", -2.5, 1000.0, grid=Grid(corners=True, aspect=True, xy=True)
+    )
+    return image(MLP(2, 1, 34, 3, Gaussian(4.0)), spec, lambda name: codings.get(name, DIRECT))
+
+
+def paper() -> bytes:
+    weights = Sparse("gaussian", 7, 256, 13, Layout(0), bits=16, paper=True)
+    first = Sparse("gaussian", 7, 256, 26, Layout(None), bits=16, paper=True)
+    codings = {"layers.0.weight": first, "layers.1.weight": weights, "layers.2.weight": weights}
+    spec = ImageSpec(HEIGHT, WIDTH, 3, "uint8", "P", colours=17)
+    return image(MLP(2, 3, 32, 2), spec, lambda name: codings.get(name, Direct(bits=16, paper=True)))
+
+
+def wire() -> bytes:
+    return image(MLP(2, 3, 6, 1, Wire(10.0, 5.5)), RGB, lambda name: DIRECT)
+
+
+def encodings() -> bytes:
+    return image(MLP(2, 3, 8, 0, ReLU(), Octaves(3, 1.5, False, "octave")), RGB, lambda name: Direct(bits=12))
+
+
+def fourier() -> bytes:
+    return image(MLP(2, 3, 8, 0, ReLU(), Fourier(5, 1.25, 99)), RGB, lambda name: DIRECT)
+
+
+def state() -> bytes:
+    rng = np.random.Generator(np.random.Philox(11))
+    normal = rng.standard_normal((9, 7))
+    tensors: dict[str, tuple[np.ndarray, Coding]] = {
+        "net.0.weight": (normal.astype(np.float16), Direct(step=0.05)),
+        "net.0.bias": (normal[0].astype(ml_dtypes.bfloat16), Direct(bits=5)),
+        "net.1.weight": (normal * 1e-3, Direct(step=1e-5)),
+        "net.1.bias": (normal[1].astype(np.complex64), Direct(step=0.01)),
+        "net.2.weight": (normal + 1j * normal[::-1], Sparse("sign", 0, 64, 5, Layout(None), step=0.01)),
+        "lossless": (normal.astype(np.float32), Raw()),
+        "constant": (np.full((3, 5), 0.1, np.float32), Direct(bits=8)),
+        "broken": (np.array([np.nan, -np.inf, -0.0, 1e-45], np.float32), DIRECT),
+        "mask": (normal > 0, Raw()),
+        "steps": (np.array(2350), Raw()),
+        "empty": (np.zeros((0, 4), np.uint16), Raw()),
+        "extremes": (np.array([-(2**63), 2**63 - 1]), Raw()),
+        "unsigned": (np.array([2**64 - 1, 0, 2**63], np.uint64), Raw()),
+        "bytes": (np.arange(300).astype(np.uint8), Raw()),
+        "größe": (np.arange(-5, 5, dtype=np.int8).reshape(2, 5), Raw()),
+    }
+    entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
+    records = [encode_tensor(array, coding) for array, coding in tensors.values()]
+    header = Header(STATE, tensors=entries, quality=4600, extra={"source": "random numbers"})
+    return container.write(header, [b"".join(records)])
+
+
+CASES = {make.__name__: make for make in (direct, sparse, paper, wire, encodings, fourier, state)}
+
+
+def decode(blob: bytes) -> tuple[Header, dict[str, np.ndarray]]:
+    """Header and tensors, through container, fields and tensor records only."""
+    header, (section,) = container.read(blob)
+    if header.kind == STATE:
+        manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
+    else:
+        field = field_from_header(header.field)
+        dtypes = field.dtypes()
+        manifest = [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
+    reader = Reader(section)
+    tensors = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest}
+    reader.end()
+    return header, tensors
+
+
+def render(header: Header, params: dict[str, np.ndarray]) -> np.ndarray:
+    return ImageSpec.from_header(header.signal).render(field_from_header(header.field).decoder(params))
+
+
+def digest(array: np.ndarray) -> str:
+    little = array.astype(array.dtype.newbyteorder("<"))
+    return hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + little.tobytes()).hexdigest()
+
+
+def expected() -> dict[str, Any]:
+    path = HERE / "golden.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if os.environ.get("GENERATE_EXPECTED") != "1":
+        return known
+    for name, make in CASES.items():
+        file = HERE / f"{name}.sinr"
+        if not file.exists():
+            file.write_bytes(make())
+        if name not in known:
+            header, tensors = decode(file.read_bytes())
+            known[name] = {key: digest(array) for key, array in tensors.items()}
+            if header.kind == FIELD:
+                np.save(HERE / f"{name}.npy", render(header, tensors))
+    path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+    return known
+
+
+EXPECTED = expected()
+
+
+def test_no_file_is_forgotten():
+    assert set(EXPECTED) == set(CASES) == {path.stem for path in HERE.glob("*.sinr")}
+
+
+@pytest.mark.parametrize("name", CASES)
+class TestGolden:
+    def test_weights_are_the_same_bits(self, name):
+        _, tensors = decode((HERE / f"{name}.sinr").read_bytes())
+        assert {key: digest(array) for key, array in tensors.items()} == EXPECTED[name]
+
+    def test_the_picture_is_the_same_within_a_level(self, name):
+        header, params = decode((HERE / f"{name}.sinr").read_bytes())
+        if header.kind == STATE:
+            assert not (HERE / f"{name}.npy").exists()
+            return
+        picture, wanted = render(header, params), np.load(HERE / f"{name}.npy")
+        assert (picture.shape, picture.dtype) == (wanted.shape, wanted.dtype)
+        level = 1.0 if wanted.dtype == np.uint8 else 1e-3
+        assert np.abs(picture.astype(np.float64) - wanted).max() <= level
+
+    def test_the_file_is_the_only_encoding_of_its_header(self, name):
+        blob = (HERE / f"{name}.sinr").read_bytes()
+        assert container.write(*container.read(blob)) == blob
+
+
+def test_coding_is_close_to_what_was_coded():
+    """The hashes say that nothing changed; this says that it was right to begin with."""
+    field = MLP(2, 1, 34, 3, Gaussian(4.0))
+    params = field.init(np.random.Generator(np.random.Philox(2024)))
+    _, decoded = decode((HERE / "sparse.sinr").read_bytes())
+    for name, array in params.items():
+        relative = np.linalg.norm(decoded[name] - array) / np.linalg.norm(array)
+        assert relative < (0.6 if name in ("layers.1.weight", "layers.2.weight", "layers.3.weight") else 0.65)

@@ -1,0 +1,133 @@
+"""Architectures told from the keys and shapes of other people's state dicts."""
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from sinr_codec.checkpoints import read_checkpoint
+from sinr_codec.fields import MLP, Gaussian, ReLU, Sine, Wire
+from sinr_codec.fields.recognise import recognise
+
+CHECKPOINTS = Path(__file__).parents[3] / "shared/data/checkpoints"
+RNG = np.random.default_rng(0)
+SIREN = MLP(2, 3, 16, 2, Sine(30.0))
+
+
+def renamed(field, weight="layers.{}.weight", bias="layers.{}.bias", last=None, order=None):
+    """A state of `field` under other keys."""
+    params = field.init(np.random.default_rng(1))
+    state = {}
+    for i in range(field.layers):
+        prefix = last if last and i == field.layers - 1 else None
+        state[f"{prefix}.weight" if prefix else weight.format(i)] = params[f"layers.{i}.weight"]
+        state[f"{prefix}.bias" if prefix else bias.format(i)] = params[f"layers.{i}.bias"]
+    return {key: state[key] for key in (order(state) if order else state)}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        renamed(SIREN),
+        renamed(SIREN, "net.net.{}.0.weight", "net.net.{}.0.bias"),  # siren, STAF
+        renamed(SIREN, "{}.weight", "{}.bias"),  # torch.nn.Sequential
+        renamed(SIREN, "net.{}.linear.weight", "net.{}.linear.bias", last="last_layer.linear"),  # COIN
+        renamed(SIREN, last="last_layer"),  # siren-pytorch
+        renamed(SIREN, last="last_layer", order=sorted),  # the same in safetensors
+        renamed(SIREN, "state_dict.model.{}.weight", "state_dict.model.{}.bias"),
+        renamed(SIREN, order=lambda state: list(state)[::-1]),
+        {key: array.astype(np.float16) for key, array in renamed(SIREN).items()},
+        {key: array.astype(ml_dtypes.bfloat16) for key, array in renamed(SIREN).items()},
+        renamed(SIREN) | {"epoch": np.array(3), "loss": np.zeros(1)},
+    ],
+)
+def test_common_names(state):
+    found = recognise(state)
+    assert found.field == SIREN
+    params = {name: np.asarray(state[key], np.float32) for name, key in found.names.items()}
+    SIREN.check(params)
+    expected = renamed(SIREN)
+    assert all(np.allclose(params[name], expected[name], atol=0.01) for name in expected)
+    assert "omega0 = 30" in found.reason
+
+
+def test_ten_and_more_layers_are_sorted_by_number():
+    deep = MLP(2, 1, 8, 11)
+    found = recognise(renamed(deep, order=sorted))
+    assert found.field == deep
+    assert found.names["layers.10.weight"] == "layers.10.weight"
+
+
+@pytest.mark.parametrize("field", [MLP(2, 2, 8, 0), MLP(8, 8, 8, 1, ReLU()), MLP(1, 1, 1, 1)])
+def test_shapes_that_look_alike(field):
+    found = recognise(renamed(field), field.activation)
+    assert found is None if field.in_features > 6 else found.field == field
+
+
+@pytest.mark.parametrize("activation", [ReLU(), Gaussian(10.0)])
+def test_other_activations_must_be_given(activation):
+    field = MLP(2, 3, 64, 2, activation)
+    assert recognise(renamed(field)) is None
+    assert recognise(renamed(field), activation).field == field
+
+
+def test_wire_by_its_stored_factors():
+    field = MLP(2, 3, 12, 2, Wire(20.0, 10.0))
+    state = renamed(field, "net.{}.linear.weight", "net.{}.linear.bias", last="net.3")
+    assert recognise(state) is None
+    assert recognise(state, Sine()) is None  # complex weights
+    for i in range(3):
+        state |= {f"net.{i}.omega_0": np.array([20.0]), f"net.{i}.scale_0": np.array([10.0])}
+    assert recognise(state).field == field
+    assert recognise(state | {"net.0.omega_0": np.array([30.0])}) is None
+
+
+def test_sine_by_its_stored_factor():
+    state = renamed(SIREN) | {f"layers.{i}.omega_0": np.array(25.0) for i in range(3)}
+    assert recognise(state).field.activation == Sine(25.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers.1.bias": None},
+        {"layers.1.weight": RNG.normal(size=(16, 17)).astype(np.float32)},
+        {"layers.1.weight": np.full((16, 16), np.nan, np.float32)},
+        {"layers.1.weight": np.zeros((16, 16), np.float32)},
+        {"layers.1.weight": np.ones((16, 16), np.int64)},
+        {"layers.1.bias": np.zeros(15, np.float32)},
+        {"features.B": np.zeros((2, 8), np.float32)},
+        {"layers.1.weight": np.full((16, 16), np.inf, np.float32)},
+        {"layers.0.weight": np.zeros((16, 63), np.float32)},  # an encoding stands before it
+        {"other.weight": np.zeros((16, 2), np.float32), "other.bias": np.zeros(16, np.float32)},
+        dict.fromkeys(renamed(SIREN)),
+    ],
+)
+def test_not_a_chain(change):
+    state = {key: array for key, array in (renamed(SIREN) | change).items() if array is not None}
+    assert recognise(state) is None
+
+
+def test_a_siren_of_others():
+    path = CHECKPOINTS / "staf_siren_cameraman_test2_epoch2350.pth"
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    pytest.importorskip("torch")
+    state = read_checkpoint(path).state
+    found = recognise(state)
+    assert found.field == MLP(2, 1, 256, hidden_layers=3, activation=Sine(30.0))
+    # It stands for a picture in [-1, 1]: a wrong frequency would give noise of another range.
+    axis = np.linspace(-1, 1, 64, dtype=np.float32)
+    coords = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    values = found.field.decoder({name: state[key] for name, key in found.names.items()})(coords)
+    assert -1.2 < values.min() < -0.9
+    assert 0.7 < values.max() < 1.2
+
+
+def test_a_nerf_with_skips_is_none():
+    path = CHECKPOINTS / "krrish94_lego_lowres.ckpt"
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    pytest.importorskip("torch")
+    assert recognise(read_checkpoint(path).state, ReLU()) is None

@@ -1,0 +1,317 @@
+"""Foreign networks in and out, and nothing executed on the way."""
+
+import builtins
+import contextlib
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sinr_codec.checkpoints import read_checkpoint, write_checkpoint
+from sinr_codec.errors import InputError, MissingExtraError
+
+CHECKPOINTS = Path(__file__).parents[2] / "shared/data/checkpoints"
+STATE = {
+    "z.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "a.bias": np.array([1.5, -2], np.float16),
+    "steps": np.array(7),
+    "mask": np.array([[True], [False]]),
+    "file": np.zeros((0, 4), np.uint8),
+    "unsigned": np.array([1, 2], np.uint16),
+    "wave": np.array([1 + 2j], np.complex64),
+    "wide": np.array([1e300]),
+}
+BF16 = {"b": np.array([1, 0.5, -3], ml_dtypes.bfloat16)}
+
+
+def foreign(name):
+    path = CHECKPOINTS / name
+    if not path.exists():
+        pytest.skip(f"needs {name} in {CHECKPOINTS}")
+    return path
+
+
+def assert_same(state, expected):
+    assert sorted(state) == sorted(expected)
+    for name, array in expected.items():
+        assert (state[name].shape, state[name].dtype) == (array.shape, array.dtype)
+        assert state[name].tobytes() == array.tobytes()
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt", ".pth", ".ckpt", ".bin"])
+    def test_file(self, tmp_path, suffix):
+        path = tmp_path / f"net{suffix}"
+        write_checkpoint(STATE, path)
+        checkpoint = read_checkpoint(path)
+        assert_same(checkpoint.state, STATE)
+        assert checkpoint.skipped == ()
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        if suffix != ".safetensors":  # that format sorts by dtype and name
+            assert list(checkpoint.state) == list(STATE)
+
+    @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+    def test_bfloat16(self, tmp_path, suffix):
+        write_checkpoint(BF16, tmp_path / f"net{suffix}")
+        assert_same(read_checkpoint(str(tmp_path / f"net{suffix}")).state, BF16)
+
+    def test_safetensors_order_is_that_of_its_header(self, tmp_path):
+        header = {"z": {"dtype": "U8", "shape": [1], "data_offsets": [1, 2]}}
+        header["a"] = {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}
+        text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+        (tmp_path / "x.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"\1\2")
+        assert list(read_checkpoint(tmp_path / "x.safetensors").state) == ["z", "a"]
+
+    def test_memory_order_does_not_matter(self, tmp_path):
+        state = {"t": STATE["z.weight"].T, "big": np.array([1.0], ">f4")}
+        for suffix in (".safetensors", ".pt", ".npz"):
+            write_checkpoint(read_checkpoint(state).state, tmp_path / f"x{suffix}")
+            back = read_checkpoint(tmp_path / f"x{suffix}").state
+            assert np.array_equal(back["t"], state["t"])
+            assert back["big"].dtype == np.dtype("=f4")
+            assert back["big"][0] == 1
+
+    @pytest.mark.parametrize(
+        ("state", "name"),
+        [(BF16, "x.npz"), ({"c": np.zeros(1, complex)}, "x.safetensors"), (STATE, "x.onnx")],
+    )
+    def test_what_a_file_type_cannot_hold(self, tmp_path, state, name):
+        with pytest.raises(InputError, match=r"x\."):
+            write_checkpoint(state, tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestTree:
+    def test_nested_dicts_are_joined_with_dots(self):
+        x = np.zeros(1)
+        checkpoint = read_checkpoint({"model": {"layer": {"weight": x}}, "list": [{"w": x}, x], 3: x})
+        assert list(checkpoint.state) == ["model.layer.weight", "list.0.w", "list.1", "3"]
+
+    def test_what_is_no_tensor_is_noted(self):
+        tree = {
+            "w": np.zeros(1),
+            "iter": 5,
+            "note": "a\nb",
+            "sizes": [1, 2],
+            "text": np.array(["a"]),
+            "none": None,
+        }
+        checkpoint = read_checkpoint(tree)
+        assert list(checkpoint.state) == ["w"]
+        assert [line.split(":")[0] for line in checkpoint.skipped] == [
+            "iter",
+            "note",
+            "sizes",
+            "text",
+            "none",
+        ]
+        assert checkpoint.skipped[0] == "iter: int 5, not a tensor"
+        assert not any("\n" in line for line in checkpoint.skipped)
+
+    @pytest.mark.parametrize(
+        "tree",
+        [
+            {"optimizer_state_dict": {"state": {0: {"exp_avg": np.zeros(1)}}}},
+            {"optimizer_states": [{"state": {0: {"exp_avg": np.zeros(1)}}, "param_groups": []}]},
+            {"opt": {"state": {0: {"square": np.zeros(1)}}, "param_groups": [{"lr": 1}]}},
+            {"optimizer.state.0.square": np.zeros(1)},
+            {"a.exp_avg": np.zeros(1)},
+        ],
+    )
+    def test_optimiser_state_is_left_out(self, tree):
+        checkpoint = read_checkpoint({"w": np.zeros(1), **tree})
+        assert list(checkpoint.state) == ["w"]
+        assert len(checkpoint.skipped) == 1
+        assert "optimiser state" in checkpoint.skipped[0]
+
+    def test_zero_dimensional_tensors_stay(self):
+        state = read_checkpoint({"loss": np.array(0.5), "scalar": np.float32(2)}).state
+        assert_same(state, {"loss": np.array(0.5), "scalar": np.array(2, np.float32)})
+
+    @pytest.mark.parametrize(
+        ("tree", "message"),
+        [
+            ({}, "holds no tensors"),
+            ({"iter": 3}, "holds no tensors"),
+            ({"a.b": np.zeros(1), "a": {"b": np.zeros(1)}}, "'a.b'"),
+            ({"x": np.zeros(1, ml_dtypes.float8_e4m3fn)}, "'x' has dtype float8_e4m3fn"),
+            ({"x": np.zeros(1, "V3")}, "'x' has dtype"),
+            ({"x": np.broadcast_to(np.float32(1), (10**6, 10**6))}, "more than 134,217,728 weights"),
+            (5, "a int"),
+            ([np.zeros(1)], "a list"),
+        ],
+    )
+    def test_unusable_input_is_one_line(self, tree, message):
+        with pytest.raises(InputError) as caught:
+            read_checkpoint(tree)
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+class TestTorch:
+    torch = pytest.importorskip("torch")
+
+    def test_module(self):
+        net = self.torch.nn.Sequential(self.torch.nn.Linear(2, 3), self.torch.nn.ReLU())
+        state = read_checkpoint(net).state
+        assert list(state) == ["0.weight", "0.bias"]
+        assert np.array_equal(state["0.weight"], net[0].weight.detach().numpy())
+
+    def test_odd_tensors(self):
+        torch = self.torch
+        x = torch.arange(6.0).reshape(2, 3)
+        state = {
+            "t": x.T,
+            "part": x[:, 1:],
+            "wide": x[:1].expand(4, 3),
+            "conj": (x + 1j).conj(),
+            "half": x.half(),
+        }
+        for name, array in read_checkpoint(state).state.items():
+            assert array.flags.c_contiguous
+            assert np.array_equal(array, state[name].resolve_conj().numpy())
+
+    def test_refused_tensors_are_named(self):
+        torch = self.torch
+        for tensor in (
+            torch.zeros(2, dtype=torch.float8_e5m2),
+            torch.zeros(2, 2).to_sparse(),
+            torch.zeros(2, device="meta"),
+        ):
+            with pytest.raises(InputError, match="'odd'"):
+                read_checkpoint({"odd": tensor})
+
+    def test_siren_of_others(self):
+        checkpoint = read_checkpoint(foreign("staf_siren_cameraman_test2_epoch2350.pth"))
+        assert list(checkpoint.state)[:2] == ["net.net.0.0.weight", "net.net.0.0.bias"]
+        assert sum(array.size for array in checkpoint.state.values()) == 198_401
+        assert checkpoint.skipped == ()
+
+    def test_nerf_of_others(self):
+        checkpoint = read_checkpoint(foreign("krrish94_lego_lowres.ckpt"))
+        assert len(checkpoint.state) == 33
+        assert "model_coarse_state_dict.layers_xyz.0.weight" in checkpoint.state
+        assert checkpoint.state["loss"].shape == ()
+        assert [line.split(":")[0] for line in checkpoint.skipped] == ["iter", "optimizer_state_dict", "psnr"]
+
+    def test_without_torch_the_extra_is_named(self, tmp_path, monkeypatch):
+        write_checkpoint(STATE, tmp_path / "x.pt")
+        real_import = builtins.__import__
+
+        def without_torch(name, *args, **kwargs):
+            if name.split(".")[0] == "torch":
+                raise ImportError("No module named 'torch'")
+            return real_import(name, *args, **kwargs)
+
+        monkeypatch.setattr(builtins, "__import__", without_torch)
+        with pytest.raises(MissingExtraError, match=r"sinr-codec\[fit\]"):
+            read_checkpoint(tmp_path / "x.pt")
+        with pytest.raises(MissingExtraError, match=r"sinr-codec\[fit\]"):
+            write_checkpoint(STATE, tmp_path / "y.pt")
+        assert not (tmp_path / "y.pt").exists()
+
+
+class Bomb:
+    """Unpickling this creates a file."""
+
+    def __init__(self, proof):
+        self.proof = str(proof)
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.proof}",)
+
+
+class TestHostile:
+    torch = pytest.importorskip("torch")
+
+    def bombs(self, folder):
+        proof = folder / "executed"
+        self.torch.save({"w": self.torch.zeros(1), "x": Bomb(proof)}, folder / "zip.pt")
+        self.torch.save({"x": Bomb(proof)}, folder / "old.pth", _use_new_zipfile_serialization=False)
+        (folder / "plain.ckpt").write_bytes(pickle.dumps({"x": Bomb(proof)}))
+        np.savez(folder / "array.npz", x=np.array([Bomb(proof)], dtype=object))
+        (folder / "pickle.npz").write_bytes(pickle.dumps(Bomb(proof)))
+        (folder / "pickle.safetensors").write_bytes(pickle.dumps(Bomb(proof)))
+        return proof
+
+    def test_nothing_is_executed(self, tmp_path):
+        proof = self.bombs(tmp_path)
+        paths = sorted(tmp_path.iterdir())
+        assert len(paths) == 6
+        for path in paths:
+            with pytest.raises(InputError) as caught:
+                read_checkpoint(path)
+            assert str(path) in str(caught.value)
+            assert "\n" not in str(caught.value)
+            assert len(str(caught.value)) < 300 + len(str(path))
+        assert not proof.exists()
+
+    def test_the_bomb_is_live(self, tmp_path):
+        proof = self.bombs(tmp_path)
+        code = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))"
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "plain.ckpt")], check=True)
+        assert proof.exists()
+
+    def test_objects_are_named(self, tmp_path):
+        self.torch.save({"x": Bomb(tmp_path / "p")}, tmp_path / "x.pt")
+        with pytest.raises(InputError, match=r"Python objects \((posix|nt)\.system\)"):
+            read_checkpoint(tmp_path / "x.pt")
+
+    @pytest.mark.parametrize("value", [[1, 2], 5, None])
+    def test_a_torch_file_of_something_else(self, tmp_path, value):
+        self.torch.save(value, tmp_path / "x.pt")
+        with pytest.raises(InputError, match="expected a dict of tensors"):
+            read_checkpoint(tmp_path / "x.pt")
+
+    def test_a_single_tensor(self, tmp_path):
+        self.torch.save(self.torch.zeros(3), tmp_path / "x.pt")
+        with pytest.raises(InputError, match="single tensor"):
+            read_checkpoint(tmp_path / "x.pt")
+
+    @pytest.mark.parametrize("name", ["none.pt", "x.txt", "x"])
+    def test_missing_or_unknown(self, tmp_path, name):
+        with pytest.raises(InputError, match=name):
+            read_checkpoint(tmp_path / name)
+
+    def test_odd_safetensors_dtype_is_named(self, tmp_path):
+        text = json.dumps({"x": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}).encode()
+        (tmp_path / "x.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + b"\0")
+        with pytest.raises(InputError, match="'x' has dtype F8_E4M3"):
+            read_checkpoint(tmp_path / "x.safetensors")
+
+    def test_an_npz_that_unpacks_to_too_much(self, tmp_path):
+        blob = io.BytesIO()
+        with zipfile.ZipFile(blob, "w") as archive:
+            archive.writestr("x.npy", b"")
+        # The central directory's record of the unpacked size, 24 bytes after its signature.
+        data = bytearray(blob.getvalue())
+        at = data.index(b"PK\1\2") + 24
+        data[at : at + 4] = (0xF0000000).to_bytes(4, "little")
+        (tmp_path / "x.npz").write_bytes(data)
+        with pytest.raises(InputError, match="unpacks to"):
+            read_checkpoint(tmp_path / "x.npz")
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.data())
+    def test_damaged_files(self, tmp_path_factory, data):
+        folder = tmp_path_factory.mktemp("damaged")
+        suffix = data.draw(st.sampled_from([".safetensors", ".npz", ".pt"]))
+        path = folder / f"x{suffix}"
+        write_checkpoint({"w": np.ones((3, 2), np.float32), "b": np.ones(3, np.float32)}, path)
+        blob = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(1, 3))):
+            at = data.draw(st.integers(0, len(blob) - 1))
+            blob[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+        path.write_bytes(blob)
+        with contextlib.suppress(InputError):
+            read_checkpoint(path)

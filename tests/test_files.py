@@ -1,0 +1,84 @@
+"""Output files appear whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from sinr_codec.errors import InputError
+from sinr_codec.files import atomic_write, write_bytes
+
+
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_the_file_appears_at_the_end(tmp_path):
+    target = tmp_path / "a.sinr"
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(b"new")
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".sinr"
+        assert not target.exists()
+    assert target.read_bytes() == b"new"
+    assert names(tmp_path) == ["a.sinr"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_the_old_file_and_no_other(tmp_path, error):
+    target = tmp_path / "a.sinr"
+    target.write_bytes(b"old")
+
+    def interrupted():
+        with atomic_write(target) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.sinr"]
+
+
+def test_permissions_are_those_of_an_ordinary_file(tmp_path):
+    (tmp_path / "ordinary").write_bytes(b"")
+    write_bytes(tmp_path / "new", b"1")
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+    (tmp_path / "new").chmod(0o640)
+    write_bytes(tmp_path / "new", b"2")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_a_symbolic_link_keeps_pointing(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    write_bytes(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_a_device_is_written_to_and_stays(tmp_path):
+    write_bytes(os.devnull, b"nothing")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+@pytest.mark.parametrize("target", ["missing/a.sinr", "", "file/a.sinr"])
+def test_an_impossible_target_is_one_line_that_names_it(tmp_path, target):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        write_bytes(tmp_path / target, b"1")
+    assert str(tmp_path / target) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_an_input_error(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    with pytest.raises(InputError, match="No space left"):
+        write_bytes("/dev/full", b"1")
+
+
+def test_an_error_about_another_file_is_not_ours(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a"):
+        (tmp_path / "input").read_bytes()
+    assert names(tmp_path) == []
