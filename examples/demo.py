@@ -49,6 +49,7 @@ def side_by_side(panels: list[tuple[str, Image.Image]], box: tuple[int, int, int
 
 
 def main() -> None:
+    """Encode, decode, verify, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", nargs="?", type=Path, default=HERE / "coffee.png")
     parser.add_argument("--out", type=Path, default=Path("demo-output"))

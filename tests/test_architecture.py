@@ -45,7 +45,7 @@ def test_a_room_imports_only_from_below(path):
     if room == "__init__":
         return
     for name in imports(path):
-        other = (name.split(".") + [""])[1]
+        other = [*name.split("."), ""][1]
         if other in FLOOR and other != room:
             assert FLOOR[other] < FLOOR[room] or (FLOOR[other] == FLOOR[room] and room == "cli"), name
 

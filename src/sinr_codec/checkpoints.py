@@ -173,9 +173,7 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
             tree = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises nearly everything on damaged files
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            problem = (
-                f"holds Python objects ({found[1]}); expected tensors, as torch.save(net.state_dict()) gives"
-            )
+            problem = f"holds Python objects ({found[1]}); expected tensors, as torch.save(net.state_dict()) gives"
         else:
             problem = f"not a readable PyTorch file of weights ({_one_line(error)})"
         raise InputError(f"{path}: {problem}") from error
@@ -267,9 +265,7 @@ def _to_array(source: str, name: str, leaf: Any) -> np.ndarray:
 def _from_torch(source: str, name: str, tensor: Any) -> np.ndarray:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if tensor.is_quantized or tensor.is_meta or str(tensor.layout) != "torch.strided":
-        raise InputError(
-            f"{source}: tensor {name!r} is quantised, sparse or without data; expected a dense tensor"
-        )
+        raise InputError(f"{source}: tensor {name!r} is quantised, sparse or without data; expected a dense tensor")
     if dtype != "bfloat16" and dtype not in [known.name for known in DTYPES]:
         raise InputError(f"{source}: tensor {name!r} has dtype {dtype}; expected {_known_dtypes()}")
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
@@ -295,9 +291,7 @@ def _write_safetensors(state: dict[str, np.ndarray], path: str | os.PathLike[str
 
     for name, array in state.items():
         if array.dtype.name not in _SAFETENSORS_DTYPES.values():
-            raise InputError(
-                f"{path}: tensor {name!r} is {array.dtype}, which .safetensors lacks; use .npz or .pt"
-            )
+            raise InputError(f"{path}: tensor {name!r} is {array.dtype}, which .safetensors lacks; use .npz or .pt")
     with atomic_write(path) as temporary:
         save_file(state, temporary)
 
@@ -305,9 +299,7 @@ def _write_safetensors(state: dict[str, np.ndarray], path: str | os.PathLike[str
 def _write_npz(state: dict[str, np.ndarray], path: str | os.PathLike[str]) -> None:
     for name, array in state.items():
         if array.dtype == ml_dtypes.bfloat16:
-            raise InputError(
-                f"{path}: tensor {name!r} is bfloat16, which .npz lacks; use .safetensors or .pt"
-            )
+            raise InputError(f"{path}: tensor {name!r} is bfloat16, which .npz lacks; use .safetensors or .pt")
     # Not np.savez: its own parameters would collide with a tensor named "file".
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in state.items():

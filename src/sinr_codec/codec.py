@@ -1,11 +1,12 @@
 """Signals and networks in, files out, and back: orchestration of the rooms below."""
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,14 @@ from sinr_codec.errors import InputError, MalformedError, MissingExtraError, Sin
 from sinr_codec.fields import MLP
 from sinr_codec.fields.recognise import Recognised, recognise
 from sinr_codec.files import write_bytes
-from sinr_codec.presets import DEPTH, MAX_WIDTH, Preset, mlp_within, preset_named
+from sinr_codec.presets import DEPTH, MAX_WIDTH, Preset, mlp_within, preset_named, rate_for
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals.image import ImageSignal, ImageSpec, Region
 
 Array = NDArray[Any]
 Params = dict[str, Array]
 Source = str | os.PathLike[str] | bytes
+Blob = bytes
 PathLike = str | os.PathLike[str]
 
 MAX_DROP = 0.1
@@ -101,7 +103,7 @@ class EncodeReport:
     notes: tuple[str, ...]
     sections: dict[str, int]
     interrupted: bool
-    blob: bytes = field(repr=False)
+    blob: Blob = dataclasses.field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def encode(
     recipe = preset_named(preset)
     job = _Job(signal, recipe, seconds, seed, device, max_drop, checkpoint, progress or NullProgress())
     pixels = signal.spec.height * signal.spec.width
-    budget = int(size if size is not None else bpp * pixels / 8) if (size or bpp) else None
+    budget = size if bpp is None else int(bpp * pixels / 8)
     build = partial(_field, signal, depth=DEPTH if depth is None else depth, activation=activation)
 
     if psnr is not None and width is None:
@@ -335,7 +337,7 @@ def _search_psnr(job: _Job, build: Callable[..., MLP], psnr: float) -> _Coded:
     line through the last two, or with the usual gain a doubling of the parameters.
     """
     pixels = len(job.signal)
-    params = job.preset.guess_rate(psnr) * pixels / job.preset.bits
+    params = rate_for(psnr) * pixels / job.preset.bits
     tried: list[tuple[float, _Coded]] = []
     for _ in range(_PSNR_FITS):
         network = build(params)
@@ -475,6 +477,8 @@ def decode(
         (h, w) of the result.
     region
         (left, top, right, bottom) in pixels of the source.
+    limits
+        What this reader is willing to allocate.
 
     Returns
     -------
@@ -549,7 +553,7 @@ class CompressReport:
     seconds: float
     notes: tuple[str, ...]
     sections: dict[str, int]
-    blob: bytes = field(repr=False)
+    blob: Blob = dataclasses.field(repr=False)
 
 
 def compress(model: Any, out: PathLike | None = None, **options: Any) -> bytes:
@@ -625,7 +629,7 @@ def compress_report(
         notes.append("the architecture is unknown, so the outputs were not compared: name its activation to do so")
     else:
         if picture is not None:
-            loss = partial(_signal_loss, known, picture)
+            loss: Callable[[Mapping[str, Array]], float] = partial(_signal_loss, known, picture)
             limit, criterion = (
                 max(loss(state), _NO_LOSS) * 10 ** (max_drop / 10),
                 f"at most {max_drop:g} dB on the signal",

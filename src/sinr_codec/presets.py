@@ -6,6 +6,8 @@ The figures come from `benchmarks/size.py` and `benchmarks/fit.py` (results/).
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Sine
 
@@ -57,6 +59,16 @@ def preset_named(name: str) -> Preset:
     if name not in PRESETS:
         raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]
+
+
+_RATES = ((24.0, 0.07), (26.0, 0.14), (28.0, 0.27), (30.0, 0.5), (32.0, 0.9), (34.0, 1.6), (36.0, 2.6))
+"""(dB, bpp): what photographs took on average. One picture differs from another by a factor of three."""
+
+
+def rate_for(psnr: float) -> float:
+    """Bits a pixel at which an ordinary photograph has a PSNR of so many dB; a first guess."""
+    quality, rate = zip(*_RATES)
+    return float(2 ** np.interp(psnr, quality, np.log2(rate)))
 
 
 def mlp_within(params: float, in_features: int, out_features: int, depth: int = DEPTH, activation: Any = None) -> MLP:

@@ -30,9 +30,7 @@ def philox4x64(counter: tuple[int, int, int, int], key: tuple[int, int]) -> list
 def words(seed: int, kind: str, number: int, count: int) -> list[int]:
     """The words of one atom, as docs/format.md defines them."""
     blocks = -(-count // 4)
-    drawn = [
-        w for b in range(blocks) for w in philox4x64((number * blocks + b, 0, 0, 0), (seed, KINDS[kind]))
-    ]
+    drawn = [w for b in range(blocks) for w in philox4x64((number * blocks + b, 0, 0, 0), (seed, KINDS[kind]))]
     return drawn[:count]
 
 

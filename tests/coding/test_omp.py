@@ -232,6 +232,44 @@ def test_groups_blocks_and_batches_leave_no_trace(monkeypatch):
     assert np.allclose(values, expected[1], rtol=1e-12)
 
 
+@pytest.mark.parametrize("share", [2, 16, 1000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_guessed_steps_change_nothing(monkeypatch, kind, share):
+    """Good guesses, poor ones, and hopeless ones from a single group; vectors that finish on the way."""
+    rng = np.random.default_rng(21)
+    A = make_dictionary(kind, 0, 48, 500)
+    W = rng.standard_normal((48, 5))
+    W[:, 1] = A[:, :3] @ [1.0, 2.0, 3.0]
+    W[:, 3] = 0
+    arguments = [(W, 40, None), (W, 40, 0.1), (W[:, :1], 48, None), (W[:, 1:2], 9, None)]
+    expected = [omp(A, *each) for each in arguments]
+    guessed = []
+
+    def spy(*each):
+        result = guess(*each)
+        guessed.append(len(result[0]))
+        return result
+
+    guess = module._guess
+    monkeypatch.setattr(module, "_guess", spy)
+    monkeypatch.setattr(module, "_GUESS_ENTRIES", 1)
+    monkeypatch.setattr(module, "_GUESS_SHARE", share)
+    for each, (indices, values) in zip(arguments, expected):
+        found = omp(A, *each)
+        assert np.array_equal(found[0], indices)
+        assert np.allclose(found[1], values, rtol=1e-12, atol=1e-14)
+    assert sum(guessed) > 20
+
+
+def test_guesses_survive_repeated_atoms(monkeypatch):
+    """All candidates may already be taken, or copies of one another."""
+    monkeypatch.setattr(module, "_GUESS_ENTRIES", 1)
+    A = np.repeat(make_dictionary("gaussian", 0, 12, 6), 40, axis=1)
+    indices, _ = omp(A, np.random.default_rng(22).standard_normal((12, 2)), 12)
+    assert (np.sort(indices[:6] // 40, axis=0) == np.arange(6)[:, None]).all()
+    assert (indices[6:] == -1).all()
+
+
 def test_near_ties_are_decided_in_float64():
     """Atoms that float32 cannot tell apart: the better one is found all the same."""
     rng = np.random.default_rng(19)

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from sinr_codec.coding.quantize import (
 from sinr_codec.errors import InputError
 
 
-@pytest.mark.parametrize(("step", "code"), [(1.0, 34816), (2.0, 35072), (0.375, 34432), (MIN_STEP, 0), (MAX_STEP, 65535)])
+@pytest.mark.parametrize(
+    ("step", "code"), [(1.0, 34816), (2.0, 35072), (0.375, 34432), (MIN_STEP, 0), (MAX_STEP, 65535)]
+)
 def test_step_known_answers(step: float, code: int) -> None:
     assert step_code(step) == code
     assert step_value(code) == step
@@ -27,7 +30,7 @@ def test_step_known_answers(step: float, code: int) -> None:
 
 def test_every_step_code_is_kept_and_rises() -> None:
     values = [step_value(code) for code in range(1 << 16)]
-    assert all(a < b for a, b in zip(values, values[1:]))
+    assert all(a < b for a, b in pairwise(values))
     assert [step_code(value) for value in values] == list(range(1 << 16))
 
 

@@ -2,7 +2,7 @@ from math import lgamma, log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinr_codec.coding.sets import decode_sets, encode_sets, set_bits, skip_sets
@@ -32,6 +32,7 @@ def test_size_is_the_number_of_sets(positions: int, s: int, n: int) -> None:
     np.testing.assert_array_equal(decode_sets(data, s, n, positions), sets)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_round_trip(data: st.DataObject) -> None:
     positions = data.draw(st.integers(1, 65536))
@@ -79,6 +80,7 @@ def test_every_truncation_is_seen() -> None:
                 decode_sets(data[:cut], s, n, 1024)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(1, 40), st.integers(1, 200), st.integers(40, 65536))
 def test_random_bytes_give_sets_or_a_typed_error(data: bytes, s: int, n: int, positions: int) -> None:
     try:

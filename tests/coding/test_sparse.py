@@ -87,7 +87,7 @@ def test_encode_then_reconstruct(kind, axis):
 
 @pytest.mark.parametrize("k1", [64, 128])
 def test_paper_setting_on_gaussian_vectors(k1):
-    """k2 = 4,096 here, to be quick; 65,536 gives about 42 dB."""
+    """k2 = 4,096 here, to be quick; 65,536 gives about 43 dB."""
     w = np.random.default_rng(1).standard_normal((k1, 8))
     code = sparse_encode(w, kind="gaussian", seed=0, k2=4096, layout=Layout(0), s=paper_sparsity(k1))
     q = np.rint(code.values * 2**24).astype(np.int64)
@@ -154,9 +154,7 @@ def test_reconstruct_ignores_the_order_of_atoms():
     order = np.argsort(indices, axis=0)
     arguments = ("gaussian", 1, 900, Layout(0), (130, 70))
     one = reconstruct(*arguments, indices, q, 0.1, 0.3)
-    two = reconstruct(
-        *arguments, np.take_along_axis(indices, order, 0), np.take_along_axis(q, order, 0), 0.1, 0.3
-    )
+    two = reconstruct(*arguments, np.take_along_axis(indices, order, 0), np.take_along_axis(q, order, 0), 0.1, 0.3)
     assert one.tobytes() == two.tobytes()
     assert one.tobytes() == exact(*arguments, indices, q, 0.1, 0.3).tobytes()
 

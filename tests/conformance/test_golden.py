@@ -50,9 +50,7 @@ def sparse() -> bytes:
         "layers.3.weight": Sparse("hadamard", 3, 96, 14, Layout(0), step=0.002),
         "layers.4.weight": Sparse("hadamard", 4, 300, 9, Layout(None), bits=9),
     }
-    spec = ImageSpec(
-        HEIGHT, WIDTH, 1, "float32", "F", -2.5, 1000.0, grid=Grid(corners=True, aspect=True, xy=True)
-    )
+    spec = ImageSpec(HEIGHT, WIDTH, 1, "float32", "F", -2.5, 1000.0, grid=Grid(corners=True, aspect=True, xy=True))
     return image(MLP(2, 1, 34, 3, Gaussian(4.0)), spec, lambda name: codings.get(name, DIRECT))
 
 

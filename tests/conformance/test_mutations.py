@@ -4,6 +4,7 @@ Whatever the damage, the answer is weights of the declared shapes or a `SinrErro
 memory.
 """
 
+import contextlib
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -23,9 +24,7 @@ from sinr_codec.signals.image import ImageSpec
 
 FILES = {path.stem: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.sinr"))}
 LIMITS = Limits(max_params=2**16)
-MEMORY = (
-    64e6  # bytes: 65,536 weights in float64 and integers, dictionary atoms for them, and the coder's tables
-)
+MEMORY = 64e6  # bytes: 65,536 weights in float64 and integers, dictionary atoms for them, and the coder's tables
 
 EDITS = st.lists(
     st.tuples(
@@ -97,7 +96,7 @@ def test_the_undamaged_file_decodes(name):
     assert decode(FILES[name])
 
 
-@settings(max_examples=600, deadline=10_000)
+@settings(max_examples=400, deadline=10_000)
 @given(st.sampled_from(sorted(FILES)), EDITS)
 def test_records(name, edits):
     header, (section,) = container.read(FILES[name])
@@ -108,14 +107,11 @@ def test_records(name, edits):
 @given(st.sampled_from(sorted(FILES)), EDITS)
 def test_reports_on_records(name, edits):
     header, (section,) = container.read(FILES[name])
-    blob = container.write(header, [mutate(section, edits)])
-    try:
-        decode(blob, describe_tensor)
-    except SinrError:
-        return
+    with contextlib.suppress(SinrError):
+        decode(container.write(header, [mutate(section, edits)]), describe_tensor)
 
 
-@settings(max_examples=600, deadline=10_000)
+@settings(max_examples=400, deadline=10_000)
 @given(st.sampled_from(sorted(FILES)), EDITS)
 def test_headers(name, edits):
     blob = FILES[name]
@@ -133,18 +129,18 @@ def test_truncated_at_every_byte(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_section_truncated_at_every_byte(name):
+def test_a_truncated_section(name):
     """The header agrees that the section is short: only the records can know better."""
     header, (section,) = container.read(FILES[name])
-    for end in range(len(section)):
+    # Every byte of a small file; of a large one some, which differ from file to file by its length.
+    for end in range(0, len(section), 1 + len(section) // 100):
         with pytest.raises(FormatError):
             decode(container.write(header, [section[:end]]))
 
 
-@pytest.mark.parametrize("name", ["direct", "wire"])
-def test_every_bit_flipped(name):
+def test_every_bit_flipped():
     """Outside, a checksum finds it; inside, it decodes to something or is refused."""
-    blob = FILES[name]
+    blob = FILES["direct"]
     for position in range(8 * len(blob)):
         damaged = bytearray(blob)
         damaged[position // 8] ^= 1 << position % 8

@@ -67,9 +67,7 @@ def sealed_map(**changes) -> bytes:
     """The image's header with some keys replaced; a value of `...` removes the key."""
     items = {0: 0, 1: IMAGE.field, 2: IMAGE.signal, 4: 3245, 5: []}
     items |= {int(key.removeprefix("key_")): value for key, value in changes.items()}
-    return seal(
-        cbor2.dumps({key: items[key] for key in sorted(items) if items[key] is not ...}, canonical=True)
-    )
+    return seal(cbor2.dumps({key: items[key] for key in sorted(items) if items[key] is not ...}, canonical=True))
 
 
 class TestRoundTrip:

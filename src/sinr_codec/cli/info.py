@@ -1,7 +1,7 @@
 """`sinr info`: what a file holds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,7 +43,11 @@ def info(
     longest = max((len(tensor["name"]) for tensor in answer["tensors"]), default=0)
     for tensor in answer["tensors"]:
         shape = "x".join(map(str, tensor["shape"])) or "scalar"
-        coding = ", ".join(f"{key} {value}" for key, value in tensor.items() if key not in known)
+        coding = ", ".join(f"{key} {_short(value)}" for key, value in tensor.items() if key not in known)
         typer.echo(
             f"  {tensor['name']:<{longest}}  {shape:>9} {tensor['dtype']}  {tensor['bytes']:>8,} bytes  {coding}"
         )
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

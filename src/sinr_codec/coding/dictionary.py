@@ -151,9 +151,7 @@ def _popcounts(words: NDArray[np.uint64], k1: int) -> NDArray[np.int8]:
 
 def _signs(words: NDArray[np.uint64], k1: int) -> NDArray[np.int8]:
     """Entry i is 1 - 2 * (bit i mod 64 of word i div 64), where bit 0 is the lowest."""
-    bits = np.unpackbits(
-        np.ascontiguousarray(words, "<u8").view(np.uint8), axis=1, count=k1, bitorder="little"
-    )
+    bits = np.unpackbits(np.ascontiguousarray(words, "<u8").view(np.uint8), axis=1, count=k1, bitorder="little")
     return np.int8(1) - np.int8(2) * bits.view(np.int8)
 
 

@@ -16,10 +16,12 @@ __all__ = ["check_dtype", "from_bits", "from_floats", "is_float", "largest", "re
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
+_FLOATS = {np.dtype(t) for t in ("f2", "f4", "f8", "c8", "c16", ml_dtypes.bfloat16)}
+
 
 def is_float(dtype: DType) -> bool:
     """Whether numbers of this type may be quantised: float16/32/64, bfloat16, complex64/128."""
-    return dtype.kind in "fc" or dtype == ml_dtypes.bfloat16
+    return dtype.newbyteorder("=") in _FLOATS
 
 
 def check_dtype(dtype: DType) -> None:

@@ -296,10 +296,11 @@ def _stream_bits(model: _Model, counts: Ints, first: int) -> float:
 
 
 def _range_body(values: Ints, model: _Model) -> bytes:
-    histogram = _histogram(values, model)
-    # Nearly constant data may cost less than the format allows: flatten the model until it does not.
-    while model.scale < SCALES - 1 and _stream_bits(model, *histogram) / 8 < least_bytes(values.size) + 16:
-        model = replace(model, scale=model.scale + 1)
+    if least := least_bytes(values.size):
+        # Nearly constant data may cost less than the format allows: flatten the model until it does not.
+        histogram = _histogram(values, model)
+        while model.scale < SCALES - 1 and _stream_bits(model, *histogram) / 8 < least + 16:
+            model = replace(model, scale=model.scale + 1)
     offsets = _offsets(values, model.lo)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(model.frequencies())])
     coded = range_encode(_symbols((offsets >> np.uint64(model.shift)).astype(np.int64), starts))
@@ -447,4 +448,3 @@ def _int64(q: npt.NDArray[np.integer]) -> Ints:
     if values.dtype == np.uint64 and values.size and int(values.max()) > _INT64_MAX:
         raise InputError("integers: expected values below 2**63")
     return np.ascontiguousarray(values.reshape(-1), dtype=np.int64)
-

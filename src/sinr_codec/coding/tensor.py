@@ -224,9 +224,7 @@ def direct_cost(w: Array, step: float) -> tuple[float, float]:
     return 3 + ideal_bits(q) / 8, _squared_error(w, _restore(q, round_step(step), 0.0, w.dtype))
 
 
-def sparse_cost(
-    code: SparseCode, w: Array, step: float | None = None, bits: int | None = None
-) -> tuple[float, float]:
+def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int | None = None) -> tuple[float, float]:
     """(bytes, squared error) of `Sparse` with this code of a tensor and a step or bits, without coding it."""
     w = np.asarray(w)
     _check_quantiser(step, bits, False)
@@ -433,7 +431,7 @@ def _steps(values: Array, step: float, limit: int) -> Ints:
 def _direct_steps(w: Array, step: float) -> Ints:
     """Weights in steps that a file can hold, none so large that it would leave the dtype."""
     step = round_step(step)
-    most = min(_MAX_STEPS, math.floor(largest(w.dtype) / step))
+    most = int(min(_MAX_STEPS, largest(w.dtype) / step))
     return np.clip(_steps(w, step, _MAX_STEPS), -most, most)
 
 

@@ -189,7 +189,8 @@ def load_header(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -
 def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
     """Put the file's name in front of every message about it."""
     if not Path(path).is_file():
-        raise InputError(f"{path}: is not a file; expected a .sinr file")
+        problem = "is not a file" if Path(path).exists() else "no such file"
+        raise InputError(f"{path}: {problem}; expected a .sinr file")
     try:
         yield
     except FormatError as error:

@@ -69,18 +69,13 @@ def recognise(state: Mapping[str, Any], activation: AnyActivation | None = None)
     if known is None:
         return None
     names = {
-        f"layers.{i}.{part}": f"{layer.prefix}{part}"
-        for i, layer in enumerate(chain)
-        for part in ("weight", "bias")
+        f"layers.{i}.{part}": f"{layer.prefix}{part}" for i, layer in enumerate(chain) for part in ("weight", "bias")
     }
     try:
         field = MLP(chain[0].fan_in, chain[-1].fan_out, chain[0].fan_out, len(chain) - 2, known[0])
     except InputError:  # larger than any field may be
         return None
-    if any(
-        (state[names[name]].dtype.kind == "c") != (dtype.kind == "c")
-        for name, dtype in field.dtypes().items()
-    ):
+    if any((state[names[name]].dtype.kind == "c") != (dtype.kind == "c") for name, dtype in field.dtypes().items()):
         return None
     return Recognised(field, names, known[1])
 
@@ -114,9 +109,7 @@ def _chain(layers: list[_Layer]) -> list[_Layer] | None:
     "layers" in files that sort their keys).
     """
     by_number = sorted(layers, key=lambda layer: _natural(layer.prefix))
-    by_shape = sorted(
-        by_number, key=lambda layer: (layer.fan_in >= layer.fan_out) + (layer.fan_in > layer.fan_out)
-    )
+    by_shape = sorted(by_number, key=lambda layer: (layer.fan_in >= layer.fan_out) + (layer.fan_in > layer.fan_out))
     for order in (by_number, layers, by_shape):
         width = order[0].fan_out
         if (

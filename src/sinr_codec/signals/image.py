@@ -599,8 +599,8 @@ def _reading(path: Path) -> Iterator[None]:
     """Turn whatever Pillow raises on a file that is no picture, or a damaged one, into one line."""
     try:
         with warnings.catch_warnings():
-            # A picture of 100 megapixels is large but no attack; Pillow still refuses twice that.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Of damaged metadata, and of 100 megapixels, which are no attack: Pillow still refuses twice that.
+            warnings.simplefilter("ignore")
             yield
     except (InputError, MemoryError):
         raise

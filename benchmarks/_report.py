@@ -1,0 +1,48 @@
+"""What every benchmark writes beside its numbers: the command, the commit, the machine and the versions."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def machine() -> str:
+    """Processor, cores and system in one line."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    return f"{model}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+
+
+def commit() -> str:
+    """The commit of the checkout, with + where it was changed since."""
+
+    def git(*args: str) -> str:
+        return subprocess.run(("git", *args), capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "src", "benchmarks")
+    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def write_report(path: Path | None, name: str, results: Any) -> None:
+    """Write the results as JSON, if there is a path."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report = {
+        "name": name,
+        "command": shlex.join(["python", *sys.argv]),
+        "commit": commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "versions": {package: version(package) for package in ("numpy", "torch", "sinr-codec")},
+        "results": results,
+    }
+    path.write_text(json.dumps(report, indent=1) + "\n")

@@ -1,0 +1,358 @@
+"""The verbs from outside: what they print, what they write, and how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from sinr_codec import codec
+from sinr_codec.cli import _common
+from sinr_codec.cli.main import app
+from sinr_codec.coding.tensor import Raw, encode_tensor
+from sinr_codec.container import FIELD, Header, write
+from sinr_codec.fields import MLP
+from sinr_codec.signals.image import ImageSpec
+
+VERBS = ["encode", "decode", "compress", "decompress", "info", "verify"]
+
+
+def sinr(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def fails(result, *words):
+    """Exit code 1, one line on stderr that holds the words, nothing on stdout."""
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("sinr: error: ")
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert str(word) in last
+    return last
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.linear_gradient("L").resize((24, 16)).save(path)
+    return path
+
+
+@pytest.fixture
+def coded(tmp_path):
+    """A file of random waves, 16 x 24 RGB, that is not fitted to anything."""
+    field, spec = MLP(2, 3, 12, 1), ImageSpec(16, 24, 3, "uint8", "RGB")
+    section = b"".join(encode_tensor(a, Raw()) for a in field.init(np.random.default_rng(0)).values())
+    path = tmp_path / "waves.sinr"
+    path.write_bytes(write(Header(FIELD, field.to_header(), spec.to_header()), [section]))
+    return path
+
+
+@pytest.fixture
+def network(tmp_path):
+    field = MLP(2, 1, 12, 1)
+    path = tmp_path / "siren.npz"
+    np.savez(path, **field.init(np.random.default_rng(0)))
+    return path
+
+
+# -- help and usage ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_an_example(verb):
+    result = sinr(verb, "--help")
+    assert result.exit_code == 0
+    assert f"Example:\n    sinr {verb} " in result.stdout
+
+
+def test_general_help_and_version():
+    assert all(verb in sinr("--help").stdout for verb in VERBS)
+    assert sinr("--version").stdout.startswith("sinr ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["encode"],
+        ["encode", "a.png", "--preset", "huge"],
+        ["encode", "a.png", "--bpp", "1", "--size", "100"],
+        ["encode", "a.png", "--bpp", "1", "--psnr", "30"],
+        ["encode", "a.png", "--bpp", "much"],
+        ["encode", "a.png", "--activation", "tanh"],
+        ["encode", "a.png", "--activation", "sine:fast"],
+        ["encode", "a.png", "--activation", "sine:-3"],
+        ["encode", "a.png", "--seed", "-1"],
+        ["decode", "a.sinr", "--size", "100"],
+        ["decode", "a.sinr", "--size", "0x5"],
+        ["decode", "a.sinr", "--size", "5x5", "--scale", "2"],
+        ["decode", "a.sinr", "--region", "1,2,3"],
+        ["decode", "a.sinr", "--region", "a,b,c,d"],
+        ["compress", "a.pth", "--fidelity", "46", "--signal", "a.png"],
+        ["compress", "a.pth", "--max-drop", "1"],
+        ["decompress", "a.sinr"],
+        ["info"],
+        ["verify", "a.sinr", "--wrong"],
+    ],
+)
+def test_wrong_usage_is_2(arguments):
+    result = sinr(*arguments)
+    assert result.exit_code == 2
+    assert "Usage" in result.stderr
+
+
+def test_activations():
+    assert _common.parse_activation("sine:20").omega0 == 20
+    assert _common.parse_activation("WIRE:20,30").scale == 30
+    assert type(_common.parse_activation("relu")).__name__ == "ReLU"
+
+
+# -- inputs and outputs that cannot be -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["encode", "decode", "compress", "info", "verify"])
+def test_missing_input(tmp_path, verb):
+    fails(sinr(verb, tmp_path / "missing.npz"), "missing.npz")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("verb", ["decode", "info", "verify", "decompress"])
+def test_foreign_and_damaged_files(tmp_path, photo, coded, verb):
+    rest = ["-o", tmp_path / "out.npz"] if verb == "decompress" else []
+    fails(sinr(verb, photo, *rest), "photo.png", "not a .sinr file")
+    data = bytearray(coded.read_bytes())
+    (tmp_path / "cut.sinr").write_bytes(data[:-5])
+    data[-9] ^= 16
+    (tmp_path / "bit.sinr").write_bytes(data)
+    fails(sinr(verb, tmp_path / "cut.sinr", *rest), "cut.sinr")
+    fails(sinr(verb, tmp_path / "bit.sinr", *rest), "bit.sinr", "checksum")
+    assert names(tmp_path) == ["bit.sinr", "cut.sinr", "photo.png", "waves.sinr"]
+
+
+def outputs(tmp_path, photo, coded, network, out):
+    return [
+        ["encode", photo, "--seconds", "1", "-o", out],
+        ["decode", coded, "-o", out],
+        ["compress", network, "-o", out],
+        ["decompress", coded, "-o", out],
+    ]
+
+
+def test_output_that_cannot_be(tmp_path, photo, coded, network):
+    before = names(tmp_path)
+    for arguments in outputs(tmp_path, photo, coded, network, tmp_path / "none" / "out.npz"):
+        fails(sinr(*arguments), "folder", "does not exist")
+    for arguments in outputs(tmp_path, photo, coded, network, tmp_path):
+        fails(sinr(*arguments), "is a folder")
+    for arguments in outputs(tmp_path, photo, coded, network, ""):
+        source = arguments[1]
+        data = source.read_bytes()
+        arguments[-1] = source
+        fails(sinr(*arguments), "is the input itself")
+        assert source.read_bytes() == data
+    assert names(tmp_path) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_output_without_permission(tmp_path, photo, coded, network):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    for arguments in outputs(tmp_path, photo, coded, network, closed / "out.npz"):
+        fails(sinr(*arguments), "cannot be written")
+
+
+def test_out_of_memory_and_system_errors_are_one_line(monkeypatch, coded):
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    for error, word in (
+        (MemoryError(), "not enough memory"),
+        (OutOfMemoryError("CUDA\nout of memory"), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory"),
+        (OSError(28, "No space left on device", "there.sinr"), "there.sinr: No space left on device"),
+    ):
+        monkeypatch.setattr(codec, "info", raises(error))
+        fails(sinr("info", coded), word)
+    monkeypatch.setattr(codec, "info", raises(RuntimeError("a bug")))
+    assert isinstance(sinr("info", coded).exception, RuntimeError)
+
+
+def raises(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+def test_interrupt_without_a_result(monkeypatch, coded):
+    monkeypatch.setattr(codec, "info", raises(KeyboardInterrupt()))
+    result = sinr("info", coded)
+    assert result.exit_code == 130
+    assert result.stderr == "sinr: error: interrupted; nothing was written\n"
+
+
+# -- the verbs ---------------------------------------------------------------------------------------------
+
+
+def test_decode(tmp_path, coded):
+    result = sinr("decode", coded)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "waves.sinr.png")), codec.decode(coded))
+    assert sinr("decode", coded, "-o", tmp_path / "b.png", "--scale", "2").exit_code == 0
+    assert Image.open(tmp_path / "b.png").size == (48, 32)
+    assert sinr("decode", coded, "-o", tmp_path / "c.tif", "--size", "10x30").exit_code == 0
+    assert Image.open(tmp_path / "c.tif").size == (30, 10)
+    result = sinr("decode", coded, "-o", tmp_path / "d.npy", "--region", "2,3,12,9", "--json")
+    assert json.loads(result.stdout) == {"path": str(tmp_path / "d.npy"), "height": 6, "width": 10, "mode": "RGB"}
+    np.testing.assert_allclose(np.load(tmp_path / "d.npy"), codec.decode(coded)[3:9, 2:12], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--region", "0,0,25,5"], "region"),
+        (["--scale", "1e6"], "limit"),
+        (["--scale", "-2"], "scale"),
+        (["-o", "x.abc"], "x.abc"),
+    ],
+)
+def test_decode_refuses(coded, arguments, word, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    fails(sinr("decode", coded, *arguments), word)
+    assert names(tmp_path) == ["waves.sinr"]
+
+
+def test_decode_overwrites(tmp_path, coded):
+    out = tmp_path / "old.png"
+    out.write_text("old")
+    assert sinr("decode", coded, "-o", out).exit_code == 0
+    assert Image.open(out).size == (24, 16)
+
+
+def test_info(coded):
+    result = sinr("info", coded)
+    assert result.exit_code == 0
+    assert "image 16 x 24 x 3 uint8" in result.stdout
+    assert "layers.1.weight" in result.stdout
+    answer = json.loads(sinr("info", coded, "--json").stdout)
+    assert answer["bytes"] == coded.stat().st_size
+    assert answer["bytes"] == answer["header_bytes"] + sum(tensor["bytes"] for tensor in answer["tensors"])
+
+
+def test_decompress_and_compress(tmp_path, network):
+    out, back = tmp_path / "siren.sinr", tmp_path / "back.npz"
+    result = sinr("compress", network, "--preset", "paper", "--activation", "sine", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["bytes"] == out.stat().st_size
+    assert report["fidelity"] > 10
+    assert "blob" not in report
+    assert sinr("verify", out, "--against", network).exit_code == 0
+    assert sinr("decompress", out, "-o", back).exit_code == 0
+    old, new = np.load(network), np.load(back)
+    assert old.files == new.files
+    assert all(old[name].shape == new[name].shape and old[name].dtype == new[name].dtype for name in old.files)
+    fails(sinr("decompress", out, "-o", tmp_path / "x.foo"), "x.foo")
+    fails(sinr("decode", out), "network", "decompress")
+
+
+def test_encode_and_verify(tmp_path, photo):
+    pytest.importorskip("torch")
+    untouched = photo.read_bytes()
+    out = tmp_path / "photo.sinr"
+    result = sinr("encode", photo, "--preset", "fast", "--seconds", "1", "--width", "8", "--depth", "1")
+    assert result.exit_code == 0, result.output
+    assert f"{out.stat().st_size:,} bytes" in result.stdout
+    assert "fast, sine 1x8" in result.stdout
+    assert "fit ..." in result.stderr
+    assert photo.read_bytes() == untouched
+    assert names(tmp_path) == ["photo.png", "photo.sinr"]
+    assert "ok" in sinr("verify", out, "--against", photo).stdout
+    other = tmp_path / "other.png"
+    Image.effect_noise((24, 16), 90).save(other)
+    result = sinr("verify", out, "--against", other)
+    assert result.exit_code == 1
+    assert "FAILED" in result.stdout
+    assert json.loads(sinr("verify", out, "--against", other, "--json").stdout)["ok"] is False
+
+
+def test_encode_json_and_quiet(tmp_path, photo):
+    pytest.importorskip("torch")
+    arguments = ["--seconds", "1", "--width", "8", "--depth", "1", "--size", "5000", "--json", "-q"]
+    result = sinr("encode", photo, "--preset", "fast", *arguments)
+    report = json.loads(result.stdout)
+    assert report["target"] == "5,000 bytes"
+    assert report["target_met"] is True
+    assert report["path"] == str(tmp_path / "photo.sinr")
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("damage", ["text", "cut", "empty"])
+def test_encode_refuses_what_is_no_picture(tmp_path, photo, damage):
+    pictures = {"text": b"hello", "cut": photo.read_bytes()[:60], "empty": b""}
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(pictures[damage])
+    fails(sinr("encode", bad), "bad.png")
+    assert names(tmp_path) == ["bad.png", "photo.png"]
+
+
+# -- progress and printing -----------------------------------------------------------------------------------
+
+
+def test_lines_are_occasional(capsys):
+    progress = _common.LineProgress(every=3600)
+    progress.start("fit", 1.0)
+    for i in range(100):
+        progress.update(i / 100, "30 dB")
+    assert capsys.readouterr().err == "fit ...\n"
+    progress = _common.LineProgress(every=0)
+    progress.start("code", 0)
+    progress.update(3)
+    assert capsys.readouterr().err == "code ...\ncode 3\n"
+
+
+def test_json_says_null_where_there_is_no_number(capsys):
+    _common.show_json({"a": float("inf"), "b": [float("nan"), 1, True, None], "c": (np.float64(2.5),)})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1, True, None], "c": [2.5]}
+
+
+# -- as a process ------------------------------------------------------------------------------------------
+
+
+def test_info_starts_light(coded):
+    """No slow library on the way to an answer; timings are too noisy to test."""
+    code = "import sys; from sinr_codec.cli.main import app; app(['info', sys.argv[1]], standalone_mode=False); "
+    code += "print([m for m in ('torch', 'rich', 'scipy', 'matplotlib', 'threadpoolctl') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code, str(coded)], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_ctrl_c_keeps_what_was_fitted(tmp_path):
+    pytest.importorskip("torch")
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    code = "from sinr_codec.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "encode", "a.png", "--seconds", "600", "--width", "16"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "fit ...\n"
+    assert "fit" in process.stderr.readline()
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "interrupted" in output
+    assert codec.verify(tmp_path / "a.sinr", tmp_path / "a.png").ok

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from array_api_compat import numpy as xp
+
+from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.errors import InputError
+from sinr_codec.fields import Fourier, Identity, Octaves
+
+C = np.array([[0.25, -0.5], [0.9, 0.1]], np.float32)
+
+
+def test_identity_is_the_identity():
+    assert Identity().function(xp, 2)(C) is C
+    assert Identity().out_features(5) == 5
+
+
+def test_inric_order_and_size():
+    encoding = Octaves(16, 1.4)
+    assert encoding.out_features(2) == 66
+    got = encoding.function(xp, 2)(C)
+    expected = [C[0, 0], C[0, 1]]
+    for i in range(16):
+        for j in range(2):
+            phase = 1.4**i * np.pi * float(C[0, j])
+            expected += [np.sin(phase), np.cos(phase)]
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got[0], expected, atol=1e-4)
+
+
+def test_nerf_order():
+    got = Octaves(2, 2.0, False, "octave").function(xp, 2)(C)[1]
+    x = np.pi * C[1].astype(float)
+    expected = [*np.sin(x), *np.cos(x), *np.sin(2 * x), *np.cos(2 * x)]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_fourier_features_come_from_the_dictionary():
+    encoding = Fourier(8, 3.0, seed=11)
+    b = make_dictionary("gaussian", 11, 2, 8) * (3.0 / 4)
+    phase = 2 * np.pi * C.astype(float) @ b
+    got = encoding.function(xp, 2)(C)
+    np.testing.assert_allclose(got, np.concatenate([np.sin(phase), np.cos(phase)], -1), atol=2e-5)
+
+
+def test_fourier_scale_is_the_standard_deviation():
+    b = Fourier(4096, 5.0).frequencies(3) / (2 * np.pi)
+    assert b.std() == pytest.approx(5.0, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Octaves(0),
+        lambda: Octaves(65),
+        lambda: Octaves(4, -1.0),
+        lambda: Octaves(64, 2.0),
+        lambda: Octaves(4, 2.0, True, "row"),  # type: ignore[arg-type]
+        lambda: Fourier(0),
+        lambda: Fourier(4, float("inf")),
+        lambda: Fourier(4, 1.0, -1),
+    ],
+)
+def test_refuses(make):
+    with pytest.raises(InputError, match="encoding"):
+        make()

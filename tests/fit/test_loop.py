@@ -1,0 +1,301 @@
+import dataclasses
+import logging
+import os
+import signal as os_signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from sinr_codec.errors import InputError  # noqa: E402
+from sinr_codec.fields import MLP, Gaussian, Sine, Wire  # noqa: E402
+from sinr_codec.fit import Evaluator, FitConfig, compilation, evaluate, fit, loop  # noqa: E402
+
+FIELD = MLP(2, 1, 16, 1, Sine(10.0))
+
+
+class Waves:
+    """A smooth signal on a grid, with values in [-1, 1]."""
+
+    in_features, out_features = 2, 1
+
+    def __init__(self, side: int = 32, offset: float = 0.0, amplitude: float = 0.7) -> None:
+        self.side, self.offset, self.amplitude = side, offset, amplitude
+
+    def __len__(self):
+        return self.side**2
+
+    def batch(self, index):
+        row, column = np.divmod(index, self.side)
+        coords = (2 * np.stack([row, column], -1) + 1) / self.side - 1
+        values = self.amplitude * np.sin(4 * coords[:, :1] + 2 * coords[:, 1:] ** 2) + self.offset
+        return coords.astype(np.float32), values.astype(np.float32)
+
+    def loss(self, predicted, values):
+        return ((predicted - values) ** 2).mean()
+
+
+class Noise(Waves):
+    def batch(self, index):
+        coords, values = super().batch(index)
+        return coords, np.random.default_rng(0).uniform(-1, 1, len(self)).astype(np.float32)[index, None]
+
+
+def config(**changes):
+    return FitConfig(**{"steps": 120, "batch": 128, "lr": 2e-3, "compile": False} | changes)
+
+
+def same(a, b):
+    return all(np.array_equal(a.params[name], b.params[name]) for name in a.params)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class TestFit:
+    @pytest.mark.parametrize("optimizer", ["soap", "adam", "muon"])
+    def test_fits(self, optimizer):
+        result = fit(FIELD, Waves(), config(optimizer=optimizer, lr=None, steps=300))
+        assert result.loss < 0.02 * 0.7**2 / 2
+        assert result.steps == 300
+        assert (result.interrupted, result.restarts, result.compiled) == (False, 0, False)
+
+    @pytest.mark.parametrize("activation", [Gaussian(2.0), Wire(5.0, 5.0)])
+    def test_fits_other_fields(self, activation):
+        field = MLP(2, 1, 16, 1, activation)
+        result = fit(field, Waves(), config(steps=200))
+        assert result.loss < 0.1 * 0.7**2 / 2
+        assert {name: value.dtype for name, value in result.params.items()} == field.dtypes()
+
+    def test_result_is_what_evaluate_says(self):
+        signal = Waves()
+        result = fit(FIELD, signal, config())
+        field_params = {name: value.shape for name, value in result.params.items()}
+        assert field_params == FIELD.shapes()
+        coords, values = signal.batch(np.arange(len(signal)))
+        by_hand = np.mean((FIELD.apply(result.params, coords).astype(np.float64) - values) ** 2)
+        assert evaluate(FIELD, result.params, signal) == pytest.approx(result.loss, rel=1e-5)
+        assert by_hand == pytest.approx(result.loss, rel=1e-4)
+
+    def test_same_seed_same_bits(self):
+        first = fit(FIELD, Waves(), config())
+        assert same(first, fit(FIELD, Waves(), config()))
+        assert not same(first, fit(FIELD, Waves(), config(seed=1)))
+
+    def test_starts_from_given_parameters(self):
+        good = fit(FIELD, Waves(), config(steps=400))
+        on = fit(FIELD, Waves(), config(steps=20, lr=1e-5), params=good.params)
+        assert on.loss <= good.loss * 1.05
+
+    def test_budget_in_seconds(self):
+        began = time.perf_counter()
+        result = fit(FIELD, Waves(64), config(steps=None, seconds=0.7))
+        assert time.perf_counter() - began < 3
+        assert result.steps > 10
+        assert result.loss < 0.1
+
+    def test_batch_may_exceed_the_signal(self):
+        assert fit(FIELD, Waves(4), config(batch=4096)).steps == 120
+
+    def test_progress_reaches_the_end(self):
+        calls = []
+        fit(FIELD, Waves(), config(), progress=lambda *call: calls.append(call))
+        steps = [step for step, _, _ in calls]
+        assert steps == sorted(steps)
+        assert calls[-1][:2] == (120, 120)
+        assert calls[-1][2] < calls[0][2]
+
+    def test_refuses_a_field_of_another_size(self):
+        with pytest.raises(InputError, match="coordinates"):
+            fit(MLP(3, 1, 8, 1), Waves(), config())
+
+    def test_refuses_values_that_are_not_finite(self):
+        with pytest.raises(InputError, match="finite"):
+            fit(FIELD, Waves(offset=float("nan")), config())
+
+    @pytest.mark.parametrize("change", [{"optimizer": "sgd"}, {"steps": 0}, {"seconds": -1.0}, {"lr": 0.0}])
+    def test_refuses_settings(self, change):
+        with pytest.raises(InputError, match=next(iter(change))):
+            config(**change)
+
+
+class TestDivergence:
+    @pytest.mark.parametrize("lr", [2.0, 1e30])
+    def test_restarts_with_a_lower_rate(self, lr):
+        field = MLP(2, 1, 16, 1, Sine(30.0))
+        result = fit(field, Waves(), config(optimizer="adam", lr=lr, steps=100))
+        assert 1 <= result.restarts <= loop.MAX_RESTARTS
+        assert all(np.isfinite(value).all() for value in result.params.values())
+
+    def test_recovers(self):
+        field = MLP(2, 1, 16, 1, Sine(30.0))
+        result = fit(field, Waves(), config(optimizer="adam", lr=0.06, steps=300))
+        assert result.restarts >= 1
+        assert result.loss < 0.5 * 0.7**2 / 2
+
+    def test_flat_signals_do_not_diverge(self):
+        result = fit(FIELD, Waves(offset=0.4, amplitude=0.0), config())
+        assert result.restarts == 0
+        assert result.loss < 1e-4
+
+    def test_noise_ends(self):
+        result = fit(FIELD, Noise(), config(steps=60))
+        assert result.restarts <= loop.MAX_RESTARTS
+        assert result.loss < 0.5
+
+    def test_gives_up_in_one_line(self, monkeypatch):
+        monkeypatch.setattr(Waves, "loss", lambda self, p, v: (p * float("nan")).mean() if p.requires_grad else
+                            ((p - v) ** 2).mean() + (0 if p.ndim == 2 and p.stride(0) == 0 else float("nan")))  # fmt: skip
+        with pytest.raises(InputError, match="lower lr"):
+            fit(FIELD, Waves(), config())
+
+
+class TestBest:
+    def test_keeps_the_best_weights(self, monkeypatch):
+        # a signal whose loss is made to look worse after the evaluation at half time
+        losses = iter([0.5, 0.1, 0.3, 0.4])
+        monkeypatch.setattr(Evaluator, "__call__", lambda self, params: next(losses))
+        monkeypatch.setattr(loop, "EVALUATION_SHARE", 1.0)
+        result = fit(FIELD, Waves(), config())
+        monkeypatch.undo()
+        assert result.loss == 0.1
+        assert evaluate(FIELD, result.params, Waves()) > evaluate(FIELD, fit(FIELD, Waves(), config()).params, Waves())
+
+    def test_costs_a_few_evaluations_only(self, monkeypatch):
+        count = [0]
+        original = Evaluator.__call__
+
+        def counting(self, params):
+            count[0] += 1
+            return original(self, params)
+
+        monkeypatch.setattr(Evaluator, "__call__", counting)
+        fit(FIELD, Waves(64), config(steps=50, batch=16))
+        assert count[0] == 1
+
+
+class Stop:
+    """Raises Ctrl-C in the middle of a fit."""
+
+    def __init__(self, at: int, real: bool) -> None:
+        self.at, self.real = at, real
+
+    def __call__(self, step, total, loss):
+        if step == self.at:
+            if not self.real:
+                raise KeyboardInterrupt
+            os.kill(os.getpid(), os_signal.SIGINT)
+
+
+class TestInterrupt:
+    @pytest.mark.parametrize("real", [False, True])
+    def test_returns_the_best_so_far(self, real):
+        if threading.current_thread() is not threading.main_thread():
+            pytest.skip("signals reach the main thread only")
+        before = os_signal.getsignal(os_signal.SIGINT)
+        result = fit(FIELD, Waves(), config(steps=10**6), progress=Stop(100, real))
+        assert result.interrupted
+        assert 100 <= result.steps <= 101
+        assert result.loss < 0.2
+        assert evaluate(FIELD, result.params, Waves()) == pytest.approx(result.loss, rel=1e-5)
+        assert os_signal.getsignal(os_signal.SIGINT) is before
+
+    @pytest.mark.parametrize("optimizer", ["soap", "adam", "muon"])
+    @pytest.mark.parametrize("at", [20, 90])
+    def test_resumed_is_as_uninterrupted(self, tmp_path, optimizer, at):
+        whole = fit(FIELD, Waves(), config(optimizer=optimizer))
+        path = tmp_path / "fit.safetensors"
+        halves = config(optimizer=optimizer, checkpoint=path)
+        assert fit(FIELD, Waves(), halves, progress=Stop(at, False)).interrupted
+        resumed = fit(FIELD, Waves(), halves)
+        assert same(whole, resumed)
+        assert (resumed.loss, resumed.steps, resumed.interrupted) == (whole.loss, 120, False)
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+    def test_checkpoints_are_written_as_time_goes_by(self, tmp_path):
+        path = tmp_path / "fit.safetensors"
+        settings = config(steps=400, checkpoint=path, checkpoint_seconds=0.0)
+
+        class Killed(Exception):
+            pass
+
+        def kill(step, total, loss):
+            if step == 300:
+                raise Killed
+
+        with pytest.raises(Killed):
+            fit(FIELD, Waves(), settings, progress=kill)
+        seen = []
+        resumed = fit(FIELD, Waves(), settings, progress=lambda step, *_: seen.append(step))
+        assert min(seen) >= 300
+        assert same(resumed, fit(FIELD, Waves(), config(steps=400)))
+
+    def test_refuses_the_checkpoint_of_another_fit(self, tmp_path):
+        path = tmp_path / "fit.safetensors"
+        fit(FIELD, Waves(), config(checkpoint=path), progress=Stop(20, False))
+        for other in (
+            lambda: fit(FIELD, Waves(), config(checkpoint=path, seed=1)),
+            lambda: fit(FIELD, Waves(offset=0.1), config(checkpoint=path)),
+            lambda: fit(MLP(2, 1, 8, 1), Waves(), config(checkpoint=path)),
+        ):
+            with pytest.raises(InputError, match="another fit"):
+                other()
+
+    @pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
+    def test_refuses_a_damaged_checkpoint(self, tmp_path, content):
+        path = tmp_path / "fit.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"fit\.safetensors"):
+            fit(FIELD, Waves(), config(checkpoint=path))
+
+
+class TestCompile:
+    def test_falls_back_quietly(self, monkeypatch, recwarn, caplog):
+        def broken(*args, **kwargs):
+            raise RuntimeError("no compiler")
+
+        monkeypatch.setattr(torch, "compile", broken)
+        with caplog.at_level(logging.WARNING):
+            result = fit(FIELD, Waves(), config(compile=True))
+        assert not result.compiled
+        assert not caplog.records
+        assert not recwarn.list
+        assert same(result, fit(FIELD, Waves(), config()))
+
+    def test_pays_only_when_there_is_time(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(compilation, "marker", lambda key: tmp_path / key)
+        monkeypatch.setattr(compilation, "has_compiler", lambda: True)
+
+        def pays(**budget):
+            return compilation.pays("k", **{"seconds": None, "work": None, "device": "cpu"} | budget)
+
+        assert pays(seconds=600.0)
+        assert not pays(seconds=20.0)
+        assert not pays(work=compilation.MODEST_CPU)
+        assert pays(work=compilation.MODEST_CPU * 1000)
+        (tmp_path / "k").touch()
+        assert pays(seconds=20.0)
+        assert not pays(seconds=3.0)
+        assert not pays(work=20 * compilation.MODEST_CPU)
+        monkeypatch.setattr(compilation, "has_compiler", lambda: False)
+        assert not pays(seconds=600.0)
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not compilation.has_compiler(), reason="no C++ compiler")
+    def test_compiled_fit_is_as_good(self):
+        plain, fast = (fit(FIELD, Waves(), config(compile=c)) for c in (False, True))
+        assert fast.compiled
+        assert fast.loss == pytest.approx(plain.loss, rel=0.2)
+
+
+def test_config_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config().steps = 3

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from sinr_codec.fields import MLP  # noqa: E402
+from sinr_codec.fit import Evaluator, evaluate  # noqa: E402
+from sinr_codec.fit.samples import Batches, Samples, even_subset  # noqa: E402
+
+
+class Line:
+    in_features, out_features = 1, 2
+
+    def __init__(self, count):
+        self.count = count
+        self.largest = 0
+
+    def __len__(self):
+        return self.count
+
+    def batch(self, index):
+        self.largest = max(self.largest, len(index))
+        x = (index[:, None] / self.count).astype(np.float32)
+        return x, np.concatenate([x**2, 1 - x], 1)
+
+    def loss(self, predicted, values):
+        return ((predicted - values) ** 2).mean()
+
+
+@given(st.integers(1, 10**9), st.integers(1, 500))
+def test_batches_are_stratified(samples, size):
+    size = min(size, samples)
+    drawn = Batches(samples, size, seed=0).draw().numpy()
+    edges = np.arange(size + 1) * samples // size
+    assert (edges[:-1] <= drawn).all()
+    assert (drawn < edges[1:]).all()
+
+
+def test_batches_reach_every_sample_evenly():
+    batches = Batches(100, 7, seed=0)
+    counts = np.bincount(np.concatenate([batches.draw().numpy() for _ in range(20000)]), minlength=100)
+    assert counts.min() > 0.8 * counts.mean()
+    assert counts.max() < 1.2 * counts.mean()
+
+
+@pytest.mark.parametrize("preload", [0, 1 << 20])
+def test_samples_are_the_signals(preload):
+    signal = Line(1000)
+    samples = Samples(signal, preload_bytes=preload)
+    index = np.array([3, 999, 0, 3])
+    for got, expected in zip(samples.take(torch.from_numpy(index)), signal.batch(index)):
+        np.testing.assert_array_equal(got.numpy(), expected)
+    for some in (None, index):
+        parts = list(samples.chunks(some, size=300))
+        expected = signal.batch(np.arange(1000) if some is None else some)
+        for column in (0, 1):
+            np.testing.assert_array_equal(torch.cat([p[column] for p in parts]).numpy(), expected[column])
+
+
+def test_large_signals_are_read_in_pieces():
+    signal = Line(10**9)
+    samples = Samples(signal)
+    coords, _ = samples.take(Batches(len(signal), 64, 0).draw())
+    assert coords.shape == (64, 1)
+    assert signal.largest == 64
+
+
+def test_even_subset():
+    assert even_subset(10, 10) is None
+    assert even_subset(100, 4).tolist() == [0, 25, 50, 75]
+
+
+def test_evaluate_on_some_samples():
+    signal, field = Line(20_000), MLP(1, 2, 8, 1)
+    params = field.init(np.random.default_rng(0))
+    coords, values = signal.batch(np.arange(len(signal)))
+    errors = ((field.apply(params, coords) - values).astype(np.float64) ** 2).mean(1)
+    index = np.arange(5, 20_000, 7)
+    assert evaluate(field, params, signal) == pytest.approx(errors.mean(), rel=1e-5)
+    assert evaluate(field, params, signal, index) == pytest.approx(errors[index].mean(), rel=1e-5)
+    evaluator = Evaluator(field, signal)
+    assert evaluator(params) == evaluator({n: torch.from_numpy(v) for n, v in params.items()})

@@ -1,0 +1,66 @@
+import threading
+import time
+
+import pytest
+
+from sinr_codec.signals import tiles
+from sinr_codec.signals.tiles import map_tiles
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_order_is_kept(threads):
+    def slow_when_even(i):
+        time.sleep(0.002 * (i % 2 == 0))
+        return i
+
+    assert list(map_tiles(slow_when_even, range(40), threads)) == list(range(40))
+
+
+def test_few_results_wait():
+    pulled = []
+
+    def items():
+        for i in range(100):
+            pulled.append(i)
+            yield i
+
+    results = map_tiles(lambda i: i, items(), 2)
+    next(results)
+    assert len(pulled) < 10
+    results.close()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_comes_through_and_stops_the_rest(threads):
+    done = []
+
+    def fail_at_3(i):
+        if i == 3:
+            raise ValueError("three")
+        done.append(i)
+
+    with pytest.raises(ValueError, match="three"):
+        list(map_tiles(fail_at_3, range(1000), threads))
+    assert len(done) < 50
+
+
+def test_works_without_threadpoolctl(monkeypatch):
+    monkeypatch.setattr(tiles, "find_spec", lambda _: None)
+    names = set(map_tiles(lambda _: threading.current_thread().name, range(5), 4))
+    assert names == {threading.current_thread().name}
+
+
+def test_the_matrix_library_gets_its_threads_back():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def count():
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    before = count()
+    outer, inner = map_tiles(lambda i: i, range(50), 2), map_tiles(lambda i: i, range(50), 2)
+    next(outer), next(inner)
+    assert set(count()) == {1}
+    outer.close()
+    assert set(count()) == {1}
+    inner.close()
+    assert count() == before
