@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import sinr_codec as sinr
-from sinr_codec.cli._common import console_progress
+from sinr_codec.cli._common import progress as progress_bar
 from sinr_codec.signals.image import psnr
 
 HERE = Path(__file__).parent
@@ -58,7 +58,7 @@ def main() -> None:
     path = args.out / f"{args.picture.stem}.sinr"
     original = np.asarray(Image.open(args.picture).convert("RGB"))
 
-    with console_progress() as progress:
+    with progress_bar() as progress:
         report = sinr.encode(args.picture, path, progress=progress)
 
     start = time.perf_counter()

@@ -34,10 +34,11 @@ from sinr_codec.container import (
 from sinr_codec.errors import InputError, MalformedError, MissingExtraError, SinrError
 from sinr_codec.fields import MLP
 from sinr_codec.fields.recognise import Recognised, recognise
-from sinr_codec.files import write_bytes
+from sinr_codec.files import check_output, write_bytes
 from sinr_codec.presets import DEPTH, MAX_WIDTH, Preset, mlp_within, preset_named, rate_for
 from sinr_codec.progress import NullProgress, Progress
-from sinr_codec.signals.image import ImageSignal, ImageSpec, Region
+from sinr_codec.signals.image import TILE, ImageSignal, ImageSpec, Region
+from sinr_codec.signals.tiles import map_tiles
 
 Array = NDArray[Any]
 Params = dict[str, Array]
@@ -171,8 +172,8 @@ def encode(
     MissingExtraError : PyTorch is not installed
     """
     start = time.perf_counter()
-    if out is not None and isinstance(source, str | os.PathLike) and _same_file(source, out):
-        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    if out is not None:
+        check_output(out, source)
     if sum(target is not None for target in (bpp, size, psnr)) > 1:
         raise InputError("target: expected at most one of bpp, size and psnr")
     for name, value in {
@@ -368,10 +369,10 @@ def _interpolate(points: list[tuple[float, float]], wanted: float, slope: float 
     return x + (wanted - y) / slope
 
 
-def _evaluate(network: MLP, params: Mapping[str, Array], coords: Array, tile: int = 4096) -> Array:
+def _evaluate(network: MLP, params: Mapping[str, Array], coords: Array) -> Array:
     """Values (n, b) of a network at coords (n, a), in tiles."""
-    function = network.decoder(params)
-    return np.concatenate([function(coords[i : i + tile]) for i in range(0, len(coords), tile)])
+    tiles = (coords[i : i + TILE] for i in range(0, len(coords), TILE))
+    return np.concatenate(list(map_tiles(network.decoder(params), tiles)))
 
 
 def _centibels(db: float) -> int | None:
@@ -381,10 +382,6 @@ def _centibels(db: float) -> int | None:
         if math.isnan(db)
         else int(min(max(math.floor(100 * db), 0), MAX_QUALITY) if db < math.inf else MAX_QUALITY)
     )
-
-
-def _same_file(a: PathLike, b: PathLike) -> bool:
-    return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
 
 
 # -- decode ----------------------------------------------------------------------------------------------------
@@ -484,8 +481,8 @@ def decode(
     -------
     array (h, w) or (h, w, C) of the source's dtype
     """
-    if out is not None and not isinstance(source, bytes) and _same_file(source, out):
-        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    if out is not None:
+        check_output(out, source)
     decoder = open(source, limits=limits)
     array = decoder.render(scale=scale, size=size, region=region)
     if out is not None:
@@ -605,8 +602,8 @@ def compress_report(
     InputError : a model, a signal or an argument that cannot be used
     """
     start = time.perf_counter()
-    if out is not None and isinstance(model, str | os.PathLike) and _same_file(model, out):
-        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    if out is not None:
+        check_output(out, model)
     for name, value in {"fidelity": fidelity, "max_drop": max_drop}.items():
         if not (value > 0 and math.isfinite(value)):
             raise InputError(f"{name}: expected a positive number, got {value!r}")
@@ -729,8 +726,8 @@ def decompress(source: Source, out: PathLike | None = None, *, limits: Limits = 
 
     `out` names a .safetensors, .npz, .pt, .pth or .ckpt file to write. A file of a signal gives its field's weights.
     """
-    if out is not None and not isinstance(source, bytes) and _same_file(source, out):
-        raise InputError(f"{out}: is the input itself; expected another name for the output")
+    if out is not None:
+        check_output(out, source)
     with _naming(source):
         header, sections = _load(source, limits)
         if header.kind == FIELD:
@@ -760,7 +757,7 @@ def info(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
             "quality_db": None if header.quality is None else header.quality / 100,
         }
         if network is not None:
-            answer["field"] = str(network)
+            answer["field"] = network.describe()
             answer["parameters"] = network.num_params
         if header.kind == FIELD:
             assert network is not None

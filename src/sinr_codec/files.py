@@ -55,6 +55,26 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_output(path: str | os.PathLike[str], source: object = None) -> None:
+    """Refuse an output that cannot be written before minutes of work; `atomic_write` decides in the end.
+
+    Raises
+    ------
+    InputError
+        `path` is a folder, is in none, is not writable, or is the file `source` itself.
+    """
+    target = Path(path)
+    folder = target.resolve().parent
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder; expected a file name to write")
+    if not folder.is_dir():
+        raise InputError(f"{path}: the folder {folder} does not exist")
+    if isinstance(source, str | os.PathLike) and target.exists() and Path(source).exists() and target.samefile(source):
+        raise InputError(f"{path}: is the input itself; expected another name for the output")
+    if not os.access(target if target.exists() else folder, os.W_OK):
+        raise InputError(f"{path}: cannot be written (permission denied)")
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path` through `atomic_write`."""
     with atomic_write(path) as temporary:

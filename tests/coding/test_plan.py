@@ -72,6 +72,12 @@ def test_given_bytes_the_best_quality_that_fits_is_chosen():
     assert results[0].loss > results[1].loss > results[2].loss
 
 
+def test_given_more_bytes_than_the_network_has_it_is_kept_exactly():
+    params = network()
+    result = plan(params, against(params), np.inf, max_bytes=10**6)
+    assert all(np.array_equal(result.params[n], params[n]) for n in params)
+
+
 def test_bytes_that_no_coding_reaches_give_the_smallest_file_there_is():
     result = plan(network(), against(network()), np.inf, max_bytes=3, dictionaries=())
     assert 3 < result.bytes < 100

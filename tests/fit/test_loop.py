@@ -40,7 +40,7 @@ class Waves:
 
 class Noise(Waves):
     def batch(self, index):
-        coords, values = super().batch(index)
+        coords, _ = super().batch(index)
         return coords, np.random.default_rng(0).uniform(-1, 1, len(self)).astype(np.float32)[index, None]
 
 
@@ -68,7 +68,7 @@ class TestFit:
         assert result.steps == 300
         assert (result.interrupted, result.restarts, result.compiled) == (False, 0, False)
 
-    @pytest.mark.parametrize("activation", [Gaussian(2.0), Wire(5.0, 5.0)])
+    @pytest.mark.parametrize("activation", [Gaussian(4.0), Wire(5.0, 5.0)])
     def test_fits_other_fields(self, activation):
         field = MLP(2, 1, 16, 1, activation)
         result = fit(field, Waves(), config(steps=200))
@@ -128,7 +128,7 @@ class TestFit:
 
 
 class TestDivergence:
-    @pytest.mark.parametrize("lr", [2.0, 1e30])
+    @pytest.mark.parametrize("lr", [2.0, 30.0])
     def test_restarts_with_a_lower_rate(self, lr):
         field = MLP(2, 1, 16, 1, Sine(30.0))
         result = fit(field, Waves(), config(optimizer="adam", lr=lr, steps=100))
@@ -152,8 +152,14 @@ class TestDivergence:
         assert result.loss < 0.5
 
     def test_gives_up_in_one_line(self, monkeypatch):
-        monkeypatch.setattr(Waves, "loss", lambda self, p, v: (p * float("nan")).mean() if p.requires_grad else
-                            ((p - v) ** 2).mean() + (0 if p.ndim == 2 and p.stride(0) == 0 else float("nan")))  # fmt: skip
+        plain = Waves.loss
+
+        def broken(self, predicted, values):
+            # the signal itself is sound, but whatever a network says of it is not a number
+            constant = predicted.stride(0) == 0
+            return plain(self, predicted, values) * (1.0 if constant else float("nan"))
+
+        monkeypatch.setattr(Waves, "loss", broken)
         with pytest.raises(InputError, match="lower lr"):
             fit(FIELD, Waves(), config())
 

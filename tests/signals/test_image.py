@@ -257,37 +257,42 @@ def test_header_of_a_common_picture_is_small():
     [
         None,
         [],
-        [4, 4, 0],
-        [0, 4, 0, 0],
-        [4, -1, 0, 0],
-        [4, 2**31, 0, 0],
-        [4, True, 0, 0],
-        [4.0, 4, 0, 0],
-        [4, 4, 0, 9],
-        [4, 4, 0, 0, 0],
-        [4, 4, 5, 0],
-        [4, 4, 5, 0, 0],
-        [4, 4, 5, 0, 257],
-        [4, 4, 7, 0],
-        [4, 4, 7, 0, 0],
-        [4, 4, 7, 0, 5, 4],
-        [4, 4, 7, 0, 0, 65536],
-        [4, 4, 7, 0, 0.0, 1.0],
-        [4, 4, 9, 0, 0, 1],
-        [4, 4, 9, 0, math.nan, 1.0],
-        [4, 4, 9, 0, 0.0, math.inf],
-        [4, 4, 9, 0, 0.0, 1e39],
+        [0, 4, 4, 0],
+        [0, 0, 4, 0, 0],
+        [0, 4, -1, 0, 0],
+        [0, 4, 2**31, 0, 0],
+        [0, 4, True, 0, 0],
+        [0, 4.0, 4, 0, 0],
+        [0, 4, 4, 0, 9],
+        [0, 4, 4, 0, 0, 0],
+        [0, 4, 4, 5, 0],
+        [0, 4, 4, 5, 0, 0],
+        [0, 4, 4, 5, 0, 257],
+        [0, 4, 4, 7, 0],
+        [0, 4, 4, 7, 0, 0],
+        [0, 4, 4, 7, 0, 5, 4],
+        [0, 4, 4, 7, 0, 0, 65536],
+        [0, 4, 4, 7, 0, 0.0, 1.0],
+        [0, 4, 4, 9, 0, 0, 1],
+        [0, 4, 4, 9, 0, math.nan, 1.0],
+        [0, 4, 4, 9, 0, 0.0, math.inf],
+        [0, 4, 4, 9, 0, 0.0, 1e39],
     ],
 )
 def test_malformed_headers(header):
-    with pytest.raises(MalformedError, match="image"):
+    with pytest.raises(MalformedError, match=r"image|signal"):
         ImageSpec.from_header(header)
 
 
 @pytest.mark.parametrize("mode", [14, 63, -1, 69, 64 + 48, None, "RGB"])
 def test_unknown_modes(mode):
     with pytest.raises(UnknownIdError, match="image mode"):
-        ImageSpec.from_header([4, 4, mode, 0])
+        ImageSpec.from_header([0, 4, 4, mode, 0])
+
+
+def test_a_signal_of_another_kind_is_unknown():
+    with pytest.raises(UnknownIdError, match="signal id 1"):
+        ImageSpec.from_header([1, 4, 4, 0, 0])
 
 
 json_like = st.recursive(

@@ -1,9 +1,8 @@
-import threading
 import time
 
 import pytest
+import threadpoolctl
 
-from sinr_codec.signals import tiles
 from sinr_codec.signals.tiles import map_tiles
 
 
@@ -44,14 +43,7 @@ def test_an_error_comes_through_and_stops_the_rest(threads):
     assert len(done) < 50
 
 
-def test_works_without_threadpoolctl(monkeypatch):
-    monkeypatch.setattr(tiles, "find_spec", lambda _: None)
-    names = set(map_tiles(lambda _: threading.current_thread().name, range(5), 4))
-    assert names == {threading.current_thread().name}
-
-
 def test_the_matrix_library_gets_its_threads_back():
-    threadpoolctl = pytest.importorskip("threadpoolctl")
 
     def count():
         return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,19 +72,6 @@ def parse_activation(text: str) -> Any:
         raise typer.BadParameter(f"{text!r}: expected {name} with its numbers, such as sine:30") from error
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def check_output(path: Path, source: Path) -> None:
-    """Refuse what cannot be written before minutes of work; `atomic_write` is what decides in the end."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected a file name to write")
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: the folder {folder} does not exist")
-    if path.exists() and source.exists() and path.samefile(source):
-        raise InputError(f"{path}: is the input itself; expected another name for the output")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise InputError(f"{path}: cannot be written (permission denied)")
 
 
 def exclusive(**options: Any) -> None:

@@ -49,7 +49,6 @@ def compress(
     if max_drop is not None and signal is None:
         raise typer.BadParameter("--max-drop: expected --signal beside it")
     out = model.with_suffix(".sinr") if out is None else out
-    _common.check_output(out, model)
 
     from sinr_codec import codec
 

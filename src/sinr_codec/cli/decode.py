@@ -38,10 +38,11 @@ def decode(
     _common.exclusive(scale=scale, size=size)
 
     from sinr_codec import codec
+    from sinr_codec.files import check_output
 
     decoder = codec.open(source)
     out = source.with_name(source.name + decoder.spec.suffix) if out is None else out
-    _common.check_output(out, source)
+    check_output(out, source)
     array = decoder.render(scale=scale, size=size, region=region)
     decoder.spec.save(array, out)
     height, width = array.shape[:2]

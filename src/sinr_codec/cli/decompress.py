@@ -21,8 +21,6 @@ def decompress(
     Example:
       sinr decompress siren.sinr -o siren.safetensors
     """
-    _common.check_output(out, source)
-
     from sinr_codec import codec
 
     state = codec.decompress(source, out)

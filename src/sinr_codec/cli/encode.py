@@ -45,7 +45,6 @@ def encode(
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
     out = source.with_suffix(".sinr") if out is None else out
-    _common.check_output(out, source)
 
     from sinr_codec import codec
 

@@ -51,7 +51,7 @@ _PROBE_SNR = 10 ** (40 / 10)  # of the weights when a tensor's sensitivity is pr
 _SLOPE = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1: -d(bytes)/d(step) = n / (8 ln 2 step)
 _TOLERANCE = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
 _TRIES = 12
-_UNUSED = 1e-300  # sensitivity of a tensor that has no influence: any step will do
+_UNUSED = 1e-200  # sensitivity of a tensor that has no influence: any step will do
 _MAX_DICTIONARY = 1 << 25  # entries of a dictionary that is worth searching
 
 
@@ -346,6 +346,9 @@ def _within_bytes(params: Params, tensors: list[_Tensor], loss: Loss, max_bytes:
 
     Doubling kappa saves a bit a weight.
     """
+    lossless = _assemble(params, {name: Raw() for name in params})
+    if lossless.bytes <= max_bytes:
+        return replace(lossless, loss=counted(loss, lossless.params))
     weights = sum(tensor.w.size for tensor in tensors)
     power = sum(tensor.sensitivity * float(np.sum(np.abs(tensor.w.astype(_wide(tensor.w))) ** 2)) for tensor in tensors)
     kappa = math.sqrt(12 * power / weights) * 2.0 ** -(8 * max_bytes / weights)
@@ -361,7 +364,8 @@ def _within_bytes(params: Params, tensors: list[_Tensor], loss: Loss, max_bytes:
             low = kappa
             if best is None or best.bytes > max_bytes:
                 best = plan
-        guess = kappa * 2 ** (8 * (plan.bytes - max_bytes * (1 - _TOLERANCE / 8)) / weights)
+        excess = 8 * (plan.bytes - max_bytes * (1 - _TOLERANCE / 8)) / weights  # bits a weight
+        guess = kappa * 2 ** min(max(excess, -8), 8)
         kappa = guess if low < guess < high else math.sqrt(low * high) if high < math.inf else 2 * low
     assert best is not None
     return replace(best, loss=counted(loss, best.params))

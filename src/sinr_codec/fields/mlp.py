@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from array_api_compat import numpy as xnp
 from numpy.typing import NDArray
 
 from ..errors import InputError, LimitError, MalformedError
@@ -161,7 +160,7 @@ class MLP:
         The function may be called from several threads at a time, each with its own buffers. A few thousand
         samples a call keep the buffers in the cache.
         """
-        encode = self.encoding.function(xnp, self.in_features)
+        encode = self.encoding.function(np, self.in_features)
         affine = []
         for i in range(self.layers):
             gain = 1.0 if i == self.layers - 1 else self.activation.gain(i == 0)
@@ -178,10 +177,19 @@ class MLP:
                 else:
                     z = np.matmul(x, weight, out=_buffer(local, i % 2, len(coords), weight))
                     z += bias
-                    x = self.activation.overwrite(xnp, z)
+                    x = self.activation.overwrite(np, z)
             return x.real.copy() if self.activation.COMPLEX else x
 
         return decode
+
+    def describe(self) -> str:
+        """One line for people, such as "2 -> 3 x 64 sine (omega0 30) -> 3"."""
+        inside = ", ".join(
+            f"{name} {value:g}" for name, value in vars(self.activation).items() if isinstance(value, int | float)
+        )
+        kind = type(self.activation).__name__.lower() + (f" ({inside})" if inside else "")
+        encoding = "" if self.encoding == Identity() else f" {type(self.encoding).__name__.lower()} ->"
+        return f"{self.in_features} ->{encoding} {self.hidden_layers} x {self.width} {kind} -> {self.out_features}"
 
     # -- the header of a file
 

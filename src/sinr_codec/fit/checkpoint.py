@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -62,8 +61,10 @@ def _strip(value: Any, tensors: dict[str, Tensor]) -> Any:
     """The value as JSON, its tensors put aside under running numbers; keys of dicts keep their type."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().cpu().contiguous().clone()
-        return {_TENSOR: name}
+        # the order of the axes in memory decides which kernel a product takes, and so its last bits: keep it
+        order = sorted(range(value.ndim), key=lambda axis: -value.stride(axis))
+        tensors[name] = value.detach().cpu().permute(order).contiguous().clone()
+        return {_TENSOR: name, "order": order}
     if isinstance(value, dict):
         return {"items": [[key, _strip(item, tensors)] for key, item in value.items()]}
     if isinstance(value, tuple):
@@ -79,8 +80,9 @@ def _fill(value: Any, file: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if _TENSOR in value:
-        tensor: Tensor = file.get_tensor(value[_TENSOR])
-        return tensor if tensor.dtype == torch.uint8 else tensor.clone()
+        tensor: Tensor = file.get_tensor(value[_TENSOR]).clone()
+        order = value["order"]
+        return tensor.permute([order.index(axis) for axis in range(tensor.ndim)])
     if "tuple" in value:
         return tuple(_fill(item, file) for item in value["tuple"])
     return {key: _fill(item, file) for key, item in value["items"]}

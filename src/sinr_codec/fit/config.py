@@ -14,7 +14,7 @@ from ..errors import InputError
 Optimizer = Literal["soap", "adam", "muon"]
 
 #: Learning rates that were best for SIRENs of width 64-128 on photographs.
-DEFAULT_LR: dict[str, float] = {"soap": 3e-3, "adam": 2e-3, "muon": 2e-2}
+DEFAULT_LR: dict[str, float] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class _Fit:
         self.packing = Packing(start, joins(config.optimizer))
         self.state = _State(lr=config.peak_lr)
         self.mean_loss = self._mean_loss()
-        self.stop = False
+        self.interrupt = _Interrupt()
         self.begin()
 
     # -- one attempt
@@ -149,70 +149,73 @@ class _Fit:
         self.batches = Batches(len(self.samples), self.batch, self.config.seed)
 
     def run(self) -> FitResult:
+        """All attempts, and what came of them."""
         config, state = self.config, self.state
         self.resume()
-        state = self.state
         self.loss = self._loss_function()
-        with _Interrupt() as interrupt:
+        with self.interrupt:
             try:
-                while True:
-                    try:
-                        self.attempt(interrupt)
-                        break
-                    except _Diverged:
-                        if state.restarts == MAX_RESTARTS:
-                            break
-                        self.restart()
-                if interrupt.seen and config.checkpoint is not None:
+                self.attempts()
+                if self.interrupt.seen:
                     self.save()
-                self.keep_best()
-            except KeyboardInterrupt:
-                interrupt.seen = True
-                self.keep_best()
+            except KeyboardInterrupt:  # a second Ctrl-C; the state may be halfway through a step, so it is not saved
+                self.interrupt.seen = True
+            self.keep_best()
         if state.best is None:
-            raise InputError(f"fit: diverged {state.restarts + 1} times; give a lower lr than {config.peak_lr:g}")
-        self._report(state.step, state.step)
+            tried = state.restarts + 1
+            raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {config.peak_lr:g}")
+        if not self.interrupt.seen:
+            self._report(state.step)
         return FitResult(
             self.packing.to_numpy(state.best),
             state.best_loss,
             state.step,
             self.elapsed(),
-            interrupt.seen,
+            self.interrupt.seen,
             state.restarts,
             self.compiled,
         )
 
-    def attempt(self, interrupt: _Interrupt) -> None:
+    def attempts(self) -> None:
+        """Attempts at ever lower rates until one does not diverge."""
+        while True:
+            try:
+                self.attempt()
+                return
+            except _Diverged:
+                if self.state.restarts == MAX_RESTARTS:
+                    return
+                self.restart()
+
+    def attempt(self) -> None:
         """Step until the budget is spent or Ctrl-C."""
-        state, recent, saved = self.state, self.state.recent, time.perf_counter()
-        while (share := self.share()) < 1 and not interrupt.seen:
+        state, saved = self.state, time.perf_counter()
+        while (share := self.share()) < 1 and not self.interrupt.seen:
             coords, values = self.samples.take(self.batches.draw())
             loss = self.loss(self.leaves, coords, values)
-            loss.backward()
-            self.optimizer.step(self.rate(share))
-            state.step += 1
             value = float(loss.detach())
-            recent = value if recent is None else recent + 0.05 * (value - recent)
-            state.recent = recent
+            if not math.isfinite(value):
+                raise _Diverged
+            loss.backward()
+            try:
+                self.optimizer.step(self.rate(share))
+            except torch.linalg.LinAlgError as error:  # SOAP's eigenbases of gradients that overflowed
+                raise _Diverged from error
+            state.step += 1
+            state.recent = value if state.recent is None else state.recent + 0.05 * (value - state.recent)
             if state.step % LOOK == 0:
                 self.look(share)
             if self.config.checkpoint is not None and time.perf_counter() - saved > self.config.checkpoint_seconds:
                 self.save()
                 saved = time.perf_counter()
-        if state.recent is not None and not math.isfinite(state.recent):
-            raise _Diverged
 
     def look(self, share: float) -> None:
-        """Report, find a divergence, keep the best weights."""
+        """Find a divergence, keep the best weights, report."""
         state = self.state
-        recent = state.recent
-        if recent is None or not math.isfinite(recent):
-            raise _Diverged
         total = self.config.max_steps or max(state.step, round(state.step / max(share, 1e-9)))
-        self._report(state.step, total)
         if not state.checked and share >= 0.25:
             state.checked = True
-            if recent >= self.mean_loss > FLAT and state.restarts < MAX_RESTARTS:
+            if state.recent is not None and state.recent >= self.mean_loss > FLAT and state.restarts < MAX_RESTARTS:
                 raise _Diverged
         if state.evaluated < len(EVALUATE_AT) and share >= EVALUATE_AT[state.evaluated]:
             state.evaluated += 1
@@ -220,6 +223,7 @@ class _Fit:
             size = len(self.samples) if self.subset is None else len(self.subset)
             if size / (3 * self.batch) <= EVALUATION_SHARE * total:
                 self.keep_best()
+        self._report(total)
 
     def restart(self) -> None:
         """Begin anew with a lower learning rate and what is left of the seconds."""
@@ -304,9 +308,14 @@ class _Fit:
             self.state.best_loss = loss
             self.state.best = {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
 
-    def _report(self, step: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(step, total, self.state.best_loss if self.state.recent is None else self.state.recent)
+    def _report(self, total: int) -> None:
+        if self.progress is None:
+            return
+        recent = self.state.recent
+        try:
+            self.progress(self.state.step, total, self.state.best_loss if recent is None else recent)
+        except KeyboardInterrupt:  # raised by the caller's code between two steps
+            self.interrupt.seen = True
 
     # -- checkpoints
 

@@ -103,7 +103,7 @@ def _soap(tensors: list[Tensor], lr: float) -> Stepper:
         from pytorch_optimizer import SOAP
     except ImportError as error:
         raise MissingExtraError("optimizer soap needs pytorch-optimizer: pip install 'sinr-codec[fit]'") from error
-    return Stepper([SOAP(tensors, lr=lr, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)])
+    return Stepper([SOAP(tensors, lr=lr, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=10)])
 
 
 def _adam(tensors: list[Tensor], lr: float) -> Stepper:

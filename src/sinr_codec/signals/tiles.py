@@ -5,7 +5,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.util import find_spec
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,10 +16,10 @@ def map_tiles(compute: Callable[[T], R], tiles: Iterable[T], threads: int | None
 
     NumPy drops the interpreter's lock, so plain threads do. The matrix products of a tile are too small to share:
     each stays on one core while tiles run side by side, which is faster than the reverse, and several times
-    faster on a busy machine. Without threadpoolctl the products keep their threads, and tiles run one by one.
+    faster on a busy machine.
     """
     threads = cores() if threads is None else threads
-    if threads <= 1 or find_spec("threadpoolctl") is None:
+    if threads <= 1:
         yield from map(compute, tiles)
         return
     waiting: deque[Future[R]] = deque()
@@ -58,6 +57,7 @@ class _OneThreadAProduct:
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
+                # Reading a header or a few points needs no threads: not imported before.
                 from threadpoolctl import ThreadpoolController
 
                 self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
