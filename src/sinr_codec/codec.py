@@ -35,7 +35,7 @@ from sinr_codec.errors import InputError, MalformedError, MissingExtraError, Sin
 from sinr_codec.fields import MLP
 from sinr_codec.fields.recognise import Recognised, recognise
 from sinr_codec.files import check_output, write_bytes
-from sinr_codec.presets import DEPTH, MAX_WIDTH, Preset, mlp_within, preset_named, rate_for
+from sinr_codec.presets import ACTIVATION, DEPTH, MAX_WIDTH, Preset, mlp_within, preset_named, rate_for
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals.image import TILE, ImageSignal, ImageSpec, Region
 from sinr_codec.signals.tiles import map_tiles
@@ -57,6 +57,7 @@ _SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the f
 _PROBE_SAMPLES = 1 << 16
 _FIDELITY_CHECK = 1 << 18  # points, others than those of the search
 _NO_LOSS = 1e-9  # a fit this close (90 dB) may lose something all the same
+_MARGIN = 0.01  # dB above a wanted quality, since a sample of the pixels stands for all
 _PSNR_FITS = 3  # networks that a search for a quality may fit
 
 
@@ -233,8 +234,7 @@ def encode(
 def _field(signal: ImageSignal, params: float = 0, *, width: int | None = None, depth: int, activation: Any) -> MLP:
     if width is None:
         return mlp_within(params, signal.in_features, signal.out_features, depth, activation)
-    options = {} if activation is None else {"activation": activation}
-    return MLP(signal.in_features, signal.out_features, width, depth, **options)
+    return MLP(signal.in_features, signal.out_features, width, depth, activation or ACTIVATION)
 
 
 @dataclass(frozen=True)
@@ -297,8 +297,8 @@ class _Job:
         self.progress.start("code", 0)
         loss = self._loss(network, _SEARCH_SAMPLES)
         drop = self.max_drop
-        if min_psnr is not None and fitted > min_psnr:
-            drop = fitted - min_psnr
+        if min_psnr is not None and fitted > min_psnr + _MARGIN:
+            drop = fitted - min_psnr - _MARGIN
         limit = max(loss(params), _NO_LOSS) * 10 ** (drop / 10)
         return plan(
             params,
@@ -346,9 +346,9 @@ def _search_psnr(job: _Job, build: Callable[..., MLP], psnr: float) -> _Coded:
             break
         coded = job.run(network, min_psnr=psnr)
         tried.append((math.log2(network.num_params), coded))
-        if coded.interrupted or psnr <= coded.fit_psnr <= psnr + 0.5:
+        # A fit a little above the target is right: what is too good is spent on coarser coding.
+        if coded.interrupted or psnr + 0.05 <= coded.fit_psnr <= psnr + 0.5:
             break
-        # Aim a little above the target: what is too good is spent on coarser coding.
         params = 2 ** _interpolate([(x, c.fit_psnr) for x, c in tried], psnr + 0.2)
     reached = [coded for _, coded in tried if coded.psnr >= psnr]
     if reached:

@@ -102,6 +102,18 @@ class TestFit:
         assert result.steps > 10
         assert result.loss < 0.1
 
+    def test_a_slow_first_step_does_not_end_the_fit(self):
+        class Slow(Waves):
+            asked = 0
+
+            def loss(self, predicted, values):
+                self.asked += predicted.requires_grad
+                if self.asked == 1:
+                    time.sleep(0.2)
+                return super().loss(predicted, values)
+
+        assert fit(FIELD, Slow(64), config(steps=None, seconds=1.0)).steps > 50
+
     def test_batch_may_exceed_the_signal(self):
         assert fit(FIELD, Waves(4), config(batch=4096)).steps == 120
 
@@ -286,7 +298,7 @@ class TestCompile:
         assert pays(seconds=600.0)
         assert not pays(seconds=20.0)
         assert not pays(work=compilation.MODEST_CPU)
-        assert pays(work=compilation.MODEST_CPU * 1000)
+        assert pays(work=1000 * compilation.MODEST_CPU)
         (tmp_path / "k").touch()
         assert pays(seconds=20.0)
         assert not pays(seconds=3.0)

@@ -27,6 +27,7 @@ from .config import FitConfig, FitResult
 from .evaluate import Evaluator
 from .optim import Leaves, Packing, Stepper, joins, make_optimizer
 from .samples import Batches, Samples, even_subset, weighted_mean
+from .threads import threads_for
 
 Progress = Callable[[int, int, float], None]
 
@@ -38,6 +39,8 @@ EVALUATION_SAMPLES = 1 << 20
 #: Warm-up ends after this many steps or this share of the budget, whichever comes first.
 WARMUP_STEPS, WARMUP_SHARE = 50, 0.05
 MAX_RESTARTS, RESTART_FACTOR = 3, 1 / 3
+#: Share of a budget in seconds that may be left for the last evaluation.
+MOST_RESERVED = 0.1
 #: Steps between looks at the running loss.
 LOOK = 10
 #: A signal whose mean leaves less than this error (46 dB for values in [-1, 1]) shows no divergence by it.
@@ -86,7 +89,8 @@ def fit(
         )
     start = dict(params) if params is not None else field.init(np.random.default_rng(config.seed))
     field.check(start)
-    return _Fit(field, signal, config, start, progress).run()
+    with threads_for(field.num_params * min(config.batch, len(signal))):
+        return _Fit(field, signal, config, start, progress).run()
 
 
 @dataclass
@@ -133,7 +137,11 @@ class _Fit:
         self.batch = min(config.batch, len(signal))
         self.subset = even_subset(len(signal), EVALUATION_SAMPLES)
         self.evaluator = Evaluator(field, signal, self.subset, config.device, self.samples)
-        self.evaluation_seconds = 0.0
+        # a forward pass costs a third of a step with its backward pass
+        size = len(self.samples) if self.subset is None else len(self.subset)
+        self.evaluation_steps = size / (3 * self.batch)
+        #: Seconds of the fastest step; the mean would follow the first steps and every hiccup of the machine.
+        self.fastest = math.inf
         self.packing = Packing(start, joins(config.optimizer))
         self.state = _State(lr=config.peak_lr)
         self.mean_loss = self._mean_loss()
@@ -191,6 +199,7 @@ class _Fit:
         """Step until the budget is spent or Ctrl-C."""
         state, saved = self.state, time.perf_counter()
         while (share := self.share()) < 1 and not self.interrupt.seen:
+            began = time.perf_counter()
             coords, values = self.samples.take(self.batches.draw())
             loss = self.loss(self.leaves, coords, values)
             value = float(loss.detach())
@@ -202,6 +211,8 @@ class _Fit:
             except torch.linalg.LinAlgError as error:  # SOAP's eigenbases of gradients that overflowed
                 raise _Diverged from error
             state.step += 1
+            if state.step > 1:
+                self.fastest = min(self.fastest, time.perf_counter() - began)
             state.recent = value if state.recent is None else state.recent + 0.05 * (value - state.recent)
             if state.step % LOOK == 0:
                 self.look(share)
@@ -219,9 +230,7 @@ class _Fit:
                 raise _Diverged
         if state.evaluated < len(EVALUATE_AT) and share >= EVALUATE_AT[state.evaluated]:
             state.evaluated += 1
-            # a forward pass costs a third of a step with its backward pass
-            size = len(self.samples) if self.subset is None else len(self.subset)
-            if size / (3 * self.batch) <= EVALUATION_SHARE * total:
+            if self.evaluation_steps <= EVALUATION_SHARE * total:
                 self.keep_best()
         self._report(total)
 
@@ -252,7 +261,9 @@ class _Fit:
         if self.config.max_steps is not None:
             spent = self.state.step / self.config.max_steps
         if self.config.seconds is not None:
-            left = self.config.seconds - self.state.attempt - self.evaluation_seconds
+            # Time for the last evaluation is left, once it can be told from steps: the first ones pay for imports.
+            last = self.evaluation_steps * self.fastest if self.state.step >= LOOK else 0.0
+            left = self.config.seconds - self.state.attempt - min(last, MOST_RESERVED * self.config.seconds)
             spent = max(spent, (self.elapsed() - self.state.attempt) / left if left > 0 else 1.0)
         return spent
 
@@ -301,9 +312,7 @@ class _Fit:
 
     def keep_best(self) -> None:
         """Evaluate the weights and keep them where they are the best so far."""
-        began = time.perf_counter()
         loss = self.evaluator(self.packing.unpack(self.leaves))
-        self.evaluation_seconds = time.perf_counter() - began
         if loss < self.state.best_loss:
             self.state.best_loss = loss
             self.state.best = {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
