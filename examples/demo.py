@@ -23,11 +23,11 @@ HERE = Path(__file__).parent
 
 
 def jpeg_of_size(picture: Image.Image, budget: int) -> bytes:
-    """Give the best JPEG (4:2:0, optimised tables) of at most `budget` bytes, or else the smallest there is."""
+    """Give the best JPEG (4:2:0, progressive, optimised tables) of at most `budget` bytes, or else the smallest there is."""
     best = b""
     for quality in range(1, 96):
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        picture.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
         if best and buffer.tell() > budget:
             break
         best = buffer.getvalue()
