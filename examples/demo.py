@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 def jpeg_of_size(picture: Image.Image, budget: int) -> bytes:
-    """Give the best JPEG (4:2:0, progressive, optimised tables) of at most `budget` bytes, or else the smallest there is."""
+    """Make the best JPEG (4:2:0, progressive, optimised) of at most `budget` bytes, or the smallest there is."""
     best = b""
     for quality in range(1, 96):
         buffer = io.BytesIO()

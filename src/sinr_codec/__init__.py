@@ -12,10 +12,10 @@ What is not needed is not imported: `torch` only where something is fitted.
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import SinrError
+from sinr_codec.errors import SinrError
 
 if TYPE_CHECKING:
-    from .codec import compress, decode, decompress, encode, info, open, verify
+    from sinr_codec.codec import compress, decode, decompress, encode, info, open, verify
 
 __version__ = "0.1.0"
 __all__ = ["SinrError", "compress", "decode", "decompress", "encode", "info", "open", "verify"]
@@ -23,7 +23,7 @@ __all__ = ["SinrError", "compress", "decode", "decompress", "encode", "info", "o
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from . import codec
+        from sinr_codec import codec
 
         return getattr(codec, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from sinr_codec.errors import InputError  # noqa: E402
 from sinr_codec.fields import MLP, Gaussian, Sine, Wire  # noqa: E402
 from sinr_codec.fit import Evaluator, FitConfig, compilation, evaluate, fit, loop  # noqa: E402
+from sinr_codec.fit.optim import Stepper  # noqa: E402
 
 FIELD = MLP(2, 1, 16, 1, Sine(10.0))
 
@@ -101,6 +102,18 @@ class TestFit:
         assert time.perf_counter() - began < 3
         assert result.steps > 10
         assert result.loss < 0.1
+
+    def test_the_schedule_starts_after_the_compilation(self, monkeypatch):
+        def slow(function, key, *example):
+            time.sleep(0.9)
+            return function
+
+        monkeypatch.setattr(compilation, "compiled", slow)
+        rates = []
+        original = Stepper.step
+        monkeypatch.setattr(Stepper, "step", lambda self, factor: (rates.append(factor), original(self, factor)))
+        fit(FIELD, Waves(), config(steps=None, seconds=1.5, compile=True))
+        assert max(rates) > 0.9
 
     def test_a_slow_first_step_does_not_end_the_fit(self):
         class Slow(Waves):
@@ -311,7 +324,7 @@ class TestCompile:
     def test_compiled_fit_is_as_good(self):
         plain, fast = (fit(FIELD, Waves(), config(compile=c)) for c in (False, True))
         assert fast.compiled
-        assert fast.loss == pytest.approx(plain.loss, rel=0.2)
+        assert fast.loss < 1.5 * plain.loss
 
 
 def test_config_is_frozen():

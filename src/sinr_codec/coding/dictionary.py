@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, LimitError
+from sinr_codec.errors import InputError, LimitError
 
 KINDS: dict[str, int] = {"gaussian": 0, "sign": 1, "hadamard": 2}
 

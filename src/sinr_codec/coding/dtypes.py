@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError
 
 __all__ = ["check_dtype", "from_bits", "from_floats", "is_float", "largest", "real", "real_shape", "to_bits"]
 

@@ -13,9 +13,8 @@ import brotli
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, MalformedError, TruncatedError, UnknownIdError
-from .model import MAX_SYMBOLS, SCALES, SHAPES, UNIFORM, frequencies
-from .rangecoder import (
+from sinr_codec.coding.model import MAX_SYMBOLS, SCALES, SHAPES, UNIFORM, frequencies
+from sinr_codec.coding.rangecoder import (
     TOTAL,
     TOTAL_BITS,
     RangeDecoder,
@@ -29,7 +28,8 @@ from .rangecoder import (
     skip_body,
     write_body,
 )
-from .varint import Reader, write_varint, write_zigzag
+from sinr_codec.coding.varint import Reader, write_varint, write_zigzag
+from sinr_codec.errors import InputError, MalformedError, TruncatedError, UnknownIdError
 
 __all__ = [
     "BROTLI",

@@ -11,7 +11,7 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
-from .rangecoder import TOTAL
+from sinr_codec.coding.rangecoder import TOTAL
 
 __all__ = ["MAX_POSITIONS", "MAX_SYMBOLS", "SCALES", "SHAPES", "UNIFORM", "frequencies", "hypergeometric"]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from sinr_codec.errors import InputError
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

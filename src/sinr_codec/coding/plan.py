@@ -23,12 +23,11 @@ import brotli
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .dictionary import make_dictionary
-from .omp import omp, solve
-from .quantize import MAX_STEP, MIN_STEP, minmax, round_step
-from .sparse import SparseCode, layout_of, paper_sparsity, to_vectors
-from .tensor import (
+from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.coding.omp import omp, solve
+from sinr_codec.coding.quantize import MAX_STEP, MIN_STEP, minmax, round_step
+from sinr_codec.coding.sparse import SparseCode, layout_of, paper_sparsity, to_vectors
+from sinr_codec.coding.tensor import (
     Coding,
     Direct,
     Raw,
@@ -39,6 +38,7 @@ from .tensor import (
     is_lossy,
     sparse_cost,
 )
+from sinr_codec.errors import InputError
 
 Params = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], float]

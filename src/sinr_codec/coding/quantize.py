@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from sinr_codec.errors import InputError
 
 __all__ = [
     "MAX_STEP",

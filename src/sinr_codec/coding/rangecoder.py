@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..errors import LimitError, MalformedError, TruncatedError
-from .varint import Reader, write_varint
+from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.errors import LimitError, MalformedError, TruncatedError
 
 __all__ = [
     "TOTAL",

@@ -12,9 +12,8 @@ from math import lgamma, log
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from .model import MAX_POSITIONS, hypergeometric
-from .rangecoder import (
+from sinr_codec.coding.model import MAX_POSITIONS, hypergeometric
+from sinr_codec.coding.rangecoder import (
     TOTAL,
     RangeDecoder,
     Symbol,
@@ -26,7 +25,8 @@ from .rangecoder import (
     skip_body,
     write_body,
 )
-from .varint import Reader
+from sinr_codec.coding.varint import Reader
+from sinr_codec.errors import InputError
 
 __all__ = ["MAX_POSITIONS", "decode_sets", "encode_sets", "set_bits", "skip_sets"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, LimitError
-from .dictionary import MAX_MAGNITUDE, atoms, make_dictionary
-from .omp import omp
+from sinr_codec.coding.dictionary import MAX_MAGNITUDE, atoms, make_dictionary
+from sinr_codec.coding.omp import omp
+from sinr_codec.errors import InputError, LimitError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

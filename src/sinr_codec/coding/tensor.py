@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, LimitError, MalformedError, UnknownIdError
-from .dictionary import KINDS
-from .dtypes import check_dtype, from_bits, from_floats, is_float, largest, real, real_shape, to_bits
-from .entropy import (
+from sinr_codec.coding.dictionary import KINDS
+from sinr_codec.coding.dtypes import check_dtype, from_bits, from_floats, is_float, largest, real, real_shape, to_bits
+from sinr_codec.coding.entropy import (
     coder_name,
     decode_ints,
     decode_stream,
@@ -24,10 +23,11 @@ from .entropy import (
     ideal_bits,
     skip_stream,
 )
-from .quantize import dequantize, minmax, round_step, step_code, step_value, symmetric
-from .sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
-from .sparse import Layout, SparseCode, fill_unused, reconstruct, sparse_encode
-from .varint import UINT64_MAX, Reader, write_varint
+from sinr_codec.coding.quantize import dequantize, minmax, round_step, step_code, step_value, symmetric
+from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
+from sinr_codec.coding.sparse import Layout, SparseCode, fill_unused, reconstruct, sparse_encode
+from sinr_codec.coding.varint import UINT64_MAX, Reader, write_varint
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 
 __all__ = [
     "Coding",

@@ -4,7 +4,7 @@ Every parser of this package reads through `Reader`, so that a short or a wrong 
 error and nothing is allocated for bytes that are not there.
 """
 
-from ..errors import InputError, LimitError, MalformedError, TruncatedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
 
 __all__ = ["UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
 

@@ -5,11 +5,11 @@ A field is a frozen spec with `init(rng) -> params` and `apply(params, coords) -
 
 from __future__ import annotations
 
-from ..errors import MalformedError, UnknownIdError
-from ._numbers import is_list
-from .activations import AnyActivation, Gaussian, ReLU, Sine, Wire
-from .encodings import AnyEncoding, Fourier, Identity, Octaves
-from .mlp import MAX_PARAMS, MLP
+from sinr_codec.errors import MalformedError, UnknownIdError
+from sinr_codec.fields._numbers import is_list
+from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
+from sinr_codec.fields.encodings import AnyEncoding, Fourier, Identity, Octaves
+from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
 __all__ = [
     "MLP",

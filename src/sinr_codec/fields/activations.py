@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
 
-from ..errors import InputError, MalformedError, UnknownIdError
-from ._numbers import compact, is_list, is_number
+from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.fields._numbers import compact, is_list, is_number
 
 
 class Activation(Protocol):

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..coding.dictionary import make_dictionary
-from ..errors import InputError, LimitError, MalformedError, UnknownIdError
-from ._numbers import compact, is_list, is_number
+from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.fields._numbers import compact, is_list, is_number
 
 MAX_FEATURES = 1 << 16
 #: A float32 argument beyond this has no phase left.

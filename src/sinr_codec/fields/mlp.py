@@ -17,9 +17,9 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
-from ..errors import InputError, LimitError, MalformedError
-from .activations import AnyActivation, Sine, activation_from_header, activation_to_header
-from .encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
+from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields.activations import AnyActivation, Sine, activation_from_header, activation_to_header
+from sinr_codec.fields.encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
 
 Params = Mapping[str, Any]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from .activations import AnyActivation, Sine, Wire
-from .mlp import MLP
+from sinr_codec.errors import InputError
+from sinr_codec.fields.activations import AnyActivation, Sine, Wire
+from sinr_codec.fields.mlp import MLP
 
 # More inputs than space, time and a viewing direction have are features of an encoding that no key names.
 _MAX_COORDINATES = 6

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import InputError
+from sinr_codec.errors import InputError
 
 _TENSOR = "\0tensor"
 _VERSION = "1"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from sinr_codec.errors import InputError
 
 Optimizer = Literal["soap", "adam", "muon"]
 

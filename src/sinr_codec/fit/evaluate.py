@@ -10,9 +10,9 @@ import torch
 from array_api_compat import torch as xtorch
 from numpy.typing import NDArray
 
-from ..fields.mlp import MLP
-from ..signals.base import Signal
-from .samples import Samples, weighted_mean
+from sinr_codec.fields.mlp import MLP
+from sinr_codec.fit.samples import Samples, weighted_mean
+from sinr_codec.signals.base import Signal
 
 
 class Evaluator:

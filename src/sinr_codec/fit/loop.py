@@ -19,15 +19,15 @@ from array_api_compat import torch as xtorch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import InputError
-from ..fields.mlp import MLP
-from ..signals.base import Signal
-from . import checkpoint, compilation
-from .config import FitConfig, FitResult
-from .evaluate import Evaluator
-from .optim import Leaves, Packing, Stepper, joins, make_optimizer
-from .samples import Batches, Samples, even_subset, weighted_mean
-from .threads import threads_for
+from sinr_codec.errors import InputError
+from sinr_codec.fields.mlp import MLP
+from sinr_codec.fit import checkpoint, compilation
+from sinr_codec.fit.config import FitConfig, FitResult
+from sinr_codec.fit.evaluate import Evaluator
+from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
+from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
+from sinr_codec.fit.threads import threads_for
+from sinr_codec.signals.base import Signal
 
 Progress = Callable[[int, int, float], None]
 
@@ -101,7 +101,7 @@ class _State:
     #: Peak learning rate of this attempt.
     lr: float = 0.0
     restarts: int = 0
-    #: Seconds spent before this process took over (a resumed fit), and at the beginning of this attempt.
+    #: Seconds spent before this process took over (a resumed fit), and before the first step of this attempt.
     before: float = 0.0
     attempt: float = 0.0
     #: Running mean of the loss; None before the first step.
@@ -198,6 +198,9 @@ class _Fit:
     def attempt(self) -> None:
         """Step until the budget is spent or Ctrl-C."""
         state, saved = self.state, time.perf_counter()
+        if state.step == 0:
+            # the schedule spans the seconds that are left after imports and compilation, however long those took
+            state.attempt = self.elapsed()
         while (share := self.share()) < 1 and not self.interrupt.seen:
             began = time.perf_counter()
             coords, values = self.samples.take(self.batches.draw())

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import MissingExtraError
-from .config import Optimizer
+from sinr_codec.errors import MissingExtraError
+from sinr_codec.fit.config import Optimizer
 
 Leaves = dict[str, Tensor]
 

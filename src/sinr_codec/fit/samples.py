@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..signals.base import Signal
+from sinr_codec.signals.base import Signal
 
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
 PRELOAD_BYTES = 1 << 29

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import torch
 
 #: Multiply-adds of a forward pass that a thread should have to do. A step consists of dozens of small parallel
-#: regions, each with a barrier: on two cores a SIREN 3x64 with batches of 4,096 (5e7) takes 1.5 times as long with
-#: two threads as with one, a 3x128 (2e8) 0.7 times.
+#: regions, each with a barrier, and a thread that waits there for one that another process holds up costs far more
+#: than it gains: on two cores, with one of them busy, a SIREN 3x64 with batches of 4,096 (5e7) took 20 times as long
+#: with two threads as with one. On quiet cores it took 0.7 times as long.
 WORK_A_THREAD = 1e8
 
 
