@@ -30,12 +30,16 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Speed and size, each as a ratio of two things in one run; results go to results/.
+# Speed and size, each as a ratio of two things in one run; results go to results/. KODAK is a folder with the Kodak
+# pictures kodim01.png to kodim24.png, NETWORK somebody's trained SIREN.
+KODAK   ?= data/kodak
+NETWORK ?= data/checkpoints/staf_siren_cameraman_test2_epoch2350.pth
 bench: $(READY)
-	$(BIN)/python benchmarks/omp.py    --json results/omp.json
-	$(BIN)/python benchmarks/decode.py --json results/decode.json
-	$(BIN)/python benchmarks/fit.py    --json results/fit.json
-	$(BIN)/python benchmarks/size.py   --json results/size.json
+	$(BIN)/python benchmarks/omp.py     --json results/omp.json
+	$(BIN)/python benchmarks/decode.py  --json results/decode.json
+	$(BIN)/python benchmarks/fit.py     --image $(KODAK)/kodim03.png --json results/fit.json
+	$(BIN)/python benchmarks/size.py    --data $(KODAK) --json results/size.json
+	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,13 +1,16 @@
 """What every benchmark writes beside its numbers: the command, the commit, the machine and the versions."""
 
+import contextlib
 import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,30 @@ def commit() -> str:
     """The commit of the checkout, with + where it was changed since."""
 
     def git(*args: str) -> str:
-        return subprocess.run(("git", *args), capture_output=True, text=True, check=False).stdout.strip()
+        root = Path(__file__).parents[1]
+        return subprocess.run(("git", *args), cwd=root, capture_output=True, text=True, check=False).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "src", "benchmarks")
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def seconds(call: Callable[[], Any], repeat: int = 1) -> tuple[float, Any]:
+    """Best wall time of `repeat` calls, and the last result."""
+    best, result = float("inf"), None
+    for _ in range(repeat):
+        start = time.perf_counter()
+        result = call()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def versions() -> dict[str, str]:
+    """What is installed of the packages that matter to the numbers."""
+    found = {}
+    for package in ("numpy", "torch", "scikit-learn", "sinr-codec"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def write_report(path: Path | None, name: str, results: Any) -> None:
@@ -42,7 +65,7 @@ def write_report(path: Path | None, name: str, results: Any) -> None:
         "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
-        "versions": {package: version(package) for package in ("numpy", "torch", "sinr-codec")},
+        "versions": versions(),
         "results": results,
     }
     path.write_text(json.dumps(report, indent=1) + "\n")

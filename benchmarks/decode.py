@@ -7,23 +7,21 @@ Both take the same tiles of float32 on the same threads; rounds alternate, and t
 """
 
 import argparse
-import json
-import platform
 import statistics
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from _report import machine, seconds, write_report
 from sinr_codec.codec import decode
 from sinr_codec.coding.tensor import Direct, encode_tensor
 from sinr_codec.container import FIELD, Header, write
 from sinr_codec.fields import MLP
 from sinr_codec.signals.image import TILE, ImageSpec
-from sinr_codec.signals.tiles import cores, map_tiles
+from sinr_codec.signals.tiles import map_tiles
 
 HEIGHT, WIDTH, TARGET = 512, 768, 3.0
 
@@ -56,12 +54,6 @@ def file_of(field: MLP, params: dict[str, Any], spec: ImageSpec) -> bytes:
     return write(Header(FIELD, field.to_header(), spec.to_header()), [b"".join(records)])
 
 
-def seconds(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
@@ -82,20 +74,18 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.repeats):
         for name, run in runs.items():
-            times[name].append(seconds(run))
+            times[name].append(seconds(run)[0])
     median = {name: statistics.median(values) for name, values in times.items()}
     result = {
         "what": f"SIREN 3x128 at {WIDTH}x{HEIGHT}, NumPy {np.__version__}, float32",
-        "machine": f"{platform.machine()}, {cores()} cores, {platform.system()}",
         "seconds": {name: round(value, 4) for name, value in median.items()},
         "ratio": {name: round(median[name] / median["products"], 2) for name in runs if name != "products"},
         "target": TARGET,
     }
-    print(f"{result['what']}; {result['machine']}; a file of {len(blob):,} bytes")
+    print(f"{result['what']}; {machine()}; a file of {len(blob):,} bytes")
     for name, value in median.items():
         print(f"  {name:<9} {value:7.3f} s   {value / median['products']:5.2f} x the products")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_report(options.json, "decode", result)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def work(arguments: argparse.Namespace, field: MLP, signal: ImageSignal) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--image", default="kodim03.png", help="a picture, 768x512 in the published figure")
+    parser.add_argument("--image", required=True, help="a picture, 768x512 in the published figure")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=3, help="hidden layers")
     parser.add_argument("--seconds", type=float, default=60.0, help="time of the reference")

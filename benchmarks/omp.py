@@ -9,16 +9,12 @@ take minutes, and scaled to all (it codes one vector after the other).
 """
 
 import argparse
-import json
-import os
-import platform
-import time
 from pathlib import Path
 
 import numpy as np
-import sklearn
 from sklearn.linear_model import orthogonal_mp
 
+from _report import machine, seconds, write_report
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.omp import omp
 
@@ -27,29 +23,6 @@ CASES = [  # k2, s, vectors given to scikit-learn, the ratio that is wanted
     (8192, 48, 384, 5.0),
     (65536, 53, 16, 10.0),
 ]
-
-
-def machine() -> str:
-    """The processor's name, the cores in use and the versions that matter."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if info.exists()
-        else []
-    )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processor = names[0] if names else platform.processor() or platform.machine()
-    return f"{processor}, {cores} cores, NumPy {np.__version__}, scikit-learn {sklearn.__version__}"
-
-
-def seconds(call, repeat: int = 1):
-    """Best wall time of `repeat` calls, and the last result."""
-    best = float("inf")
-    for _ in range(repeat):
-        start = time.perf_counter()
-        result = call()
-        best = min(best, time.perf_counter() - start)
-    return best, result
 
 
 def compare(k2: int, s: int, sample: int, repeat: int) -> dict[str, float]:
@@ -95,8 +68,7 @@ def main() -> None:
             f"scikit-learn {row['seconds_scikit_learn']:.1f} s{scaled}, "
             f"ratio {row['ratio']:.1f} (wanted {wanted:.0f}), equal supports {row['equal_supports']:.2%}"
         )
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+    write_report(arguments.json, "omp", results)
 
 
 if __name__ == "__main__":

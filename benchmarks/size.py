@@ -1,6 +1,6 @@
 """Bytes of the same trained networks: `balanced`, sparse codes only, and `paper`, against 16-bit min-max + Brotli.
 
-    python benchmarks/size.py [--data DIR] [--pictures kodim03 kodim15 kodim20 kodim23] [--json FILE]
+    python benchmarks/size.py --data DIR [--pictures kodim03 kodim12 kodim15 kodim23] [--json FILE]
 
 Fits a SIREN 3x64 to each picture (kept in --fits, so that a second run only codes), then writes each network in three
 ways. Every size is that of a file; every PSNR is of what that file decodes to. Wanted: balanced at most 0.60 of the
@@ -19,11 +19,12 @@ from sinr_codec.codec import decode
 from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_paper
 from sinr_codec.coding.tensor import Sparse
 from sinr_codec.container import FIELD, Header, write
-from sinr_codec.fields import MLP, Sine
+from sinr_codec.fields import MLP
 from sinr_codec.fit import FitConfig, fit
+from sinr_codec.presets import ACTIVATION, PRESETS
 from sinr_codec.signals.image import ImageSignal
 
-FIELD_64 = MLP(2, 3, 64, 3, Sine())
+FIELD_64 = MLP(2, 3, 64, 3, ACTIVATION)
 
 
 def trained(picture: Path, signal: ImageSignal, fits: Path, steps: int) -> dict[str, np.ndarray]:
@@ -73,10 +74,10 @@ def measure(picture: Path, fits: Path, steps: int, max_drop: float) -> dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/kodak"))
-    parser.add_argument("--pictures", nargs="+", default=["kodim03", "kodim15", "kodim20", "kodim23"])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the Kodak pictures")
+    parser.add_argument("--pictures", nargs="+", default=["kodim03", "kodim12", "kodim15", "kodim23"])
     parser.add_argument("--fits", type=Path, default=Path(".sinr-cache/fits"))
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=PRESETS["balanced"].fit["steps"])
     parser.add_argument("--max-drop", type=float, default=0.1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

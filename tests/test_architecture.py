@@ -1,4 +1,4 @@
-"""A room imports only from rooms below it, and nothing heavy comes in by the way."""
+"""A package imports only from the layers below its own, and nothing heavy comes in by the way."""
 
 import ast
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 import sinr_codec
 
 ROOT = Path(sinr_codec.__file__).parent
-FLOORS = [
+LAYERS = [
     ("errors", "progress"),
     ("files",),
     ("coding",),
@@ -22,7 +22,7 @@ FLOORS = [
     ("codec",),
     ("integrations", "cli"),
 ]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
 
 
 def imports(path: Path) -> set[str]:
@@ -40,19 +40,21 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_room_imports_only_from_below(path):
-    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    if room == "__init__":
+def test_a_package_imports_only_from_below(path):
+    package = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if package == "__init__":
         return
     for name in imports(path):
         other = [*name.split("."), ""][1]
-        if other in FLOOR and other != room:
-            assert FLOOR[other] < FLOOR[room] or (FLOOR[other] == FLOOR[room] and room == "cli"), name
+        if other in LAYER and other != package:
+            assert LAYER[other] < LAYER[package] or (LAYER[other] == LAYER[package] and package == "cli"), name
 
 
-def test_every_room_has_its_floor():
-    rooms = {p.name.removesuffix(".py") for p in ROOT.iterdir() if not p.name.startswith("__") and p.name != "py.typed"}
-    assert rooms == set(FLOOR)
+def test_every_package_has_its_layer():
+    packages = {
+        p.name.removesuffix(".py") for p in ROOT.iterdir() if not p.name.startswith("__") and p.name != "py.typed"
+    }
+    assert packages == set(LAYER)
 
 
 @pytest.mark.parametrize("verb", ["import sinr_codec", "from sinr_codec import decode", "import sinr_codec.cli.main"])

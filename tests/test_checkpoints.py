@@ -9,7 +9,6 @@ import pickle
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -20,7 +19,6 @@ from hypothesis import strategies as st
 from sinr_codec.checkpoints import read_checkpoint, write_checkpoint
 from sinr_codec.errors import InputError, MissingExtraError
 
-CHECKPOINTS = Path(__file__).parents[2] / "shared/data/checkpoints"
 STATE = {
     "z.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
     "a.bias": np.array([1.5, -2], np.float16),
@@ -32,13 +30,6 @@ STATE = {
     "wide": np.array([1e300]),
 }
 BF16 = {"b": np.array([1, 0.5, -3], ml_dtypes.bfloat16)}
-
-
-def foreign(name):
-    path = CHECKPOINTS / name
-    if not path.exists():
-        pytest.skip(f"needs {name} in {CHECKPOINTS}")
-    return path
 
 
 def assert_same(state, expected):
@@ -191,14 +182,14 @@ class TestTorch:
             with pytest.raises(InputError, match="'odd'"):
                 read_checkpoint({"odd": tensor})
 
-    def test_siren_of_others(self):
-        checkpoint = read_checkpoint(foreign("staf_siren_cameraman_test2_epoch2350.pth"))
+    def test_siren_of_others(self, data_file):
+        checkpoint = read_checkpoint(data_file("checkpoints/staf_siren_cameraman_test2_epoch2350.pth"))
         assert list(checkpoint.state)[:2] == ["net.net.0.0.weight", "net.net.0.0.bias"]
         assert sum(array.size for array in checkpoint.state.values()) == 198_401
         assert checkpoint.skipped == ()
 
-    def test_nerf_of_others(self):
-        checkpoint = read_checkpoint(foreign("krrish94_lego_lowres.ckpt"))
+    def test_nerf_of_others(self, data_file):
+        checkpoint = read_checkpoint(data_file("checkpoints/krrish94_lego_lowres.ckpt"))
         assert len(checkpoint.state) == 33
         assert "model_coarse_state_dict.layers_xyz.0.weight" in checkpoint.state
         assert checkpoint.state["loss"].shape == ()

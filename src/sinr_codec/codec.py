@@ -31,18 +31,18 @@ from sinr_codec.container import (
     read,
     write,
 )
-from sinr_codec.errors import InputError, MalformedError, MissingExtraError, SinrError
-from sinr_codec.fields import MLP
+from sinr_codec.errors import InputError, MalformedError, SinrError
+from sinr_codec.fields import MLP, AnyActivation, field_from_header
 from sinr_codec.fields.recognise import Recognised, recognise
 from sinr_codec.files import check_output, write_bytes
-from sinr_codec.presets import ACTIVATION, DEPTH, MAX_WIDTH, Preset, mlp_within, preset_named, rate_for
+from sinr_codec.presets import ACTIVATION, DEPTH, LEAST_PARAMS, MAX_WIDTH, Preset, mlp_within, preset_named, rate_for
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals.image import TILE, ImageSignal, ImageSpec, Region
 from sinr_codec.signals.tiles import map_tiles
 
 Array = NDArray[Any]
 Params = dict[str, Array]
-Source = str | os.PathLike[str] | bytes
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 Blob = bytes
 PathLike = str | os.PathLike[str]
 
@@ -52,11 +52,11 @@ FIDELITY = 46.0
 """dB that a compressed network's outputs keep to the old ones; costs a fit of 30 dB about 0.1 dB."""
 
 _VERIFY_SLACK = 0.02  # dB that sine and sum may differ between platforms
-_OVERHEAD = 64  # bytes of an image's file that are not tensor records
 _SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the file itself is measured on all
 _PROBE_SAMPLES = 1 << 16
 _FIDELITY_CHECK = 1 << 18  # points, others than those of the search
 _NO_LOSS = 1e-9  # a fit this close (90 dB) may lose something all the same
+_TILE_NUMBERS = 1 << 19  # numbers that one layer puts out for a tile
 _MARGIN = 0.01  # dB above a wanted quality, since a sample of the pixels stands for all
 _PSNR_FITS = 3  # networks that a search for a quality may fit
 
@@ -184,10 +184,13 @@ def encode(
         "seconds": seconds,
         "max_drop": max_drop,
     }.items():
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise InputError(f"{name}: expected a positive number, got {value!r}")
-    signal = ImageSignal.load(source)
+        if value is not None:
+            _check_positive(name, value)
+    _check_seed(seed)
+    _check_activation(activation)
     recipe = preset_named(preset)
+    signal = ImageSignal.load(source)
+    DEFAULT_LIMITS.check("max_samples", signal.array.size)
     job = _Job(signal, recipe, seconds, seed, device, max_drop, checkpoint, progress or NullProgress())
     pixels = signal.spec.height * signal.spec.width
     budget = size if bpp is None else int(bpp * pixels / 8)
@@ -197,7 +200,9 @@ def encode(
         coded = _search_psnr(job, build, psnr)
     else:
         rate = 8 * budget / pixels if budget is not None else recipe.bpp
-        params = max(rate * pixels - 8 * _OVERHEAD, 0) / recipe.bits
+        params = rate * pixels / recipe.bits
+        if budget is None:
+            params = max(params, LEAST_PARAMS)
         coded = job.run(build(params) if width is None else build(width=width), budget, psnr)
 
     target, met = None, None
@@ -211,6 +216,9 @@ def encode(
         met = len(coded.blob) <= budget
         if not met:
             notes.append(f"the target of {target} was missed: {len(coded.blob):,} bytes")
+    if budget is not None and met and not recipe.paper and coded.fit_psnr - coded.psnr > max_drop + _VERIFY_SLACK:
+        lost = coded.fit_psnr - coded.psnr
+        notes.append(f"coding for this size cost {lost:.2f} dB; a narrower network may be better")
     if out is not None:
         write_bytes(out, coded.blob)
     return EncodeReport(
@@ -229,6 +237,21 @@ def encode(
         interrupted=coded.interrupted,
         blob=coded.blob,
     )
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not (isinstance(value, int | float) and value > 0 and math.isfinite(value)):
+        raise InputError(f"{name}: expected a positive number, got {value!r}")
+
+
+def _check_seed(seed: Any) -> None:
+    if not (isinstance(seed, int) and 0 <= seed < 2**63):
+        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
+
+
+def _check_activation(activation: Any) -> None:
+    if activation is not None and not isinstance(activation, AnyActivation):
+        raise InputError(f"activation: expected one of sinr_codec.fields, such as Sine(30), got {activation!r}")
 
 
 def _field(signal: ImageSignal, params: float = 0, *, width: int | None = None, depth: int, activation: Any) -> MLP:
@@ -252,23 +275,27 @@ class _Job:
 
     def run(self, network: MLP, max_bytes: int | None = None, min_psnr: float | None = None) -> _Coded:
         """Fit and code one network."""
+        DEFAULT_LIMITS.check("max_params", network.num_params)
         params, interrupted, notes = self._fit(network)
         fitted = self._psnr(network, params)
-        coded = self._plan(network, params, fitted, max_bytes, min_psnr)
         header = Header(FIELD, network.to_header(), self.signal.to_header())
+        if max_bytes is not None:
+            # What is left for the records when the longest header is paid for.
+            whole = write(replace(header, quality=MAX_QUALITY), [bytes(max_bytes)])
+            max_bytes = max(2 * max_bytes - len(whole), 1)
+        coded = self._plan(network, params, fitted, max_bytes, min_psnr)
         section = b"".join(coded.records.values())
         # The quality is that of the file: it is decoded before it is finished.
         quality = self.signal.quality(decode(write(header, [section])))
-        blob = write(replace(header, quality=_centibels(quality)), [section])
+        blob = write(replace(header, quality=_hundredths(quality)), [section])
         sections = {name: len(record) for name, record in coded.records.items()}
         sections["header"] = len(blob) - sum(sections.values())
         return _Coded(network, blob, quality, fitted, sections, interrupted, notes)
 
     def _fit(self, network: MLP) -> tuple[Params, bool, tuple[str, ...]]:
-        try:
-            from sinr_codec.fit import FitConfig, fit
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"encode: {error.name} is needed; pip install 'sinr-codec[fit]'") from error
+        self.progress.start("load PyTorch", 0)
+        from sinr_codec.fit import FitConfig, fit
+
         settings = dict(self.preset.fit)
         if self.seconds is not None:
             settings |= {"steps": None, "seconds": self.seconds}
@@ -288,27 +315,32 @@ class _Job:
             self.progress.update(step, f"{self.signal.spec.psnr_of_mse(loss):.2f} dB")
 
         result = fit(network, self.signal, config, progress=report)
-        notes = ("the fit was interrupted; the best network so far was kept",) if result.interrupted else ()
-        return result.params, result.interrupted, notes
+        notes = []
+        if result.interrupted:
+            notes.append("the fit was interrupted; the best network so far was kept")
+        if result.restarts:
+            notes.append(f"the fit diverged and began anew {result.restarts} time(s) with a lower rate")
+        if result.failed:
+            notes.append("the fit is no better than the picture's mean; try another width, activation or seed")
+        return result.params, result.interrupted, tuple(notes)
 
     def _plan(self, network: MLP, params: Params, fitted: float, max_bytes: int | None, min_psnr: float | None) -> Plan:
         if self.preset.paper:
             return plan_paper(params, self.seed)
         self.progress.start("code", 0)
         loss = self._loss(network, _SEARCH_SAMPLES)
-        drop = self.max_drop
+        limit = max(loss(params), _NO_LOSS) * 10 ** (self.max_drop / 10)
         if min_psnr is not None and fitted > min_psnr + _MARGIN:
-            drop = fitted - min_psnr - _MARGIN
-        limit = max(loss(params), _NO_LOSS) * 10 ** (drop / 10)
+            limit = 10 ** (-(min_psnr + _MARGIN) / 10)
         return plan(
             params,
             loss,
             limit,
             probe=self._loss(network, _PROBE_SAMPLES),
-            max_bytes=None if max_bytes is None else max(max_bytes - _OVERHEAD, 1),
+            max_bytes=max_bytes,
             dictionaries=self.preset.dictionaries,
             seed=self.seed,
-            progress=lambda evaluations: self.progress.update(evaluations),
+            progress=self.progress.update,
         )
 
     def _loss(self, network: MLP, samples: int) -> Callable[[Mapping[str, Array]], float]:
@@ -328,7 +360,8 @@ class _Job:
         return loss
 
     def _psnr(self, network: MLP, params: Mapping[str, Array]) -> float:
-        return self.signal.quality(self.signal.spec.render(network.decoder(params)))
+        rendered = self.signal.spec.render(network.decoder(params), tile=_tile(network))
+        return self.signal.quality(rendered)
 
 
 def _search_psnr(job: _Job, build: Callable[..., MLP], psnr: float) -> _Coded:
@@ -344,12 +377,12 @@ def _search_psnr(job: _Job, build: Callable[..., MLP], psnr: float) -> _Coded:
         network = build(params)
         if any(network == coded.field for _, coded in tried):
             break
-        coded = job.run(network, min_psnr=psnr)
+        coded = replace(job, checkpoint=_beside(job.checkpoint, f"-{network.width}")).run(network, min_psnr=psnr)
         tried.append((math.log2(network.num_params), coded))
         # A fit a little above the target is right: what is too good is spent on coarser coding.
         if coded.interrupted or psnr + 0.05 <= coded.fit_psnr <= psnr + 0.5:
             break
-        params = 2 ** _interpolate([(x, c.fit_psnr) for x, c in tried], psnr + 0.2)
+        params = 2 ** min(_interpolate([(x, c.fit_psnr) for x, c in tried], psnr + 0.2), 64)
     reached = [coded for _, coded in tried if coded.psnr >= psnr]
     if reached:
         return min(reached, key=lambda coded: len(coded.blob))
@@ -358,6 +391,11 @@ def _search_psnr(job: _Job, build: Callable[..., MLP], psnr: float) -> _Coded:
         note = f"no width above {MAX_WIDTH} is tried by itself; name one with width, or a longer fit"
         return replace(best, notes=(*best.notes, note))
     return best
+
+
+def _beside(path: PathLike | None, mark: str) -> Path | None:
+    """A name of its own for the checkpoint of one of several fits."""
+    return None if path is None else Path(path).with_stem(Path(path).stem + mark)
 
 
 def _interpolate(points: list[tuple[float, float]], wanted: float, slope: float = 2.0) -> float:
@@ -371,12 +409,18 @@ def _interpolate(points: list[tuple[float, float]], wanted: float, slope: float 
 
 def _evaluate(network: MLP, params: Mapping[str, Array], coords: Array) -> Array:
     """Values (n, b) of a network at coords (n, a), in tiles."""
-    tiles = (coords[i : i + TILE] for i in range(0, len(coords), TILE))
+    tile = _tile(network)
+    tiles = (coords[i : i + tile] for i in range(0, len(coords), tile))
     return np.concatenate(list(map_tiles(network.decoder(params), tiles)))
 
 
-def _centibels(db: float) -> int | None:
-    """A quality for the header, rounded down."""
+def _tile(network: MLP) -> int:
+    """Samples that a wide network evaluates at once: its activations stay within a few MB."""
+    return max(16, min(TILE, _TILE_NUMBERS // network.widest))
+
+
+def _hundredths(db: float) -> int | None:
+    """A quality in dB for the header, in 1/100 dB, rounded down."""
     return (
         None
         if math.isnan(db)
@@ -399,12 +443,15 @@ class Decoder:
         The field and its decoded weights.
     spec
         Shape, dtype and conventions of the source.
+    limits
+        What a rendering may take.
     """
 
     header: Header
     network: MLP
     params: Params
     spec: ImageSpec
+    limits: Limits = DEFAULT_LIMITS
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -413,18 +460,31 @@ class Decoder:
 
     def __call__(self, coords: Array) -> Array:
         """Values float32 (..., b), not clipped, at coords (..., a) in the field's domain [-1, 1]^a."""
-        coords = np.asarray(coords, np.float32)
+        try:
+            # Through float64: what is no real number (complex, text) is refused.
+            coords = np.asarray(coords).astype(np.float64, casting="same_kind").astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"coords: expected an array of numbers ({error})") from error
         if coords.shape[-1:] != (self.network.in_features,):
             raise InputError(f"coords: expected shape (..., {self.network.in_features}), found {coords.shape}")
         flat = coords.reshape(-1, self.network.in_features)
-        values = _evaluate(self.network, self.params, flat) if len(flat) else np.zeros((0, self.network.out_features))
-        return values.reshape(*coords.shape[:-1], -1)
+        outputs = self.network.out_features
+        values = _evaluate(self.network, self.params, flat) if len(flat) else np.zeros((0, outputs), np.float32)
+        return values.reshape(*coords.shape[:-1], outputs)
 
     def render(
         self, *, scale: float | None = None, size: tuple[int, int] | None = None, region: Region | None = None
     ) -> Array:
         """Render samples of the source's dtype; see `signals.image.ImageSpec.render`."""
-        return self.spec.render(self.network.decoder(self.params), scale=scale, size=size, region=region)
+        positions = self.limits.max_work // self.network.num_params
+        return self.spec.render(
+            self.network.decoder(self.params),
+            scale=scale,
+            size=size,
+            region=region,
+            tile=_tile(self.network),
+            max_samples=min(self.limits.max_samples, positions * self.spec.channels),
+        )
 
     def image(self, **options: Any) -> Image.Image:
         """Render a Pillow image in the source's mode; options as for `render`."""
@@ -439,16 +499,20 @@ def open(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Decoder:
     FormatError : a file that breaks the format, or goes beyond the limits
     InputError : no such file, or one that holds a network instead of a signal
     """
+    header, sections = _load(source, limits)
     with _naming(source):
-        header, sections = _load(source, limits)
-        if header.kind != FIELD:
-            raise InputError("holds the weights of a network, not a signal; use decompress")
-        network = MLP.from_header(header.field, limits.max_params)
-        spec = ImageSpec.from_header(header.signal)
-        if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
-            raise MalformedError("the field's coordinates and values are not those of the signal")
-        limits.check("max_samples", math.prod(spec.shape))
-        return Decoder(header, network, _params(network, header, sections), spec)
+        return _open(header, sections, limits)
+
+
+def _open(header: Header, sections: list[bytes], limits: Limits) -> Decoder:
+    if header.kind != FIELD:
+        raise InputError("holds the weights of a network, not a signal; use decompress")
+    network = field_from_header(header.field, limits.max_params)
+    spec = ImageSpec.from_header(header.signal)
+    if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
+        raise MalformedError("the field's coordinates and values are not those of the signal")
+    limits.check("max_samples", math.prod(spec.shape))
+    return Decoder(header, network, _params(network, sections), spec, limits)
 
 
 def decode(
@@ -491,10 +555,13 @@ def decode(
 
 
 def _load(source: Source, limits: Limits) -> tuple[Header, list[bytes]]:
-    return read(source, limits) if isinstance(source, bytes) else load(source, limits)
+    if isinstance(source, bytes | bytearray | memoryview):
+        with _naming(source):
+            return read(bytes(source), limits)
+    return load(source, limits)
 
 
-def _params(network: MLP, header: Header, sections: list[bytes]) -> Params:
+def _params(network: MLP, sections: list[bytes]) -> Params:
     """Decode the one section of a field: its parameters in the order of `MLP.shapes`."""
     dtypes = network.dtypes()
     return _tensors([(name, shape, dtypes[name]) for name, shape in network.shapes().items()], sections)
@@ -604,9 +671,10 @@ def compress_report(
     start = time.perf_counter()
     if out is not None:
         check_output(out, model)
-    for name, value in {"fidelity": fidelity, "max_drop": max_drop}.items():
-        if not (value > 0 and math.isfinite(value)):
-            raise InputError(f"{name}: expected a positive number, got {value!r}")
+    _check_positive("fidelity", fidelity)
+    _check_positive("max_drop", max_drop)
+    _check_seed(seed)
+    _check_activation(activation)
     recipe = preset_named(preset)
     progress = progress or NullProgress()
     checkpoint = read_checkpoint(model)
@@ -615,9 +683,11 @@ def compress_report(
     if known is not None:
         notes.append(known.reason)
     picture = None if signal is None else _signal_for(known, signal)
+    entries = [TensorEntry(name, tensor.shape, tensor.dtype) for name, tensor in state.items()]
+    header = Header(STATE, field=None if known is None else known.field.to_header(), tensors=entries)
+    write(header, [])  # refuses what the format cannot hold before the work begins
 
     progress.start("code", 0)
-    report = progress.update
     if recipe.paper:
         chosen, criterion = plan_paper(state, seed), "as published: 16-bit values, s from the width"
     elif known is None:
@@ -641,16 +711,10 @@ def compress_report(
             exact=set(state) - set(known.names.values()),
             dictionaries=recipe.dictionaries,
             seed=seed,
-            progress=lambda evaluations: report(evaluations),
+            progress=progress.update,
         )
-    entries = [TensorEntry(name, tensor.shape, tensor.dtype) for name, tensor in state.items()]
     measured = None if known is None else _db(_fidelity_loss(known, state, samples=_FIDELITY_CHECK)(chosen.params))
-    header = Header(
-        STATE,
-        field=None if known is None else known.field.to_header(),
-        tensors=entries,
-        quality=None if measured is None else _centibels(measured),
-    )
+    header = replace(header, quality=None if measured is None else _hundredths(measured))
     blob = write(header, [b"".join(chosen.records.values())])
     if out is not None:
         write_bytes(out, blob)
@@ -728,15 +792,18 @@ def decompress(source: Source, out: PathLike | None = None, *, limits: Limits = 
     """
     if out is not None:
         check_output(out, source)
+    header, sections = _load(source, limits)
     with _naming(source):
-        header, sections = _load(source, limits)
-        if header.kind == FIELD:
-            state = _params(MLP.from_header(header.field, limits.max_params), header, sections)
-        else:
-            state = _tensors([(entry.name, entry.shape, entry.dtype) for entry in header.tensors], sections)
+        state = _state(header, sections, limits)
     if out is not None:
         write_checkpoint(state, out)
     return state
+
+
+def _state(header: Header, sections: list[bytes], limits: Limits) -> Params:
+    if header.kind == FIELD:
+        return _params(field_from_header(header.field, limits.max_params), sections)
+    return _tensors([(entry.name, entry.shape, entry.dtype) for entry in header.tensors], sections)
 
 
 # -- look and check --------------------------------------------------------------------------------------------
@@ -747,10 +814,10 @@ def info(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
 
     The result is ready for JSON.
     """
+    header, sections = _load(source, limits)
     with _naming(source):
-        header, sections = _load(source, limits)
         size = header.header_bytes + sum(len(section) + 4 for section in sections)
-        network = MLP.from_header(header.field, limits.max_params) if header.field is not None else None
+        network = field_from_header(header.field, limits.max_params) if header.field is not None else None
         answer: dict[str, Any] = {
             "kind": "signal" if header.kind == FIELD else "network",
             "bytes": size,
@@ -811,55 +878,62 @@ def verify(source: Source, against: Any = None, *, limits: Limits = DEFAULT_LIMI
     ------
     SinrError : a file that is damaged or cannot be decoded
     """
-    with _naming(source):
-        header, sections = _load(source, limits)
+    header, sections = _load(source, limits)
     recorded = None if header.quality is None else header.quality / 100
     lines = [f"checksums: {1 + len(sections)} of {1 + len(sections)} match"]
+    with _naming(source):
+        if header.kind == FIELD:
+            decoder = _open(header, sections, limits)
+            array = decoder.render()
+            lines.append(f"decoded: {' x '.join(map(str, array.shape))} {array.dtype}")
+        else:
+            state = _state(header, sections, limits)
+            lines.append(f"decoded: {len(state)} tensors, {sum(tensor.size for tensor in state.values()):,} numbers")
+    if against is None:
+        return VerifyReport(True, tuple(lines), None, recorded)
     if header.kind == FIELD:
-        decoder = open(source, limits=limits)
-        array = decoder.render()
-        lines.append(f"decoded: {' x '.join(map(str, array.shape))} {array.dtype}")
-        if against is None:
-            return VerifyReport(True, tuple(lines), None, recorded)
-        measured, what = ImageSignal.load(against, decoder.spec.grid).quality(array), "PSNR"
+        picture = ImageSignal.load(against, decoder.spec.grid)
+        if picture.spec.dtype != decoder.spec.dtype:
+            raise InputError(f"against: expected samples of {decoder.spec.dtype}, found {picture.spec.dtype}")
+        measured, what = picture.quality(array), "PSNR"
     else:
-        state = decompress(source, limits=limits)
-        lines.append(f"decoded: {len(state)} tensors, {sum(tensor.size for tensor in state.values()):,} numbers")
-        if against is None:
-            return VerifyReport(True, tuple(lines), None, recorded)
-        measured, what = _compare_networks(header, read_checkpoint(against).state, state), "fidelity"
+        measured, what = _compare_networks(header, read_checkpoint(against).state, state)
     ok = recorded is None or measured >= recorded - _VERIFY_SLACK
     promise = "none recorded" if recorded is None else f"{recorded:.2f} dB recorded"
     lines.append(f"{what}: {measured:.2f} dB measured, {promise}: {'ok' if ok else 'BELOW'}")
     return VerifyReport(ok, tuple(lines), measured, recorded)
 
 
-def _compare_networks(header: Header, old: Params, new: Params) -> float:
+def _compare_networks(header: Header, old: Params, new: Params) -> tuple[float, str]:
     """Fidelity in dB of the outputs where the architecture is known, or else the SNR in dB of the worst tensor."""
-    if [(name, w.shape) for name, w in old.items()] != [(name, w.shape) for name, w in new.items()]:
+    if {name: w.shape for name, w in old.items()} != {name: w.shape for name, w in new.items()}:
         raise InputError("against: expected the network that was compressed; its keys or shapes are others")
     if header.field is not None:
-        network = MLP.from_header(header.field)
+        network = field_from_header(header.field)
         known = recognise(old, network.activation)
         if known is not None:
-            return _db(_fidelity_loss(replace(known, field=network), old, samples=_FIDELITY_CHECK)(new))
-    return min((_weight_snr(old[name], new[name]) for name in old), default=math.inf)
+            return _db(_fidelity_loss(replace(known, field=network), old, samples=_FIDELITY_CHECK)(new)), "fidelity"
+    return min((_weight_snr(old[name], new[name]) for name in old), default=math.inf), "weight SNR of the worst tensor"
 
 
 def _weight_snr(old: Array, new: Array) -> float:
+    """SNR in dB of a tensor; scaled first, so that no square overflows."""
     kind = np.complex128 if old.dtype.kind == "c" else np.float64
-    noise = float(np.sum(np.abs(old.astype(kind) - new.astype(kind)) ** 2))
-    power = float(np.sum(np.abs(old.astype(kind)) ** 2))
-    return math.inf if noise == 0 else 10 * math.log10(power / noise) if power > 0 else -math.inf
+    wide, other = old.astype(kind), new.astype(kind)
+    if np.array_equal(wide, other, equal_nan=True):
+        return math.inf
+    scale = float(np.abs(wide).max())
+    if not 0 < scale < math.inf:
+        return -math.inf
+    wide, other = wide / scale, other / scale
+    return 10 * math.log10(float(np.sum(np.abs(wide) ** 2)) / float(np.sum(np.abs(wide - other) ** 2)))
 
 
 @contextlib.contextmanager
 def _naming(source: Source) -> Iterator[None]:
-    """Put the file's name in front of messages that lack it."""
+    """Put the source's name in front of messages about what is in it."""
     try:
         yield
     except SinrError as error:
-        name = "the data" if isinstance(source, bytes) else os.fspath(source)
-        if str(error).startswith(f"{name}:"):
-            raise
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the data"
         raise type(error)(f"{name}: {error}") from error

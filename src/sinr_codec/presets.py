@@ -41,7 +41,7 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("fast", fit={"steps": 400}),
+        Preset("fast", fit={"steps": 500, "lr": 2e-3}),
         Preset("balanced", fit={"steps": 3000}, dictionaries=(1024, 8192)),
         Preset("best", fit={"steps": 15_000}, dictionaries=(1024, 8192, 65_536)),
         Preset("paper", fit={"steps": 3000}, bits=13.6, paper=True),
@@ -52,6 +52,8 @@ ACTIVATION = Sine(45.0)
 """Photographs fit 0.1 to 0.6 dB better than at SIREN's omega0 = 30."""
 DEPTH = 3
 """Hidden layers where the user names none: the paper's (h, m) = (3, m)."""
+LEAST_PARAMS = 1000
+"""Parameters of the smallest network that is chosen where no size is asked for: less holds no picture."""
 MIN_WIDTH, MAX_WIDTH = 8, 256
 """Widths that are chosen by themselves; above, a step takes seconds on a CPU. The user may name any."""
 

@@ -1,4 +1,4 @@
-from pathlib import Path
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,8 +9,6 @@ from sinr_codec.coding import omp as module
 from sinr_codec.coding.dictionary import KINDS, make_dictionary
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.errors import InputError
-
-CHECKPOINT = Path(__file__).parents[3] / "shared/data/checkpoints/staf_siren_cameraman_test2_epoch2350.pth"
 
 
 def sums(A, indices, values):
@@ -57,6 +55,20 @@ def test_equals_scikit_learn_on_random_vectors(kind, k1, k2, s):
     assert np.allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
+def test_the_papers_dictionary_stays_below_2_gib():
+    """The largest that a preset asks for; without a Gram matrix (32 GiB), and without float64 copies of everything."""
+    W = np.random.default_rng(0).standard_normal((128, 384))
+    tracemalloc.start()
+    try:
+        indices, _ = omp(make_dictionary("gaussian", 0, 128, 65_536), W, 2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert indices.shape == (2, 384)
+    assert peak < 2**31
+
+
 def test_equals_scikit_learn_on_trained_like_weights():
     W = trained_like(128, 30, np.random.default_rng(3))
     share, ours, theirs = equal_supports(make_dictionary("gaussian", 4, 128, 2048), W, 53)
@@ -65,11 +77,10 @@ def test_equals_scikit_learn_on_trained_like_weights():
 
 
 @pytest.mark.slow
-def test_equals_scikit_learn_on_a_trained_network():
+def test_equals_scikit_learn_on_a_trained_network(data_file):
     torch = pytest.importorskip("torch")
-    if not CHECKPOINT.exists():
-        pytest.skip(f"needs {CHECKPOINT}")
-    state = torch.load(CHECKPOINT, map_location="cpu", weights_only=True)
+    path = data_file("checkpoints/staf_siren_cameraman_test2_epoch2350.pth")
+    state = torch.load(path, map_location="cpu", weights_only=True)
     W = np.concatenate([state[f"net.net.{i}.0.weight"].numpy() for i in (1, 2, 3)], axis=1)[:, ::6]
     share, _, _ = equal_supports(make_dictionary("gaussian", 5, 256, 4096), W.astype(np.float64), 106)
     assert share >= 0.999

@@ -248,3 +248,11 @@ def test_sets(data: st.DataObject) -> None:
     source = Bytes(encode_sets(np.array(columns).T, positions) + b"next")
     assert sets(source, s, len(columns), positions) == columns
     assert source.take(5) == b"next"
+
+
+def test_sets_with_a_length() -> None:
+    rng = np.random.default_rng(3)
+    columns = [sorted(rng.choice(90, 17, replace=False).tolist()) for _ in range(242)]
+    source = Bytes(encode_sets(np.array(columns).T, 90))
+    assert sets(source, 17, len(columns), 90) == columns
+    assert source.at == len(source.data)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sinr_codec.coding import sparse
 from sinr_codec.coding.dictionary import KINDS, make_dictionary
 from sinr_codec.coding.sparse import (
     Layout,
@@ -145,6 +146,15 @@ def test_reconstruct_is_exact(kind, axis, s, magnitude, step, offset, seed):
     q = rng.integers(-magnitude, magnitude, indices.shape, endpoint=True)
     decoded = reconstruct(kind, seed, k2, layout, shape, indices, q, step, offset)
     assert np.array_equal(decoded, exact(kind, seed, k2, layout, shape, indices, q, step, offset))
+
+
+def test_reconstruct_of_long_vectors_is_cut_along_the_atoms(monkeypatch):
+    rng = np.random.default_rng(4)
+    indices, q = rng.integers(-1, 60, (50, 3)), rng.integers(-99, 99, (50, 3))
+    arguments = ("sign", 2, 60, Layout(0), (70, 3), indices, q, 0.5, 0.25)
+    whole = reconstruct(*arguments)
+    monkeypatch.setattr(sparse, "_GATHER_ENTRIES", 500)
+    assert reconstruct(*arguments).tobytes() == whole.tobytes() == exact(*arguments).tobytes()
 
 
 def test_reconstruct_ignores_the_order_of_atoms():

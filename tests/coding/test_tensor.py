@@ -1,3 +1,5 @@
+import tracemalloc
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ from sinr_codec.errors import (
 )
 
 FLOATS = ["f2", "f4", "f8", ml_dtypes.bfloat16, "c8", "c16", ">f4"]
-OTHERS = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4", ml_dtypes.float8_e4m3fn, "M8[s]"]
+OTHERS = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4", ml_dtypes.float8_e4m3fn]
 SHAPES = [(), (1,), (7,), (0,), (3, 0), (5, 4), (2, 3, 4)]
 
 
@@ -327,7 +329,7 @@ def test_codings_that_make_no_sense(make: object) -> None:
 
 
 def test_tensors_that_are_no_numbers() -> None:
-    for dtype in ("U1", "O", "f4,i4", np.longdouble, "V3"):
+    for dtype in ("U1", "O", "f4,i4", np.longdouble, "V3", "M8[s]"):
         array = np.zeros(2, dtype)
         with pytest.raises(InputError, match="tensor"):
             encode_tensor(array, Raw())
@@ -347,6 +349,26 @@ def test_sparse_records_beyond_a_reader_are_not_written() -> None:
     code = SparseCode("sign", 3, 65536, Layout(0), np.zeros((2**14, 2**9), np.int64), np.zeros((2**14, 2**9)))
     with pytest.raises(LimitError):
         encode_tensor(np.ones(shape, np.float32), sparse(k2=65536, s=2**14), code)
+
+
+def test_sparse_codings_beyond_a_reader_are_refused_before_the_pursuit() -> None:
+    with pytest.raises(LimitError, match="products"):
+        encode_tensor(np.ones((2**12, 2**12), np.float32), sparse(k2=65536, s=2**9))
+
+
+def test_streams_of_one_value_take_no_memory_but_that_of_the_weights() -> None:
+    """16 bytes may declare any number of vectors; what is taken for them is bounded by their weights."""
+    shape = (4, 2**18)
+    record = HEAD + bytes([0x40, 0, 8, 4, 2, 0, 0])  # gaussian, k2 = 8, s = 4: all coefficients 1, all atoms 0
+    tracemalloc.start()
+    try:
+        decoded = decode_tensor(record, shape, np.float32)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    column = 4 * make_dictionary("gaussian", 0, 4, 8)[:, 0]
+    assert same_bits(decoded, np.repeat(column[:, None], shape[1], axis=1).astype(np.float32))
+    assert peak < 24 * decoded.size + 2**26
 
 
 HEAD = bytes([3 << 4, 0x00, 0x88])  # sparse with a step, constant coefficients

@@ -14,13 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec import container
-from sinr_codec.coding.tensor import decode_tensor, describe_tensor
+from sinr_codec import codec, container
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import FIELD, MAGIC, VERSION, Limits
 from sinr_codec.errors import FormatError, SinrError
-from sinr_codec.fields import field_from_header
-from sinr_codec.signals.image import ImageSpec
 
 FILES = {path.stem: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.sinr"))}
 LIMITS = Limits(max_params=2**16)
@@ -60,19 +57,15 @@ def seal(cbor: bytes, section: bytes) -> bytes:
     return b"".join(parts)
 
 
-def decode(blob: bytes, read_record=decode_tensor) -> list[tuple[tuple[int, ...], np.dtype, object]]:
-    header, sections = container.read(blob, LIMITS)
+def decode(blob: bytes) -> list[tuple[tuple[int, ...], np.dtype, np.ndarray]]:
+    """Declared shape, declared dtype and array of every tensor, as the package opens files."""
+    header = container.read_header(blob, LIMITS)
     if header.kind == FIELD:
-        field = field_from_header(header.field, LIMITS.max_params)
-        ImageSpec.from_header(header.signal)
-        dtypes = field.dtypes()
-        manifest = [(shape, dtypes[name]) for name, shape in field.shapes().items()]
-    else:
-        manifest = [(entry.shape, entry.dtype) for entry in header.tensors]
-    reader = Reader(b"".join(sections))
-    tensors = [(shape, dtype, read_record(reader, shape, dtype)) for shape, dtype in manifest]
-    reader.end()
-    return tensors
+        decoder = codec.open(blob, limits=LIMITS)
+        shapes, dtypes = decoder.network.shapes(), decoder.network.dtypes()
+        return [(shapes[name], dtypes[name], array) for name, array in decoder.params.items()]
+    state = codec.decompress(blob, limits=LIMITS)
+    return [(entry.shape, entry.dtype, state[entry.name]) for entry in header.tensors]
 
 
 def check(blob: bytes) -> None:
@@ -108,7 +101,7 @@ def test_records(name, edits):
 def test_reports_on_records(name, edits):
     header, (section,) = container.read(FILES[name])
     with contextlib.suppress(SinrError):
-        decode(container.write(header, [mutate(section, edits)]), describe_tensor)
+        codec.info(container.write(header, [mutate(section, edits)]), limits=LIMITS)
 
 
 @settings(max_examples=400, deadline=10_000)

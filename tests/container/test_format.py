@@ -222,6 +222,12 @@ class TestStructure:
         with pytest.raises(error):
             container.read(sealed_map(**changes))
 
+    def test_a_state_dict_may_have_a_field_but_no_signal(self):
+        state = {"key_0": 1, "key_3": [[0, "a", 0, 1]]}
+        assert container.read(sealed_map(**state, key_2=...))[0].field == IMAGE.field
+        with pytest.raises(MalformedError, match="no signal"):
+            container.read(sealed_map(**state))
+
     @pytest.mark.parametrize(
         ("entries", "error"),
         [

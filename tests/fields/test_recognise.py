@@ -1,7 +1,5 @@
 """Architectures told from the keys and shapes of other people's state dicts."""
 
-from pathlib import Path
-
 import ml_dtypes
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from sinr_codec.checkpoints import read_checkpoint
 from sinr_codec.fields import MLP, Gaussian, ReLU, Sine, Wire
 from sinr_codec.fields.recognise import recognise
 
-CHECKPOINTS = Path(__file__).parents[3] / "shared/data/checkpoints"
 RNG = np.random.default_rng(0)
 SIREN = MLP(2, 3, 16, 2, Sine(30.0))
 
@@ -109,12 +106,9 @@ def test_not_a_chain(change):
     assert recognise(state) is None
 
 
-def test_a_siren_of_others():
-    path = CHECKPOINTS / "staf_siren_cameraman_test2_epoch2350.pth"
-    if not path.exists():
-        pytest.skip(f"needs {path}")
+def test_a_siren_of_others(data_file):
     pytest.importorskip("torch")
-    state = read_checkpoint(path).state
+    state = read_checkpoint(data_file("checkpoints/staf_siren_cameraman_test2_epoch2350.pth")).state
     found = recognise(state)
     assert found.field == MLP(2, 1, 256, hidden_layers=3, activation=Sine(30.0))
     # It stands for a picture in [-1, 1]: a wrong frequency would give noise of another range.
@@ -125,9 +119,7 @@ def test_a_siren_of_others():
     assert 0.7 < values.max() < 1.2
 
 
-def test_a_nerf_with_skips_is_none():
-    path = CHECKPOINTS / "krrish94_lego_lowres.ckpt"
-    if not path.exists():
-        pytest.skip(f"needs {path}")
+def test_a_nerf_with_skips_is_none(data_file):
     pytest.importorskip("torch")
+    path = data_file("checkpoints/krrish94_lego_lowres.ckpt")
     assert recognise(read_checkpoint(path).state, ReLU()) is None

@@ -1,7 +1,9 @@
 import dataclasses
+import importlib
 import logging
 import os
 import signal as os_signal
+import sys
 import threading
 import time
 
@@ -10,9 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sinr_codec.errors import InputError  # noqa: E402
+import sinr_codec.fit  # noqa: E402
+from sinr_codec.errors import InputError, MissingExtraError  # noqa: E402
 from sinr_codec.fields import MLP, Gaussian, Sine, Wire  # noqa: E402
-from sinr_codec.fit import Evaluator, FitConfig, compilation, evaluate, fit, loop  # noqa: E402
+from sinr_codec.fit import Evaluator, FitConfig, checkpoint, compilation, evaluate, fit, loop  # noqa: E402
 from sinr_codec.fit.optim import Stepper  # noqa: E402
 
 FIELD = MLP(2, 1, 16, 1, Sine(10.0))
@@ -68,6 +71,7 @@ class TestFit:
         assert result.loss < 0.02 * 0.7**2 / 2
         assert result.steps == 300
         assert (result.interrupted, result.restarts, result.compiled) == (False, 0, False)
+        assert not result.failed
 
     @pytest.mark.parametrize("activation", [Gaussian(4.0), Wire(5.0, 5.0)])
     def test_fits_other_fields(self, activation):
@@ -97,6 +101,7 @@ class TestFit:
         assert on.loss <= good.loss * 1.05
 
     def test_budget_in_seconds(self):
+        fit(FIELD, Waves(), config(steps=1))  # pays for the import of the optimiser
         began = time.perf_counter()
         result = fit(FIELD, Waves(64), config(steps=None, seconds=0.7))
         assert time.perf_counter() - began < 3
@@ -146,10 +151,39 @@ class TestFit:
         with pytest.raises(InputError, match="finite"):
             fit(FIELD, Waves(offset=float("nan")), config())
 
-    @pytest.mark.parametrize("change", [{"optimizer": "sgd"}, {"steps": 0}, {"seconds": -1.0}, {"lr": 0.0}])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"optimizer": "sgd"},
+            {"steps": 0},
+            {"seconds": -1.0},
+            {"lr": 0.0},
+            {"seed": -1},
+            {"seed": 2**63},
+            {"seed": 0.5},
+        ],
+    )
     def test_refuses_settings(self, change):
         with pytest.raises(InputError, match=next(iter(change))):
             config(**change)
+
+    def test_takes_the_largest_seed(self):
+        assert fit(FIELD, Waves(), config(steps=2, seed=2**63 - 1)).steps == 2
+
+    @pytest.mark.parametrize("device", ["foo", "", "meta", "cuda:99"])
+    def test_refuses_a_device_that_cannot_be_used(self, device):
+        params = FIELD.init(np.random.default_rng(0))
+        for use in (
+            lambda: fit(FIELD, Waves(), config(device=device)),
+            lambda: evaluate(FIELD, params, Waves(), device=device),
+        ):
+            with pytest.raises(InputError, match=rf"^device: '{device}' cannot be used \([^\n]+\)$"):
+                use()
+
+    @pytest.mark.parametrize("field", [MLP(2, 1, 8, 1, Wire(5.0, 5.0)), MLP(2, 1, 8, 0, Sine(10.0))])
+    def test_refuses_muon_where_it_would_be_adam(self, field):
+        with pytest.raises(InputError, match="muon"):
+            fit(field, Waves(), config(optimizer="muon", lr=None))
 
 
 class TestDivergence:
@@ -165,11 +199,19 @@ class TestDivergence:
         result = fit(field, Waves(), config(optimizer="adam", lr=0.06, steps=300))
         assert result.restarts >= 1
         assert result.loss < 0.5 * 0.7**2 / 2
+        assert not result.failed
+
+    def test_tells_that_it_failed(self):
+        field = MLP(2, 1, 16, 1, Sine(30.0))
+        result = fit(field, Waves(), config(optimizer="adam", lr=30.0, steps=100))
+        assert result.restarts == loop.MAX_RESTARTS
+        assert result.failed
 
     def test_flat_signals_do_not_diverge(self):
         result = fit(FIELD, Waves(offset=0.4, amplitude=0.0), config())
         assert result.restarts == 0
         assert result.loss < 1e-4
+        assert not result.failed
 
     def test_noise_ends(self):
         result = fit(FIELD, Noise(), config(steps=60))
@@ -211,12 +253,16 @@ class TestBest:
         monkeypatch.setattr(Evaluator, "__call__", counting)
         fit(FIELD, Waves(64), config(steps=50, batch=16))
         assert count[0] == 1
+        # samples to batch to steps as 768 x 512 to 4,096 to 3,000
+        count[0] = 0
+        fit(FIELD, Waves(32), config(steps=250, batch=128))
+        assert count[0] == 1 + len(loop.EVALUATE_AT)
 
 
 class Stop:
     """Raises Ctrl-C in the middle of a fit."""
 
-    def __init__(self, at: int, real: bool) -> None:
+    def __init__(self, at: int | None, real: bool) -> None:
         self.at, self.real = at, real
 
     def __call__(self, step, total, loss):
@@ -249,7 +295,67 @@ class TestInterrupt:
         resumed = fit(FIELD, Waves(), halves)
         assert same(whole, resumed)
         assert (resumed.loss, resumed.steps, resumed.interrupted) == (whole.loss, 120, False)
+        assert not list(tmp_path.iterdir())
+
+    def test_only_an_interrupted_fit_leaves_its_checkpoint(self, tmp_path):
+        path = tmp_path / "fit.safetensors"
+        settings = config(checkpoint=path, checkpoint_seconds=0.0)
+        fit(FIELD, Waves(), settings, progress=Stop(20, False))
         assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        there = []
+        fit(FIELD, Waves(), settings, progress=lambda step, *_: there.append(path.exists()))
+        assert there[0]
+        assert not list(tmp_path.iterdir())
+
+    def test_a_fit_that_gives_up_leaves_no_checkpoint(self, tmp_path, monkeypatch):
+        path = tmp_path / "fit.safetensors"
+        monkeypatch.setattr(Evaluator, "__call__", lambda self, params: float("nan"))
+        with pytest.raises(InputError, match="lower lr"):
+            fit(FIELD, Waves(), config(checkpoint=path, checkpoint_seconds=0.0))
+        assert not list(tmp_path.iterdir())
+
+    def test_refuses_a_checkpoint_that_cannot_be_written(self, tmp_path):
+        class Unread(Waves):
+            def batch(self, index):
+                raise AssertionError("work was done before the check")
+
+        for path in (tmp_path, tmp_path / "none" / "fit.safetensors"):
+            with pytest.raises(InputError, match=str(path)):
+                fit(FIELD, Unread(), config(checkpoint=path))
+
+    @pytest.mark.parametrize("error", [OSError(28, "No space left"), checkpoint.SafetensorError("I/O error\nat 3")])
+    @pytest.mark.parametrize("at", [100, None])
+    def test_a_failing_save_does_not_lose_the_result(self, tmp_path, monkeypatch, caplog, error, at):
+        def full(tensors, path, metadata):
+            raise error
+
+        path = tmp_path / "fit.safetensors"
+        monkeypatch.setattr(checkpoint, "save_file", full)
+        settings = config(checkpoint=path, checkpoint_seconds=0.0 if at is None else 60.0)
+        with caplog.at_level(logging.WARNING):
+            result = fit(FIELD, Waves(), settings, progress=Stop(at, False))
+        assert result.interrupted is (at is not None)
+        assert result.steps == (at or 120)
+        assert result.loss < 0.2
+        assert not list(tmp_path.iterdir())
+        assert caplog.messages
+        assert all(m.startswith(f"checkpoint skipped: {path}: ") and "\n" not in m for m in caplog.messages)
+
+    def test_a_second_interrupt_while_saving_keeps_result_and_older_checkpoint(self, tmp_path, monkeypatch):
+        path = tmp_path / "fit.safetensors"
+        settings = config(checkpoint=path)
+        fit(FIELD, Waves(), settings, progress=Stop(20, False))
+        older = path.read_bytes()
+
+        def impatient(tensors, path, metadata):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(checkpoint, "save_file", impatient)
+        result = fit(FIELD, Waves(), settings, progress=Stop(100, False))
+        assert (result.interrupted, result.steps) == (True, 100)
+        assert result.loss < 0.2
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        assert path.read_bytes() == older
 
     def test_checkpoints_are_written_as_time_goes_by(self, tmp_path):
         path = tmp_path / "fit.safetensors"
@@ -330,3 +436,10 @@ class TestCompile:
 def test_config_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config().steps = 3
+
+
+@pytest.mark.parametrize("module", ["torch", "pytorch_optimizer"])
+def test_a_missing_library_names_the_extra(monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"^fitting needs {module.replace('_', '-')}: .*sinr-codec\[fit\]'$"):
+        importlib.reload(sinr_codec.fit)

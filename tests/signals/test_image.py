@@ -351,7 +351,6 @@ def test_psnr_of_mse_predicts_the_quality(dtype):
     off = np.clip(values + rng.normal(0, 0.05, values.shape), -1, 1)
     predicted = signal.spec.psnr_of_mse(float(np.mean((off - values) ** 2)))
     assert signal.quality(signal.spec.to_samples(off).reshape(array.shape)) == pytest.approx(predicted, abs=0.05)
-    assert signal.spec.psnr_of_mse(signal.spec.mse_of_psnr(33.0)) == pytest.approx(33.0)
 
 
 def test_quality_refuses_another_shape():
@@ -404,10 +403,8 @@ def test_tiles_do_not_show(tile, threads):
 
 
 @pytest.mark.parametrize("tile", [5, 49, 60, 100_000])
-def test_rows_are_the_same_picture(tile):
-    bands = list(SPEC.render_rows(WAVES, scale=1.5, tile=tile))
-    close(np.concatenate(bands), SPEC.render(WAVES, scale=1.5))
-    assert len(bands) == (1 if tile > 10_000 else len(bands))
+def test_any_tile_makes_the_same_picture(tile):
+    close(SPEC.render(WAVES, scale=1.5, tile=tile), SPEC.render(WAVES, scale=1.5))
 
 
 def test_regions_tile_the_picture():

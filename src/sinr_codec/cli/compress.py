@@ -11,7 +11,7 @@ from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption
 
 def compress(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help=".safetensors, .npz, or .pt, .pth, .ckpt (never unpickled).")
+        Path, typer.Argument(metavar="MODEL", help=".safetensors, .npz, or .pt, .pth, .ckpt (no code in it is run).")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="MODEL with .sinr")

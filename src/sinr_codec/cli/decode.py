@@ -17,7 +17,7 @@ def decode(
             "--out",
             "-o",
             help="Picture to write; .npy keeps the array.",
-            show_default="FILE.png, or what holds its mode",
+            show_default="FILE with .png behind it, as in photo.sinr.png; .tif or .npy where PNG lacks its mode",
         ),
     ] = None,
     scale: Annotated[float | None, typer.Option(help="Factor on the source's size.")] = None,
@@ -32,7 +32,8 @@ def decode(
     """Render a picture from its file, at any size.
 
     Example:
-      sinr decode photo.sinr -o photo.png
+      sinr decode photo.sinr
+      sinr decode photo.sinr -o large.png --scale 2
       sinr decode photo.sinr -o part.png --region 100,50,356,306 --scale 4
     """
     _common.exclusive(scale=scale, size=size)

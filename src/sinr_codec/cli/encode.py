@@ -26,7 +26,7 @@ def encode(
             parser=_common.parse_activation, metavar="NAME", help="sine, gaussian, wire or relu; sine:30 sets omega0."
         ),
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Fit for this long.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Fit for this long; starting and coding come on top.")] = None,
     max_drop: Annotated[float, typer.Option(help="dB that coding may lose.")] = 0.1,
     seed: SeedOption = 0,
     device: Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")] = "cpu",

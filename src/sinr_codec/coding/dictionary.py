@@ -111,11 +111,12 @@ def _rows(kind: str, seed: int, k1: int, numbers: NDArray[np.int64]) -> NDArray[
     """The atoms of increasing `numbers` as rows: int8 (len(numbers), k1)."""
     if kind == "hadamard":
         return _hadamard(seed, k1, numbers)
-    convert, words = (_popcounts, k1) if kind == "gaussian" else (_signs, -(-k1 // 64))
+    gaussian = kind == "gaussian"
+    words = k1 if gaussian else -(-k1 // 64)
     rows = np.empty((numbers.size, k1), np.int8)
     done = 0
     for drawn in _draw(kind, seed, words, numbers):
-        rows[done : done + len(drawn)] = convert(drawn, k1)
+        rows[done : done + len(drawn)] = _popcounts(drawn) if gaussian else _signs(drawn, k1)
         done += len(drawn)
     return rows
 
@@ -144,7 +145,7 @@ def _draw(kind: str, seed: int, words: int, numbers: NDArray[np.int64]) -> Itera
         yield drawn[numbers[begin:end] - first, :words] if end - begin < len(drawn) else drawn[:, :words]
 
 
-def _popcounts(words: NDArray[np.uint64], k1: int) -> NDArray[np.int8]:
+def _popcounts(words: NDArray[np.uint64]) -> NDArray[np.int8]:
     """Entry i is the number of ones of word i, minus 32."""
     return np.bitwise_count(words).view(np.int8) - np.int8(32)
 

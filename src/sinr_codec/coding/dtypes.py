@@ -27,7 +27,7 @@ def is_float(dtype: DType) -> bool:
 def check_dtype(dtype: DType) -> None:
     """InputError for types that are no numbers, or numbers of more than eight bytes."""
     extension = dtype.kind == "V" and dtype.type is not np.void  # bfloat16, float8 and others of ml_dtypes
-    if not (dtype.kind in "biufcmM" or extension) or _part(dtype).itemsize > 8:
+    if not (dtype.kind in "biufc" or extension) or _part(dtype).itemsize > 8:
         raise InputError(f"tensor: expected numbers of at most eight bytes, got {dtype}")
 
 

@@ -199,7 +199,7 @@ _EXPLICIT = 255  # instead of a radius code: lo and width follow
 
 
 def _radius(code: int) -> int:
-    """0..15 as they are, then eight values an octave (9/8 steps) up to 15 * 2**29."""
+    """0..15 as they are, then eight values an octave (9/8 steps) up to 14 * 2**30."""
     return code if code < 16 else (8 + (code & 7)) << (code >> 3) - 1
 
 

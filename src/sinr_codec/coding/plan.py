@@ -14,6 +14,7 @@ The model only orders the candidates. What decides is `loss` of all tensors deco
 `kappa` is searched.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,10 +24,11 @@ import brotli
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.coding.dictionary import MAX_ENTRIES, make_dictionary
+from sinr_codec.coding.dtypes import real, real_shape
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.coding.quantize import MAX_STEP, MIN_STEP, minmax, round_step
-from sinr_codec.coding.sparse import SparseCode, layout_of, paper_sparsity, to_vectors
+from sinr_codec.coding.sparse import Layout, SparseCode, layout_of, paper_sparsity, to_vectors
 from sinr_codec.coding.tensor import (
     Coding,
     Direct,
@@ -37,6 +39,7 @@ from sinr_codec.coding.tensor import (
     encode_tensor,
     is_lossy,
     sparse_cost,
+    sparse_in_limits,
 )
 from sinr_codec.errors import InputError
 
@@ -52,6 +55,12 @@ _SLOPE = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1: -d(bytes)
 _TOLERANCE = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
 _TRIES = 12
 _UNUSED = 1e-200  # sensitivity of a tensor that has no influence: any step will do
+_LEAST_POWER = 1e-250  # of a tensor's elements; what is smaller, zeros for example, is stored as it is
+_SMALL = 16  # elements; fewer are not worth a step
+_FINER = 2**-0.25
+_LEAST_MATRIX = 256  # elements of a matrix that a dictionary may pay for
+_TRIAL = 16  # vectors that tell whether a dictionary may pay for a whole matrix
+_NEAR = 1.2  # a candidate within this factor of the cheapest may win when kappa has settled
 _MAX_DICTIONARY = 1 << 25  # entries of a dictionary that is worth searching
 
 
@@ -130,55 +139,77 @@ def plan(
     if max_bytes is None and not base < limit:
         raise InputError(f"limit: a loss of {limit:.4g} cannot be kept; the network itself has {base:.4g}")
     coded = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
-    tensors = _probed(params, coded, probe or loss, counted, dictionaries, seed)
-    if sparse_only:
-        tensors = [replace(tensor, dense=not tensor.sparse) for tensor in tensors]
+    tensors = _probed(params, coded, probe or loss, counted, seed)
     if not tensors:
         return replace(_assemble(params, {name: Raw() for name in params}), loss=base)
-    if max_bytes is not None:
-        return _within_bytes(params, tensors, loss, max_bytes, counted)
-    return _within_loss(params, tensors, loss, base, limit, counted)
+    if max_bytes is None:
+        kappa = math.sqrt(12 * (limit - base) / sum(tensor.w.size for tensor in tensors))
+    else:
+        kappa = _kappa_for(max_bytes, tensors)
+    for tensor in tensors:
+        tensor.add_sparse(kappa, dictionaries, seed, sparse_only)
+    if max_bytes is None:
+        return _within_loss(params, tensors, loss, base, limit, kappa, counted)
+    return _within_bytes(params, tensors, loss, max_bytes, kappa, counted)
 
 
 def plan_by_weights(params: Params, snr: float) -> Plan:
-    """Plan without a loss: every tensor is coded so that its weights keep `snr` dB. A fall-back."""
-    codings: dict[str, Coding] = {}
-    for name, w in params.items():
-        codings[name] = Raw()
-        if is_lossy(w) and (power := float(np.mean(np.abs(w.astype(_wide(w))) ** 2))) > 0:
-            tensor = _Tensor(name, w, 1 / power)
-            codings[name], _ = tensor.cheapest(math.sqrt(12 * 10 ** (-snr / 10)))
-    return _assemble(params, codings)
+    """Plan without a loss, a fall-back: every tensor is coded so that its weights keep `snr` dB, measured.
+
+    Tensors of fewer than 16 elements, constant ones, and what no quantiser takes are stored as they are.
+    """
+    return _assemble(params, {name: _keeping(name, w, snr) for name, w in params.items()})
+
+
+def _keeping(name: str, w: NDArray[Any], snr: float) -> Coding:
+    """The coarsest direct coding of a tensor that keeps `snr` dB of its weights, or none at all."""
+    if not is_lossy(w) or w.size < _SMALL or (w == w.flat[0]).all() or not (power := _power(w)):
+        return Raw()
+    noise = 10 ** (-snr / 10)
+    coding, _ = _Tensor(name, w, 1 / power).cheapest(math.sqrt(12 * noise))
+    # The error of a step is step^2 / 12 only on average, and only where steps are small beside the weights.
+    while isinstance(coding, Direct) and coding.step is not None:
+        if direct_cost(w, coding.step)[1] <= noise * power * w.size:
+            break
+        finer = coding.step * _FINER
+        coding = Direct(step=finer) if finer > MIN_STEP else Raw()
+    return coding
 
 
 def plan_paper(params: Params, seed: int = 0, k2: int = PAPER_K2, s: int | None = None) -> Plan:
     """SINR as published: weight matrices by OMP, s from the width, 16-bit min-max, Brotli; biases only quantised.
 
-    The width k of the network is the longest vector that occurs as a bias, or else the longer side of a matrix
-    (section 3.3.2: matrices are flattened when k < 50).
+    The width k of the network is the length of its longest vector, a bias, or else the longer side of each matrix
+    (section 3.3.2: matrices are flattened when k < 50). A matrix that is too large for a dictionary of k2 atoms, or
+    for what a reader computes, is only quantised.
     """
     codings: dict[str, Coding] = {}
+    k = max((w.size for w in params.values() if w.ndim == 1), default=0)
     for name, w in params.items():
         codings[name] = Direct(bits=PAPER_BITS, paper=True) if is_lossy(w) else Raw()
         if is_lossy(w) and w.ndim == 2 and min(w.shape) > 0:
-            layout = layout_of(w.shape, max(w.shape))
-            k1 = to_vectors(np.zeros(w.shape), layout).shape[0]
-            sparsity = min(s or paper_sparsity(k1), (k1 - 1) // 2)
-            if sparsity > 0:
+            layout = layout_of(w.shape, k or max(w.shape))
+            shape = real_shape(w.shape, w.dtype)
+            k1, _ = layout.dims(shape)
+            sparsity = min(s or paper_sparsity(k1), (k1 - 1) // 2, k2)
+            if sparsity > 0 and k1 * k2 <= MAX_ENTRIES and sparse_in_limits(shape, layout, k2, sparsity):
                 codings[name] = Sparse("gaussian", seed, k2, sparsity, layout, bits=PAPER_BITS, paper=True)
     return _assemble(params, codings)
 
 
 def baseline_bytes(params: Params) -> int:
-    """Bytes of the tensors as the paper codes them for everybody: 16-bit min-max a tensor, then Brotli over all."""
-    words = []
-    for w in params.values():
-        if is_lossy(w):
-            q, _, _ = minmax(w if w.dtype.kind != "c" else [w.real, w.imag], PAPER_BITS)
-            words.append(q.astype("<u2").tobytes())
-        else:
-            words.append(w.tobytes())
-    return len(brotli.compress(b"".join(words), quality=11))
+    """Bytes of the tensors as the paper codes them for everybody: 16-bit min-max a tensor, then Brotli over all.
+
+    What the quantiser cannot take counts with its own bytes.
+    """
+    return len(brotli.compress(b"".join(map(_words, params.values())), quality=11))
+
+
+def _words(w: NDArray[Any]) -> bytes:
+    if is_lossy(w):
+        with contextlib.suppress(InputError):  # beyond float32
+            return minmax(real(w), PAPER_BITS)[0].astype("<u2").tobytes()
+    return w.tobytes()
 
 
 # -- one tensor ------------------------------------------------------------------------------------------------
@@ -195,7 +226,11 @@ class _Tensor:
     dense: bool = True  # whether it may also be coded without a dictionary
 
     def cheapest(self, kappa: float) -> tuple[Coding, SparseCode | None]:
-        """The candidate of least bytes + loss in units of bytes, at the slope that `kappa` stands for."""
+        """The candidate of least cost at the slope that `kappa` stands for."""
+        return min(self.candidates(kappa), key=lambda candidate: candidate[0])[1:]
+
+    def candidates(self, kappa: float) -> list[tuple[float, Coding, SparseCode | None]]:
+        """(bytes + loss in units of bytes, coding, its sparse code) of everything there is to choose from."""
         price = self.sensitivity * _SLOPE / kappa**2
         choices: list[tuple[float, Coding, SparseCode | None]] = []
         if self.dense:
@@ -207,7 +242,31 @@ class _Tensor:
             size, error = sparse_cost(code, self.w, step)
             sparse = Sparse(code.kind, code.seed, code.k2, len(code.indices), code.layout, step=step)
             choices.append((size + price * error, sparse, code))
-        return min(choices, key=lambda choice: choice[0])[1:]
+        return choices
+
+    def add_sparse(self, kappa: float, k2s: tuple[int, ...], seed: int, only: bool) -> None:
+        """Find sparse codes of a matrix in each dictionary; with `only`, they are its only candidates.
+
+        A pursuit is dear and seldom pays. Vectors of a matrix are much alike, so a few of them tell whether it can:
+        where their sparse codes are far from the cheapest, the dictionary is left out.
+        """
+        if self.w.ndim != 2 or self.w.dtype.kind == "c" or self.w.size < _LEAST_MATRIX:
+            return
+        layout = layout_of(self.w.shape, max(self.w.shape))
+        vectors = to_vectors(self.w, layout)
+        k1, n = vectors.shape
+        for k2 in k2s:
+            if k2 <= k1 or k1 * k2 > _MAX_DICTIONARY or not sparse_in_limits(self.w.shape, layout, k2, (k1 - 1) // 2):
+                continue
+            if not only and n > _TRIAL:
+                few = vectors[:, np.linspace(0, n - 1, _TRIAL).astype(int)]
+                trial = _Tensor(self.name, few, self.sensitivity)
+                trial.sparse = _sparse_codes(few, k2, seed, Layout(0))
+                direct, *sparse = (cost for cost, coding, _ in trial.candidates(kappa) if not isinstance(coding, Raw))
+                if min(sparse) > _NEAR * direct:
+                    continue
+            self.sparse += _sparse_codes(vectors, k2, seed, layout)
+        self.dense = not (only and self.sparse)
 
     def _step(self, kappa: float, power: float = 1.0) -> float:
         """The step of numbers whose squared errors count `power` times in the weights."""
@@ -222,27 +281,18 @@ def _atom_power(code: SparseCode, shape: tuple[int, ...]) -> float:
     return k1 * (16.0 if code.kind == "gaussian" else 1.0)
 
 
-def _sparse_codes(w: NDArray[Any], k2s: tuple[int, ...], seed: int) -> list[SparseCode]:
-    """Sparse candidates of a weight matrix: each dictionary, and a few sparsities of one pursuit each.
+def _sparse_codes(vectors: NDArray[np.float64], k2: int, seed: int, layout: Layout) -> list[SparseCode]:
+    """Codes of vectors (k1, n) with a few sparsities, from one pursuit.
 
     The order of selection is kept, so the first atoms of the longest code are the shorter codes.
     """
-    codes: list[SparseCode] = []
-    if w.ndim != 2 or w.dtype.kind == "c" or w.size < 256:
-        return codes
-    layout = layout_of(w.shape, max(w.shape))
-    vectors = to_vectors(w, layout)
-    k1 = len(vectors)
-    most = (k1 - 1) // 2
-    for k2 in k2s:
-        if k2 <= k1 or k1 * k2 > _MAX_DICTIONARY:
-            continue
-        dictionary = make_dictionary("sign", seed, k1, k2)
-        indices, _ = omp(dictionary, vectors, most)
-        for s in sorted({most // 2, 3 * most // 4, paper_sparsity(k1), most}):
-            values = solve(dictionary, vectors, indices[:s])
-            codes.append(SparseCode("sign", seed, k2, layout, indices[:s], values))
-    return codes
+    most = (len(vectors) - 1) // 2
+    dictionary = make_dictionary("sign", seed, len(vectors), k2)
+    indices, _ = omp(dictionary, vectors, most)
+    sparsities = sorted({most // 2, 3 * most // 4, paper_sparsity(len(vectors)), most} - {0})
+    return [
+        SparseCode("sign", seed, k2, layout, indices[:s], solve(dictionary, vectors, indices[:s])) for s in sparsities
+    ]
 
 
 # -- all tensors -----------------------------------------------------------------------------------------------
@@ -263,9 +313,7 @@ class _Counter:
         return value
 
 
-def _probed(
-    params: Params, coded: Params, probe: Loss, counted: _Counter, dictionaries: tuple[int, ...], seed: int
-) -> list[_Tensor]:
+def _probed(params: Params, coded: Params, probe: Loss, counted: _Counter, seed: int) -> list[_Tensor]:
     """The tensors that will be quantised, with their sensitivities.
 
     A random error of +-e in every weight, added and subtracted: in the mean of the two losses the gradient, which
@@ -276,17 +324,20 @@ def _probed(
     start = counted(probe, params)
     tensors = []
     for name, w in coded.items():
-        wide = w.astype(_wide(w))
-        power = float(np.mean(np.abs(wide) ** 2))
-        if power == 0:
+        if not (power := _power(w)):
             continue
+        wide = w.astype(_wide(w))
         error = math.sqrt(power / _PROBE_SNR) * rng.choice([-1.0, 1.0], w.shape)
-        losses = [counted(probe, params | {name: (wide + sign * error).astype(w.dtype)}) for sign in (1, -1)]
+        with np.errstate(over="ignore"):  # of the dtype; the loss will not be finite
+            probes = [(wide + sign * error).astype(w.dtype) for sign in (1, -1)]
+        losses = [counted(probe, params | {name: moved}) for moved in probes]
+        if not all(map(math.isfinite, losses)):
+            continue
         # Exactly no difference: the network does not use the tensor. A curvature that drowns in noise is another
         # thing; such a tensor counts like a thousandth of the least sensitive one.
         curvature = max((losses[0] + losses[1]) / 2 - start, 0.0) / float(np.sum(error**2))
         unused = losses[0] == losses[1] == start
-        tensors.append(_Tensor(name, w, _UNUSED if unused else curvature, _sparse_codes(w, dictionaries, seed)))
+        tensors.append(_Tensor(name, w, _UNUSED if unused else curvature))
     least = 1e-3 * min((t.sensitivity for t in tensors if t.sensitivity > _UNUSED), default=1.0)
     for tensor in tensors:
         tensor.sensitivity = tensor.sensitivity if tensor.sensitivity == _UNUSED else max(tensor.sensitivity, least)
@@ -310,15 +361,13 @@ def _assemble(params: Params, codings: dict[str, Coding], codes: Mapping[str, Sp
 
 
 def _within_loss(
-    params: Params, tensors: list[_Tensor], loss: Loss, base: float, limit: float, counted: _Counter
+    params: Params, tensors: list[_Tensor], loss: Loss, base: float, limit: float, kappa: float, counted: _Counter
 ) -> Plan:
-    """The largest `kappa` whose measured loss is within `limit`.
+    """The largest kappa whose measured loss is within `limit`, from a first guess.
 
-    The excess loss grows like kappa^2, which gives the first guess and every next one; the bracket keeps the
-    guesses from running away when rounding makes the loss jump.
+    The excess loss grows like kappa^2, which gives every next guess; the bracket keeps the guesses from running
+    away when rounding makes the loss jump.
     """
-    weights = sum(tensor.w.size for tensor in tensors)
-    kappa = math.sqrt(12 * (limit - base) / weights)
     low, high = 0.0, math.inf
     best: Plan | None = None
     for _ in range(_TRIES):
@@ -341,8 +390,17 @@ def _within_loss(
     return best
 
 
-def _within_bytes(params: Params, tensors: list[_Tensor], loss: Loss, max_bytes: int, counted: _Counter) -> Plan:
-    """The smallest `kappa` whose records fit into `max_bytes`, or the smallest records there are.
+def _kappa_for(max_bytes: int, tensors: list[_Tensor]) -> float:
+    """Guess the kappa that gives so many bytes: at the loss of all weights being zero it is 0 bits a weight."""
+    weights = sum(tensor.w.size for tensor in tensors)
+    power = sum(tensor.sensitivity * _power(tensor.w) * tensor.w.size for tensor in tensors)
+    return math.sqrt(12 * power / weights) * 2.0 ** -min(8 * max_bytes / weights, 32)
+
+
+def _within_bytes(
+    params: Params, tensors: list[_Tensor], loss: Loss, max_bytes: int, kappa: float, counted: _Counter
+) -> Plan:
+    """The smallest kappa whose records fit into `max_bytes`, or the smallest records there are.
 
     Doubling kappa saves a bit a weight.
     """
@@ -350,8 +408,6 @@ def _within_bytes(params: Params, tensors: list[_Tensor], loss: Loss, max_bytes:
     if lossless.bytes <= max_bytes:
         return replace(lossless, loss=counted(loss, lossless.params))
     weights = sum(tensor.w.size for tensor in tensors)
-    power = sum(tensor.sensitivity * float(np.sum(np.abs(tensor.w.astype(_wide(tensor.w))) ** 2)) for tensor in tensors)
-    kappa = math.sqrt(12 * power / weights) * 2.0 ** -(8 * max_bytes / weights)
     low, high = 0.0, math.inf
     best: Plan | None = None
     for _ in range(_TRIES):
@@ -369,6 +425,13 @@ def _within_bytes(params: Params, tensors: list[_Tensor], loss: Loss, max_bytes:
         kappa = guess if low < guess < high else math.sqrt(low * high) if high < math.inf else 2 * low
     assert best is not None
     return replace(best, loss=counted(loss, best.params))
+
+
+def _power(w: NDArray[Any]) -> float:
+    """Mean square of the elements; 0 where float64 has no room for it and for what is computed from it."""
+    with np.errstate(over="ignore"):
+        power = float(np.mean(np.abs(w.astype(_wide(w))) ** 2))
+    return power if _LEAST_POWER < power < math.inf else 0.0
 
 
 def _wide(w: NDArray[Any]) -> type[np.generic]:

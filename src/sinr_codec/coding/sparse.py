@@ -22,7 +22,7 @@ TINY_WIDTH = 50
 """A network of fewer neurons a layer is tiny: its matrices are flattened (section 3.3.2)."""
 
 _EXACT_FLOAT = 2**53  # integers up to this magnitude are float64 numbers
-_EXACT_INT = 2**63
+_EXACT_INT = 2**62  # and up to this one they are safe in int64
 _GATHER_ENTRIES = 1 << 20  # entries (8 MiB) of atoms expanded at a time in `reconstruct`
 
 
@@ -212,22 +212,34 @@ def reconstruct(
         raise InputError(f"indices, q: {indices.shape} and {q.shape}, expected (s, {n}) for a tensor {shape}")
     if k1 == 0 or n == 0:
         return np.zeros(shape)
-    used = indices >= 0
-    # No partial sum, in any order, exceeds max |A| * sum |q|. Up to 2^53 float64 holds all of them exactly,
-    # fused or not, so that the fast product of floats is the integer product. The bound itself is rounded:
-    # take half.
-    bound = MAX_MAGNITUDE * max(np.abs(q.astype(np.float64)).sum(axis=0).max(initial=0.0), float(len(q)))
-    if bound >= _EXACT_INT / 2:
-        raise LimitError(f"q: sums up to {bound:.3g}, expected less than 2^62")
-    exact = np.float64 if bound < _EXACT_FLOAT / 2 else np.int64
-    numbers, place = np.unique(np.where(used, indices, indices.max(initial=0)), return_inverse=True)
-    table = atoms(kind, seed, k1, k2, numbers).T
-    place = place.reshape(indices.shape).T
-    weights = np.stack([np.where(used, q, 0), used.astype(np.int64)]).transpose(2, 0, 1).astype(exact)
+    # No partial sum, in any order, exceeds max |A| * s * max |q|. Up to 2^53 float64 holds all of them exactly,
+    # fused or not, so that the fast product of floats is the integer product.
+    s = len(q)
+    bound = MAX_MAGNITUDE * s * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
+    if bound > _EXACT_INT:
+        raise LimitError(f"q: sums up to {bound:.3g}, expected at most 2^62")
+    exact = np.float64 if bound <= _EXACT_FLOAT else np.int64
+    last = int(indices.max(initial=0))
+    if last >= k2:
+        raise InputError(f"indices: atom {last}, expected 0 to {k2 - 1}")
+    # Some vectors at a time, and of a long one some atoms: streams of one value arrive without memory of their
+    # own, and must not take any here.
+    batch, chunk = max(1, _GATHER_ENTRIES // (max(s, 1) * k1)), max(1, _GATHER_ENTRIES // k1)
+    parts = [slice(first, first + batch) for first in range(0, n, batch)]
+    needed = np.zeros(last + 1, bool)
+    for part in parts:
+        needed[np.maximum(indices[:, part], 0)] = True
+    table = atoms(kind, seed, k1, k2, np.flatnonzero(needed)).T
+    place = np.cumsum(needed) - 1
     vectors = np.empty((n, k1))
-    batch = max(1, _GATHER_ENTRIES // (max(len(q), 1) * k1))
-    for first in range(0, n, batch):
-        part = slice(first, first + batch)
-        sums = (weights[part] @ table[place[part]].astype(exact)).astype(np.float64)
-        vectors[part] = step * sums[:, 0] + offset * sums[:, 1]
+    for part in parts:
+        used = indices[:, part].T >= 0
+        weights = np.stack([np.where(used, q[:, part].T, 0), used], axis=1).astype(exact)
+        rows = place[np.maximum(indices[:, part].T, 0)]
+        sums = np.zeros((len(used), 2, k1), exact)
+        for first in range(0, s, chunk):
+            some = slice(first, first + chunk)
+            sums += weights[:, :, some] @ table[rows[:, some]].astype(exact)
+        floats = sums.astype(np.float64)
+        vectors[part] = step * floats[:, 0] + offset * floats[:, 1]
     return from_vectors(vectors.T, shape, layout)

@@ -40,6 +40,7 @@ __all__ = [
     "encode_tensor",
     "is_lossy",
     "sparse_cost",
+    "sparse_in_limits",
 ]
 
 Array = npt.NDArray[Any]
@@ -104,7 +105,7 @@ _SETS, _ORDERED = 0, 1  # ids of the two ways to code the indices of a sparse re
 _MAX_STEPS = 2**53  # of a weight from zero: exact in float64
 _MAX_SPARSE_STEPS = 2**31  # of a coefficient: sums over all atoms stay below the bound of `reconstruct`
 _MAX_NUMBERS = 2**32  # in a tensor; a second line of defence behind the limits of the container
-_MAX_PRODUCTS = 2**36  # multiplications that a sparse tensor may cost: a minute or two
+_MAX_PRODUCTS = 2**32  # multiplications that a sparse tensor may cost: a minute; 2,000 x 2,000 weights need as many
 _MAX_ATOM_ENTRIES = 2**28
 
 
@@ -115,6 +116,12 @@ def is_lossy(array: Array) -> bool:
     """
     array = np.asarray(array)
     return is_float(array.dtype) and array.size > 0 and bool(np.isfinite(array).all())
+
+
+def sparse_in_limits(shape: tuple[int, ...], layout: Layout, k2: int, s: int) -> bool:
+    """Whether a sparse record of a real tensor stays within what a reader computes for one record."""
+    k1, n = layout.dims(shape)
+    return s * n * k1 <= _MAX_PRODUCTS and k1 * min(k2, s * n) <= _MAX_ATOM_ENTRIES
 
 
 def encode_tensor(array: Array, coding: Coding, code: SparseCode | None = None) -> bytes:
@@ -233,7 +240,7 @@ def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int
     except _OutOfRange:
         return float(len(_encode_raw(w))), 0.0
     indices = fill_unused(code.indices, code.k2)
-    atoms = _Atoms.of(code, real_shape(w.shape, w.dtype), _SETS)
+    atoms = _Atoms.of(code, len(code.indices), real_shape(w.shape, w.dtype), _SETS)
     decoded = from_floats(atoms.weights(indices, q.T.reshape(-1), step, offset), w.dtype)
     bits_of_streams = ideal_bits(q) + set_bits(atoms.s, atoms.n, code.k2)
     return 1 + len(quantiser) + len(atoms.write()) + bits_of_streams / 8, _squared_error(w, decoded)
@@ -257,9 +264,8 @@ class _Atoms:
     n: int
 
     @classmethod
-    def of(cls, code: SparseCode, shape: tuple[int, ...], coder: int) -> "_Atoms":
-        k1, n = code.layout.dims(shape)
-        return cls(code.kind, code.seed, code.k2, len(code.indices), code.layout, coder, shape, k1, n)
+    def of(cls, code: "SparseCode | Sparse", s: int, shape: tuple[int, ...], coder: int) -> "_Atoms":
+        return cls(code.kind, code.seed, code.k2, s, code.layout, coder, shape, *code.layout.dims(shape))
 
     @classmethod
     def read(cls, reader: Reader, shape: tuple[int, ...]) -> "_Atoms":
@@ -285,8 +291,7 @@ class _Atoms:
         return bytes([byte]) + write_varint(self.seed) + write_varint(self.k2) + write_varint(self.s)
 
     def check_limits(self, name: str) -> None:
-        products, entries = self.s * self.n * self.k1, self.k1 * min(self.k2, self.s * self.n)
-        if products > _MAX_PRODUCTS or entries > _MAX_ATOM_ENTRIES:
+        if not sparse_in_limits(self.shape, self.layout, self.k2, self.s):
             raise LimitError(
                 f"{name}: {self.s} of {self.k2} atoms for {self.n} vectors of length {self.k1}, "
                 f"expected at most {_MAX_PRODUCTS} products and {_MAX_ATOM_ENTRIES} entries"
@@ -375,14 +380,14 @@ def _encode_direct(w: Array, coding: Direct) -> bytes:
 
 def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
     kind, seed, k2, s, layout = coding.kind, coding.seed, coding.k2, coding.s, coding.layout
+    atoms = _Atoms.of(coding, s, w.shape, _ORDERED if coding.paper else _SETS)
+    if s > atoms.k1:
+        raise InputError(f"s: {s} atoms, expected at most the {atoms.k1} numbers of a vector")
+    atoms.check_limits("sparse coding")
     if code is None:
         code = sparse_encode(w, kind=kind, seed=seed, k2=k2, s=s, layout=layout)
     elif (code.kind, code.seed, code.k2, len(code.indices), code.layout) != (kind, seed, k2, s, layout):
         raise InputError("code: it is not the sparse code that the coding asks for")
-    atoms = _Atoms.of(code, w.shape, _ORDERED if coding.paper else _SETS)
-    if s > atoms.k1:
-        raise InputError(f"s: {s} atoms, expected at most the {atoms.k1} numbers of a vector")
-    atoms.check_limits("sparse coding")
     indices, values = fill_unused(code.indices, k2), code.values
     if coding.paper:
         coder, body = encode_words(indices.T, 2)

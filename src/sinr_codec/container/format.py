@@ -81,7 +81,8 @@ class Header:
         `FIELD` or `STATE`.
     field, signal
         CBOR values (ints, finite floats, bools, None, str, bytes, lists, maps) that the packages `fields` and
-        `signals` define. A file of kind `FIELD` has both; in a state dict both may be None.
+        `signals` define. A file of kind `FIELD` has both; a state dict has no signal, and its field, where it is
+        known, is information that no decoder needs.
     tensors
         The manifest of a state dict, in the order of the records; empty for kind `FIELD`, whose shapes follow
         from the field.
@@ -262,6 +263,8 @@ def _parse(items: Any, limits: Limits) -> Header:
         raise MalformedError("a file of kind 0 has a field and a signal, and no tensor manifest")
     if kind == STATE and not items.get(_TENSORS):
         raise MalformedError("a file of kind 1 has a tensor manifest with at least one entry")
+    if kind == STATE and _SIGNAL in items:
+        raise MalformedError("a file of kind 1 has no signal")
     if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):
         raise MalformedError(f"quality {quality!r:.40} is not an integer in 0..{MAX_QUALITY}")
     if extra is not None and not (isinstance(extra, dict) and extra):

@@ -23,7 +23,9 @@ class Limits:
     max_params: int = 2**27
     """Weights of all networks of a file together."""
     max_samples: int = 2**30
-    """Values (positions times channels) of the decoded signal at its own size."""
+    """Values (positions times channels) of a decoded signal."""
+    max_work: int = 2**46
+    """Parameters times positions of a rendering: about its multiply-adds; 2**46 are half an hour on two cores."""
 
     def check(self, name: str, value: int) -> None:
         """Raise `LimitError` when `value` is above the bound called `name`, for example "max_params"."""

@@ -62,8 +62,6 @@ class MLP:
             value, least = getattr(self, name), 0 if name == "hidden_layers" else 1
             if type(value) is not int or not least <= value <= limit:
                 raise InputError(f"MLP: {name} must be an integer in [{least}, {limit}], got {value!r}")
-        if self.num_params > MAX_PARAMS:
-            raise InputError(f"MLP: {self.num_params} parameters are more than {MAX_PARAMS}")
 
     # -- parameters
 
@@ -92,6 +90,12 @@ class MLP:
         """Real numbers among the parameters (a complex one counts twice), biases included."""
         per_layer = [self._layer_size(i) for i in range(self.layers)]
         return per_layer[0] + (2 if self.activation.COMPLEX else 1) * sum(per_layer[1:])
+
+    @property
+    def widest(self) -> int:
+        """Real numbers that one sample takes where the network is widest."""
+        width = (2 if self.activation.COMPLEX else 1) * self.width
+        return max(self.encoding.out_features(self.in_features), width, self.out_features)
 
     def _layer_size(self, i: int) -> int:
         fan_in = self.encoding.out_features(self.in_features) if i == 0 else self.width
@@ -229,9 +233,7 @@ class MLP:
             in_features, out_features, width, hidden_layers = value[1:5]
             mlp = cls(in_features, out_features, width, hidden_layers, activation, encoding)
         except InputError as error:
-            if min(value[1:4]) == 0:
-                raise MalformedError(f"field header: {error}") from error
-            raise LimitError(f"field header: {error}") from error
+            raise MalformedError(f"field header: {error}") from error
         if mlp.num_params > max_params:
             raise LimitError(f"field header: {mlp.num_params} parameters are more than {max_params}")
         return mlp

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +11,28 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sinr_codec.errors import InputError
+from sinr_codec.files import atomic_write
 
 _TENSOR = "\0tensor"
 _VERSION = "1"
 
 
 def save(path: Path, state: dict[str, Any], identity: str) -> None:
-    """Write nested dicts, lists, numbers and tensors; `identity` names the fit that they belong to."""
+    """Write nested dicts, lists, numbers and tensors; `identity` names the fit that they belong to.
+
+    Raises
+    ------
+    InputError
+        The system refuses to write; an older checkpoint is left as it was.
+    """
     tensors: dict[str, Tensor] = {}
     skeleton = _strip(state, tensors)
     metadata = {"version": _VERSION, "identity": identity, "state": json.dumps(skeleton)}
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-    os.close(handle)
     try:
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        with atomic_write(path) as temporary:
+            save_file(tensors, temporary, metadata)
+    except (SafetensorError, OSError) as error:  # safetensors reports a full disk as an error of its own
+        raise InputError(f"{path}: cannot be written ({str(error).partition(chr(10))[0]})") from error
 
 
 def load(path: Path, identity: str) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ class FitConfig:
     ----------
     optimizer
         ``"soap"`` (Vyas et al. 2024; ahead in short fits, level with the others in long ones), ``"adam"``, or
-        ``"muon"`` (Jordan 2024, on hidden matrices, Adam on the rest).
+        ``"muon"`` (Jordan 2024, on hidden matrices, Adam on the rest; refused where no hidden matrix is real).
     lr
         Peak learning rate; None for the optimiser's own, see `DEFAULT_LR`.
     steps, seconds
@@ -34,15 +34,21 @@ class FitConfig:
     batch
         Samples a step; the whole signal where it is smaller.
     seed
-        For initial parameters and batches. The same seed, machine and thread count give the same bits when
-        the budget is in steps.
+        For initial parameters and batches, 0 <= seed < 2^63. The same seed, machine and thread count give the same bits
+        when the budget is in steps.
     compile
         Use `torch.compile`: ``"auto"`` where a compiler is found and the budget is long enough to pay for it.
     device
-        A torch device.
+        A torch device, such as ``"cpu"`` or ``"cuda"``; `fit` refuses one that cannot be used here.
     checkpoint
         File (safetensors) from which an interrupted fit goes on, written every `checkpoint_seconds` and when
-        interrupted.
+        interrupted, and removed when the fit has run to its end. One that cannot be written is refused before the
+        fit; one that fails later is logged, and the fit goes on without it.
+
+    Raises
+    ------
+    InputError
+        A setting outside its range.
     """
 
     optimizer: Optimizer = "soap"
@@ -63,6 +69,8 @@ class FitConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"fit: {name} must be positive, got {value!r}")
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
+            raise InputError(f"fit: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
 
     @property
     def peak_lr(self) -> float:
@@ -92,6 +100,9 @@ class FitResult:
         Stopped by Ctrl-C.
     restarts
         Times that it began anew with a lower learning rate because it diverged.
+    failed
+        Whether the loss is no less than that of the signal's mean, although the signal is not flat: the network
+        says nothing of the signal.
     compiled
         Whether `torch.compile` was used.
     """
@@ -102,4 +113,5 @@ class FitResult:
     seconds: float
     interrupted: bool
     restarts: int
+    failed: bool
     compiled: bool

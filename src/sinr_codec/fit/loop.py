@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import signal as signals_of_os
 import threading
@@ -10,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -21,6 +23,7 @@ from torch import Tensor
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields.mlp import MLP
+from sinr_codec.files import check_output
 from sinr_codec.fit import checkpoint, compilation
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
@@ -29,18 +32,23 @@ from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
 from sinr_codec.fit.threads import threads_for
 from sinr_codec.signals.base import Signal
 
+logger = logging.getLogger(__name__)
+
 Progress = Callable[[int, int, float], None]
 
 #: Shares of the budget at which the whole signal is evaluated and the best weights kept, besides the end.
 EVALUATE_AT = (0.5, 0.75, 0.9)
-#: An evaluation in between is left out when it would cost more than this share of the budget.
-EVALUATION_SHARE = 0.01
+#: An evaluation in between is left out when it would cost more than this share of the budget. For a photograph of
+#: 768 x 512 fitted with 3,000 batches of 4,096, one costs 0.011.
+EVALUATION_SHARE = 0.02
 EVALUATION_SAMPLES = 1 << 20
 #: Warm-up ends after this many steps or this share of the budget, whichever comes first.
 WARMUP_STEPS, WARMUP_SHARE = 50, 0.05
 MAX_RESTARTS, RESTART_FACTOR = 3, 1 / 3
 #: Share of a budget in seconds that may be left for the last evaluation.
 MOST_RESERVED = 0.1
+#: Steps before which no fit is called diverged: warm-up and the first turns of a short one look the same.
+LEAST_STEPS = 100
 #: Steps between looks at the running loss.
 LOOK = 10
 #: A signal whose mean leaves less than this error (46 dB for values in [-1, 1]) shows no divergence by it.
@@ -78,8 +86,8 @@ def fit(
     Raises
     ------
     InputError
-        The field does not fit the signal, the checkpoint is another fit's, or the fit diverged at every learning
-        rate that was tried.
+        The field does not fit the signal, the device cannot be used, the optimiser cannot work on the field, the
+        checkpoint cannot be written or is another fit's, or the fit diverged at every learning rate that was tried.
     """
     config = config or FitConfig()
     if (field.in_features, field.out_features) != (signal.in_features, signal.out_features):
@@ -87,10 +95,12 @@ def fit(
             f"field: expected the signal's {signal.in_features} coordinates and {signal.out_features} values, "
             f"got {field.in_features} and {field.out_features}"
         )
-    start = dict(params) if params is not None else field.init(np.random.default_rng(config.seed))
-    field.check(start)
+    if config.checkpoint is not None:
+        check_output(config.checkpoint)
+    if params is not None:
+        field.check(params)
     with threads_for(field.num_params * min(config.batch, len(signal))):
-        return _Fit(field, signal, config, start, progress).run()
+        return _Fit(field, signal, config, params, progress).run()
 
 
 @dataclass
@@ -122,17 +132,11 @@ class _Fit:
         field: MLP,
         signal: Signal,
         config: FitConfig,
-        start: dict[str, NDArray[Any]],
+        params: Mapping[str, NDArray[Any]] | None,
         progress: Progress | None,
     ) -> None:
         self.began = time.perf_counter()
-        self.field, self.signal, self.config, self.start, self.progress = (
-            field,
-            signal,
-            config,
-            start,
-            progress,
-        )
+        self.field, self.signal, self.config, self.progress = field, signal, config, progress
         self.samples = Samples(signal, config.device)
         self.batch = min(config.batch, len(signal))
         self.subset = even_subset(len(signal), EVALUATION_SAMPLES)
@@ -142,11 +146,19 @@ class _Fit:
         self.evaluation_steps = size / (3 * self.batch)
         #: Seconds of the fastest step; the mean would follow the first steps and every hiccup of the machine.
         self.fastest = math.inf
-        self.packing = Packing(start, joins(config.optimizer))
+        mean, self.mean_loss = self._mean()
+        self.start = dict(params) if params is not None else self._fresh(mean)
+        self.packing = Packing(self.start, joins(config.optimizer))
         self.state = _State(lr=config.peak_lr)
-        self.mean_loss = self._mean_loss()
         self.interrupt = _Interrupt()
         self.begin()
+
+    def _fresh(self, mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Initial parameters, with the signal's mean as the last bias: small networks would spend long to find it."""
+        start = self.field.init(np.random.default_rng(self.config.seed))
+        last = f"layers.{self.field.layers - 1}.bias"
+        start[last] = mean.astype(start[last].dtype)
+        return start
 
     # -- one attempt
 
@@ -169,6 +181,8 @@ class _Fit:
             except KeyboardInterrupt:  # a second Ctrl-C; the state may be halfway through a step, so it is not saved
                 self.interrupt.seen = True
             self.keep_best()
+        if not self.interrupt.seen:
+            self.discard()
         if state.best is None:
             tried = state.restarts + 1
             raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {config.peak_lr:g}")
@@ -181,6 +195,7 @@ class _Fit:
             self.elapsed(),
             self.interrupt.seen,
             state.restarts,
+            self.no_better(state.best_loss),
             self.compiled,
         )
 
@@ -227,9 +242,9 @@ class _Fit:
         """Find a divergence, keep the best weights, report."""
         state = self.state
         total = self.config.max_steps or max(state.step, round(state.step / max(share, 1e-9)))
-        if not state.checked and share >= 0.25:
+        if not state.checked and share >= 0.25 and state.step >= LEAST_STEPS:
             state.checked = True
-            if state.recent is not None and state.recent >= self.mean_loss > FLAT and state.restarts < MAX_RESTARTS:
+            if state.recent is not None and self.no_better(state.recent) and state.restarts < MAX_RESTARTS:
                 raise _Diverged
         if state.evaluated < len(EVALUATE_AT) and share >= EVALUATE_AT[state.evaluated]:
             state.evaluated += 1
@@ -304,14 +319,18 @@ class _Fit:
     def _key(self) -> str:
         return f"{self.field!r} {self.batch} {joins(self.config.optimizer)} {self.config.device}"
 
-    def _mean_loss(self) -> float:
-        """Loss of the signal's mean, the least that a fit has to beat."""
+    def _mean(self) -> tuple[NDArray[np.float32], float]:
+        """The signal's mean values, and their loss: the least that a fit has to beat."""
         chunks = list(self.samples.chunks(even_subset(len(self.samples), 1 << 16)))
         mean = torch.cat([values for _, values in chunks]).mean(0)
         loss = weighted_mean([(self.signal.loss(mean.expand_as(v), v), len(v)) for _, v in chunks])
         if not math.isfinite(loss):
             raise InputError("signal: expected finite values, found NaN or infinity")
-        return loss
+        return mean.cpu().numpy(), loss
+
+    def no_better(self, loss: float) -> bool:
+        """Whether a network with this loss says less of the signal than the signal's mean, and there is more to say."""
+        return loss >= self.mean_loss > FLAT
 
     def keep_best(self) -> None:
         """Evaluate the weights and keep them where they are the best so far."""
@@ -346,7 +365,7 @@ class _Fit:
         return json.dumps([self.field.to_header(), settings, len(self.samples), digest])
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint; a failure costs the checkpoint, not the fit."""
         if self.config.checkpoint is None:
             return
         state = dict(self.state.__dict__, before=self.elapsed())
@@ -356,7 +375,19 @@ class _Fit:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.batches.generator.get_state(),
         }
-        checkpoint.save(self.config.checkpoint, everything, self._identity())
+        try:
+            checkpoint.save(self.config.checkpoint, everything, self._identity())
+        except InputError as error:
+            logger.warning("checkpoint skipped: %s", error)
+
+    def discard(self) -> None:
+        """Remove the checkpoint of a fit that has run to its end; a symbolic link to it stays."""
+        if self.config.checkpoint is None:
+            return
+        try:
+            Path(self.config.checkpoint).resolve().unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("checkpoint not removed: %s: %s", self.config.checkpoint, error.strerror or error)
 
     def resume(self) -> None:
         """Go on from the checkpoint where there is one."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sinr_codec.errors import MissingExtraError
+from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.fit.config import Optimizer
 
 Leaves = dict[str, Tensor]
@@ -93,7 +93,13 @@ def joins(kind: Optimizer) -> bool:
 
 
 def make_optimizer(kind: Optimizer, leaves: Leaves, lr: float) -> Stepper:
-    """The optimiser with the settings that were best for coordinate networks; none decays weights."""
+    """The optimiser with the settings that were best for coordinate networks; none decays weights.
+
+    Raises
+    ------
+    InputError
+        Muon for a field without real hidden matrices, where it would be nothing but Adam at a low rate.
+    """
     tensors = list(leaves.values())
     return _MAKERS[kind](tensors, lr)
 
@@ -116,12 +122,12 @@ _ADAM_PER_MUON = 0.1
 
 def _muon(tensors: list[Tensor], lr: float) -> Stepper:
     hidden = [t for t in tensors[1:-2] if t.ndim == 2]
+    if not hidden or any(t.ndim > 2 for t in tensors):  # complex matrices have a last axis of 2
+        raise InputError("fit: optimizer muon needs hidden layers with real weights; expected soap or adam")
     ids = {id(t) for t in hidden}
     rest = [t for t in tensors if id(t) not in ids]
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, lr=lr * _ADAM_PER_MUON, betas=(0.9, 0.99))]
-    if hidden:
-        optimizers.append(torch.optim.Muon(hidden, lr=lr, weight_decay=0.0))
-    return Stepper(optimizers)
+    adam = torch.optim.Adam(rest, lr=lr * _ADAM_PER_MUON, betas=(0.9, 0.99))
+    return Stepper([adam, torch.optim.Muon(hidden, lr=lr, weight_decay=0.0)])
 
 
 _MAKERS: dict[str, Callable[[list[Tensor], float], Stepper]] = {"soap": _soap, "adam": _adam, "muon": _muon}

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sinr_codec.errors import InputError
 from sinr_codec.signals.base import Signal
 
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
@@ -17,10 +18,26 @@ PRELOAD_BYTES = 1 << 29
 CHUNK = 8192
 
 
+def check_device(device: str) -> None:
+    """Refuse a torch device that does not exist or on which no number can be computed."""
+    try:
+        torch.ones(1, device=device).item()
+    except Exception as error:  # each backend has its own way to say no: RuntimeError, AssertionError, ImportError
+        reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+        raise InputError(f"device: {device!r} cannot be used ({reason})") from error
+
+
 class Samples:
-    """Random access to (coords, values) of a signal on a device."""
+    """Random access to (coords, values) of a signal on a device.
+
+    Raises
+    ------
+    InputError
+        The device cannot be used.
+    """
 
     def __init__(self, signal: Signal, device: str = "cpu", preload_bytes: int = PRELOAD_BYTES) -> None:
+        check_device(device)
         self.signal = signal
         self.device = device
         self._width = signal.in_features

@@ -7,6 +7,7 @@
 Opening reads the header only; the pixels are computed on `load`, which Pillow calls when they are needed.
 """
 
+import inspect
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -19,20 +20,8 @@ from sinr_codec.signals.image import ImageSpec
 FORMAT = "SINR"
 MIME = "image/x-sinr"
 
-_SAVE_OPTIONS = (
-    "preset",
-    "width",
-    "depth",
-    "activation",
-    "bpp",
-    "size",
-    "psnr",
-    "seconds",
-    "seed",
-    "device",
-    "max_drop",
-    "checkpoint",
-    "progress",
+_SAVE_OPTIONS = tuple(
+    name for name, p in inspect.signature(codec.encode).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY
 )
 
 

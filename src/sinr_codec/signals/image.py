@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -124,11 +124,6 @@ class ImageSpec:
         if mse <= 0 or span == 0:
             return math.inf
         return 10 * math.log10((2 * self.peak / span) ** 2 / mse)
-
-    def mse_of_psnr(self, psnr: float) -> float:
-        """Inverse of `psnr_of_mse`."""
-        span = self.high - self.low
-        return (2 * self.peak / span) ** 2 / 10 ** (psnr / 10) if span else 0.0
 
     @property
     def pillow_mode(self) -> str | None:
@@ -262,34 +257,12 @@ class ImageSpec:
             out[top : top + block.shape[0], left : left + block.shape[1]] = block
         return out.reshape(self.array_shape(h, w))
 
-    def render_rows(
-        self,
-        apply: Apply,
-        *,
-        scale: float | None = None,
-        size: tuple[int, int] | None = None,
-        region: Region | None = None,
-        threads: int | None = None,
-        tile: int = TILE,
-    ) -> Iterator[Array]:
-        """The same rendering as blocks of whole rows from top to bottom, so that not even the result is held.
-
-        There is no limit on the number of rows; a single row is bounded by `MAX_SAMPLES`.
-        """
-        window = self._window(scale, size, region, None)
-        w = window.shape[1]
-        band = np.empty((0, w, self.channels), self.dtype)
-        for _, left, block in self._tiles(apply, window, threads, tile):
-            if left == 0:
-                band = np.empty((block.shape[0], w, self.channels), self.dtype)
-            band[:, left : left + block.shape[1]] = block
-            if left + block.shape[1] == w:
-                yield band.reshape(self.array_shape(len(band), w))
-
     def _window(
-        self, scale: float | None, size: tuple[int, int] | None, region: Region | None, limit: int | None
+        self, scale: float | None, size: tuple[int, int] | None, region: Region | None, limit: int
     ) -> "_Window":
         """Which samples of which axes a rendering needs; checked before anything is allocated."""
+        if region is not None and not _integers(region, 4):
+            raise InputError(f"region {region!r}: expected (left, top, right, bottom), four integers")
         left, top, right, bottom = (0, 0, self.width, self.height) if region is None else region
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
             raise InputError(
@@ -300,19 +273,17 @@ class ImageSpec:
             raise InputError("scale and size: expected one of them, not both")
         ranges = ((self.height, top, bottom), (self.width, left, right))
         if size is not None:
-            if min(size) < 1:
-                raise InputError(f"size {size[0]}x{size[1]}: expected a height and a width of at least 1")
+            if not (_integers(size, 2) and min(size) >= 1):
+                raise InputError(f"size {size!r}: expected (height, width), two integers of at least 1")
             spans = [_Span(n, count, start, stop, 0, count) for count, (n, start, stop) in zip(size, ranges)]
         else:
-            factor = 1.0 if scale is None else float(scale)
-            if not 0 < factor < 2**31:
-                raise InputError(f"scale {factor:g}: expected a number above 0")
+            factor = 1.0 if scale is None else scale
+            if not (isinstance(factor, int | float) and 0 < factor < 2**31):
+                raise InputError(f"scale {factor!r}: expected a number above 0")
             spans = [_scaled(n, start, stop, factor) for n, start, stop in ranges]
         window = _Window(spans[0], spans[1])
         h, w = window.shape
-        values = h * w * self.channels if limit is not None else max(h, w) * self.channels
-        limit = MAX_SAMPLES if limit is None else limit
-        if values > limit:
+        if h * w * self.channels > limit:
             raise LimitError(
                 f"a picture of {h}x{w} pixels, {self.channels} values each: above the limit of {limit} values"
             )
@@ -414,6 +385,13 @@ def _scaled(size: int, start: int, stop: int, scale: float) -> _Span:
     count = max(1, round(size * scale))
     first = min(round(start * count / size), count - 1)
     return _Span(size, count, 0, size, first, max(round(stop * count / size), first + 1))
+
+
+def _integers(values: Any, count: int) -> bool:
+    """Whether these are so many integers, NumPy's included."""
+    return (
+        isinstance(values, Sequence) and len(values) == count and all(isinstance(v, int | np.integer) for v in values)
+    )
 
 
 def _mode_of(number: Any) -> tuple[str, str, int]:

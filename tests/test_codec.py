@@ -1,0 +1,581 @@
+"""The public functions from outside, on a small picture and small networks."""
+
+import dataclasses
+import math
+import time
+
+import ml_dtypes
+import numpy as np
+import pytest
+from PIL import Image
+
+import sinr_codec
+from sinr_codec import codec, presets
+from sinr_codec.checkpoints import write_checkpoint
+from sinr_codec.coding.tensor import Direct, Raw, encode_tensor
+from sinr_codec.container import FIELD, Header, Limits, read, write
+from sinr_codec.errors import FormatError, InputError, LimitError, SinrError, UnknownIdError
+from sinr_codec.fields import MLP, Sine
+from sinr_codec.signals.image import ImageSignal, ImageSpec
+
+HEIGHT, WIDTH = 16, 24
+PIXELS = HEIGHT * WIDTH
+SPEC = ImageSpec(HEIGHT, WIDTH, 3, "uint8", "RGB")
+FAST = {"depth": 1, "preset": "fast"}
+TINY = FAST | {"width": 8}
+
+
+def picture():
+    """A smooth RGB picture (16, 24, 3)."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] / WIDTH
+    planes = [np.sin(5 * x) * y, np.cos(4 * (x + y)), np.exp(-9 * ((x - 0.4) ** 2 + (y - 0.3) ** 2))]
+    return np.uint8(np.round(120 + 110 * np.stack(planes, -1)))
+
+
+PICTURE = picture()
+
+
+def psnr(a, b):
+    return -10 * math.log10(np.mean((a.astype(float) - b) ** 2) / 255**2)
+
+
+def waves(spec=SPEC, field=None, seed=0, quality=None):
+    """A file of random waves that is not fitted to anything."""
+    field = field or MLP(2, spec.channels, 12, 1)
+    section = b"".join(encode_tensor(array, Raw()) for array in field.init(np.random.default_rng(seed)).values())
+    return write(Header(FIELD, field.to_header(), spec.to_header(), quality=quality), [section])
+
+
+WAVES = waves()
+
+
+def refused(error, function, *arguments, **options):
+    """The function raises this error, and its message is one line."""
+    with pytest.raises(error) as caught:
+        function(*arguments, **options)
+    assert str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Fits that reach 20 dB and more on the picture in 40 steps."""
+    for name, preset in presets.PRESETS.items():
+        fit = preset.fit | {"steps": 40, "optimizer": "adam", "lr": 0.02}
+        small = dataclasses.replace(preset, fit=fit, dictionaries=preset.dictionaries and (64,))
+        monkeypatch.setitem(presets.PRESETS, name, small)
+    for module in (presets, codec):
+        monkeypatch.setattr(module, "ACTIVATION", Sine(15.0))
+
+
+# -- encode ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+def check(report):
+    """What a report says is true of its file."""
+    assert report.bytes == len(report.blob) == sum(report.sections.values())
+    assert report.bpp == 8 * report.bytes / PIXELS
+    assert report.psnr == pytest.approx(psnr(PICTURE, sinr_codec.decode(report.blob)), abs=1e-6)
+    assert set(report.sections) == {"header", *report.field.shapes()}
+    assert codec.info(report.blob)["quality_db"] == math.floor(100 * report.psnr) / 100
+    assert codec.verify(report.blob, PICTURE).ok
+    assert not report.interrupted
+    missed = [note for note in report.notes if "missed" in note]
+    assert len(missed) == (report.target_met is False)
+    return report
+
+
+@pytest.mark.usefixtures("torch")
+class TestEncode:
+    @pytest.mark.parametrize("preset", list(presets.PRESETS))
+    def test_without_a_target(self, preset, tmp_path):
+        report = check(codec.encode(PICTURE, tmp_path / "a.sinr", preset=preset, depth=1))
+        assert (report.target, report.target_met, report.preset) == (None, None, preset)
+        assert report.path == tmp_path / "a.sinr"
+        assert report.path.read_bytes() == report.blob
+        assert report.fit_psnr > psnr(PICTURE, PICTURE.mean(axis=(0, 1))) + 3  # better than one colour
+        if preset != "paper":
+            assert report.fit_psnr - report.psnr <= codec.MAX_DROP + 0.02
+
+    def test_width_and_depth(self):
+        field = check(codec.encode(PICTURE, width=9, depth=2, activation=Sine(20.0), preset="fast")).field
+        assert field == MLP(2, 3, 9, 2, Sine(20.0))
+
+    @pytest.mark.parametrize("source", [Image.fromarray(PICTURE), PICTURE[:, :, 0], PICTURE[:, :, :2] > 128])
+    def test_sources(self, source):
+        back = codec.decode(codec.encode(source, **TINY).blob)
+        assert (back.shape, back.dtype) == (np.asarray(source).shape, np.asarray(source).dtype)
+
+    def test_bpp(self):
+        report = check(codec.encode(PICTURE, bpp=20.0, **FAST))
+        assert (report.target, report.target_met) == ("20 bpp", True)
+        assert report.bpp <= 20
+        assert report.bytes > 0.5 * 20 * PIXELS / 8  # what was granted is used
+        report = check(codec.encode(PICTURE, bpp=1.0, **FAST))
+        assert (report.target, report.target_met) == ("1 bpp", False)
+        assert report.bpp > 1
+
+    def test_size(self):
+        report = check(codec.encode(PICTURE, size=700, **FAST))
+        assert (report.target, report.target_met) == ("700 bytes", True)
+        assert 350 < report.bytes <= 700
+        report = check(codec.encode(PICTURE, size=50, **FAST))
+        assert (report.target, report.target_met) == ("50 bytes", False)
+        assert report.bytes > 50
+        assert f"{report.bytes:,} bytes" in report.notes[-1]
+
+    @pytest.mark.parametrize("size", [200, 260, 320])
+    def test_a_size_is_kept_to_the_byte(self, size):
+        report = check(codec.encode(PICTURE, size=size, width=12, **FAST))
+        assert report.target_met == (report.bytes <= size)
+        assert report.target_met or report.psnr < report.fit_psnr
+
+    @pytest.mark.parametrize("network", [{}, {"width": 12}])
+    def test_psnr_met(self, network):
+        report = check(codec.encode(PICTURE, psnr=21, **FAST, **network))
+        assert (report.target, report.target_met) == ("21 dB", True)
+        assert report.psnr >= 21
+
+    def test_what_a_fit_has_too_much_is_spent(self):
+        fine, coarse = (codec.encode(PICTURE, psnr=wanted, width=12, **FAST) for wanted in (24, 18))
+        assert coarse.psnr >= 18
+        assert coarse.bytes < fine.bytes
+
+    @pytest.mark.parametrize("wanted", [90, 5000])
+    def test_psnr_missed(self, monkeypatch, wanted):
+        for module in (presets, codec):
+            monkeypatch.setattr(module, "MAX_WIDTH", 12)
+        report = check(codec.encode(PICTURE, psnr=wanted, **FAST))
+        assert (report.target, report.target_met) == (f"{wanted} dB", False)
+        assert f"{report.psnr:.2f} dB" in report.notes[-1]
+        assert any("12" in note for note in report.notes)
+        assert report.field.width == 12
+        report = check(codec.encode(PICTURE, psnr=wanted, **TINY))
+        assert report.target_met is False
+        assert report.field.width == 8
+
+    def test_max_drop(self):
+        careful, careless = (codec.encode(PICTURE, width=16, max_drop=drop, **FAST) for drop in (0.05, 2.0))
+        for report, drop in ((careful, 0.05), (careless, 2.0)):
+            assert report.fit_psnr - psnr(PICTURE, codec.decode(report.blob)) <= drop + 0.02
+        assert careless.bytes < careful.bytes
+
+    def test_the_seed_decides(self):
+        one, two, other = (codec.encode(PICTURE, seed=seed, width=8, depth=1) for seed in (5, 5, 6))
+        assert one.blob == two.blob
+        assert one.blob != other.blob
+        codec.encode(PICTURE, seed=2**63 - 1, **TINY)
+
+    def test_seconds(self):
+        start = time.perf_counter()
+        report = check(codec.encode(PICTURE, seconds=0.5, **TINY))
+        assert report.seconds <= time.perf_counter() - start
+
+    def test_progress(self):
+        class Listener:
+            def __init__(self):
+                self.labels, self.updates = [], 0
+
+            def start(self, label, total):
+                self.labels.append(label)
+
+            def update(self, done, text=""):
+                self.updates += 1
+
+        listener = Listener()
+        codec.encode(PICTURE, progress=listener, **TINY)
+        assert listener.labels == ["load PyTorch", "fit", "code"]
+        assert listener.updates > 2
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"preset": "huge"}, "preset"),
+        ({"bpp": 1.0, "size": 100}, "target"),
+        ({"size": 100, "psnr": 30.0}, "target"),
+        ({"bpp": math.nan}, "bpp"),
+        ({"bpp": math.inf}, "bpp"),
+        ({"bpp": 0}, "bpp"),
+        ({"size": -5}, "size"),
+        ({"size": "3x3"}, "size"),
+        ({"size": (3,)}, "size"),
+        ({"psnr": -1.0}, "psnr"),
+        ({"seconds": 0}, "seconds"),
+        ({"max_drop": 0}, "max_drop"),
+        ({"max_drop": math.nan}, "max_drop"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**70}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"width": 0}, "width"),
+        ({"depth": -1}, "hidden_layers"),
+        ({"width": 2.5}, "width"),
+        ({"device": "foo"}, "device"),
+        ({"device": "cuda:99"}, "device"),
+    ],
+)
+def test_encode_refuses(torch, options, word, tmp_path):
+    assert word in refused(InputError, codec.encode, PICTURE, tmp_path / "a.sinr", **(TINY | options))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", [np.zeros((0, 4, 3), np.uint8), np.zeros(5), "none.png"])
+def test_encode_refuses_what_is_no_picture(torch, source):
+    refused(InputError, codec.encode, source, **TINY)
+
+
+# -- decode ------------------------------------------------------------------------------------------------
+
+
+class TestOpen:
+    field = codec.open(WAVES)
+
+    def test_pixels_by_coordinates(self):
+        y, x = ((2 * np.arange(n) + 1) / n - 1 for n in (HEIGHT, WIDTH))
+        values = self.field(np.stack(np.meshgrid(y, x, indexing="ij"), -1))
+        assert values.shape == (HEIGHT, WIDTH, 3)
+        samples = np.clip(np.round((values.astype(float) + 1) * 127.5), 0, 255)
+        assert np.abs(samples - codec.decode(WAVES)).max() <= 1  # rounding of 1e-6 may cross a half
+        assert self.field.shape == (HEIGHT, WIDTH, 3)
+
+    @pytest.mark.parametrize(
+        ("coords", "shape"),
+        [
+            ([0.5, -0.5], (3,)),
+            ([[0.5, -0.5], [0, 0]], (2, 3)),
+            ([(1, 1)], (1, 3)),
+            (np.zeros((0, 2)), (0, 3)),
+            (np.zeros((4, 0, 2), np.float64), (4, 0, 3)),
+            (np.zeros((2, 5, 2), np.int64), (2, 5, 3)),
+            (np.zeros((5000, 2)), (5000, 3)),
+        ],
+    )
+    def test_shapes(self, coords, shape):
+        values = self.field(coords)
+        assert values.dtype == np.float32
+        assert values.shape == shape
+
+    @pytest.mark.parametrize("coords", [np.zeros((4, 3)), [0.5], 0.5, [], np.zeros((2, 0))])
+    def test_wrong_coordinates(self, coords):
+        refused(InputError, self.field, coords)
+
+    def test_image(self):
+        image = self.field.image(scale=0.5)
+        assert (image.mode, image.size) == ("RGB", (12, 8))
+
+
+class TestDecode:
+    def test_scale_size_and_region(self, tmp_path):
+        whole = codec.decode(WAVES)
+        assert (whole.shape, whole.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
+        assert codec.decode(WAVES, scale=2).shape == (32, 48, 3)
+        assert codec.decode(WAVES, size=(5, 70)).shape == (5, 70, 3)
+        assert np.array_equal(codec.decode(WAVES, scale=1), whole)
+        assert np.array_equal(codec.decode(WAVES, size=(HEIGHT, WIDTH)), whole)
+        part = codec.decode(WAVES, region=(2, 3, 12, 9)).astype(int)
+        assert np.abs(part - whole[3:9, 2:12]).max() <= 1
+        large = codec.decode(WAVES, scale=3).astype(int)
+        assert np.abs(codec.decode(WAVES, scale=3, region=(2, 3, 12, 9)) - large[9:27, 6:36]).max() <= 1
+        # At a factor of 3 every third pixel's centre is a pixel of the source.
+        assert np.abs(large[1::3, 1::3] - whole).max() <= 1
+        codec.decode(WAVES, tmp_path / "a.png", scale=2)
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), codec.decode(WAVES, scale=2))
+
+    @pytest.mark.parametrize(
+        ("options", "word"),
+        [
+            ({"size": (3,)}, "size"),
+            ({"size": "3x3"}, "size"),
+            ({"size": (3, 0)}, "size"),
+            ({"size": (3.5, 4)}, "size"),
+            ({"size": 3}, "size"),
+            ({"scale": 0}, "scale"),
+            ({"scale": -1}, "scale"),
+            ({"scale": math.nan}, "scale"),
+            ({"scale": math.inf}, "scale"),
+            ({"scale": "2"}, "scale"),
+            ({"scale": 2, "size": (3, 3)}, "size"),
+            ({"region": (0, 0, WIDTH + 1, 3)}, "region"),
+            ({"region": (5, 5, 5, 9)}, "region"),
+            ({"region": (0, 0, 4)}, "region"),
+            ({"region": (-1, 0, 4, 4)}, "region"),
+        ],
+    )
+    def test_refuses(self, options, word):
+        assert word in refused(InputError, codec.decode, WAVES, **options)
+
+    @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+    def test_data_in_memory(self, kind):
+        data = kind(WAVES)
+        assert np.array_equal(codec.decode(data), codec.decode(WAVES))
+        assert codec.info(data) == codec.info(WAVES)
+        assert list(codec.decompress(data)) == list(MLP(2, 3, 12, 1).shapes())
+        assert codec.verify(data).ok
+        assert "the data" in refused(FormatError, codec.open, kind(WAVES[:-1]))
+
+    def test_a_file(self, tmp_path):
+        path = tmp_path / "a.sinr"
+        path.write_bytes(WAVES)
+        assert np.array_equal(codec.decode(path), codec.decode(str(path)))
+        assert "none.sinr" in refused(InputError, codec.decode, tmp_path / "none.sinr")
+
+
+class TestHostile:
+    def test_unknown_field(self):
+        data = write(Header(FIELD, [7, 1], SPEC.to_header()), [b""])
+        for function in (codec.open, codec.info, codec.decompress, codec.verify):
+            refused(UnknownIdError, function, data)
+
+    def test_unknown_signal(self):
+        header, sections = read(WAVES)
+        data = write(dataclasses.replace(header, signal=[9, 1, 2]), sections)
+        for function in (codec.open, codec.info):
+            refused(UnknownIdError, function, data)
+
+    def test_field_and_signal_must_agree(self):
+        data = waves(field=MLP(2, 1, 4, 1))
+        for function in (codec.open, codec.verify):
+            refused(FormatError, function, data)
+
+    def test_max_samples(self):
+        samples = 3 * PIXELS
+        assert codec.decode(WAVES, limits=Limits(max_samples=samples)).size == samples
+        for limits, options in (
+            (Limits(max_samples=300), {"scale": 4}),
+            (Limits(max_samples=300), {}),
+            (Limits(max_samples=samples), {"scale": 4}),
+            (Limits(max_samples=samples), {"size": (17, 24)}),
+            (Limits(max_samples=samples), {"scale": 40, "region": (0, 0, 2, 2)}),
+        ):
+            refused(LimitError, codec.decode, WAVES, limits=limits, **options)
+        decoder = codec.open(WAVES, limits=Limits(max_samples=samples))
+        assert decoder.render(scale=2, region=(0, 0, 12, 8)).size == samples
+        refused(LimitError, decoder.render, scale=2)
+
+    def test_max_params(self):
+        count = MLP(2, 3, 12, 1).num_params
+        codec.open(WAVES, limits=Limits(max_params=count))
+        for function in (codec.open, codec.info, codec.decompress):
+            refused(LimitError, function, WAVES, limits=Limits(max_params=count - 1))
+
+    def test_max_work(self):
+        count = MLP(2, 3, 12, 1).num_params
+        limits = Limits(max_work=count * PIXELS)
+        assert codec.decode(WAVES, limits=limits).shape == (HEIGHT, WIDTH, 3)
+        assert codec.decode(WAVES, limits=limits, scale=2, region=(0, 0, 12, 8)).shape == (HEIGHT, WIDTH, 3)
+        refused(LimitError, codec.decode, WAVES, limits=limits, scale=2)
+        refused(LimitError, codec.decode, WAVES, limits=Limits(max_work=count * PIXELS - 1))
+
+    def test_hours_of_work_in_a_few_bytes(self):
+        field, spec = MLP(2, 1, 1024, 2), ImageSpec(2**14, 2**14, 1, "uint8", "L")
+        zeros = [np.zeros(shape, np.float32) for shape in field.shapes().values()]
+        section = b"".join(encode_tensor(array, Direct(bits=8)) for array in zeros)
+        data = write(Header(FIELD, field.to_header(), spec.to_header()), [section])
+        assert len(data) < 200
+        start = time.perf_counter()
+        for function in (codec.decode, codec.verify):
+            refused(LimitError, function, data)
+        assert time.perf_counter() - start < 5
+        assert codec.info(data)["parameters"] == field.num_params
+        assert codec.decode(data, region=(0, 0, 5, 4)).shape == (4, 5)
+
+
+class TestVerify:
+    def test_ok_and_below(self):
+        decoded = codec.decode(WAVES)
+        noisy = np.clip(decoded + np.random.default_rng(0).integers(-3, 4, decoded.shape), 0, 255).astype(np.uint8)
+        quality = psnr(decoded, noisy)
+        data = waves(quality=math.floor(100 * quality))
+        report = codec.verify(data, noisy)
+        assert report.ok
+        assert report.measured == pytest.approx(quality)
+        assert report.recorded == math.floor(100 * quality) / 100
+        assert codec.verify(data).measured is None
+        report = codec.verify(waves(quality=math.floor(100 * quality) + 5), noisy)
+        assert not report.ok
+        assert "BELOW" in report.lines[-1]
+
+    def test_another_kind_of_picture_is_refused(self):
+        decoded = codec.decode(WAVES)
+        for other in (decoded[:-1], decoded[:, :, 0], decoded.astype(np.float32), decoded.astype(np.uint16)):
+            refused(InputError, codec.verify, WAVES, other)
+
+
+# -- networks ----------------------------------------------------------------------------------------------
+
+SIREN = MLP(2, 3, 16, 1, Sine(30.0))
+
+
+def foreign(field=SIREN, seed=1):
+    """A field's weights under the keys of another program, and further tensors."""
+    params = field.init(np.random.default_rng(seed))
+    state = {f"net.net.{name.split('.')[1]}.0.{name.split('.')[2]}": array for name, array in params.items()}
+    return state | {"epoch": np.array(2350)}
+
+
+def outputs(state, coords, field=SIREN):
+    arrays = [array for name, array in state.items() if name.startswith("net.")]
+    return field.decoder(dict(zip(field.shapes(), arrays)))(coords).astype(float)
+
+
+def same_form(new, old):
+    assert list(new) == list(old)
+    assert [(w.shape, w.dtype) for w in new.values()] == [(w.shape, w.dtype) for w in old.values()]
+
+
+class TestCompress:
+    def test_fidelity(self):
+        state = foreign()
+        report = codec.compress_report(state)
+        assert report.field == SIREN
+        assert report.bytes == len(report.blob) == sum(report.sections.values())
+        assert report.bytes < 0.8 * report.baseline_bytes
+        assert report.fidelity >= codec.FIDELITY - 0.02
+        back = codec.decompress(report.blob)
+        same_form(back, state)
+        assert back["epoch"] == 2350
+        axes = np.linspace(-0.999, 0.998, 157), np.linspace(-0.997, 0.999, 163)
+        coords = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
+        old, new = outputs(state, coords), outputs(back, coords)
+        assert -10 * math.log10(np.mean((new - old) ** 2) / np.ptp(old) ** 2) >= 46 - 0.05
+        assert codec.verify(report.blob, state).ok
+        assert len(codec.compress(state, fidelity=60)) > report.bytes
+
+    def test_paper(self):
+        state = foreign()
+        report = codec.compress_report(state, preset="paper")
+        assert "published" in report.criterion
+        assert report.fidelity > 20
+        same_form(codec.decompress(report.blob), state)
+
+    def test_unknown_architecture(self):
+        rng = np.random.default_rng(0)
+        state = {"a.weight": rng.normal(size=(40, 30)).astype(np.float32), "b": rng.laplace(size=900)}
+        report = codec.compress_report(state, fidelity=30)
+        assert (report.fidelity, report.field) == (None, None)
+        assert any("unknown" in note for note in report.notes)
+        assert "30 dB" in report.criterion
+        back = codec.decompress(report.blob)
+        same_form(back, state)
+        for name, old in state.items():
+            assert 30 <= 10 * math.log10(np.sum(old**2) / np.sum((back[name] - old.astype(float)) ** 2)) < 45
+        assert codec.verify(report.blob, state).ok
+
+    def test_signal(self, torch):
+        encoded = codec.encode(PICTURE, width=12, preset="fast")
+        state = codec.decompress(encoded.blob)
+        report = codec.compress_report(state, signal=PICTURE, max_drop=0.5, activation=encoded.field.activation)
+        assert report.field == encoded.field
+        signal = ImageSignal.load(PICTURE)
+        after = signal.quality(signal.spec.render(encoded.field.decoder(codec.decompress(report.blob))))
+        assert report.psnr == pytest.approx(after)
+        assert encoded.psnr - after <= 0.52
+        assert "signal" in refused(InputError, codec.compress, state, signal=PICTURE[:, :, 0], activation=Sine(45.0))
+        assert "signal" in refused(InputError, codec.compress, {"x": np.zeros(100)}, signal=PICTURE)
+
+    def test_all_kinds_of_tensors(self, tmp_path):
+        rng = np.random.default_rng(0)
+        noise = rng.normal(size=(20, 30))
+        state = {
+            "z": noise.astype(np.float32),
+            "half": noise.astype(np.float16),
+            "bf16": noise.astype(ml_dtypes.bfloat16),
+            "wide": noise * 1e300,
+            "small": noise * 1e-300,
+            "complex": (noise + 1j).astype(np.complex64),
+            "ints": rng.integers(-(2**40), 2**40, (4, 5)),
+            "bytes": rng.integers(0, 256, 77).astype(np.uint8),
+            "mask": noise > 0,
+            "empty": np.zeros((0, 4), np.float32),
+            "scalar": np.float32(3.25).reshape(()),
+            "one": np.array([7.0]),
+            "zero": np.zeros((3, 4), np.float16),
+            "nan": np.array([np.nan, np.inf, 1], np.float32),
+            "a": np.full(50, 2.5, np.float32),
+        }
+        blob = codec.compress(state)
+        back = codec.decompress(blob)
+        same_form(back, state)
+        for name in ("ints", "bytes", "mask", "empty", "nan", "zero"):
+            assert back[name].tobytes() == state[name].tobytes(), name
+        for name in ("z", "half", "bf16", "wide", "small", "complex", "scalar", "one", "a"):
+            unit = np.abs(state[name].astype(complex)).max()
+            error = np.abs(back[name].astype(complex) / unit - state[name].astype(complex) / unit)
+            assert error.max() < 0.05, name
+        assert codec.verify(blob, state).ok
+        assert len(codec.info(blob)["tensors"]) == len(state)
+        write_checkpoint({name: array for name, array in back.items() if name != "complex"}, tmp_path / "a.safetensors")
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_verify_does_not_ask_for_an_order(self, known):
+        state = foreign() if known else {"b": np.arange(900.0), "a": np.arange(50.0) ** 2}
+        blob = codec.compress(state, preset="fast")
+        turned = dict(reversed(state.items()))
+        assert codec.verify(blob, turned).ok
+        assert codec.verify(blob, turned).measured == codec.verify(blob, state).measured
+        name = next(iter(state))
+        for wrong in (
+            {key: array for key, array in state.items() if key != name},
+            state | {"more": np.zeros(3)},
+            state | {name: state[name][:-1]},
+        ):
+            refused(InputError, codec.verify, blob, wrong)
+        changed = foreign(seed=9) if known else {key: -array for key, array in state.items()}
+        if known:
+            assert not codec.verify(blob, changed).ok
+        assert codec.verify(blob, changed).measured < 20
+
+    @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pth"])
+    def test_files(self, tmp_path, suffix):
+        if suffix == ".pth":
+            pytest.importorskip("torch")
+        model, packed, back = (tmp_path / name for name in (f"a{suffix}", "a.sinr", f"b{suffix}"))
+        write_checkpoint(foreign(), model)
+        report = codec.compress_report(model, packed, preset="fast")
+        assert packed.read_bytes() == report.blob
+        assert report.path == packed
+        assert codec.verify(packed, model).ok
+        state = codec.decompress(packed, back)
+        assert codec.verify(packed, back).measured > 100
+        same_form(state, codec.decompress(report.blob))
+
+    def test_a_module(self, torch):
+        layers = [torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1)]
+        module = torch.nn.Sequential(*layers).to(torch.bfloat16)
+        state = codec.decompress(codec.compress(module, preset="fast"))
+        assert list(state) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+        assert {str(array.dtype) for array in state.values()} == {"bfloat16"}
+
+    @pytest.mark.parametrize(
+        ("options", "word"),
+        [
+            ({"fidelity": 0}, "fidelity"),
+            ({"fidelity": math.nan}, "fidelity"),
+            ({"max_drop": -1}, "max_drop"),
+            ({"preset": "huge"}, "preset"),
+            ({"seed": -1}, "seed"),
+            ({"seed": 2**70}, "seed"),
+        ],
+    )
+    def test_refuses(self, options, word):
+        assert word in refused(InputError, codec.compress, foreign(), **options)
+
+    @pytest.mark.parametrize("model", [{}, {"a": "text"}, "none.pth", 5, None])
+    def test_what_is_no_network(self, model):
+        refused(InputError, codec.compress, model)
+
+    def test_a_network_is_no_signal(self):
+        blob = codec.compress({"a": np.arange(60.0)})
+        assert "decompress" in refused(SinrError, codec.open, blob)
+        assert codec.info(blob)["kind"] == "network"
+
+    def test_a_signal_gives_its_weights(self, tmp_path):
+        state = codec.decompress(WAVES, tmp_path / "a.npz")
+        same_form(state, MLP(2, 3, 12, 1).init(np.random.default_rng(0)))
+        assert np.load(tmp_path / "a.npz").files == list(state)

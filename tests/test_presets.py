@@ -1,0 +1,61 @@
+"""Presets, the network that a number of bytes buys, and defaults that are written down twice."""
+
+import inspect
+
+import numpy as np
+import pytest
+import typer.main
+
+from sinr_codec import codec
+from sinr_codec.cli._common import Preset
+from sinr_codec.cli.main import app
+from sinr_codec.errors import InputError
+from sinr_codec.fields import ReLU
+from sinr_codec.presets import DEPTH, MAX_WIDTH, MIN_WIDTH, PRESETS, mlp_within, preset_named, rate_for
+
+
+def test_names():
+    assert all(name == preset.name == preset_named(name).name for name, preset in PRESETS.items())
+    with pytest.raises(InputError, match=r"fast.*paper.*'fats'"):
+        preset_named("fats")
+
+
+@pytest.mark.parametrize("depth", [0, 1, DEPTH])
+def test_the_widest_that_fits(depth):
+    for params in (500, 5000, 12_345):
+        field = mlp_within(params, 2, 3, depth, ReLU())
+        assert (field.hidden_layers, field.activation) == (depth, ReLU())
+        if MIN_WIDTH < field.width < MAX_WIDTH:
+            wider = type(field)(2, 3, field.width + 1, depth, ReLU())
+            assert field.num_params <= params < wider.num_params
+    assert mlp_within(0, 2, 3, depth).width == MIN_WIDTH
+    assert mlp_within(1e300, 2, 3, depth).width == MAX_WIDTH
+
+
+def test_rates_rise():
+    rates = [rate_for(db) for db in np.arange(10, 60, 0.5)]
+    assert np.all(np.diff(rates) >= 0)
+    assert 0 < rates[0] < rates[-1]
+    assert rate_for(1e9) == rates[-1]
+
+
+def test_the_command_line_has_the_same_defaults():
+    """It keeps its own, since the codec takes a while to import."""
+    assert [preset.value for preset in Preset] == list(PRESETS)
+    verbs = typer.main.get_command(app).commands
+    for verb, function in (("encode", codec.encode), ("compress", codec.compress_report)):
+        defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+        for option in verbs[verb].params:
+            if option.name not in defaults or option.name == "out":
+                continue
+            default = defaults[option.name]
+            # An option that is shown but not set leaves the default to the codec.
+            shown = getattr(option, "show_default", None)
+            if option.default is None and isinstance(shown, str):
+                assert float(shown) == default, (verb, option.name)
+            elif default is not inspect.Parameter.empty:
+                assert option.default == default, (verb, option.name)
+    options = {name: {p.name: p for p in verb.params} for name, verb in verbs.items()}
+    assert options["encode"]["max_drop"].default == codec.MAX_DROP
+    assert options["compress"]["max_drop"].show_default == f"{codec.MAX_DROP:g}"
+    assert options["compress"]["fidelity"].show_default == f"{codec.FIDELITY:g}"
