@@ -348,6 +348,7 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
     code = "from sinr_codec.cli.main import main; main()"
     command = [sys.executable, "-c", code, "encode", "a.png", "--seconds", "600", "--width", "16"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "load PyTorch ...\n"
     assert process.stderr.readline() == "fit ...\n"
     assert "fit" in process.stderr.readline()
     time.sleep(1)
