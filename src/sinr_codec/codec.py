@@ -277,20 +277,20 @@ class _Job:
         """Fit and code one network."""
         DEFAULT_LIMITS.check("max_params", network.num_params)
         params, interrupted, notes = self._fit(network)
-        fitted = self._psnr(network, params)
+        fitted = _psnr(self.signal, network, params)
         header = Header(FIELD, network.to_header(), self.signal.to_header())
         if max_bytes is not None:
             # What is left for the records when the longest header is paid for.
-            whole = write(replace(header, quality=MAX_QUALITY), [bytes(max_bytes)])
-            max_bytes = max(2 * max_bytes - len(whole), 1)
+            # No records are longer than float64 numbers, however much is allowed.
+            section = bytes(min(max_bytes, 8 * network.num_params))
+            overhead = len(write(replace(header, quality=MAX_QUALITY), [section])) - len(section)
+            max_bytes = max(max_bytes - overhead, 1)
         coded = self._plan(network, params, fitted, max_bytes, min_psnr)
         section = b"".join(coded.records.values())
         # The quality is that of the file: it is decoded before it is finished.
         quality = self.signal.quality(decode(write(header, [section])))
         blob = write(replace(header, quality=_hundredths(quality)), [section])
-        sections = {name: len(record) for name, record in coded.records.items()}
-        sections["header"] = len(blob) - sum(sections.values())
-        return _Coded(network, blob, quality, fitted, sections, interrupted, notes)
+        return _Coded(network, blob, quality, fitted, _sections(coded, blob), interrupted, notes)
 
     def _fit(self, network: MLP) -> tuple[Params, bool, tuple[str, ...]]:
         self.progress.start("load PyTorch", 0)
@@ -347,7 +347,7 @@ class _Job:
         """Mean squared error of the decoded picture, rounded as it will be, over its peak."""
         signal, total = self.signal, len(self.signal)
         if samples >= total:
-            return lambda params: 10 ** (-self._psnr(network, params) / 10)
+            return lambda params: 10 ** (-_psnr(self.signal, network, params) / 10)
         # A fixed choice without pattern: equal for all candidates, and no grid that the picture could repeat.
         index = np.sort(np.random.default_rng(self.seed).choice(total, samples, replace=False))
         coords, values = signal.batch(index)
@@ -358,10 +358,6 @@ class _Job:
             return float(np.mean((got - wanted) ** 2)) / signal.spec.peak**2
 
         return loss
-
-    def _psnr(self, network: MLP, params: Mapping[str, Array]) -> float:
-        rendered = self.signal.spec.render(network.decoder(params), tile=_tile(network))
-        return self.signal.quality(rendered)
 
 
 def _search_psnr(job: _Job, build: Callable[..., MLP], psnr: float) -> _Coded:
@@ -405,6 +401,17 @@ def _interpolate(points: list[tuple[float, float]], wanted: float, slope: float 
         measured = (y - points[-2][1]) / (x - points[-2][0])
         slope = min(max(measured, slope / 3), slope * 3)
     return x + (wanted - y) / slope
+
+
+def _psnr(signal: ImageSignal, network: MLP, params: Mapping[str, Array]) -> float:
+    """Quality of what a network renders of a picture."""
+    return signal.quality(signal.spec.render(network.decoder(params), tile=_tile(network)))
+
+
+def _sections(coded: Plan, blob: Blob) -> dict[str, int]:
+    """Bytes by part of a file: each record, and "header" for everything else."""
+    sizes = {name: len(record) for name, record in coded.records.items()}
+    return sizes | {"header": len(blob) - coded.bytes}
 
 
 def _evaluate(network: MLP, params: Mapping[str, Array], coords: Array) -> Array:
@@ -718,8 +725,6 @@ def compress_report(
     blob = write(header, [b"".join(chosen.records.values())])
     if out is not None:
         write_bytes(out, blob)
-    sections = {name: len(record) for name, record in chosen.records.items()}
-    sections["header"] = len(blob) - sum(sections.values())
     return CompressReport(
         path=Path(out) if out is not None else None,
         bytes=len(blob),
@@ -731,7 +736,7 @@ def compress_report(
         field=None if known is None else known.field,
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
-        sections=sections,
+        sections=_sections(chosen, blob),
         blob=blob,
     )
 
@@ -749,7 +754,7 @@ def _signal_for(known: Recognised | None, signal: Any) -> ImageSignal:
 
 
 def _signal_loss(known: Recognised, picture: ImageSignal, state: Mapping[str, Array]) -> float:
-    return 10 ** (-picture.quality(picture.spec.render(known.field.decoder(known.params(state)))) / 10)
+    return 10 ** (-_psnr(picture, known.field, known.params(state)) / 10)
 
 
 def _fidelity_loss(

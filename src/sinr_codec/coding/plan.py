@@ -141,7 +141,7 @@ def plan(
     coded = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
     tensors = _probed(params, coded, probe or loss, counted, seed)
     if not tensors:
-        return replace(_assemble(params, {name: Raw() for name in params}), loss=base)
+        return replace(_lossless(params), loss=base)
     if max_bytes is None:
         kappa = math.sqrt(12 * (limit - base) / sum(tensor.w.size for tensor in tensors))
     else:
@@ -353,6 +353,10 @@ def _coded(kappa: float, params: Params, tensors: list[_Tensor]) -> Plan:
     return _assemble(params, codings, codes)
 
 
+def _lossless(params: Params) -> Plan:
+    return _assemble(params, {name: Raw() for name in params})
+
+
 def _assemble(params: Params, codings: dict[str, Coding], codes: Mapping[str, SparseCode | None] | None = None) -> Plan:
     """Code every tensor as decided; what the decoder gets is decoded from the records themselves."""
     records = {name: encode_tensor(w, codings[name], (codes or {}).get(name)) for name, w in params.items()}
@@ -386,7 +390,7 @@ def _within_loss(
         kappa = guess if low < guess < high else math.sqrt(low * high) if low else high / 4
     if best is None:
         # Not even fine steps keep the loss: the weights as they are do.
-        return replace(_assemble(params, {name: Raw() for name in params}), loss=base)
+        return replace(_lossless(params), loss=base)
     return best
 
 
@@ -404,7 +408,7 @@ def _within_bytes(
 
     Doubling kappa saves a bit a weight.
     """
-    lossless = _assemble(params, {name: Raw() for name in params})
+    lossless = _lossless(params)
     if lossless.bytes <= max_bytes:
         return replace(lossless, loss=counted(loss, lossless.params))
     weights = sum(tensor.w.size for tensor in tensors)
