@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from _report import write_report
-from sinr_codec.codec import compress_report, decompress
+from sinr_codec.networks import compress_report, decompress
 
 
 def main() -> None:

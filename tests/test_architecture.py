@@ -19,6 +19,8 @@ LAYERS = [
     ("signals",),
     ("fit",),
     ("checkpoints", "presets"),
+    ("packed",),
+    ("networks",),
     ("codec",),
     ("integrations", "cli"),
 ]

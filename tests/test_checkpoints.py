@@ -92,22 +92,27 @@ class TestTree:
         tree = {
             "w": np.zeros(1),
             "iter": 5,
-            "note": "a\nb",
             "sizes": [1, 2],
-            "text": np.array(["a"]),
             "none": None,
+            "text": np.array(["a"]),
+            "log": "a\n" * 10_000,
+            "losses": [0.5] * 10_000,
+            "huge": 2**70,
+            "nan": float("nan"),
+            "net": object(),
         }
         checkpoint = read_checkpoint(tree)
         assert list(checkpoint.state) == ["w"]
-        assert [line.split(":")[0] for line in checkpoint.skipped] == [
-            "iter",
-            "note",
-            "sizes",
-            "text",
-            "none",
-        ]
-        assert checkpoint.skipped[0] == "iter: int 5, not a tensor"
+        assert checkpoint.values == {"iter": 5, "sizes": [1, 2], "none": None}
+        assert [line.split(":")[0] for line in checkpoint.skipped] == ["text", "log", "losses", "huge", "nan", "net"]
+        assert checkpoint.skipped[3] == f"huge: int {2**70}, not a tensor"
         assert not any("\n" in line for line in checkpoint.skipped)
+
+    def test_values_have_bounds(self):
+        tree = {f"epoch{i}": {"note": "x" * 4000} for i in range(100)}
+        checkpoint = read_checkpoint({"w": np.zeros(1), **tree})
+        assert 50 < len(checkpoint.values) < 70
+        assert len(checkpoint.values) + len(checkpoint.skipped) == 100
 
     @pytest.mark.parametrize(
         "tree",
@@ -124,6 +129,25 @@ class TestTree:
         assert list(checkpoint.state) == ["w"]
         assert len(checkpoint.skipped) == 1
         assert "optimiser state" in checkpoint.skipped[0]
+
+    def test_optimiser_state_is_kept_where_asked(self):
+        moments = {7: {"step": 3, "exp_avg": np.ones(2)}, 9: {"step": 3, "exp_avg": np.ones(3)}}
+        groups = [{"lr": 0.1, "betas": (0.9, 0.999), "params": [7, 9]}]
+        tree = {
+            "w": np.zeros(1),
+            "optimizer": {"state": moments, "param_groups": groups},
+            "momentum_buffer": np.ones(4),
+        }
+        checkpoint = read_checkpoint(tree, keep_optimiser=True)
+        assert checkpoint.optimiser == {
+            "optimizer.state.7.exp_avg",
+            "optimizer.state.9.exp_avg",
+            "momentum_buffer",
+        }
+        assert set(checkpoint.state) == checkpoint.optimiser | {"w"}
+        assert checkpoint.skipped == ()
+        assert checkpoint.values["optimizer.param_groups.0.betas"] == (0.9, 0.999)
+        assert read_checkpoint({"w": np.zeros(1)}, keep_optimiser=True).optimiser == frozenset()
 
     def test_zero_dimensional_tensors_stay(self):
         state = read_checkpoint({"loss": np.array(0.5), "scalar": np.float32(2)}).state
@@ -193,7 +217,59 @@ class TestTorch:
         assert len(checkpoint.state) == 33
         assert "model_coarse_state_dict.layers_xyz.0.weight" in checkpoint.state
         assert checkpoint.state["loss"].shape == ()
-        assert [line.split(":")[0] for line in checkpoint.skipped] == ["iter", "optimizer_state_dict", "psnr"]
+        assert [line.split(":")[0] for line in checkpoint.skipped] == ["optimizer_state_dict"]
+        assert set(checkpoint.values) == {"iter", "psnr"}
+        assert set(checkpoint.containers) == {"model_coarse_state_dict", "model_fine_state_dict"}
+
+    @pytest.mark.parametrize(
+        "tree",
+        [
+            {"w": 1},
+            {"model": {"a.weight": 1, "a.bias": 1}, "other": {"x": 1}},
+            {"models": [{"w": 1}, {"w": 1}], "deep": {"er": {"still": 1}}},
+            {3: 1, 5: {7: 1}},
+            {"list": [1, [1, 1], {"a": [1]}]},
+            {"a.b": {"c": 1}, "a": 1},
+            {"": 1, ".": {".": 1}},
+        ],
+    )
+    def test_a_torch_file_gets_its_nesting_back(self, tmp_path, tree):
+        count = iter(range(100))
+
+        def grow(node):
+            if isinstance(node, dict):
+                return {key: grow(child) for key, child in node.items()}
+            if isinstance(node, list):
+                return [grow(child) for child in node]
+            return self.torch.full((2,), float(next(count)))
+
+        tree = grow(tree) | {"epoch": 3, "settings": {"lr": 0.5, "name": "x", "sizes": [1, 2]}}
+        if 3 in tree:
+            del tree["epoch"], tree["settings"]
+        self.torch.save(tree, tmp_path / "a.pt")
+        checkpoint = read_checkpoint(tmp_path / "a.pt")
+        write_checkpoint(checkpoint.state, tmp_path / "b.pt", checkpoint.containers, checkpoint.values)
+        assert repr(self.torch.load(tmp_path / "b.pt", weights_only=True)) == repr(tree)
+
+    def test_nesting_that_cannot_be_told_is_left_out(self, tmp_path):
+        w = self.torch.zeros(1)
+        checkpoint = read_checkpoint({"a": {"b": w}, "a.c": w})
+        assert checkpoint.containers == {}
+        assert "nesting" in checkpoint.skipped[-1]
+        checkpoint = read_checkpoint({"a": [w, "text", {"b": w}]})
+        assert checkpoint.containers == {"a": 2, "a.2": 0}
+        checkpoint = read_checkpoint({"a": [w, object(), {"b": w}]})
+        assert checkpoint.containers == {"a": 1, "a.2": 0}
+
+    @pytest.mark.parametrize(
+        "containers",
+        [{"a": 1}, {"a": 2}, {"": 1}, {"a.b": 0, "a": 2}, {"x": 0}, {"a": "2"}, {"a": None}, {"a": 99}],
+    )
+    def test_nonsense_containers_change_no_tensor(self, tmp_path, containers):
+        state = {"a.b": np.ones(1), "a.0.c": np.zeros(2), "a": np.ones(3)}
+        write_checkpoint(state, tmp_path / "b.pt", containers, {"a.b": 3, "a.b.c": 4})
+        checkpoint = read_checkpoint(tmp_path / "b.pt")
+        assert len(checkpoint.state) + len(checkpoint.values) >= 3
 
     def test_without_torch_the_extra_is_named(self, tmp_path, monkeypatch):
         write_checkpoint(STATE, tmp_path / "x.pt")

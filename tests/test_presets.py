@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import typer.main
 
-from sinr_codec import codec
+from sinr_codec import codec, networks
 from sinr_codec.cli._common import Preset
 from sinr_codec.cli.main import app
 from sinr_codec.errors import InputError
-from sinr_codec.fields import ReLU
-from sinr_codec.presets import DEPTH, MAX_WIDTH, MIN_WIDTH, PRESETS, mlp_within, preset_named, rate_for
+from sinr_codec.fields import MLP, ReLU
+from sinr_codec.presets import MAX_WIDTH, MIN_WIDTH, PRESETS, RECIPES, preset_named, rate_for, widest_within
+from sinr_codec.signals.image import ImageSpec
+from sinr_codec.signals.registry import KINDS
 
 
 def test_names():
@@ -20,30 +22,43 @@ def test_names():
         preset_named("fats")
 
 
-@pytest.mark.parametrize("depth", [0, 1, DEPTH])
+@pytest.mark.parametrize("depth", [0, 1, 3])
 def test_the_widest_that_fits(depth):
+    def network(width):
+        return MLP(2, 3, width, depth, ReLU())
+
     for params in (500, 5000, 12_345):
-        field = mlp_within(params, 2, 3, depth, ReLU())
-        assert (field.hidden_layers, field.activation) == (depth, ReLU())
+        field = widest_within(params, network)
         if MIN_WIDTH < field.width < MAX_WIDTH:
-            wider = type(field)(2, 3, field.width + 1, depth, ReLU())
-            assert field.num_params <= params < wider.num_params
-    assert mlp_within(0, 2, 3, depth).width == MIN_WIDTH
-    assert mlp_within(1e300, 2, 3, depth).width == MAX_WIDTH
+            assert field.num_params <= params < network(field.width + 1).num_params
+    assert widest_within(0, network).width == MIN_WIDTH
+    assert widest_within(1e300, network).width == MAX_WIDTH
 
 
-def test_rates_rise():
-    rates = [rate_for(db) for db in np.arange(10, 60, 0.5)]
+def test_a_recipe_builds_what_the_user_asks_for():
+    spec = ImageSpec(4, 4, 3, "uint8", "RGB")
+    recipe = RECIPES["image"]
+    assert recipe.network(spec, 16) == MLP(2, 3, 16, recipe.depth, recipe.activation)
+    assert recipe.network(spec, 16, 1, ReLU()) == MLP(2, 3, 16, 1, ReLU())
+
+
+def test_every_kind_has_a_recipe():
+    assert list(RECIPES) == list(KINDS)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_rates_rise(kind):
+    rates = [rate_for(kind, db) for db in np.arange(10, 70, 0.5)]
     assert np.all(np.diff(rates) >= 0)
     assert 0 < rates[0] < rates[-1]
-    assert rate_for(1e9) == rates[-1]
+    assert rate_for(kind, 1e9) == rates[-1]
 
 
 def test_the_command_line_has_the_same_defaults():
     """It keeps its own, since the codec takes a while to import."""
     assert [preset.value for preset in Preset] == list(PRESETS)
     verbs = typer.main.get_command(app).commands
-    for verb, function in (("encode", codec.encode), ("compress", codec.compress_report)):
+    for verb, function in (("encode", codec.encode), ("compress", networks.compress_report)):
         defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
         for option in verbs[verb].params:
             if option.name not in defaults or option.name == "out":
@@ -58,4 +73,4 @@ def test_the_command_line_has_the_same_defaults():
     options = {name: {p.name: p for p in verb.params} for name, verb in verbs.items()}
     assert options["encode"]["max_drop"].default == codec.MAX_DROP
     assert options["compress"]["max_drop"].show_default == f"{codec.MAX_DROP:g}"
-    assert options["compress"]["fidelity"].show_default == f"{codec.FIDELITY:g}"
+    assert options["compress"]["fidelity"].show_default == f"{networks.FIDELITY:g}"

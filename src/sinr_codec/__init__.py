@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 from sinr_codec.errors import SinrError
 
 if TYPE_CHECKING:
-    from sinr_codec.codec import compress, decode, decompress, encode, info, open, verify
+    from sinr_codec.codec import decode, encode, info, open, verify
+    from sinr_codec.networks import compress, decompress
 
 __version__ = "0.1.0"
 __all__ = ["SinrError", "compress", "decode", "decompress", "encode", "info", "open", "verify"]
+_MODULES = {"compress": "networks", "decompress": "networks"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from sinr_codec import codec
+        from importlib import import_module
 
-        return getattr(codec, name)
+        return getattr(import_module(f"sinr_codec.{_MODULES.get(name, 'codec')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

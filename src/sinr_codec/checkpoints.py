@@ -1,7 +1,9 @@
 """Networks that other programs saved: read and written without ever running what is inside.
 
 A checkpoint becomes a flat dict of arrays. Nested dicts and lists are flattened with dots and the keys stay
-exactly as stored: `{"state_dict": {"layers.0.weight": w}}` gives "state_dict.layers.0.weight".
+exactly as stored: `{"state_dict": {"layers.0.weight": w}}` gives "state_dict.layers.0.weight". The nesting and
+the plain values beside the tensors (a step count, settings) are kept apart, so that a torch file can be written
+as it was.
 """
 
 import json
@@ -10,8 +12,8 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,20 +48,45 @@ _SAFETENSORS_DTYPES = {
 _MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "param_groups"}
 
 
+TEXT_KEYS, INTEGER_KEYS, LIST = range(3)
+"""Kinds of containers in a tree: what their keys were before they were joined."""
+_MOST_VALUE = 1 << 12  # characters of one plain value; longer ones are logs or text, not settings
+_MOST_VALUES = 1 << 18  # of all together: they are kept in a header
+_MOST_NESTING = 64
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network's tensors in their original order, and one line for each thing that was left out."""
+    """A network's tensors in their original order.
+
+    Attributes
+    ----------
+    state
+        Arrays by joined name.
+    skipped
+        One line for each thing that was left out.
+    optimiser
+        Names in `state` of what an optimiser keeps, where that was asked for.
+    containers
+        Kind (`TEXT_KEYS`, ...) by joined name of each dict or list on the way to a tensor or value; the outermost one
+        is "" and is left out where it is an ordinary dict.
+    values
+        Numbers, text and lists of them beside the tensors, by joined name.
+    """
 
     state: dict[str, np.ndarray]
     skipped: tuple[str, ...] = ()
+    optimiser: frozenset[str] = frozenset()
+    containers: Mapping[str, int] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_checkpoint(source: Any) -> Checkpoint:
+def read_checkpoint(source: Any, keep_optimiser: bool = False) -> Checkpoint:
     """Read the tensors of a file, a torch module or a (nested) mapping of arrays or torch tensors.
 
     Files are .safetensors, .npz, or what `torch.save` wrote (.pt, .pth, .ckpt, .bin), which goes through
-    torch's weights-only reader and nothing else. Optimiser state, and values that are no tensors, are left
-    out and listed in `Checkpoint.skipped`.
+    torch's weights-only reader and nothing else. Optimiser state is left out unless `keep_optimiser`; what is left
+    out, such as values that are neither tensors nor plain, is listed in `Checkpoint.skipped`.
 
     Raises
     ------
@@ -81,11 +108,18 @@ def read_checkpoint(source: Any) -> Checkpoint:
             f"cannot read a network from a {type(source).__name__}; "
             f"expected a path ({', '.join(SUFFIXES)}), a torch module or a dict of arrays"
         )
-    return _collect(name, tree)
+    return _collect(name, tree, keep_optimiser)
 
 
-def write_checkpoint(state: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+def write_checkpoint(
+    state: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    containers: Mapping[str, int] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> None:
     """Write a flat dict of arrays as .safetensors, .npz or a torch file, by the suffix of `path`.
+
+    A torch file gets back the nesting and the values of a `Checkpoint`; the other kinds have room for neither.
 
     Raises
     ------
@@ -102,7 +136,7 @@ def write_checkpoint(state: Mapping[str, np.ndarray], path: str | os.PathLike[st
     elif suffix == ".npz":
         _write_npz(state, path)
     elif suffix in TORCH_SUFFIXES:
-        _write_torch(state, path)
+        _write_torch(state, path, containers or {}, values or {})
     else:
         raise InputError(f"{path}: unknown kind of network file; {_expected()}")
 
@@ -195,39 +229,101 @@ def _torch(path: str | os.PathLike[str]) -> ModuleType:
 # --- from a tree of anything to a flat dict of arrays ------------------------------------------------------
 
 
-def _collect(source: str, tree: Mapping[Any, Any]) -> Checkpoint:
+def _collect(source: str, tree: Mapping[Any, Any], keep_optimiser: bool) -> Checkpoint:
+    walk = _Walk(keep_optimiser)
     state: dict[str, np.ndarray] = {}
-    skipped: list[str] = []
-    params = 0
-    for keys, leaf in _walk(tree, (), skipped):
+    paths: dict[str, tuple[str, ...]] = {}
+    params = room = 0
+    values: dict[str, Any] = {}
+    for keys, leaf in walk.leaves(tree, ()):
         name = ".".join(keys)
-        if name in state:
-            raise InputError(f"{source}: joined with dots, two tensors have the name {name!r}")
-        # Before copying: a torch tensor of a few bytes may be expanded to any shape.
-        params += math.prod(leaf.shape)
-        if params > DEFAULT_LIMITS.max_params:
-            raise InputError(f"{source}: more than {DEFAULT_LIMITS.max_params:,} weights; expected fewer")
-        state[name] = _to_array(source, name, leaf)
+        if name in paths:
+            raise InputError(f"{source}: joined with dots, two entries have the name {name!r}")
+        if not _is_tensor(leaf):
+            room += len(name) + len(repr(leaf))
+            if room > _MOST_VALUES:
+                walk.skipped.append(f"{name}: {_describe(leaf)}, not a tensor")
+                continue
+            values[name] = leaf
+        else:
+            # Before copying: a torch tensor of a few bytes may be expanded to any shape.
+            params += math.prod(leaf.shape)
+            if params > DEFAULT_LIMITS.max_params:
+                raise InputError(f"{source}: more than {DEFAULT_LIMITS.max_params:,} weights; expected fewer")
+            state[name] = _to_array(source, name, leaf)
+        paths[name] = keys
     if not state:
         raise InputError(f"{source}: holds no tensors")
-    return Checkpoint(state, tuple(skipped))
+    containers = walk.containers(paths.values())
+    if any(_path(name, containers) != list(keys) for name, keys in paths.items()):
+        walk.skipped.append("the nesting of the dicts: their keys have dots that look like it")
+        containers = {}
+    return Checkpoint(state, tuple(walk.skipped), frozenset(walk.optimiser & state.keys()), containers, values)
 
 
-def _walk(node: Any, keys: tuple[str, ...], skipped: list[str]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield (keys, tensor) in order; add a line to `skipped` for everything else."""
-    name = ".".join(keys)
-    if _is_optimiser_state(keys, node):
-        skipped.append(f"{name}: optimiser state")
-    elif _is_tensor(node):
-        yield keys, node
-    elif isinstance(node, Mapping):
-        for key, child in node.items():
-            yield from _walk(child, (*keys, str(key)), skipped)
-    elif isinstance(node, list | tuple) and any(_is_tensor(x) or isinstance(x, Mapping) for x in node):
-        for number, child in enumerate(node):
-            yield from _walk(child, (*keys, str(number)), skipped)
-    else:
-        skipped.append(f"{name}: {_describe(node)}, not a tensor")
+class _Walk:
+    """The leaves of a tree that are kept, and what was met on the way."""
+
+    def __init__(self, keep_optimiser: bool) -> None:
+        self.keep_optimiser = keep_optimiser
+        self.skipped: list[str] = []
+        self.optimiser: set[str] = set()
+        self.kinds: dict[tuple[str, ...], int] = {}
+        self.lengths: dict[tuple[str, ...], int] = {}
+
+    def containers(self, paths: Iterable[tuple[str, ...]]) -> dict[str, int]:
+        """What `Checkpoint.containers` holds, for the leaves that were kept."""
+        children: dict[tuple[str, ...], set[str]] = {}
+        for keys in paths:
+            for depth, key in enumerate(keys):
+                children.setdefault(keys[:depth], set()).add(key)
+        kinds = {keys: self.kinds[keys] for keys in children}
+        for keys, length in self.lengths.items():
+            # Where something of a list is left out, the others keep their numbers.
+            if keys in kinds and len(children[keys]) < length:
+                kinds[keys] = INTEGER_KEYS
+        return {".".join(keys): kind for keys, kind in kinds.items() if keys or kind != TEXT_KEYS}
+
+    def leaves(
+        self, node: Any, keys: tuple[str, ...], optimiser: bool = False
+    ) -> Iterator[tuple[tuple[str, ...], Any]]:
+        """Yield (keys, tensor or plain value) in order; add a line to `skipped` for everything else."""
+        name = ".".join(keys)
+        optimiser = optimiser or _is_optimiser_state(keys, node)
+        if optimiser and not self.keep_optimiser:
+            self.skipped.append(f"{name}: optimiser state")
+        elif _is_tensor(node) or _is_plain(node):
+            if optimiser:
+                self.optimiser.add(name)
+            yield keys, node
+        elif isinstance(node, Mapping) and len(keys) < _MOST_NESTING:
+            integers = len(node) > 0 and all(type(key) is int for key in node)
+            self.kinds[keys] = INTEGER_KEYS if integers else TEXT_KEYS
+            for key, child in node.items():
+                yield from self.leaves(child, (*keys, str(key)), optimiser)
+        elif isinstance(node, list | tuple) and len(keys) < _MOST_NESTING and any(map(_is_inner, node)):
+            self.kinds[keys] = LIST
+            self.lengths[keys] = len(node)
+            for number, child in enumerate(node):
+                yield from self.leaves(child, (*keys, str(number)), optimiser)
+        else:
+            self.skipped.append(f"{name}: {_describe(node)}, not a tensor")
+
+
+def _is_inner(node: Any) -> bool:
+    return _is_tensor(node) or isinstance(node, Mapping | list | tuple)
+
+
+def _is_plain(node: Any, depth: int = 0) -> bool:
+    """Numbers, short text and short lists of them: what a header can hold."""
+    if isinstance(node, list | tuple):
+        short = depth < 2 and len(node) <= _MOST_VALUE
+        return short and all(_is_plain(item, depth + 1) for item in node) and len(repr(node)) <= _MOST_VALUE
+    if type(node) is float:
+        return math.isfinite(node)
+    if type(node) is int:
+        return -(2**63) <= node < 2**63
+    return node is None or type(node) is bool or (type(node) is str and len(node) <= _MOST_VALUE)
 
 
 def _is_tensor(node: Any) -> bool:
@@ -307,7 +403,12 @@ def _write_npz(state: dict[str, np.ndarray], path: str | os.PathLike[str]) -> No
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _write_torch(state: dict[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+def _write_torch(
+    state: dict[str, np.ndarray],
+    path: str | os.PathLike[str],
+    containers: Mapping[str, int],
+    values: Mapping[str, Any],
+) -> None:
     torch = _torch(path)
 
     def to_torch(array: np.ndarray) -> Any:
@@ -315,5 +416,54 @@ def _write_torch(state: dict[str, np.ndarray], path: str | os.PathLike[str]) -> 
             return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
         return torch.from_numpy(array.copy())
 
+    tensors = {name: to_torch(array) for name, array in state.items()}
     with atomic_write(path) as temporary:
-        torch.save({name: to_torch(array) for name, array in state.items()}, temporary)
+        torch.save(_nested(tensors | dict(values), containers), temporary)
+
+
+def _nested(leaves: dict[str, Any], containers: Mapping[str, int]) -> Any:
+    """The tree of the leaves, or the flat dict where the containers do not fit them."""
+    try:
+        root: dict[Any, Any] = {}
+        for name, leaf in leaves.items():
+            *outer, last = _path(name, containers)
+            if len(outer) > _MOST_NESTING:
+                return leaves
+            node, way = root, ""
+            for depth, key in enumerate(outer):
+                node = node.setdefault(_key(key, containers.get(way, TEXT_KEYS)), {})
+                way = ".".join(outer[: depth + 1])
+            last = _key(last, containers.get(way, TEXT_KEYS))
+            if last in node:
+                return leaves
+            node[last] = leaf
+        return _with_lists(root, "", containers)
+    except (ValueError, AttributeError, TypeError):  # an integer that is none, a leaf where a dict should be
+        return leaves
+
+
+def _with_lists(node: Any, name: str, containers: Mapping[str, int]) -> Any:
+    if not isinstance(node, dict):
+        return node
+    children = {
+        key: _with_lists(child, f"{name}.{key}" if name else str(key), containers) for key, child in node.items()
+    }
+    if containers.get(name) != LIST:
+        return children
+    if list(children) != list(range(len(children))):
+        raise ValueError("a list with gaps")
+    return list(children.values())
+
+
+def _key(key: str, kind: int) -> Any:
+    return key if kind == TEXT_KEYS else int(key)
+
+
+def _path(name: str, containers: Mapping[str, int]) -> list[str]:
+    """The keys of a joined name: it is cut at each dot that ends a container's name."""
+    keys, start = [], 0
+    for i, character in enumerate(name):
+        if character == "." and name[:i] in containers:
+            keys.append(name[start:i])
+            start = i + 1
+    return [*keys, name[start:]]

@@ -1,15 +1,27 @@
-"""What a preset means, and which network a number of bytes buys.
+"""What a preset means, and which network a number of bytes buys of each kind of signal.
 
 Bits a parameter are those of `benchmarks/size.py` (results/size.json): 6.4 to 6.9 for `balanced`, 13 for `paper`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, Sine
+from sinr_codec.fields import (
+    MLP,
+    AnyActivation,
+    AnyEncoding,
+    Field,
+    Gaussian,
+    Identity,
+    Octaves,
+    Radiance,
+    ReLU,
+    Sine,
+)
 
 
 @dataclass(frozen=True)
@@ -20,8 +32,6 @@ class Preset:
     ----------
     fit
         Settings of `fit.FitConfig`.
-    bpp
-        Rate aimed at where the user names neither a rate, a quality nor a width.
     bits
         Bits a parameter that files of this preset take, to choose the width for a rate.
     dictionaries
@@ -32,7 +42,6 @@ class Preset:
 
     name: str
     fit: dict[str, Any] = field(default_factory=dict)
-    bpp: float = 0.3
     bits: float = 6.8
     dictionaries: tuple[int, ...] = ()
     paper: bool = False
@@ -48,12 +57,115 @@ PRESETS = {
     )
 }
 
-ACTIVATION = Sine(45.0)
-"""Photographs fit 0.1 to 0.6 dB better than at SIREN's omega0 = 30."""
-DEPTH = 3
-"""Hidden layers where the user names none: the paper's (h, m) = (3, m)."""
+
+@dataclass(frozen=True)
+class Recipe:
+    """The network of one kind of signal, and how to fit it.
+
+    Attributes
+    ----------
+    activation
+        Of the hidden layers; a function of the signal's `Spec` where it depends on the source.
+    encoding, depth
+        Encoding of the coordinates; hidden layers where the user names none.
+    rate
+        Bits a position (`Spec.samples`) aimed at where the user names neither a rate, a quality nor a width.
+    width
+        Width in that case, instead of a rate.
+    db
+        Quality that ordinary signals have at `rate`; where a search for a quality begins.
+    fit
+        Settings of `fit.FitConfig` by preset, over those of the preset; under "" for all presets.
+    build
+        Makes the field from (in_features, out_features, width, hidden_layers, activation, encoding).
+    """
+
+    activation: AnyActivation | Callable[[Any], AnyActivation]
+    encoding: AnyEncoding = field(default_factory=Identity)
+    depth: int = 3
+    rate: float = 0.3
+    width: int | None = None
+    db: float = 30.0
+    fit: dict[str, dict[str, Any]] = field(default_factory=dict)
+    build: Callable[..., Field] = MLP
+
+    def settings(self, preset: Preset) -> dict[str, Any]:
+        """Settings of the fit under a preset."""
+        return preset.fit | self.fit.get("", {}) | self.fit.get(preset.name, {})
+
+    def network(
+        self, spec: Any, width: int, depth: int | None = None, activation: AnyActivation | None = None
+    ) -> Field:
+        """The field of a width for a signal's `Spec`, with the user's depth and activation where there are any."""
+        if activation is None:
+            activation = self.activation(spec) if not isinstance(self.activation, AnyActivation) else self.activation
+        depth = self.depth if depth is None else depth
+        return self.build(spec.in_features, spec.out_features, width, depth, activation, self.encoding)
+
+
+def _of_sound(spec: Any) -> AnyActivation:
+    """First layer with frequencies in proportion to the samples of a block: up to 3% of half their rate.
+
+    A third as much costs 2 to 7 dB, twice as much some 5 dB or the fit. With omega0 = 30 or 70 it is 0.5 to 1 dB.
+    """
+    return Sine(50.0, float(np.clip(round(0.05 * spec.block_frames), 30, 100_000)))
+
+
+def _radiance(_in: int, _out: int, width: int, depth: int, activation: Any, encoding: Any) -> Radiance:
+    """The network of a scene, whose coordinates and values are always the same."""
+    return Radiance(width, depth, activation, encoding)
+
+
+RECIPES = {
+    # Photographs fit 0.1 to 0.6 dB better than at SIREN's omega0 = 30.
+    "image": Recipe(Sine(45.0), rate=0.3, db=28.3),
+    # Steps are those of one block, a second of music. Batches of 2,048 fit 0.6 dB worse in the same time, and some of
+    # 1,024 not at all.
+    "audio": Recipe(
+        _of_sound,
+        rate=1.5,
+        db=48.0,
+        fit={
+            "": {"batch": 4096, "lr": 1e-3},
+            "fast": {"steps": 300},
+            "balanced": {"steps": 1000},
+            "best": {"steps": 5000},
+            "paper": {"steps": 1000},
+        },
+    ),
+    # An MRI template at width 180: omega0 30 is 0.6 dB above 20 and 2 dB above 45, three layers 1.2 dB above five.
+    "volume": Recipe(Sine(30.0), rate=0.08, db=35.0, fit={"": {"batch": 8192}}),
+    "dataset": Recipe(Sine(30.0), rate=0.3, db=43.0),
+    # omega0 = 45 and 60 are 2 and 3 dB behind where steps are few; time may span more or less of [-1, 1].
+    "video": Recipe(Sine(30.0), rate=0.2, db=30.0, fit={"": {"lr": 2e-3}}),
+    # The paper's network. A batch is small because it holds little but voxels near the surface.
+    "shape": Recipe(
+        lambda spec: Sine(30.0) if spec.variant == "sdf" else Gaussian(7.0),
+        width=128,
+        rate=0.1,
+        db=19.0,
+        fit={"": {"lr": 4e-3, "batch": 8192}, "balanced": {"steps": 2000}, "best": {"steps": 8000}},
+    ),
+    # The renderer's shapes change with every step, so there is nothing to compile.
+    "radiance": Recipe(
+        ReLU(),
+        Octaves(6),
+        width=64,
+        db=26.0,
+        fit={
+            "": {"batch": 1024, "lr": 8e-3, "compile": False},
+            "fast": {"steps": 1500},
+            "balanced": {"steps": 10_000},
+            "best": {"steps": 30_000},
+            "paper": {"steps": 10_000},
+        },
+        build=_radiance,
+    ),
+}
+"""Recipes by kind of signal; each measured on the signals of results/signals.json."""
+
 LEAST_PARAMS = 1000
-"""Parameters of the smallest network that is chosen where no size is asked for: less holds no picture."""
+"""Parameters of the smallest network that is chosen where no size is asked for: less holds no signal."""
 MIN_WIDTH, MAX_WIDTH = 8, 256
 """Widths that are chosen by themselves; above, a step takes seconds on a CPU. The user may name any."""
 
@@ -69,17 +181,17 @@ _RATES = ((24.0, 0.07), (26.0, 0.14), (28.0, 0.27), (30.0, 0.5), (32.0, 0.9), (3
 """(dB, bpp) to begin a search with: a guess, not a measurement. Pictures differ by a factor of three and more."""
 
 
-def rate_for(psnr: float) -> float:
-    """Bits a pixel at which an ordinary photograph has a PSNR of so many dB; a first guess."""
-    quality, rate = zip(*_RATES)
-    return float(2 ** np.interp(psnr, quality, np.log2(rate)))
+def rate_for(kind: str, db: float) -> float:
+    """Bits a position at which an ordinary signal of a kind has a quality of so many dB; a first guess."""
+    if kind == "image":
+        quality, rate = zip(*_RATES)
+        return float(2 ** np.interp(db, quality, np.log2(rate)))
+    recipe = RECIPES[kind]
+    # Within a factor of 16: the search corrects it from there.
+    return float(recipe.rate * 2 ** np.clip((db - recipe.db) / 5, -4, 4))
 
 
-def mlp_within(params: float, in_features: int, out_features: int, depth: int = DEPTH, activation: Any = None) -> MLP:
-    """Build the widest MLP of at most so many parameters, within MIN_WIDTH..MAX_WIDTH."""
-
-    def mlp(width: int) -> MLP:
-        return MLP(in_features, out_features, width, depth, activation or ACTIVATION)
-
+def widest_within(params: float, network: Callable[[int], Field]) -> Field:
+    """Build the widest network of at most so many parameters, within MIN_WIDTH..MAX_WIDTH."""
     widths = range(MIN_WIDTH, MAX_WIDTH + 1)
-    return mlp(max((w for w in widths if mlp(w).num_params <= params), default=MIN_WIDTH))
+    return network(max((w for w in widths if network(w).num_params <= params), default=MIN_WIDTH))

@@ -216,7 +216,7 @@ def test_decode(tmp_path, coded):
     assert sinr("decode", coded, "-o", tmp_path / "c.tif", "--size", "10x30").exit_code == 0
     assert Image.open(tmp_path / "c.tif").size == (30, 10)
     result = sinr("decode", coded, "-o", tmp_path / "d.npy", "--region", "2,3,12,9", "--json")
-    assert json.loads(result.stdout) == {"path": str(tmp_path / "d.npy"), "height": 6, "width": 10, "mode": "RGB"}
+    assert json.loads(result.stdout) == {"path": str(tmp_path / "d.npy"), "kind": "image", "shape": [6, 10, 3]}
     np.testing.assert_allclose(np.load(tmp_path / "d.npy"), codec.decode(coded)[3:9, 2:12], atol=1)
 
 
@@ -269,6 +269,21 @@ def test_decompress_and_compress(tmp_path, network):
     fails(sinr("decode", out), "network", "decompress")
 
 
+def test_compress_by_a_description(tmp_path, network):
+    result = sinr("compress", network, "--write-description", "--activation", "sine")
+    assert result.exit_code == 0
+    assert "[[network]]" in result.stdout
+    assert names(tmp_path) == [network.name]
+    described = tmp_path / "net.toml"
+    described.write_text(result.stdout)
+    result = sinr("compress", network, "--describe", described, "--preset", "fast", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "fidelity" in result.stdout
+    described.write_text("[[network]]\nactivation = 3")
+    fails(sinr("compress", network, "--describe", described), "net.toml", "network 1", "activation")
+    assert sinr("compress", network, "--describe", described, "--activation", "sine").exit_code == 2
+
+
 def test_encode_and_verify(tmp_path, photo):
     pytest.importorskip("torch")
     untouched = photo.read_bytes()
@@ -276,7 +291,7 @@ def test_encode_and_verify(tmp_path, photo):
     result = sinr("encode", photo, "--preset", "fast", "--seconds", "1", "--width", "8", "--depth", "1")
     assert result.exit_code == 0, result.output
     assert f"{out.stat().st_size:,} bytes" in result.stdout
-    assert "fast, sine 1x8" in result.stdout
+    assert "fast, image, sine 1x8" in result.stdout
     assert "fit ..." in result.stderr
     assert photo.read_bytes() == untouched
     assert names(tmp_path) == ["photo.png", "photo.sinr"]
@@ -348,6 +363,7 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
     code = "from sinr_codec.cli.main import main; main()"
     command = [sys.executable, "-c", code, "encode", "a.png", "--seconds", "600", "--width", "16"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "read ...\n"
     assert process.stderr.readline() == "load PyTorch ...\n"
     assert process.stderr.readline() == "fit ...\n"
     assert "fit" in process.stderr.readline()

@@ -16,8 +16,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sinr_codec import container
-from sinr_codec.codec import decode, decompress
+from sinr_codec import container, decode, decompress
 from sinr_codec.coding.sparse import Layout
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry

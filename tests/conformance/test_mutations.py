@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec import codec, container
+from sinr_codec import codec, container, networks
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import FIELD, MAGIC, VERSION, Limits
 from sinr_codec.errors import FormatError, SinrError
@@ -64,7 +64,7 @@ def decode(blob: bytes) -> list[tuple[tuple[int, ...], np.dtype, np.ndarray]]:
         decoder = codec.open(blob, limits=LIMITS)
         shapes, dtypes = decoder.network.shapes(), decoder.network.dtypes()
         return [(shapes[name], dtypes[name], array) for name, array in decoder.params.items()]
-    state = codec.decompress(blob, limits=LIMITS)
+    state = networks.decompress(blob, limits=LIMITS)
     return [(entry.shape, entry.dtype, state[entry.name]) for entry in header.tensors]
 
 

@@ -132,6 +132,22 @@ class TestFit:
 
         assert fit(FIELD, Slow(64), config(steps=None, seconds=1.0)).steps > 50
 
+    def test_refreshes_a_field_before_every_step(self):
+        seen = []
+
+        class Kept:
+            def __getattr__(self, name):
+                return getattr(FIELD, name)
+
+            def refresh(self, params, step):
+                assert not torch.is_grad_enabled()
+                assert {name: tuple(value.shape) for name, value in params.items()} == FIELD.shapes()
+                seen.append(step)
+
+        result = fit(Kept(), Waves(), config(steps=7))
+        assert seen == list(range(7))
+        assert same(result, fit(FIELD, Waves(), config(steps=7)))
+
     def test_batch_may_exceed_the_signal(self):
         assert fit(FIELD, Waves(4), config(batch=4096)).steps == 120
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -36,21 +37,35 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 # -- values of options -------------------------------------------------------------------------------------
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) from "HxW"."""
+def parse_size(text: str) -> tuple[int, ...]:
+    """(height, width), or a size by axis of other signals, from "HxW" or "AxBxC"."""
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise typer.BadParameter(f"{text!r}: expected HxW in pixels, such as 1024x1536")
-    return int(parts[0]), int(parts[1])
+    if len(parts) < 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"{text!r}: expected HxW in pixels, such as 1024x1536, or a size by axis")
+    return tuple(int(part) for part in parts)
 
 
-def parse_region(text: str) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) from "L,T,R,B"."""
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise typer.BadParameter(f"{text!r}: expected L,T,R,B in pixels of the source, such as 0,0,256,128")
-    left, top, right, bottom = map(int, parts)
-    return left, top, right, bottom
+def parse_scale(text: str) -> Any:
+    """A factor, or one for every axis from "AxBxC"."""
+    try:
+        factors = tuple(float(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: expected a number such as 2, or one an axis such as 1x1x2") from error
+    return factors[0] if len(factors) == 1 else factors
+
+
+def parse_region(text: str) -> Any:
+    """(left, top, right, bottom) from "L,T,R,B", or ((start, stop), ...) by axis from "A:B,C:D"."""
+    parts = [part.strip() for part in text.split(",")]
+    if all(":" in part for part in parts):
+        ends = [part.split(":") for part in parts]
+        if all(len(pair) == 2 and all(end.isdecimal() for end in pair) for pair in ends):
+            return tuple((int(start), int(stop)) for start, stop in ends)
+    elif len(parts) == 4 and all(part.isdecimal() for part in parts):
+        return tuple(int(part) for part in parts)
+    raise typer.BadParameter(
+        f"{text!r}: expected L,T,R,B in pixels of the source, such as 0,0,256,128, or START:STOP for every axis"
+    )
 
 
 def parse_activation(text: str) -> Any:
@@ -72,6 +87,16 @@ def parse_activation(text: str) -> Any:
         raise typer.BadParameter(f"{text!r}: expected {name} with its numbers, such as sine:30") from error
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were set; the others are left to the kind of signal."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def without_suffix(path: Path) -> Path:
+    """The path without the last extension, and without both of `.nii.gz`."""
+    return path.with_suffix("").with_suffix("") if path.name.lower().endswith(".nii.gz") else path.with_suffix("")
 
 
 def exclusive(**options: Any) -> None:
@@ -210,6 +235,11 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def describe_field(field: Any) -> str:
-    """A network in words, such as "sine 3x64"."""
-    return f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}"
+def describe_field(field: Any, parts: int = 1) -> str:
+    """A network in words, such as "sine 3x64", or so many of them."""
+    name = (
+        field.describe()
+        if not hasattr(field, "hidden_layers")
+        else (f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}")
+    )
+    return name if parts == 1 else f"{parts} networks of {name}"

@@ -33,33 +33,57 @@ def compress(
             help="sine, gaussian, wire or relu, as in sine:30, where the weights do not tell.",
         ),
     ] = None,
+    describe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What the networks are: a .toml or .json file, where keys do not tell."),
+    ] = None,
+    write_description: Annotated[
+        bool, typer.Option("--write-description", help="Print what is recognised, as a --describe file; nothing else.")
+    ] = False,
+    weights_snr: Annotated[
+        float | None,
+        typer.Option(help="Code what is in no known network too, with this SNR of its weights in dB."),
+    ] = None,
+    keep_optimiser: Annotated[
+        bool, typer.Option("--keep-optimiser", help="Keep the optimiser's tensors, bit by bit.")
+    ] = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a file of a trained coordinate network.
+    """Make a file of trained coordinate networks.
 
-    `sinr decompress` gives back its keys, shapes and dtypes.
+    Known networks are coded so that their outputs stay close; everything else is kept bit by bit. `sinr decompress`
+    gives back the same keys, shapes and dtypes.
 
     Example:
       sinr compress siren.pth -o siren.sinr
       sinr compress siren.safetensors --fidelity 50
+      sinr compress model.npz --describe model.toml
     """
     _common.exclusive(fidelity=fidelity, signal=signal)
+    _common.exclusive(activation=activation, describe=describe)
+    _common.exclusive(write_description=write_description or None, describe=describe)
     if max_drop is not None and signal is None:
         raise typer.BadParameter("--max-drop: expected --signal beside it")
     out = model.with_suffix(".sinr") if out is None else out
 
-    from sinr_codec import codec
+    from sinr_codec import networks
 
+    if write_description:
+        typer.echo(networks.description_of(model, activation), nl=False)
+        return
     limits = {"fidelity": fidelity, "max_drop": max_drop}
     with _common.progress(quiet) as progress:
-        report = codec.compress_report(
+        report = networks.compress_report(
             model,
             out,
             preset=preset.value,
             signal=signal,
             activation=activation,
+            describe=describe,
+            weights_snr=weights_snr,
+            keep_optimiser=keep_optimiser,
             seed=seed,
             progress=progress,
             **{name: value for name, value in limits.items() if value is not None},
@@ -73,11 +97,12 @@ def compress(
         ("against", f"{ratio:.3f} of 16-bit min-max + Brotli ({report.baseline_bytes:,} bytes)"),
         ("kept", report.criterion),
     ]
-    if report.fidelity is not None:
-        rows.append(("fidelity", f"{report.fidelity:.2f} dB"))
+    for network in report.networks:
+        rows.append(("network", (f"{network.name.rstrip('.')}: " if network.name else "") + network.network))
+        rows.append(("", f"{network.weights:,} weights in {network.bytes:,} bytes"))
+        rows.append(("", f"fidelity {network.fidelity:.2f} dB: {network.compared}"))
     if report.psnr is not None:
-        rows.append(("PSNR", f"{report.psnr:.2f} dB on the signal"))
-    if report.field is not None:
-        rows.append(("network", f"{_common.describe_field(report.field)}, {report.weights:,} weights"))
+        rows.append(("quality", f"{report.psnr:.2f} dB on the signal"))
+    rows.append(("exact", f"{report.exact:,} numbers bit by bit"))
     rows.append(("time", f"{report.seconds:.1f} s"))
     _common.show(str(out), rows, report.notes)

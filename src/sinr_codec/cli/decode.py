@@ -1,4 +1,4 @@
-"""`sinr decode`: a `.sinr` file in, a picture out, at any size."""
+"""`sinr decode`: a `.sinr` file in, the signal out, at any size."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,44 +10,75 @@ from sinr_codec.cli._common import JsonOption
 
 
 def decode(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file of a picture.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file of a signal.")],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="Picture to write; .npy keeps the array.",
-            show_default="FILE with .png behind it, as in photo.sinr.png; .tif or .npy where PNG lacks its mode",
+            help="File to write; the extension names the format, .npy keeps the array.",
+            show_default="FILE with the kind's extension behind it, as in photo.sinr.png",
         ),
     ] = None,
-    scale: Annotated[float | None, typer.Option(help="Factor on the source's size.")] = None,
+    scale: Annotated[
+        Any,
+        typer.Option(parser=_common.parse_scale, metavar="S", help="Factor on the source's size, or AxBxC by axis."),
+    ] = None,
     size: Annotated[
         Any, typer.Option(parser=_common.parse_size, metavar="HxW", help="Height and width of the result.")
     ] = None,
     region: Annotated[
-        Any, typer.Option(parser=_common.parse_region, metavar="L,T,R,B", help="Part of the picture, in source pixels.")
+        Any,
+        typer.Option(
+            parser=_common.parse_region,
+            metavar="L,T,R,B",
+            help="Part of a picture in source pixels; of a volume or video START:STOP for every axis.",
+        ),
     ] = None,
+    rate: Annotated[int | None, typer.Option(help="Of a sound: samples a second.")] = None,
+    start: Annotated[float | None, typer.Option(help="Of a sound: first second.")] = None,
+    stop: Annotated[float | None, typer.Option(help="Of a sound: second to stop before.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Of a video: frames a second.")] = None,
+    variables: Annotated[list[str] | None, typer.Option(help="Of a dataset: only these; may be repeated.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Of a shape: voxels along its longest side.")] = None,
+    pose: Annotated[Path | None, typer.Option(help="Of a scene: JSON file with the cameras to render.")] = None,
+    orbit: Annotated[int | None, typer.Option(help="Of a scene: so many views around it.")] = None,
+    mesh: Annotated[bool, typer.Option("--mesh", help="Of a scene: its geometry.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Render a picture from its file, at any size.
+    """Render a signal from its file, at any size.
 
     Example:
       sinr decode photo.sinr
       sinr decode photo.sinr -o large.png --scale 2
       sinr decode photo.sinr -o part.png --region 100,50,356,306 --scale 4
+      sinr decode brain.sinr -o slice.nii.gz --region 90:91,0:233,0:189
     """
     _common.exclusive(scale=scale, size=size)
 
     from sinr_codec import codec
     from sinr_codec.files import check_output
 
+    options = _common.given(
+        scale=scale,
+        size=size,
+        region=region,
+        rate=rate,
+        start=start,
+        stop=stop,
+        fps=fps,
+        variables=variables or None,
+        resolution=resolution,
+        pose=pose,
+        orbit=orbit,
+        mesh=mesh or None,
+    )
     decoder = codec.open(source)
     out = source.with_name(source.name + decoder.spec.suffix) if out is None else out
     check_output(out, source)
-    array = decoder.render(scale=scale, size=size, region=region)
-    decoder.spec.save(array, out)
-    height, width = array.shape[:2]
+    decoded = decoder.save(out, **options)
     if as_json:
-        _common.show_json({"path": out, "height": height, "width": width, "mode": decoder.spec.mode})
+        shape = list(decoded.shape) if hasattr(decoded, "shape") else None
+        _common.show_json({"path": out, "kind": decoder.spec.KIND, "shape": shape})
     else:
-        _common.show(str(out), [("size", f"{width} x {height} pixels, {decoder.spec.mode}")])
+        _common.show(str(out), [("decoded", decoder.spec.summary(decoded))])

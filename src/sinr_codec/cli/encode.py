@@ -1,4 +1,4 @@
-"""`sinr encode`: a picture in, a `.sinr` file out."""
+"""`sinr encode`: a signal in, a `.sinr` file out."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +10,17 @@ from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption
 
 
 def encode(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture (anything Pillow opens), or .npy.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A picture, sound, volume, dataset, video, mesh or scene.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="INPUT with .sinr")
     ] = None,
     preset: PresetOption = Preset.BALANCED,
-    bpp: Annotated[float | None, typer.Option(help="Aim at this rate, bits a pixel.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--as", metavar="KIND", help="What INPUT is, where its name and content do not tell.")
+    ] = None,
+    bpp: Annotated[float | None, typer.Option(help="Aim at this rate, bits a pixel (sample, voxel, ...).")] = None,
     size: Annotated[int | None, typer.Option(help="Aim at this file size, bytes.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Aim at this quality, dB.")] = None,
     width: Annotated[int | None, typer.Option(help="Neurons a layer, instead of an aim.")] = None,
@@ -30,11 +35,15 @@ def encode(
     max_drop: Annotated[float, typer.Option(help="dB that coding may lose.")] = 0.1,
     seed: SeedOption = 0,
     device: Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")] = "cpu",
+    resolution: Annotated[int | None, typer.Option(help="Of a shape: voxels along its longest side.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Of a shape: occupancy, sdf (signed distances) or coloured.")
+    ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the fit's state here, and resume from it.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Turn a picture into a small file.
+    """Turn a signal into a small file.
 
     A small neural network is fitted to it, and its weights are coded. Ctrl-C stops the fit; what it has found
     by then becomes the file.
@@ -42,9 +51,11 @@ def encode(
     Example:
       sinr encode photo.png -o photo.sinr
       sinr encode photo.png --bpp 0.3 --preset fast
+      sinr encode brain.nii.gz --size 90000
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
-    out = source.with_suffix(".sinr") if out is None else out
+    out = _common.without_suffix(source).with_suffix(".sinr") if out is None else out
+    options = _common.given(resolution=resolution, variant=variant)
 
     from sinr_codec import codec
 
@@ -53,6 +64,7 @@ def encode(
             source,
             out,
             preset=preset.value,
+            kind=kind,
             width=width,
             depth=depth,
             activation=activation,
@@ -65,16 +77,19 @@ def encode(
             max_drop=max_drop,
             checkpoint=checkpoint,
             progress=progress,
+            **options,
         )
     if as_json:
         _common.show_json(report)
         return
+    ratio = f", 1/{report.source_bytes / report.bytes:.0f} of the samples" if report.source_bytes else ""
     rows = [
-        ("size", f"{report.bytes:,} bytes"),
-        ("rate", f"{report.bpp:.3f} bpp"),
-        ("PSNR", f"{report.psnr:.2f} dB ({report.fit_psnr:.2f} dB before coding)"),
+        ("size", f"{report.bytes:,} bytes{ratio}"),
+        ("rate", f"{report.bpp:.3g} bits a {report.unit}"),
+        (report.measure, f"{report.quality:.2f} dB ({report.fit_quality:.2f} dB before coding)"),
+        *((name, f"{value:.5g}") for name, value in report.figures.items()),
         ("time", f"{report.seconds:.1f} s"),
-        ("how", f"{report.preset}, {_common.describe_field(report.field)}"),
+        ("how", f"{report.preset}, {report.kind}, {_common.describe_field(report.field, report.parts)}"),
     ]
     if report.target is not None:
         rows.append(("target", f"{report.target}: {'met' if report.target_met else 'MISSED'}"))

@@ -28,16 +28,21 @@ def info(
         return
     rows = [("kind", answer["kind"])]
     if "signal" in answer:
-        signal = answer["signal"]
-        shape = " x ".join(map(str, signal["shape"]))
-        rows.append(("source", f"{signal['type']} {shape} {signal['dtype']}, mode {signal['mode']}"))
+        signal = dict(answer["signal"])
+        shape = " x ".join(map(str, signal.pop("shape")))
+        rest = ", ".join(
+            f"{key} {_short(value)}" for key, value in signal.items() if key not in ("type", "dtype") and value
+        )
+        rows.append(("source", f"{signal['type']} {shape} {signal.get('dtype', '')}, {rest}".rstrip(", ")))
     if "field" in answer:
-        rows.append(("network", str(answer["field"])))
-    rate = f", {answer['bpp']:.3f} bpp" if "bpp" in answer else ""
-    rows.append(("size", f"{answer['bytes']:,} bytes{rate}; header {answer['header_bytes']:,} bytes"))
+        many = f"{answer['networks']} of " if answer.get("networks", 1) > 1 else ""
+        rows.append(("network", f"{many}{answer['field']}"))
+    rate = f", {answer['bpp']:.3g} bits a {answer['unit']}" if "bpp" in answer else ""
+    beside = f", beside the networks {answer['side_bytes']:,} bytes" if answer.get("side_bytes") else ""
+    rows.append(("size", f"{answer['bytes']:,} bytes{rate}; header {answer['header_bytes']:,} bytes{beside}"))
     rows.append(("weights", f"{answer['parameters']:,} at {answer['bits_per_parameter']:.2f} bits each"))
     if answer["quality_db"] is not None:
-        rows.append(("quality", f"{answer['quality_db']:.2f} dB recorded"))
+        rows.append(("quality", f"{answer['quality_db']:.2f} dB {answer.get('measure', 'fidelity')} recorded"))
     _common.show(str(source), rows)
     known = ("name", "shape", "dtype", "bytes")
     longest = max((len(tensor["name"]) for tensor in answer["tensors"]), default=0)

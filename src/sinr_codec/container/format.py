@@ -160,7 +160,7 @@ def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
     checked = data[: reader.position]
     if bytes(reader.take(4)) != _crc(checked):
         raise ChecksumError("the header's checksum does not match; the file is damaged")
-    header = _parse(_loads(cbor), limits)
+    header = _parse(loads(cbor), limits)
     if _encode(header) != cbor:
         raise MalformedError("the header is not in its deterministic encoding")
     return dataclasses.replace(header, header_bytes=reader.position)
@@ -334,7 +334,7 @@ def _is_uint(value: Any) -> bool:
 # --- CBOR, the safe part of it -----------------------------------------------------------------------------
 
 
-def _loads(data: bytes) -> Any:
+def loads(data: bytes) -> Any:
     """Decode one CBOR item after `_scan` has found nothing in it but plain values."""
     reader = Reader(data, "CBOR")
     try:

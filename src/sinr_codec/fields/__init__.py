@@ -8,17 +8,21 @@ from __future__ import annotations
 from sinr_codec.errors import MalformedError, UnknownIdError
 from sinr_codec.fields._numbers import is_list
 from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
+from sinr_codec.fields.base import Field
 from sinr_codec.fields.encodings import AnyEncoding, Fourier, Identity, Octaves
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
+from sinr_codec.fields.radiance import Radiance
 
 __all__ = [
     "MLP",
     "AnyActivation",
     "AnyEncoding",
+    "Field",
     "Fourier",
     "Gaussian",
     "Identity",
     "Octaves",
+    "Radiance",
     "ReLU",
     "Sine",
     "Wire",
@@ -26,10 +30,11 @@ __all__ = [
 ]
 
 
-def field_from_header(value: object, max_params: int = MAX_PARAMS) -> MLP:
+def field_from_header(value: object, max_params: int = MAX_PARAMS) -> Field:
     """The field that a file's header describes; see `MLP.from_header` for the errors."""
     if not is_list(value):
         raise MalformedError("field header: expected a list that starts with an integer id")
-    if value[0] != MLP.ID:
-        raise UnknownIdError(f"field header: field id {value[0]} is not known to this version")
-    return MLP.from_header(value, max_params)
+    for kind in (MLP, Radiance):
+        if value[0] == kind.ID:
+            return kind.from_header(value, max_params)
+    raise UnknownIdError(f"field header: field id {value[0]} is not known to this version")

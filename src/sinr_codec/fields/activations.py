@@ -189,8 +189,8 @@ class ReLU:
         return 1.0
 
     def __call__(self, xp: ModuleType, z: Any) -> Any:
-        """``max(z, 0)``; written so that the namespace needs no mixed scalar-array maximum."""
-        return xp.clip(z, 0.0, None)
+        """``max(z, 0)``; torch's own has a faster backward pass than a clip."""
+        return xp.relu(z) if hasattr(xp, "relu") else xp.clip(z, 0.0, None)
 
     def overwrite(self, xp: ModuleType, z: Any) -> Any:
         """``max(z, 0)`` in place."""

@@ -116,6 +116,11 @@ class MLP:
             params[name] = values.astype(dtypes[name])
         return params
 
+    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Parameters whose last bias is the mean (b,) of the values to fit."""
+        last = f"layers.{self.layers - 1}.bias"
+        return {**params, last: mean.astype(params[last].dtype)}
+
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this network."""
         shapes = self.shapes()

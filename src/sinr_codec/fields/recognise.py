@@ -1,14 +1,15 @@
-"""Finds the field in a state dict that another program saved.
+"""Finds coordinate networks in a state dict that another program saved.
 
-Keys and shapes tell the architecture; the activation, which no state dict names, is told by the caller, by
-factors stored as tensors (WIRE's `omega_0` and `scale_0`), or by the small weights that SIREN starts from.
+Keys and shapes tell the architecture; the activation, which no state dict names, is told by the caller, by factors
+stored as tensors (WIRE's `omega_0` and `scale_0`), by the small weights that SIREN starts from, or by names that only
+one program uses (NeRF). What would be a guess is left to a description (`fields.foreign`).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,16 @@ import numpy as np
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields.activations import AnyActivation, Sine, Wire
-from sinr_codec.fields.mlp import MLP
+from sinr_codec.fields.foreign import (
+    NERFS,
+    Chain,
+    Layer,
+    Network,
+    find_nerf,
+    in_order,
+    layers_under,
+    network_from_table,
+)
 
 # More inputs than space, time and a viewing direction have are features of an encoding that no key names.
 _MAX_COORDINATES = 6
@@ -27,110 +37,124 @@ _SINE_SCALE = (0.7, 6.0)
 
 @dataclass(frozen=True)
 class Recognised:
-    """An `MLP`, the state's key for each of its parameters, and one line on how the activation was found."""
+    """A network of a state dict, and one line on how it was found."""
 
-    field: MLP
-    names: dict[str, str]
+    network: Network
     reason: str
 
-    def params(self, state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The field's parameters, in its dtypes, from a state dict with the keys that were recognised."""
-        dtypes = self.field.dtypes()
-        return {name: np.asarray(state[key]).astype(dtypes[name]) for name, key in self.names.items()}
 
+def recognise(state: Mapping[str, Any], activation: AnyActivation | None = None) -> list[Recognised]:
+    """Find the networks in `state` whose function is known.
 
-@dataclass(frozen=True)
-class _Layer:
-    prefix: str
-    fan_in: int
-    fan_out: int
-
-
-def recognise(state: Mapping[str, Any], activation: AnyActivation | None = None) -> Recognised | None:
-    """Find a chain of affine layers of one width in `state` and the activation between them.
+    These are chains of affine layers of one width over at most 6 coordinates (SIREN, COIN, WIRE, plain multilayer
+    perceptrons) that are all of the state or all of a module in it, and the NeRFs of `foreign.NERFS`. A module is
+    left alone where other matrices of the state could be connected with it.
 
     Parameters
     ----------
     state
-        Arrays by name. Keys of weights (out, in) end in "weight", those of biases (out,) in "bias"; further
-        tensors may have one element only.
+        Arrays by name. Keys of weights (out, in) end in "weight", those of biases (out,) in "bias".
     activation
-        What the caller knows of the activation.
+        What the caller knows of the activation of the chains.
 
     Returns
     -------
-    Recognised, or None where the state is no such chain or its activation cannot be told.
+    The networks, no tensor in two of them; empty where none is known.
     """
-    layers = _layers(state)
-    chain = _chain(layers) if layers else None
-    if chain is None or chain[0].fan_in > _MAX_COORDINATES:
+    found = [
+        Recognised(nerf, f"{_named(prefix)}the NeRF of {nerf.style}'s nerf-pytorch, by its names")
+        for prefix in _nerf_prefixes(state)
+        if (nerf := find_nerf(state, prefix)) is not None
+    ]
+    taken = {name for one in found for name in one.network.names}
+    rest = {key: array for key, array in state.items() if key not in taken}
+    chains = list(_chains(rest, "", activation))
+    while True:
+        mine = {name for one in chains for name in one.network.names}
+        others = [array for key, array in rest.items() if key not in mine]
+        alone = [one for one in chains if not any(_could_belong(array, one.network) for array in others)]
+        if len(alone) == len(chains):
+            return found + alone
+        chains = alone
+
+
+def described(state: Mapping[str, Any], tables: Sequence[Any]) -> list[Recognised]:
+    """The networks that a description names.
+
+    Raises
+    ------
+    InputError
+        A table is wrong, or two of them use the same tensor.
+    """
+    found: list[Recognised] = []
+    taken: set[str] = set()
+    for number, table in enumerate(tables, start=1):
+        try:
+            network = network_from_table(table, state)
+        except InputError as error:
+            raise InputError(f"network {number}: {error}") from error
+        if twice := sorted(taken.intersection(network.names)):
+            raise InputError(f"network {number}: tensor {twice[0]!r} is already part of another network")
+        taken.update(network.names)
+        found.append(Recognised(network, f"{_named(network.prefix)}{network.describe()}, as described"))
+    return found
+
+
+def _named(prefix: str) -> str:
+    return f"{prefix.rstrip('.')}: " if prefix else ""
+
+
+def _nerf_prefixes(state: Mapping[str, Any]) -> list[str]:
+    """What stands before the first layer of each trunk of a NeRF."""
+    ends = [style.trunk.format(0) + ".weight" for style in NERFS.values()]
+    return [key.removesuffix(end) for key in state for end in ends if key == end or key.endswith("." + end)]
+
+
+def _chains(state: Mapping[str, Any], prefix: str, activation: AnyActivation | None) -> Iterator[Recognised]:
+    """The chain that all tensors with a prefix are, or those of the modules under it."""
+    inside = {key: array for key, array in state.items() if key.startswith(prefix)}
+    whole = _chain(inside, prefix, activation)
+    if whole is not None:
+        yield whole
+        return
+    # A name without another dot is a tensor of this module itself.
+    modules = dict.fromkeys(key[: key.index(".", len(prefix)) + 1] for key in inside if "." in key[len(prefix) :])
+    for module in modules:
+        yield from _chains(inside, module, activation)
+
+
+def _chain(state: Mapping[str, Any], prefix: str, activation: AnyActivation | None) -> Recognised | None:
+    layers = in_order(layers_under(state))
+    if len(layers) < 2 or layers[0].fan_in > _MAX_COORDINATES or any(layer.bias is None for layer in layers):
         return None
-    known = (activation, "as given") if activation else _infer(state, chain)
+    if len({layer.fan_out for layer in layers[:-1]}) > 1:  # a head may follow, with something else before it
+        return None
+    used = {name for layer in layers for name in layer.names}
+    if any(math.prod(array.shape) > 1 for key, array in state.items() if key not in used):
+        return None
+    known = (activation, "as given") if activation else _infer(state, layers)
     if known is None:
         return None
-    names = {
-        f"layers.{i}.{part}": f"{layer.prefix}{part}" for i, layer in enumerate(chain) for part in ("weight", "bias")
-    }
-    try:
-        field = MLP(chain[0].fan_in, chain[-1].fan_out, chain[0].fan_out, len(chain) - 2, known[0])
-    except InputError:  # larger than any field may be
-        return None
-    if any((state[names[name]].dtype.kind == "c") != (dtype.kind == "c") for name, dtype in field.dtypes().items()):
-        return None
-    return Recognised(field, names, known[1])
-
-
-def _layers(state: Mapping[str, Any]) -> list[_Layer] | None:
-    """Weights with their biases, in the order of the state; None where anything else is in the way."""
-    layers, used = [], set()
-    for key, array in state.items():
-        prefix = key.removesuffix("weight")
-        bias = state.get(f"{prefix}bias")
-        if prefix == key or len(array.shape) != 2 or bias is None:
-            continue
-        if tuple(bias.shape) != (array.shape[0],) or 0 in array.shape or not _is_inexact(array, bias):
+    complex_later = known[0].COMPLEX
+    for i, layer in enumerate(layers):
+        if any((state[name].dtype.kind == "c") != (complex_later and i > 0) for name in layer.names):
             return None
-        layers.append(_Layer(prefix, array.shape[1], array.shape[0]))
-        used |= {key, f"{prefix}bias"}
-    if any(np.prod(array.shape) > 1 for key, array in state.items() if key not in used):
-        return None
-    return layers
+    chain = Chain(prefix, tuple(layers), known[0], None, ((-1.0, 1.0),) * layers[0].fan_in)
+    return Recognised(chain, f"{_named(prefix)}{chain.describe()}: {known[1]}")
 
 
-def _is_inexact(*arrays: Any) -> bool:
-    # bfloat16 is of kind "V", as are other dtypes that NumPy does not know.
-    return all(array.dtype.kind in "fc" or array.dtype.name == "bfloat16" for array in arrays)
+def _could_belong(array: Any, network: Network) -> bool:
+    """Whether a tensor of nobody may be a head, a modulation or an input of a chain: one side has its size."""
+    assert isinstance(network, Chain)
+    sizes = {network.in_features, *(layer.fan_out for layer in network.layers)} - {1}
+    return len(array.shape) in (1, 2) and math.prod(array.shape) > 1 and not sizes.isdisjoint(array.shape)
 
 
-def _chain(layers: list[_Layer]) -> list[_Layer] | None:
-    """Put layers into an order in which each feeds the next and all hidden widths are equal.
-
-    Numbers in the keys come first, then the order of storage, then the shapes ("last_layer" sorts before
-    "layers" in files that sort their keys).
-    """
-    by_number = sorted(layers, key=lambda layer: _natural(layer.prefix))
-    by_shape = sorted(by_number, key=lambda layer: (layer.fan_in >= layer.fan_out) + (layer.fan_in > layer.fan_out))
-    for order in (by_number, layers, by_shape):
-        width = order[0].fan_out
-        if (
-            len(order) >= 2
-            and all(layer.fan_out == width for layer in order[:-1])
-            and all(layer.fan_in == width for layer in order[1:])
-        ):
-            return order
-    return None
-
-
-def _natural(key: str) -> list[tuple[int, str]]:
-    """Sort key in which layer 10 follows layer 9."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", key)]
-
-
-def _infer(state: Mapping[str, Any], chain: list[_Layer]) -> tuple[AnyActivation, str] | None:
+def _infer(state: Mapping[str, Any], chain: Sequence[Layer]) -> tuple[AnyActivation, str] | None:
     stored = _stored_factors(state)
     if stored is not None:
-        return stored, "from the factors stored beside the weights"
-    scales = [_scale(state[f"{layer.prefix}weight"]) for layer in chain[1:-1] or chain[1:]]
+        return stored, "factors as stored beside the weights"
+    scales = [_scale(state[layer.weight]) for layer in chain[1:-1] or chain[1:]]
     low, high = _SINE_SCALE
     if all(low <= scale <= high for scale in scales):
         mean = sum(scales) / len(scales)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.fields.mlp import MLP
 from sinr_codec.fit.samples import Samples, weighted_mean
-from sinr_codec.signals.base import Signal
+from sinr_codec.signals.base import Part
 
 
 class Evaluator:
@@ -29,7 +29,7 @@ class Evaluator:
     def __init__(
         self,
         field: MLP,
-        signal: Signal,
+        signal: Part,
         index: NDArray[np.int64] | None = None,
         device: str = "cpu",
         samples: Samples | None = None,
@@ -55,7 +55,7 @@ class Evaluator:
 def evaluate(
     field: MLP,
     params: Mapping[str, Any],
-    signal: Signal,
+    signal: Part,
     index: NDArray[np.int64] | None = None,
     device: str = "cpu",
 ) -> float:

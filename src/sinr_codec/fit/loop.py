@@ -30,7 +30,7 @@ from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
 from sinr_codec.fit.threads import threads_for
-from sinr_codec.signals.base import Signal
+from sinr_codec.signals.base import Part
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ FLAT = 1e-4
 
 def fit(
     field: MLP,
-    signal: Signal,
+    signal: Part,
     config: FitConfig | None = None,
     params: Mapping[str, NDArray[Any]] | None = None,
     progress: Progress | None = None,
@@ -67,7 +67,10 @@ def fit(
     Parameters
     ----------
     field
-        The network; its in_features and out_features are the signal's.
+        The network; its in_features and out_features are the signal's. One that keeps a state beside its parameters,
+        such as a grid of where they are worth evaluating, has a method ``refresh(params, step)``: it is called with
+        torch tensors, without gradients, before every step, and with step 0 whenever a fit begins (anew). One that
+        costs more than a multiply-add a parameter and sample has their number as ``work``.
     signal
         What to represent.
     config
@@ -99,7 +102,7 @@ def fit(
         check_output(config.checkpoint)
     if params is not None:
         field.check(params)
-    with threads_for(field.num_params * min(config.batch, len(signal))):
+    with threads_for(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):
         return _Fit(field, signal, config, params, progress).run()
 
 
@@ -130,7 +133,7 @@ class _Fit:
     def __init__(
         self,
         field: MLP,
-        signal: Signal,
+        signal: Part,
         config: FitConfig,
         params: Mapping[str, NDArray[Any]] | None,
         progress: Progress | None,
@@ -154,11 +157,8 @@ class _Fit:
         self.begin()
 
     def _fresh(self, mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Initial parameters, with the signal's mean as the last bias: small networks would spend long to find it."""
-        start = self.field.init(np.random.default_rng(self.config.seed))
-        last = f"layers.{self.field.layers - 1}.bias"
-        start[last] = mean.astype(start[last].dtype)
-        return start
+        """Initial parameters, centred on the signal's mean: small networks would spend long to find it."""
+        return self.field.centre(self.field.init(np.random.default_rng(self.config.seed)), mean)
 
     # -- one attempt
 
@@ -216,8 +216,12 @@ class _Fit:
         if state.step == 0:
             # the schedule spans the seconds that are left after imports and compilation, however long those took
             state.attempt = self.elapsed()
+        refresh = getattr(self.field, "refresh", None)
         while (share := self.share()) < 1 and not self.interrupt.seen:
             began = time.perf_counter()
+            if refresh is not None:
+                with torch.no_grad():
+                    refresh(self.packing.unpack(self.leaves), state.step)
             coords, values = self.samples.take(self.batches.draw())
             loss = self.loss(self.leaves, coords, values)
             value = float(loss.detach())

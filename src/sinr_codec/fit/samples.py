@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sinr_codec.errors import InputError
-from sinr_codec.signals.base import Signal
+from sinr_codec.signals.base import Part
 
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
 PRELOAD_BYTES = 1 << 29
@@ -36,7 +36,7 @@ class Samples:
         The device cannot be used.
     """
 
-    def __init__(self, signal: Signal, device: str = "cpu", preload_bytes: int = PRELOAD_BYTES) -> None:
+    def __init__(self, signal: Part, device: str = "cpu", preload_bytes: int = PRELOAD_BYTES) -> None:
         check_device(device)
         self.signal = signal
         self.device = device

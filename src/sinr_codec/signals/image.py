@@ -5,32 +5,27 @@ occurs) over a `Grid`. `ImageSpec` is what a file records and all that a decoder
 """
 
 import contextlib
-import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
+from sinr_codec.signals import lattice
+from sinr_codec.signals.base import Array, Fields, Quality, SampledPart
 from sinr_codec.signals.grid import Grid
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.signals.levels import Levels, checked_range, psnr
 
-Array = NDArray[Any]
-Apply = Callable[[NDArray[np.float32]], Array]
 Region = tuple[int, int, int, int]
 Source = str | os.PathLike[str] | Image.Image | Array
 
-MAX_SAMPLES = 2**30
-"""Values (pixels x channels) that a renderer fills unless it is told otherwise."""
-TILE = 2048
-"""Pixels evaluated at once: a few MB of activations at common widths, which stay in the cache."""
 _MAX_SIDE = 2**31 - 1
 IMAGE = 0
 """The id of pictures among the signals a file can hold."""
@@ -58,7 +53,6 @@ _ARRAY, _PLANE = "array", "plane"
 _DTYPES = ("uint8", "bool", "uint16", "int32", "float32", "float64")
 _RANGED = ("uint16", "int32", "float32", "float64")
 _READ_AS = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
-_PEAK = {"uint8": 255.0, "bool": 1.0, "uint16": 65535.0}
 
 
 @dataclass(frozen=True)
@@ -91,6 +85,10 @@ class ImageSpec:
     colours: int = 0
     grid: Grid = field(default_factory=Grid)
 
+    KIND: ClassVar[str] = "image"
+    UNIT: ClassVar[str] = "pixel"
+    MEASURE: ClassVar[str] = "PSNR"
+
     # -- description ---------------------------------------------------------------------------------------
 
     @property
@@ -109,21 +107,39 @@ class ImageSpec:
         return self.channels
 
     @property
+    def parts(self) -> int:
+        """A picture is one network."""
+        return 1
+
+    @property
+    def samples(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    @property
+    def values(self) -> int:
+        """Samples of a full decoding."""
+        return self.samples * self.channels
+
+    @property
+    def side(self) -> bytes:
+        """A picture has no side section."""
+        return b""
+
+    @property
+    def levels(self) -> Levels:
+        """How samples map to values in [-1, 1]."""
+        return Levels(self.dtype, self.low, self.high)
+
+    @property
     def peak(self) -> float:
         """Peak of the PSNR: the dtype's range, or for 32-bit and float samples the range that occurs."""
-        return _PEAK.get(self.dtype, self.high - self.low or 1.0)
+        return self.levels.dtype_peak
 
     def array_shape(self, height: int, width: int) -> tuple[int, ...]:
         """Shape of a rendering of that many pixels."""
         flat = self.channels == 1 and self.mode != _ARRAY
         return (height, width) if flat else (height, width, self.channels)
-
-    def psnr_of_mse(self, mse: float) -> float:
-        """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""
-        span = self.high - self.low
-        if mse <= 0 or span == 0:
-            return math.inf
-        return 10 * math.log10((2 * self.peak / span) ** 2 / mse)
 
     @property
     def pillow_mode(self) -> str | None:
@@ -136,6 +152,15 @@ class ImageSpec:
         if self.mode in ("RGB", "L", "RGBA", "LA", "1", "P", "I;16"):
             return ".png"
         return ".npy" if self.pillow_mode in (None, "HSV") else ".tif"
+
+    def describe(self) -> dict[str, Any]:
+        """Kind, shape, dtype and mode."""
+        return {"type": self.KIND, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode}
+
+    def summary(self, decoded: Array) -> str:
+        """Size and mode of a rendering."""
+        height, width = decoded.shape[:2]
+        return f"{width} x {height} pixels, {self.mode}"
 
     def to_header(self) -> list[Any]:
         """[0, height, width, mode, grid] + [low, high] of ranged samples or + [colours] of a palette."""
@@ -152,7 +177,7 @@ class ImageSpec:
         return header
 
     @classmethod
-    def from_header(cls, header: Any) -> "ImageSpec":
+    def from_header(cls, header: Any, side: bytes = b"") -> "ImageSpec":
         """Inverse of `to_header`.
 
         Raises
@@ -163,6 +188,8 @@ class ImageSpec:
             raise MalformedError("signal header: expected a list that starts with the signal's id")
         if header[0] != IMAGE:
             raise UnknownIdError(f"signal id {header[0]}: not known to this version")
+        if side:
+            raise MalformedError("image: expected no side section")
         if len(header) < 5:
             raise MalformedError("image header: expected a list of id, height, width, mode and grid")
         height, width, number = header[1:4]
@@ -173,7 +200,7 @@ class ImageSpec:
         spec = cls(height, width, channels, dtype, mode, grid=Grid.from_header(header[4]))
         rest = header[5:]
         if dtype in _RANGED:
-            low, high = _range_of(rest, dtype)
+            low, high = checked_range(rest, dtype)
             return replace(spec, low=low, high=high)
         if mode == "P":
             if len(rest) != 1 or type(rest[0]) is not int or not 1 <= rest[0] <= 256:
@@ -183,63 +210,28 @@ class ImageSpec:
             raise MalformedError(f"image header: {len(rest)} unexpected trailing values")
         return replace(spec, high=1.0) if dtype == "bool" else spec
 
-    # -- values --------------------------------------------------------------------------------------------
-
-    def to_values(self, samples: Array) -> NDArray[np.float32]:
-        """Samples of the source's dtype mapped linearly from [low, high] to float32 in [-1, 1]."""
-        span = self.high - self.low
-        if span == 0:
-            return np.zeros(samples.shape, np.float32)
-        wide = samples.astype(self._work) - self.low
-        return (wide * (2 / span) - 1).astype(np.float32)
-
-    def to_samples(self, values: Array) -> Array:
-        """Inverse of `to_values`: clipped to [low, high] (NaN becomes `high`), rounded half to even."""
-        # fmin and fmax drop a NaN, which a damaged network may put out, where clip would keep it.
-        unit = np.fmax(np.fmin(values, 1), -1).astype(self._work, copy=False)
-        samples = (unit + 1) * ((self.high - self.low) / 2) + self.low
-        if self.dtype == "bool":
-            return samples > 0.5
-        if not self.dtype.startswith("float"):
-            samples = np.rint(samples)
-        return np.clip(samples, self.low, self.high).astype(self.dtype)
-
-    @property
-    def _work(self) -> type[np.floating[Any]]:
-        """Eight bits fit float32; the range of other samples may not."""
-        return np.float32 if self.dtype in ("uint8", "bool") else np.float64
-
     # -- rendering -----------------------------------------------------------------------------------------
 
     def render(
         self,
-        apply: Apply,
+        fields: Fields,
         *,
         scale: float | None = None,
         size: tuple[int, int] | None = None,
         region: Region | None = None,
-        threads: int | None = None,
-        tile: int = TILE,
-        max_samples: int = MAX_SAMPLES,
     ) -> Array:
         """Evaluate a field on a grid of pixels, in memory bounded by the result plus a few tiles.
 
         Parameters
         ----------
-        apply
-            The field, coords float32 (n, 2) -> values (n, channels); called from several threads at once.
+        fields
+            The network: coords (y, x) -> values (channels).
         scale
             Factor on the source's size; with a region the result is that part of the whole at this scale.
         size
             (h, w) of the result, which shows the whole picture, or the region where there is one.
         region
             (left, top, right, bottom) in source pixels, as in Pillow's `crop`.
-        threads
-            Tiles computed at once; default: the cores this process may use.
-        tile
-            Pixels a call of `apply`.
-        max_samples
-            Largest number of values (pixels x channels) to fill.
 
         Returns
         -------
@@ -248,71 +240,43 @@ class ImageSpec:
         Raises
         ------
         InputError : a scale, size or region that makes no picture
-        LimitError : more values than `max_samples`, before anything is allocated
+        LimitError : more values than `fields.max_samples`, before anything is allocated
         """
-        window = self._window(scale, size, region, max_samples)
-        h, w = window.shape
-        out = np.empty((h, w, self.channels), self.dtype)
-        for top, left, block in self._tiles(apply, window, threads, tile):
-            out[top : top + block.shape[0], left : left + block.shape[1]] = block
-        return out.reshape(self.array_shape(h, w))
+        rows_columns = None if region is None else self._rows_columns(region)
+        spans = lattice.window(
+            (self.height, self.width),
+            scale=scale,
+            size=size,
+            region=rows_columns,
+            most=fields.max_samples // self.channels,
+            noun="pixel",
+        )
+        axes = lattice.axes_of(self.grid, spans)
+        out = lattice.render(
+            fields,
+            axes,
+            self.channels,
+            self.levels.to_samples,
+            self.dtype,
+            to_coords=lambda tile: self.grid.points(tile[0][:, None], tile[1][None]).reshape(-1, 2),
+            noun="pixel",
+        )
+        return out.reshape(self.array_shape(*out.shape[:2]))
 
-    def _window(
-        self, scale: float | None, size: tuple[int, int] | None, region: Region | None, limit: int
-    ) -> "_Window":
-        """Which samples of which axes a rendering needs; checked before anything is allocated."""
-        if region is not None and not _integers(region, 4):
+    def _rows_columns(self, region: Region) -> lattice.Region:
+        if not (
+            isinstance(region, tuple | list)
+            and len(region) == 4
+            and all(isinstance(v, int | np.integer) for v in region)
+        ):
             raise InputError(f"region {region!r}: expected (left, top, right, bottom), four integers")
-        left, top, right, bottom = (0, 0, self.width, self.height) if region is None else region
+        left, top, right, bottom = region
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
             raise InputError(
                 f"region {left},{top},{right},{bottom}: expected left < right <= {self.width} "
                 f"and top < bottom <= {self.height}"
             )
-        if scale is not None and size is not None:
-            raise InputError("scale and size: expected one of them, not both")
-        ranges = ((self.height, top, bottom), (self.width, left, right))
-        if size is not None:
-            if not (_integers(size, 2) and min(size) >= 1):
-                raise InputError(f"size {size!r}: expected (height, width), two integers of at least 1")
-            spans = [_Span(n, count, start, stop, 0, count) for count, (n, start, stop) in zip(size, ranges)]
-        else:
-            factor = 1.0 if scale is None else scale
-            if not (isinstance(factor, int | float) and 0 < factor < 2**31):
-                raise InputError(f"scale {factor!r}: expected a number above 0")
-            spans = [_scaled(n, start, stop, factor) for n, start, stop in ranges]
-        window = _Window(spans[0], spans[1])
-        h, w = window.shape
-        if h * w * self.channels > limit:
-            raise LimitError(
-                f"a picture of {h}x{w} pixels, {self.channels} values each: above the limit of {limit} values"
-            )
-        return window
-
-    def _tiles(
-        self, apply: Apply, window: "_Window", threads: int | None, tile: int
-    ) -> Iterator[tuple[int, int, Array]]:
-        """(top, left, samples) of tiles in reading order: some whole rows each, or part of one long row."""
-        longest = max(self.height, self.width)
-        rows, columns = (
-            self.grid.axis(s.size, longest, s.count, start=s.start, stop=s.stop, first=s.first, last=s.last)
-            for s in (window.rows, window.columns)
-        )
-        w = min(len(columns), tile)
-        h = max(1, tile // w)
-
-        def compute(corner: tuple[int, int]) -> tuple[int, int, Array]:
-            top, left = corner
-            coords = self.grid.points(rows[top : top + h, None], columns[None, left : left + w])
-            # A damaged network may overflow; the samples are clipped below.
-            with np.errstate(all="ignore"):
-                values = np.asarray(apply(coords.reshape(-1, 2)))
-            if values.shape != (coords.shape[0] * coords.shape[1], self.channels):
-                raise MalformedError(f"field: expected {self.channels} values a pixel, found {values.shape}")
-            return top, left, self.to_samples(values).reshape(*coords.shape[:2], self.channels)
-
-        corners = ((top, left) for top in range(0, len(rows), h) for left in range(0, len(columns), w))
-        yield from map_tiles(compute, corners, threads)
+        return (top, bottom), (left, right)
 
     # -- files and Pillow images ---------------------------------------------------------------------------
 
@@ -359,41 +323,6 @@ class ImageSpec:
                 ) from error
 
 
-@dataclass(frozen=True)
-class _Span:
-    """Samples first..last-1 of the `count` that cover source pixels [start, stop) of an axis of `size`."""
-
-    size: int
-    count: int
-    start: int
-    stop: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
-class _Window:
-    rows: _Span
-    columns: _Span
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.rows.last - self.rows.first, self.columns.last - self.columns.first
-
-
-def _scaled(size: int, start: int, stop: int, scale: float) -> _Span:
-    count = max(1, round(size * scale))
-    first = min(round(start * count / size), count - 1)
-    return _Span(size, count, 0, size, first, max(round(stop * count / size), first + 1))
-
-
-def _integers(values: Any, count: int) -> bool:
-    """Whether these are so many integers, NumPy's included."""
-    return (
-        isinstance(values, Sequence) and len(values) == count and all(isinstance(v, int | np.integer) for v in values)
-    )
-
-
 def _mode_of(number: Any) -> tuple[str, str, int]:
     if type(number) is int and number in _MODES:
         return _MODES[number]
@@ -403,20 +332,7 @@ def _mode_of(number: Any) -> tuple[str, str, int]:
     raise UnknownIdError(f"image mode {number!r}: not known to this version")
 
 
-def _range_of(values: list[Any], dtype: str) -> tuple[float, float]:
-    """The recorded range of ranged samples, validated: two numbers of the dtype, in order, finite."""
-    if dtype.startswith("float"):
-        bound = float(np.finfo(dtype).max)
-        fits = len(values) == 2 and all(type(v) is float and abs(v) <= bound for v in values)
-    else:
-        bounds = np.iinfo(dtype)
-        fits = len(values) == 2 and all(type(v) is int and bounds.min <= v <= bounds.max for v in values)
-    if not fits or not values[0] <= values[1] or not math.isfinite(values[1] - values[0]):
-        raise MalformedError(f"image value range: expected two ordered {dtype} numbers, found {values!r}")
-    return float(values[0]), float(values[1])
-
-
-class ImageSignal:
+class ImageSignal(SampledPart):
     """A picture as samples of a field: coordinates of its pixels and values in [-1, 1].
 
     Attributes
@@ -433,22 +349,24 @@ class ImageSignal:
         self.array = array
         self.spec = spec
         self.notes = notes
+        self.levels, self.peak = spec.levels, spec.peak
         longest = max(spec.height, spec.width)
         self._rows = spec.grid.axis(spec.height, longest, spec.height)
         self._columns = spec.grid.axis(spec.width, longest, spec.width)
 
     @classmethod
-    def load(cls, source: Source, grid: Grid | None = None) -> "ImageSignal":
+    def load(cls, source: Source, like: ImageSpec | None = None) -> "ImageSignal":
         """Read a picture from a file that Pillow opens, a `.npy` file, a Pillow image or an array.
 
         EXIF orientation is applied; of an animation the first frame is taken; colours of a palette become RGB
         or RGBA. Arrays are (H, W) or (H, W, C), C in 1..4, of uint8, bool, uint16, int32, float32 or float64.
+        The pixels lie where the grid of `like` has them.
 
         Raises
         ------
         InputError : no such file, not a picture, damaged, empty, or an array of another shape or type
         """
-        grid = grid or Grid()
+        grid = Grid() if like is None else like.grid
         if isinstance(source, np.ndarray):
             return cls._from_array(source, grid, "array")
         if isinstance(source, Image.Image):
@@ -507,13 +425,8 @@ class ImageSignal:
         cls, array: Array, mode: str, colours: int, grid: Grid, name: str, notes: tuple[str, ...]
     ) -> "ImageSignal":
         height, width, channels = array.shape
-        dtype = array.dtype.name
-        low, high = 0.0, 1.0 if dtype == "bool" else 255.0
-        if dtype in _RANGED:
-            low, high = float(array.min()), float(array.max())
-            # The least and greatest values are NaN or infinite where any value is.
-            if not math.isfinite(low) or not math.isfinite(high) or not math.isfinite(high - low):
-                raise InputError(f"{name}: expected finite values in a finite range, found NaN or infinity")
+        levels = Levels.of(array, name, dtype_range=True)
+        dtype, low, high = levels.dtype, levels.low, levels.high
         return cls(array, ImageSpec(height, width, channels, dtype, mode, low, high, colours, grid), notes)
 
     @property
@@ -533,38 +446,26 @@ class ImageSignal:
         """Pixels by number in reading order, int64 (n,): coords float32 (n, 2), values float32 (n, C)."""
         row, column = np.divmod(index, self.spec.width)
         coords = self.spec.grid.points(self._rows[row], self._columns[column])
-        return coords, self.spec.to_values(self.array[row, column])
+        return coords, self.levels.to_values(self.array[row, column])
 
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error in the units of [-1, 1], on NumPy arrays or torch tensors."""
-        return ((predicted - values) ** 2).mean()
+    @property
+    def parts(self) -> list["ImageSignal"]:
+        """One network stands for the whole picture."""
+        return [self]
 
-    def to_header(self) -> list[Any]:
-        """See `ImageSpec.to_header`."""
-        return self.spec.to_header()
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the samples."""
+        return self.array.nbytes
 
-    def quality(self, decoded: Array) -> float:
-        """PSNR in dB of a decoded picture; `InputError` where its shape is not the source's."""
+    def quality(self, render: Callable[..., Array]) -> Quality:
+        """PSNR in dB of the decoded picture; `InputError` where its shape or dtype is not the source's."""
+        decoded = render()
         if decoded.size != self.array.size or decoded.shape[:2] != self.array.shape[:2]:
             raise InputError(f"decoded picture: expected shape {self.spec.shape}, found {decoded.shape}")
-        return psnr(self.array, decoded.reshape(self.array.shape), self.spec.peak)
-
-
-def psnr(a: Array, b: Array, peak: float) -> float:
-    """PSNR in dB over all samples of two arrays of one shape, float64; infinite where they are equal."""
-    if a.shape != b.shape:
-        raise InputError(f"psnr: expected arrays of one shape, found {a.shape} and {b.shape}")
-    total = 0.0
-    for x, y in zip(_chunks(a), _chunks(b)):
-        total += float(np.sum(np.square(x.astype(np.float64) - y.astype(np.float64))))
-    if total == 0:
-        return math.inf
-    return 10 * math.log10(peak * peak * a.size / total)
-
-
-def _chunks(array: Array, size: int = 1 << 20) -> Iterator[Array]:
-    flat = array.reshape(-1)
-    return (flat[i : i + size] for i in range(0, flat.size, size))
+        if decoded.dtype != self.array.dtype:
+            raise InputError(f"against: expected samples of {decoded.dtype}, found {self.array.dtype}")
+        return Quality(psnr(self.array, decoded.reshape(self.array.shape), self.peak))
 
 
 def _remarks(picture: Image.Image) -> tuple[str, ...]:

@@ -1,0 +1,205 @@
+"""The network of a radiance field: density from the position, colour from position and view direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+from array_api_compat import array_namespace, device
+from numpy.typing import NDArray
+
+from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields.activations import AnyActivation, ReLU, activation_from_header, activation_to_header
+from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, encoding_from_header, encoding_to_header
+from sinr_codec.fields.mlp import MAX_PARAMS, MLP, Params
+
+_TRUNK, _HEAD = "trunk.", "head."
+_MAX_FEATURES = 1 << 12
+
+
+@dataclass(frozen=True)
+class Radiance:
+    """Two multilayer perceptrons: position -> density and features; features and view direction -> colour.
+
+    The trunk sees positions alone, so that density, and with it geometry, cannot depend on where one looks from
+    (Mildenhall et al. 2020, "NeRF", section 3). The split into a trunk that puts out density and a few features, and
+    a head of one hidden layer, is that of instant-ngp (Müller et al. 2022, section 5.4). One network serves the
+    coarse and the fine pass of a renderer, as in mip-NeRF (Barron et al. 2021): NeRF's two are twice the bytes.
+
+    Parameters
+    ----------
+    width, hidden_layers, activation, encoding
+        Of the trunk, as in `MLP`.
+    features
+        Numbers that the trunk hands to the head.
+    head
+        Width of the head's hidden layer.
+    octaves
+        Octaves of the view direction's encoding (`Octaves`); 0 for the direction as it is.
+
+    Raises
+    ------
+    InputError
+        A size outside the limits.
+    """
+
+    width: int
+    hidden_layers: int
+    activation: AnyActivation = field(default_factory=ReLU)
+    encoding: AnyEncoding = field(default_factory=Identity)
+    features: int = 15
+    head: int = 32
+    octaves: int = 2
+
+    ID: ClassVar[int] = 1
+    #: Position and unit view direction in; red, green, blue and density out, all before their own non-linearities.
+    in_features: ClassVar[int] = 6
+    out_features: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("features", 1, _MAX_FEATURES), ("head", 1, 1 << 14), ("octaves", 0, 16)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise InputError(f"radiance field: {name} must be an integer in [{least}, {most}], got {value!r}")
+        _ = self.parts  # refuses what an MLP refuses
+
+    @property
+    def directions(self) -> AnyEncoding:
+        """Encoding of the view direction."""
+        return Octaves(self.octaves) if self.octaves else Identity()
+
+    @property
+    def parts(self) -> dict[str, MLP]:
+        """Trunk and head by the prefix of their parameters' names."""
+        trunk = MLP(3, 1 + self.features, self.width, self.hidden_layers, self.activation, self.encoding)
+        head = MLP(self.features + self.directions.out_features(3), 3, self.head, 0, self.activation)
+        return {_TRUNK: trunk, _HEAD: head}
+
+    # -- parameters
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name in the order of storage: those of the trunk, then of the head, as in `MLP`."""
+        return {prefix + name: shape for prefix, part in self.parts.items() for name, shape in part.shapes().items()}
+
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Dtypes by name."""
+        return {prefix + name: dtype for prefix, part in self.parts.items() for name, dtype in part.dtypes().items()}
+
+    @property
+    def num_params(self) -> int:
+        """Real numbers among the parameters."""
+        return sum(part.num_params for part in self.parts.values())
+
+    @property
+    def widest(self) -> int:
+        """Real numbers that one sample takes where the network is widest."""
+        return max(part.widest for part in self.parts.values())
+
+    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """Fresh parameters; each part as an `MLP` of its activation."""
+        return {prefix + name: value for prefix, part in self.parts.items() for name, value in part.init(rng).items()}
+
+    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Parameters whose last biases are (red, green, blue, density) of `mean`."""
+        values = {_TRUNK: mean[3:], _HEAD: mean[:3]}
+        result = dict(params)
+        for prefix, part in self.parts.items():
+            name = f"{prefix}layers.{part.layers - 1}.bias"
+            bias = params[name].copy()
+            bias[: len(values[prefix])] = values[prefix]
+            result[name] = bias
+        return result
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Raise `InputError` unless the parameters have the names and shapes of this network."""
+        for prefix, part in self.parts.items():
+            part.check(_under(prefix, params))
+        if odd := sorted(set(params) - set(self.shapes())):
+            raise InputError(f"params: the names must be those of the field; {odd[0]!r} is too much")
+
+    # -- the function
+
+    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+        """``f(params, coords (n, 6)) -> (n, 4)`` in an array namespace; see `MLP.function`."""
+        functions = {prefix: part.function(xp, device) for prefix, part in self.parts.items()}
+        encode = self.directions.function(xp, 3, device)
+
+        def f(params: Params, coords: Any) -> Any:
+            hidden = functions[_TRUNK](_under(_TRUNK, params), coords[..., :3])
+            seen = xp.concat([hidden[..., 1:], encode(coords[..., 3:])], axis=-1)
+            return xp.concat([functions[_HEAD](_under(_HEAD, params), seen), hidden[..., :1]], axis=-1)
+
+        return f
+
+    def density(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+        """``f(params, positions (n, 3)) -> density (n,)``, the last value of `function`, without the head."""
+        trunk = self.parts[_TRUNK].function(xp, device)
+        return lambda params, positions: trunk(_under(_TRUNK, params), positions)[..., 0]
+
+    def apply(self, params: Params, coords: Any) -> Any:
+        """Values (..., 4) at coords (..., 6), for NumPy arrays and torch tensors alike."""
+        return self.function(array_namespace(coords), device(coords))(params, coords)
+
+    def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """``f(coords (n, 6)) -> values (n, 4)`` on NumPy; see `MLP.decoder`."""
+        trunk, head = (part.decoder(_under(prefix, params)) for prefix, part in self.parts.items())
+        encode = self.directions.function(np, 3)
+
+        def decode(coords: NDArray[np.float32]) -> NDArray[np.float32]:
+            hidden = trunk(np.ascontiguousarray(coords[:, :3]))
+            seen = np.concatenate([hidden[:, 1:], encode(coords[:, 3:])], axis=1)
+            return np.concatenate([head(seen), hidden[:, :1]], axis=1)
+
+        return decode
+
+    def describe(self) -> str:
+        """One line for people."""
+        trunk, head = self.parts.values()
+        return f"trunk {trunk.describe()}; head {head.describe()}"
+
+    # -- the header of a file
+
+    def to_header(self) -> list[Any]:
+        """``[1, k, l, features, head, octaves, activation, encoding]``; an identity encoding is left out."""
+        header = [self.ID, self.width, self.hidden_layers, self.features, self.head, self.octaves]
+        parts = [activation_to_header(self.activation)]
+        if self.encoding != Identity():
+            parts.append(encoding_to_header(self.encoding))
+        return [*header, *parts]
+
+    @classmethod
+    def from_header(cls, value: object, max_params: int = MAX_PARAMS) -> Radiance:
+        """Inverse of `to_header`; nothing is allocated.
+
+        Raises
+        ------
+        MalformedError
+            The value breaks the form above or a range.
+        UnknownIdError
+            An id is unknown.
+        LimitError
+            More parameters than `max_params`.
+        """
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not 7 <= len(value) <= 8:
+            raise MalformedError("field header: a radiance field is a list of seven or eight entries")
+        if any(type(x) is not int for x in value[:6]) or value[0] != cls.ID:
+            raise MalformedError("field header: a radiance field starts with its id and five sizes, integers")
+        _, width, hidden_layers, features, head, octaves = value[:6]
+        activation = activation_from_header(value[6])
+        encoding = encoding_from_header(value[7]) if len(value) == 8 else Identity()
+        if len(value) == 8 and encoding == Identity():
+            raise MalformedError("field header: an identity encoding is left out, not written")
+        try:
+            radiance = cls(width, hidden_layers, activation, encoding, features, head, octaves)
+        except InputError as error:
+            raise MalformedError(f"field header: {error}") from error
+        if radiance.num_params > max_params:
+            raise LimitError(f"field header: {radiance.num_params} parameters are more than {max_params}")
+        return radiance
+
+
+def _under(prefix: str, params: Params) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}

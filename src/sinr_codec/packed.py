@@ -1,0 +1,123 @@
+"""What files of signals and files of networks share: sections of tensor records, checks, and evaluation in tiles."""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.coding.plan import Plan
+from sinr_codec.coding.tensor import decode_tensor
+from sinr_codec.coding.varint import Reader
+from sinr_codec.container import MAX_QUALITY, Header, Limits, load, read
+from sinr_codec.errors import InputError, MalformedError, SinrError
+from sinr_codec.fields import AnyActivation, Field
+from sinr_codec.signals.base import TILE
+from sinr_codec.signals.tiles import map_tiles
+
+Array = NDArray[Any]
+Params = dict[str, Array]
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+PathLike = str | os.PathLike[str]
+
+VERIFY_SLACK = 0.02
+"""dB that sine and sum may differ between platforms."""
+NO_LOSS = 1e-9
+"""A network this close to its aim (90 dB) may lose something all the same."""
+
+_TILE_NUMBERS = 1 << 19  # numbers that one layer puts out for a tile
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise `InputError` unless the argument is a positive, finite number."""
+    if not (isinstance(value, int | float) and value > 0 and math.isfinite(value)):
+        raise InputError(f"{name}: expected a positive number, got {value!r}")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise `InputError` unless the seed is an integer from 0 to 2**63 - 1."""
+    if not (isinstance(seed, int) and 0 <= seed < 2**63):
+        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
+
+
+def check_activation(activation: Any) -> None:
+    """Raise `InputError` unless the argument is None or an activation of `fields`."""
+    if activation is not None and not isinstance(activation, AnyActivation):
+        raise InputError(f"activation: expected one of sinr_codec.fields, such as Sine(30), got {activation!r}")
+
+
+def hundredths(db: float) -> int | None:
+    """A quality in dB for the header, in 1/100 dB, rounded down; None for NaN."""
+    if math.isnan(db):
+        return None
+    return MAX_QUALITY if db == math.inf else int(min(max(math.floor(100 * db), 0), MAX_QUALITY))
+
+
+def decibels(loss: float) -> float:
+    """-10 log10 of a normalised error; infinite for none."""
+    return -10 * math.log10(loss) if loss > 0 else math.inf
+
+
+def load_source(source: Source, limits: Limits) -> tuple[Header, list[bytes]]:
+    """Read a file by its name, or its bytes; errors say which."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        with naming(source):
+            return read(bytes(source), limits)
+    return load(source, limits)
+
+
+@contextlib.contextmanager
+def naming(source: Source) -> Iterator[None]:
+    """Put the source's name in front of messages about what is in it."""
+    try:
+        yield
+    except SinrError as error:
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the data"
+        raise type(error)(f"{name}: {error}") from error
+
+
+def field_params(field: Field, section: bytes) -> Params:
+    """Decode the section of a network: its parameters in the order of `Field.shapes`."""
+    dtypes = field.dtypes()
+    return tensors_of([(name, shape, dtypes[name]) for name, shape in field.shapes().items()], section)
+
+
+def tensors_of(manifest: list[tuple[str, tuple[int, ...], Any]], section: bytes) -> Params:
+    """Decode a section: the tensors (name, shape, dtype) of a manifest, one record after the other."""
+    reader = Reader(section)
+    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest}
+    reader.end()
+    return params
+
+
+def only(sections: list[bytes]) -> bytes:
+    """The section of a file that has one."""
+    if len(sections) != 1:
+        raise MalformedError(f"expected one section, found {len(sections)}")
+    return sections[0]
+
+
+def section_bytes(coded: Plan, blob: bytes) -> dict[str, int]:
+    """Bytes by part of a file: each record, and "header" for everything else."""
+    sizes = {name: len(record) for name, record in coded.records.items()}
+    return sizes | {"header": len(blob) - coded.bytes}
+
+
+def evaluate(field: Field, params: Mapping[str, Array], coords: Array) -> Array:
+    """Values (n, b) of a network at coords (n, a), in tiles."""
+    tile = tile_of(field)
+    tiles = (coords[i : i + tile] for i in range(0, len(coords), tile))
+    return np.concatenate(list(map_tiles(field.decoder(params), tiles)))
+
+
+class _Wide(Protocol):
+    @property
+    def widest(self) -> int: ...
+
+
+def tile_of(field: _Wide) -> int:
+    """Samples that a wide network evaluates at once: its activations stay within a few MB."""
+    return max(16, min(TILE, _TILE_NUMBERS // field.widest))

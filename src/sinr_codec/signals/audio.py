@@ -1,0 +1,743 @@
+"""Sounds: whatever libsndfile reads (WAV, FLAC, Ogg, MP3, ...), and arrays with a rate.
+
+A sound is a function of time alone, with a value for each channel. Long ones are cut into blocks, each with a network
+of its own; neighbours overlap and are cross-faded, so that no seam is heard. Samples count in full scales inside:
+those of 16 bits are divided by 2^15, and float samples are taken as they are.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from sinr_codec.errors import InputError, LimitError, MalformedError, MissingExtraError, UnknownIdError
+from sinr_codec.files import atomic_write
+from sinr_codec.signals.base import MAX_SAMPLES, Array, Fields, Quality, SampledPart
+from sinr_codec.signals.lattice import evaluated
+from sinr_codec.signals.tiles import map_tiles
+
+AUDIO = 1
+"""The id of sounds among the signals a file can hold."""
+BLOCK_SAMPLES = 40_000
+"""About how many samples a channel a block has. With as many weights a sample and as much time, blocks of 22,000 or
+44,000 samples of music fit 1 dB better than those of 88,000, and 176,000 are 4 dB worse."""
+OVERLAP_SECONDS = 0.02
+"""Length of a cross-fade."""
+_MAX_CHANNELS = 1024  # libsndfile's
+_MAX_RATE = 2**31 - 1
+_MAX_FRAMES = 2**48
+_MAX_GAIN = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class _Format:
+    """A sample format: its name in libsndfile, NumPy's type of samples, and bits where they are integers.
+
+    Integers are left-justified in their type, as libsndfile reads them.
+    """
+
+    subtype: str
+    dtype: str
+    bits: int = 0
+
+
+# By their number in the header.
+_FORMATS = (
+    _Format("PCM_16", "int16", 16),
+    _Format("PCM_24", "int32", 24),
+    _Format("PCM_32", "int32", 32),
+    _Format("FLOAT", "float32"),
+    _Format("DOUBLE", "float64"),
+    _Format("PCM_U8", "int16", 8),
+    _Format("PCM_S8", "int16", 8),
+)
+_OF_DTYPE = {
+    "int16": "PCM_16",
+    "int32": "PCM_32",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "uint8": "PCM_U8",
+    "int8": "PCM_S8",
+}
+
+
+class Sound(NamedTuple):
+    """Samples and their rate; a plain (array, rate) serves as well as a source.
+
+    Attributes
+    ----------
+    samples
+        (n,) of one channel, else (n, channels): integers left-justified in their type (24 bits in the upper ones of
+        an int32), or floats, full scale at 1.
+    rate
+        Samples a second.
+    """
+
+    samples: Array
+    rate: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the samples."""
+        return self.samples.shape
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """Rate, length, sample format and blocks of a sound: what a decoder needs besides the networks.
+
+    Block k owns the samples from k * frames // blocks to the next block's first, and fades over `fade` samples on
+    either side of each seam.
+
+    Attributes
+    ----------
+    rate
+        Samples a second.
+    frames, channels
+        Samples a channel, and channels.
+    format
+        Place in the list of sample formats.
+    gains
+        Of each block, the amplitude in full scales that the values +-1 stand for; 0 for silence.
+    fade
+        Half the length of a cross-fade, in samples; 0 with one block.
+    """
+
+    KIND: ClassVar[str] = "audio"
+    UNIT: ClassVar[str] = "sample"
+    MEASURE: ClassVar[str] = "PSNR"
+
+    rate: int
+    frames: int
+    channels: int
+    format: int
+    gains: tuple[float, ...]
+    fade: int = 0
+
+    # -- description ---------------------------------------------------------------------------------------
+
+    @property
+    def in_features(self) -> int:
+        """Time is the one coordinate."""
+        return 1
+
+    @property
+    def out_features(self) -> int:
+        """Values a moment."""
+        return self.channels
+
+    @property
+    def parts(self) -> int:
+        """Number of blocks."""
+        return len(self.gains)
+
+    @property
+    def samples(self) -> int:
+        """Samples a channel."""
+        return self.frames
+
+    @property
+    def values(self) -> int:
+        """Samples of all channels."""
+        return self.frames * self.channels
+
+    @property
+    def side(self) -> bytes:
+        """A sound has no side section."""
+        return b""
+
+    @property
+    def suffix(self) -> str:
+        """WAV holds every sample format."""
+        return ".wav"
+
+    @property
+    def subtype(self) -> str:
+        """Sample format by libsndfile's name, such as "PCM_16"."""
+        return _FORMATS[self.format].subtype
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's type of decoded samples."""
+        return _FORMATS[self.format].dtype
+
+    @property
+    def block_frames(self) -> int:
+        """Samples a channel between the ends of the domain [-1, 1] of a network, cross-fades included."""
+        return -(-self.frames // self.parts) + 2 * self.fade
+
+    @property
+    def peak(self) -> float:
+        """Peak of the PSNR, peak to peak: 2 full scales, or what float samples beyond these span."""
+        return 2 * max(1.0, *self.gains)
+
+    def edge(self, block: int) -> int:
+        """First sample that a block owns; of the block after the last, the number of samples."""
+        return block * self.frames // self.parts
+
+    def describe(self) -> dict[str, Any]:
+        """Kind, shape, rate, sample format, seconds and blocks."""
+        shape = [self.frames] if self.channels == 1 else [self.frames, self.channels]
+        return {
+            "type": self.KIND,
+            "shape": shape,
+            "dtype": self.dtype,
+            "rate": self.rate,
+            "channels": self.channels,
+            "format": self.subtype,
+            "seconds": round(self.frames / self.rate, 3),
+            "blocks": self.parts,
+        }
+
+    def summary(self, decoded: Sound) -> str:
+        """Duration, rate, channels and sample format."""
+        seconds = len(decoded.samples) / decoded.rate
+        channels = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels} channels")
+        return f"{seconds:.2f} s at {decoded.rate:,} Hz, {channels}, {self.subtype}"
+
+    def to_header(self) -> list[Any]:
+        """[1, rate, frames, channels, format, fade, gains]."""
+        return [AUDIO, self.rate, self.frames, self.channels, self.format, self.fade, list(self.gains)]
+
+    @classmethod
+    def from_header(cls, header: Any, side: bytes = b"") -> "AudioSpec":
+        """Inverse of `to_header`.
+
+        Raises
+        ------
+        MalformedError, UnknownIdError : for anything that `to_header` cannot have written
+        """
+        if side:
+            raise MalformedError("audio: expected no side section")
+        if type(header) is not list or len(header) != 7 or type(header[0]) is not int:
+            raise MalformedError("audio header: expected a list of id, rate, frames, channels, format, fade and gains")
+        if header[0] != AUDIO:
+            raise UnknownIdError(f"signal id {header[0]}: not known to this version")
+        _, rate, frames, channels, number, fade, gains = header
+        limits = {"rate": (rate, _MAX_RATE), "frames": (frames, _MAX_FRAMES), "channels": (channels, _MAX_CHANNELS)}
+        for name, (value, most) in limits.items():
+            if type(value) is not int or not 1 <= value <= most:
+                raise MalformedError(f"audio {name}: expected 1 to {most}, found {value!r}")
+        if type(number) is not int or not 0 <= number < len(_FORMATS):
+            raise UnknownIdError(f"audio format {number!r}: not known to this version")
+        if type(gains) is not list or not 1 <= len(gains) <= frames:
+            raise MalformedError("audio gains: expected a list of one number a block, and no more blocks than samples")
+        most_gain = 1.0 if _FORMATS[number].bits else _MAX_GAIN
+        if not all(type(gain) is float and 0 <= gain <= most_gain for gain in gains):
+            raise MalformedError(f"audio gains: expected floats from 0 to {most_gain:g}")
+        # A fade touches no more than the two blocks at a seam.
+        most_fade = 0 if len(gains) == 1 else frames // len(gains) // 2
+        if type(fade) is not int or not 0 <= fade <= most_fade:
+            raise MalformedError(f"audio fade: expected 0 to {most_fade}, found {fade!r}")
+        return cls(rate, frames, channels, number, tuple(gains), fade)
+
+    @staticmethod
+    def parts_in(header: Any) -> int:
+        """Number of networks that a header declares."""
+        return AudioSpec.from_header(header).parts
+
+    # -- values --------------------------------------------------------------------------------------------
+
+    def quantized(self, amplitudes: Array) -> Array:
+        """Amplitudes in full scales, rounded and clipped to those of the sample format; float64."""
+        amplitudes = amplitudes.astype(np.float64)
+        bits = _FORMATS[self.format].bits
+        if not bits:
+            limit = float(np.finfo(self.dtype).max)
+            return np.clip(amplitudes, -limit, limit).astype(self.dtype).astype(np.float64)
+        scale = 2.0 ** (bits - 1)
+        return np.clip(np.rint(amplitudes * scale), -scale, scale - 1) / scale
+
+    def to_samples(self, amplitudes: Array) -> Array:
+        """Amplitudes in full scales as samples of the source's type."""
+        exact = self.quantized(amplitudes)
+        if not _FORMATS[self.format].bits:
+            return exact.astype(self.dtype)
+        return (exact * _full_scale(self.dtype)).astype(self.dtype)
+
+    def coords(self, block: int, position: Array) -> NDArray[np.float32]:
+        """Coordinates (n, 1) in a block of positions in samples, float64 (n,); whole numbers are the samples."""
+        start = self.edge(block) - self.fade
+        return ((2 * (position - start) + 1) / self.block_frames - 1).astype(np.float32)[:, None]
+
+    def amplitudes(self, block: int, values: Array) -> Array:
+        """Values of a network in full scales, a NaN becoming 0; clipped at twice the gain.
+
+        Between samples a wave may rise above the largest of them; more than twice is damage.
+        """
+        return np.clip(np.where(np.isnan(values), 0, values), -2, 2) * self.gains[block]
+
+    # -- rendering -----------------------------------------------------------------------------------------
+
+    def render(
+        self,
+        fields: Fields,
+        *,
+        rate: int | None = None,
+        start: float | None = None,
+        stop: float | None = None,
+    ) -> Sound:
+        """Evaluate the networks at the moments of samples, in memory bounded by the result plus a few tiles.
+
+        Sample 0 of every rate is the source's sample 0. At a lower rate, the sound is evaluated at a multiple of that
+        rate which is no less than the source's, filtered and decimated.
+
+        Parameters
+        ----------
+        fields
+            One network a block; those outside the wanted seconds are not decoded.
+        rate
+            Samples a second of the result; default: the source's.
+        start, stop
+            Seconds to render; default: all.
+
+        Raises
+        ------
+        InputError : seconds that lie outside the sound, or a rate that is no integer or far below the source's
+        LimitError : more values than `fields.max_samples`, before anything is allocated
+        """
+        rate = self.rate if rate is None else rate
+        if not isinstance(rate, int | np.integer) or not 1 <= rate <= _MAX_RATE:
+            raise InputError(f"rate {rate!r}: expected samples a second, an integer of at least 1")
+        rate = int(rate)
+        first, last = self._range(rate, start, stop)
+        if (last - first) * self.channels > fields.max_samples:
+            raise LimitError(
+                f"a rendering of {last - first:,} samples, {self.channels} channels: "
+                f"above the limit of {fields.max_samples:,} values"
+            )
+        factor = -(-self.rate // rate)
+        if factor > _MAX_FACTOR:
+            raise InputError(
+                f"rate {rate}: expected at least {-(-self.rate // _MAX_FACTOR)}, 1/{_MAX_FACTOR} of the source's"
+            )
+        out = np.empty((last - first, self.channels), self.dtype)
+        size = fields.tile if factor == 1 else max(_MIN_DECIMATED, _OVERSAMPLED_TILE // factor)
+
+        def compute(begin: int) -> tuple[int, Array]:
+            end = min(begin + size, last)
+            if factor == 1:
+                wave = self._evaluate(fields, begin, end, rate)
+            else:
+                wave = self._decimated(fields, begin, end, rate, factor)
+            return begin - first, self.to_samples(wave)
+
+        for i, samples in map_tiles(compute, range(first, last, size), fields.threads):
+            out[i : i + len(samples)] = samples
+        return Sound(out[:, 0] if self.channels == 1 else out, rate)
+
+    def _range(self, rate: int, start: float | None, stop: float | None) -> tuple[int, int]:
+        """First sample of a rendering at a rate, and the one after its last."""
+        seconds = self.frames / self.rate
+        begin, end = 0.0 if start is None else start, seconds if stop is None else stop
+        # The duration is printed with three digits, and may be given as such.
+        if not all(isinstance(v, int | float) for v in (begin, end)) or not 0 <= begin < end <= seconds + 0.0005:
+            raise InputError(f"start {begin}, stop {end}: expected 0 <= start < stop <= {seconds:.3f} seconds")
+        count = max(1, round(self.frames * rate / self.rate))
+        first = min(round(begin * rate), count - 1)
+        return first, count if stop is None else max(first + 1, min(round(end * rate), count))
+
+    def _evaluate(self, fields: Fields, first: int, last: int, rate: int) -> Array:
+        """Samples first to last - 1 at a rate, in full scales, float32 (n, channels); zeros outside the sound."""
+        out = np.zeros((last - first, self.channels), np.float32)
+        # Where the middle of each sample lies among the source's, whose sample i spans [i, i + 1).
+        middle = np.arange(first, last, dtype=np.float64) * (self.rate / rate) + 0.5
+        inside = (middle > 0) & (middle < self.frames + 0.5)
+        blocks = np.clip((middle[[0, -1]] + [-self.fade, self.fade]) * self.parts // self.frames, 0, self.parts - 1)
+        for block in range(max(int(blocks[0]) - 1, 0), min(int(blocks[1]) + 2, self.parts)):
+            weight = self._weight(block, middle) * inside
+            used = np.flatnonzero(weight)
+            for i in range(0, len(used), fields.tile):
+                index = used[i : i + fields.tile]
+                coords = self.coords(block, middle[index] - 0.5)
+                values = self.amplitudes(block, evaluated(fields.parts[block], coords, self.channels))
+                out[index] += weight[index, None] * values
+        return out
+
+    def _weight(self, block: int, middle: Array) -> Array:
+        """Share of a block at moments, a raised cosine at each seam; the shares of all blocks sum to 1."""
+        weight = np.ones(len(middle))
+        if block > 0:
+            weight *= _rise(middle - self.edge(block), self.fade)
+        if block < self.parts - 1:
+            weight *= 1 - _rise(middle - self.edge(block + 1), self.fade)
+        return weight
+
+    def _decimated(self, fields: Fields, first: int, last: int, rate: int, factor: int) -> Array:
+        """Like `_evaluate`, of `factor` as many samples a second, through a low-pass filter."""
+        kernel = _low_pass(factor)
+        reach = len(kernel) // 2
+        fine = self._evaluate(fields, first * factor - reach, (last - 1) * factor + reach + 1, rate * factor)
+        windows = np.lib.stride_tricks.sliding_window_view(fine, len(kernel), axis=0)[::factor]
+        return np.asarray(windows @ kernel)
+
+    # -- files ---------------------------------------------------------------------------------------------
+
+    def save(self, decoded: Sound, path: str | os.PathLike[str]) -> None:
+        """Write a rendering: sound in any format of libsndfile, .npy the samples, .png a spectrogram.
+
+        A format that lacks the source's sample type gets 24 bits, or the format's own.
+
+        Raises
+        ------
+        InputError : an unknown extension, or a format that cannot hold so many channels or such a rate
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix == ".npy":
+            with atomic_write(path) as temporary:
+                np.save(temporary, decoded.samples, allow_pickle=False)
+        elif suffix == ".png":
+            picture = spectrogram(decoded)
+            with atomic_write(path) as temporary:
+                picture.save(temporary, "PNG")
+        else:
+            self._save_sound(decoded, path)
+
+    def _save_sound(self, decoded: Sound, path: Path) -> None:
+        soundfile = _soundfile(path)
+        kind = {".oga": "OGG", ".opus": "OGG", ".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
+        if kind not in soundfile.available_formats() or kind == "RAW":
+            raise InputError(f"{path}: expected a name that ends in .wav, .flac, .ogg, .mp3, .npy or .png")
+        wanted = [self.subtype, *(("PCM_U8", "PCM_S8", "PCM_16") if "8" in self.subtype else ("PCM_24", "PCM_16"))]
+        if path.suffix.lower() == ".opus":
+            wanted = ["OPUS"]
+        default = soundfile.default_subtype(kind)
+        subtype = next((name for name in wanted if soundfile.check_format(kind, name)), default)
+        with atomic_write(path) as temporary:
+            try:
+                with soundfile.SoundFile(
+                    temporary, "w", decoded.rate, self.channels, subtype=subtype, format=kind
+                ) as file:
+                    # In pieces: some encoders of libsndfile put all they are given on the stack.
+                    for i in range(0, len(decoded.samples), 1 << 16):
+                        file.write(decoded.samples[i : i + (1 << 16)])
+            except soundfile.LibsndfileError as error:
+                raise InputError(
+                    f"{path}: {kind} does not take {self.channels} channel(s) at {decoded.rate} Hz; expected .wav "
+                    f"({_line(error)})"
+                ) from error
+
+
+_MIN_DECIMATED, _OVERSAMPLED_TILE = 64, 1 << 16  # samples after and before decimation that are made at once
+_MAX_FACTOR = 4096  # of decimation; the filter grows with it
+_CROSSINGS = 32  # zero crossings of the low-pass filter on each side
+_CUTOFF = 0.92  # of the half rate
+_KAISER = 8.0  # 80 dB less in the stop band
+
+
+def _low_pass(factor: int) -> NDArray[np.float32]:
+    """Windowed sinc for decimation, of sum 1."""
+    n = np.arange(-_CROSSINGS * factor, _CROSSINGS * factor + 1)
+    kernel = np.sinc(n * (_CUTOFF / factor)) * np.kaiser(len(n), _KAISER)
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+def _rise(distance: Array, fade: int) -> Array:
+    """0 before a seam, 1 behind it, and half a cosine over `fade` samples on either side."""
+    if fade == 0:
+        return (distance >= 0).astype(np.float64)
+    return 0.5 + 0.5 * np.sin(np.clip(distance / fade, -1, 1) * (np.pi / 2))
+
+
+def _full_scale(dtype: str) -> float:
+    """The integer type's own full scale, which its left-justified samples count in."""
+    return 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
+
+
+# -- reading ---------------------------------------------------------------------------------------------------
+
+
+class AudioSignal:
+    """A sound that was read.
+
+    Attributes
+    ----------
+    array
+        The source's samples, (n, channels).
+    spec
+        What a file records.
+    notes
+        One-line remarks.
+    """
+
+    def __init__(self, array: Array, spec: AudioSpec, notes: tuple[str, ...] = ()) -> None:
+        self.array = array
+        self.spec = spec
+        self.notes = notes
+
+    @classmethod
+    def load(cls, source: Any, like: AudioSpec | None = None, *, block: float | None = None) -> "AudioSignal":
+        """Read a sound from a file that libsndfile opens, or from (array, rate).
+
+        Arrays are (n,) or (n, channels) of int16, int32, float32, float64, uint8 (128 is silence) or int8. Files of
+        lossy formats are kept with 16 bits.
+
+        Parameters
+        ----------
+        source
+            A path, or an array and its samples a second.
+        like
+            Taken for every kind; a sound needs nothing from it.
+        block
+            About how many seconds a network stands for, 0.05 or more; default: `BLOCK_SAMPLES`.
+
+        Raises
+        ------
+        InputError : no such file, no sound, damaged, empty, not finite, or an array of another shape or type
+        MissingExtraError : soundfile is not installed, and a file is to be read
+        """
+        if block is not None and not (isinstance(block, int | float) and 0.05 <= block < math.inf):
+            raise InputError(f"block {block!r}: expected seconds, at least 0.05")
+        if isinstance(source, str | os.PathLike):
+            name = str(source)
+            array, rate, number, notes = _read(Path(source))
+        elif isinstance(source, tuple) and len(source) == 2:
+            name = "sound"
+            array, rate, number = _checked(*source)
+            notes = ()
+        else:
+            raise InputError("sound: expected a file or (array, rate), the array (n,) or (n, channels)")
+        frames, channels = array.shape
+        wanted = frames / (BLOCK_SAMPLES if block is None else block * rate)
+        blocks = min(max(1, round(wanted)), frames)
+        fade = 0 if blocks == 1 else min(round(OVERLAP_SECONDS * rate / 2), frames // blocks // 2)
+        spec = AudioSpec(rate, frames, channels, number, (0.0,) * blocks, fade)
+        gains = tuple(_gain(array[_owned(spec, i)]) for i in range(blocks))
+        if not all(math.isfinite(gain) for gain in gains):
+            raise InputError(f"{name}: expected finite samples, found NaN, infinity or more than float32 holds")
+        return cls(array, AudioSpec(rate, frames, channels, number, gains, fade), notes)
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the samples at their width."""
+        form = _FORMATS[self.spec.format]
+        return self.array.size * (form.bits // 8 or np.dtype(form.dtype).itemsize)
+
+    @property
+    def parts(self) -> Sequence["AudioBlock"]:
+        """The blocks, each with the samples that it fades over."""
+        return [AudioBlock(self.spec, i, self.array[_owned(self.spec, i)]) for i in range(self.spec.parts)]
+
+    def quality(self, render: Callable[..., Sound]) -> Quality:
+        """PSNR over peak to peak, SNR, the largest error in full scales, and the error near seams against elsewhere.
+
+        "seam_db" is the mean squared error within the cross-fades over that outside, in dB: 0 where seams are no worse.
+
+        Raises
+        ------
+        InputError : the decoded sound has another length, rate or number of channels
+        """
+        decoded = render()
+        samples = decoded.samples.reshape(len(decoded.samples), -1)
+        if samples.shape != self.array.shape or decoded.rate != self.spec.rate:
+            raise InputError(
+                f"decoded sound: expected {self.array.shape[0]} x {self.array.shape[1]} samples at "
+                f"{self.spec.rate} Hz, found {samples.shape[0]} x {samples.shape[1]} at {decoded.rate} Hz"
+            )
+        error, power, largest = np.zeros(2), 0.0, 0.0
+        for i in range(0, len(samples), 1 << 18):
+            span = slice(i, i + (1 << 18))
+            wanted = _amplitudes(self.array[span])
+            squares = np.square(wanted - _amplitudes(samples[span]))
+            near = self._near_seams(i, len(squares))
+            error += squares[near].sum(), squares[~near].sum()
+            power += float(np.square(wanted).sum())
+            largest = max(largest, math.sqrt(squares.max()))
+        total = float(error.sum())
+        psnr = _ratio(self.spec.peak**2 * samples.size, total)
+        figures = {"psnr_db": psnr, "snr_db": _ratio(power, total), "max_error": largest}
+        if self.spec.fade:
+            count = 2 * self.spec.fade * (self.spec.parts - 1)
+            figures["seam_db"] = _ratio(error[0] * (len(samples) - count), error[1] * count)
+        return Quality(psnr, figures)
+
+    def _near_seams(self, first: int, count: int) -> NDArray[np.bool_]:
+        near = np.zeros(count, bool)
+        for block in range(1, self.spec.parts):
+            seam = self.spec.edge(block) - first
+            near[max(seam - self.spec.fade, 0) : max(seam + self.spec.fade, 0)] = True
+        return near
+
+
+class AudioBlock(SampledPart):
+    """The samples of one network: those that it owns and those of its cross-fades."""
+
+    def __init__(self, spec: AudioSpec, block: int, array: Array) -> None:
+        self.spec = spec
+        self.block = block
+        self.array = array
+        self.peak = spec.peak
+        self._first = _owned(spec, block).start
+
+    @property
+    def in_features(self) -> int:
+        """Time is the one coordinate."""
+        return 1
+
+    @property
+    def out_features(self) -> int:
+        """Values a moment."""
+        return self.spec.channels
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def batch(self, index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Samples by number, int64 (n,): coords float32 (n, 1), values float32 (n, channels)."""
+        coords = self.spec.coords(self.block, self._first + index.astype(np.float64))
+        gain = self.spec.gains[self.block] or 1.0
+        return coords, (_amplitudes(self.array[index]) / gain).astype(np.float32)
+
+    def to_samples(self, values: Array) -> Array:
+        """Values as amplitudes in full scales, rounded to the sample format."""
+        return self.spec.quantized(self.spec.amplitudes(self.block, values))
+
+    def decibels(self, loss: float) -> float:
+        """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""
+        return _ratio(self.peak**2, loss * self.spec.gains[self.block] ** 2)
+
+
+def _owned(spec: AudioSpec, block: int) -> slice:
+    """Samples of a block, its cross-fades included."""
+    return slice(max(spec.edge(block) - spec.fade, 0), min(spec.edge(block + 1) + spec.fade, spec.frames))
+
+
+def _amplitudes(samples: Array) -> Array:
+    """Samples in full scales, float64."""
+    wide = samples.astype(np.float64)
+    return wide if samples.dtype.kind == "f" else wide / _full_scale(samples.dtype.name)
+
+
+def _gain(samples: Array) -> float:
+    """Largest amplitude, as a float32 no less; NaN or infinity where a sample is, or where float32 ends."""
+    # Separately for both signs: the absolute value of the least integer is none of its type.
+    ends = np.array([samples.min(), samples.max()])
+    with np.errstate(over="ignore"):
+        peak = float(np.abs(_amplitudes(ends)).max())
+        gain = np.float32(peak)
+        return float(gain if gain >= peak or not math.isfinite(peak) else np.nextafter(gain, np.float32(math.inf)))
+
+
+def _ratio(signal: float, error: float) -> float:
+    """10 log10 of a ratio; infinite where there is no error, or nothing but error."""
+    if error == 0:
+        return math.inf
+    return 10 * math.log10(signal / error) if signal > 0 else -math.inf
+
+
+def _checked(array: Any, rate: Any) -> tuple[Array, int, int]:
+    """Samples (n, channels), rate and format number of an array source."""
+    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.size == 0:
+        raise InputError(f"sound: expected a non-empty array (n,) or (n, channels), found {_what(array)}")
+    if not isinstance(rate, int | float | np.integer | np.floating) or not 1 <= rate <= _MAX_RATE or rate % 1:
+        raise InputError(f"rate {rate!r}: expected samples a second, an integer of at least 1")
+    array = array.reshape(len(array), -1)
+    if array.shape[1] > min(len(array), _MAX_CHANNELS):
+        raise InputError(f"sound: expected (n, channels), found shape {array.shape}; transpose it")
+    dtype = array.dtype.newbyteorder("=").name
+    if dtype not in _OF_DTYPE:
+        raise InputError(f"sound: expected samples of {', '.join(_OF_DTYPE)}, found {array.dtype}")
+    number = _number(_OF_DTYPE[dtype])
+    if dtype == "uint8":
+        array = (array.astype(np.int16) - 128) << 8
+    elif dtype == "int8":
+        array = array.astype(np.int16) << 8
+    return np.ascontiguousarray(array, _FORMATS[number].dtype), int(rate), number
+
+
+def _what(value: Any) -> str:
+    return f"shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _number(subtype: str) -> int:
+    return next((i for i, form in enumerate(_FORMATS) if form.subtype == subtype), 0)
+
+
+def _read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
+    """Samples (n, channels), rate, format number and remarks of a file."""
+    if not path.is_file():
+        raise InputError(f"{path}: expected a sound file, found {'a folder' if path.is_dir() else 'none'}")
+    if path.suffix.lower() in (".npy", ".npz"):
+        raise InputError(f"{path}: an array has no rate; pass (array, rate) in Python, or a .wav file")
+    soundfile = _soundfile(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames * file.channels > MAX_SAMPLES:
+                raise InputError(
+                    f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it"
+                )
+            number = _number(file.subtype)
+            # In pieces: a damaged header may promise more than there is.
+            pieces = list(_pieces(file, _FORMATS[number].dtype))
+            rate, subtype = file.samplerate, file.subtype
+    except PermissionError as error:
+        raise InputError(f"{path}: permission denied") from error
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path}: expected a sound that libsndfile reads ({_line(error)})") from error
+    if not pieces:
+        raise InputError(f"{path}: expected a sound, found no samples")
+    notes = () if _FORMATS[number].subtype == subtype else (f"decoded from {subtype}; samples are kept with 16 bits",)
+    return np.concatenate(pieces), rate, number, notes
+
+
+def _pieces(file: Any, dtype: str) -> Iterator[Array]:
+    while len(piece := file.read(1 << 20, dtype=dtype, always_2d=True)):
+        yield piece
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(getattr(error, "error_string", error)).split())
+
+
+def _soundfile(path: Path) -> Any:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: its library is not found
+        raise MissingExtraError(f"{path}: needs soundfile: pip install 'sinr-codec[audio]'") from error
+    return soundfile
+
+
+# -- spectrograms ----------------------------------------------------------------------------------------------
+
+_WINDOW = 2048
+_FLOOR_DB = -100.0
+# Dark blue over purple and orange to light yellow, by position.
+_COLOURS = np.array([(6, 8, 32), (58, 24, 110), (150, 40, 110), (226, 92, 64), (250, 176, 60), (252, 250, 200)], float)
+
+
+def spectrogram(sound: Sound | tuple[Array, int], width: int = 900, height: int = 360) -> Image.Image:
+    """Draw the levels of a sound over time and frequency, from 0 to half its rate, the mean of its channels.
+
+    Colours go from 0 to -100 dB of a sine at full scale.
+    """
+    samples, rate = sound
+    wave = _amplitudes(np.asarray(samples)).reshape(len(samples), -1).mean(axis=1)
+    wave = np.pad(wave, _WINDOW // 2)
+    taper = np.hanning(_WINDOW)
+    first = np.linspace(0, len(wave) - _WINDOW, width).astype(int)
+    frames = np.stack([wave[i : i + _WINDOW] for i in first]) * (taper * 2 / taper.sum())
+    with np.errstate(divide="ignore"):
+        level = 20 * np.log10(np.abs(np.fft.rfft(frames, axis=1)))
+    unit = np.clip(1 - level / _FLOOR_DB, 0, 1) * (len(_COLOURS) - 1)
+    rgb = np.stack([np.interp(unit, np.arange(len(_COLOURS)), channel) for channel in _COLOURS.T], -1)
+    plane = Image.fromarray(rgb.transpose(1, 0, 2)[::-1].astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
+    left, bottom = 48, 20
+    picture = Image.new("RGB", (left + width + 8, height + bottom + 6), "white")
+    picture.paste(plane, (left, 6))
+    draw = ImageDraw.Draw(picture)
+    seconds = len(samples) / rate
+    for i in range(5):
+        y = 6 + height - 1 - i * (height - 1) // 4
+        draw.line((left - 4, y, left, y), "black")
+        draw.text((left - 6, y), f"{rate / 8000 * i:.3g} k", "black", anchor="rm" if i < 4 else "rt")
+        x = left + i * (width - 1) // 4
+        draw.line((x, height + 6, x, height + 10), "black")
+        draw.text((x, height + 11), f"{seconds / 4 * i:.3g} s", "black", anchor="ma" if i < 4 else "ra")
+    return picture

@@ -1,0 +1,338 @@
+"""Pinhole cameras with lens distortion, their poses, and the rays of their pixels.
+
+Poses are camera-to-world matrices in the convention of Blender, NeRF, instant-ngp and nerfstudio: the camera looks
+along its -z axis, x points right and y up. Pixel (column u, row v) has its centre at (u + 0.5, v + 0.5).
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.errors import InputError
+
+Array = NDArray[Any]
+
+_NEWTON_STEPS = 10
+_FISHEYE = ("fisheye", "equirect", "omnidirectional", "vr180")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics in pixels: focal lengths, principal point, and distortion as in OpenCV (Brown-Conrady).
+
+    Attributes
+    ----------
+    width, height
+        Pixels.
+    fx, fy, cx, cy
+        Focal lengths and principal point.
+    k1, k2, p1, p2
+        Radial and tangential distortion: with x right and y down in the plane at depth 1 and r^2 = x^2 + y^2,
+        x' = x (1 + k1 r^2 + k2 r^4) + 2 p1 x y + p2 (r^2 + 2 x^2) and y' likewise with p1 and p2 exchanged.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (type(self.width) is int and type(self.height) is int and min(self.width, self.height) >= 1):
+            raise InputError(f"camera: expected at least one pixel, got {self.width!r} x {self.height!r}")
+        if not all(math.isfinite(v) and abs(v) < 1e9 for v in (*self.intrinsics, *self.distortion)):
+            raise InputError("camera: expected finite intrinsics and distortion")
+        if min(self.fx, self.fy) <= 0:
+            raise InputError(f"camera: expected focal lengths above 0, got {self.fx:g} and {self.fy:g}")
+
+    @property
+    def intrinsics(self) -> tuple[float, float, float, float]:
+        """(fx, fy, cx, cy)."""
+        return self.fx, self.fy, self.cx, self.cy
+
+    @property
+    def distortion(self) -> tuple[float, float, float, float]:
+        """(k1, k2, p1, p2)."""
+        return self.k1, self.k2, self.p1, self.p2
+
+    def resized(self, width: int, height: int) -> "Camera":
+        """The same view in other pixels."""
+        x, y = width / self.width, height / self.height
+        return replace(self, width=width, height=height, fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y)
+
+    def distort(self, points: Array) -> Array:
+        """Points (..., 2) of the plane at depth 1, x right and y down, as the lens shows them."""
+        x, y = points[..., 0], points[..., 1]
+        r2 = x * x + y * y
+        radial = 1 + r2 * (self.k1 + r2 * self.k2)
+        return np.stack(
+            [
+                x * radial + 2 * self.p1 * x * y + self.p2 * (r2 + 2 * x * x),
+                y * radial + 2 * self.p2 * x * y + self.p1 * (r2 + 2 * y * y),
+            ],
+            axis=-1,
+        )
+
+    def undistort(self, points: Array) -> Array:
+        """Inverse of `distort` by Newton's method.
+
+        Raises
+        ------
+        InputError
+            The distortion has no inverse within the picture.
+        """
+        wanted = np.asarray(points, np.float64)
+        if not any(self.distortion):
+            return wanted
+        found = wanted.copy()
+        for _ in range(_NEWTON_STEPS):
+            x, y = found[..., 0], found[..., 1]
+            r2 = x * x + y * y
+            radial, slope = 1 + r2 * (self.k1 + r2 * self.k2), self.k1 + 2 * self.k2 * r2
+            # the Jacobian, which is symmetric
+            xx = radial + 2 * x * x * slope + 2 * self.p1 * y + 6 * self.p2 * x
+            yy = radial + 2 * y * y * slope + 2 * self.p2 * x + 6 * self.p1 * y
+            xy = 2 * x * y * slope + 2 * self.p1 * x + 2 * self.p2 * y
+            error = self.distort(found) - wanted
+            with np.errstate(all="ignore"):
+                determinant = xx * yy - xy * xy
+                step_x = (yy * error[..., 0] - xy * error[..., 1]) / determinant
+                step_y = (xx * error[..., 1] - xy * error[..., 0]) / determinant
+                found = found - np.stack([step_x, step_y], axis=-1)
+        with np.errstate(all="ignore"):
+            missed = np.abs(self.distort(found) - wanted).max(initial=0.0)
+        if not missed < 1e-4:
+            raise InputError("camera: the lens distortion cannot be undone within the picture; undistort the pictures")
+        return found
+
+    def directions(self) -> NDArray[np.float32]:
+        """Unit view directions of all pixels in the camera's own axes, float32 (height, width, 3)."""
+        v, u = np.meshgrid(np.arange(self.height) + 0.5, np.arange(self.width) + 0.5, indexing="ij")
+        plane = self.undistort(np.stack([(u - self.cx) / self.fx, (v - self.cy) / self.fy], axis=-1))
+        rays = np.stack([plane[..., 0], -plane[..., 1], -np.ones_like(u)], axis=-1)
+        return (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
+
+    def project(self, points: Array, pose: Array) -> tuple[Array, Array]:
+        """Pixels (n, 2) as (u, v), and depths (n,), above 0 in front of the camera, of world points (n, 3)."""
+        local = (points - pose[:3, 3]) @ pose[:3, :3]
+        depth = -local[:, 2]
+        with np.errstate(all="ignore"):
+            plane = self.distort(np.stack([local[:, 0] / depth, -local[:, 1] / depth], axis=-1))
+        return plane * (self.fx, self.fy) + (self.cx, self.cy), depth
+
+    # -- files
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], size: tuple[int, int] | None, name: str) -> "Camera":
+        """The camera of a `transforms.json`, for pictures of `size` (width, height) where that is known.
+
+        Blender writes `camera_angle_x`; instant-ngp and nerfstudio write `fl_x`, `fl_y`, `cx`, `cy`, `w`, `h` and the
+        distortion. Pictures of another size than `w` x `h`, smaller by a common factor, scale the intrinsics.
+
+        Raises
+        ------
+        InputError : no focal length, a fisheye or panoramic lens, or numbers that are none
+        """
+        model = str(table.get("camera_model", "")).lower()
+        if any(word in model for word in _FISHEYE) or table.get("is_fisheye"):
+            raise InputError(f"{name}: a fisheye or panoramic lens; expected a pinhole camera: undistort the pictures")
+        for key in ("k3", "k4", "k5", "k6"):
+            if _number(table, key, name, 0.0):
+                raise InputError(f"{name}: distortion {key} is not supported, only k1, k2, p1 and p2: undistort first")
+        width, height = (_number(table, key, name, 0.0) for key in ("w", "h"))
+        if size is None and not (width and height):
+            raise InputError(f"{name}: expected the size of the pictures, w and h")
+        full = (round(width), round(height)) if width and height else size
+        assert full is not None
+        fx = _number(table, "fl_x", name, None) or _focal(table, "camera_angle_x", full[0], name)
+        fy = _number(table, "fl_y", name, None) or _focal(table, "camera_angle_y", full[1], name) or fx
+        fx = fx or fy
+        if fx is None or fy is None:
+            raise InputError(f"{name}: expected a focal length, fl_x or camera_angle_x")
+        lens = {key: _number(table, key, name, 0.0) for key in ("k1", "k2", "p1", "p2")}
+        cx, cy = _number(table, "cx", name, full[0] / 2), _number(table, "cy", name, full[1] / 2)
+        camera = cls(full[0], full[1], fx, fy, cx, cy, **lens)
+        if size is not None and size != full:
+            if abs(size[0] * full[1] - size[1] * full[0]) > max(full):
+                found, declared = ("{} x {}".format(*pair) for pair in (size, full))
+                raise InputError(f"{name}: expected pictures of {declared} pixels as declared, found {found}")
+            camera = camera.resized(*size)
+        return camera
+
+
+def _number(table: Mapping[str, Any], key: str, name: str, default: Any) -> Any:
+    value = table.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{name}: expected a number for {key}, found {value!r}")
+    return float(value)
+
+
+def _focal(table: Mapping[str, Any], key: str, pixels: int, name: str) -> float | None:
+    angle = _number(table, key, name, None)
+    if angle is None:
+        return None
+    if not 0 < angle < math.pi:
+        raise InputError(f"{name}: expected {key} between 0 and pi, found {angle:g}")
+    return 0.5 * pixels / math.tan(0.5 * angle)
+
+
+# -- poses -----------------------------------------------------------------------------------------------------
+
+
+def check_poses(poses: Any, name: str) -> NDArray[np.float32]:
+    """Camera-to-world matrices (n, 4, 4) from one or several of (4, 4) or (3, 4).
+
+    Raises
+    ------
+    InputError : another shape, NaN or infinity, or axes that are no rotation
+    """
+    try:
+        array = np.asarray(poses, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected matrices of numbers ({error})") from error
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or array.shape[1:] not in ((4, 4), (3, 4)) or not len(array):
+        raise InputError(f"{name}: expected camera-to-world matrices (n, 4, 4) or (n, 3, 4), found {array.shape}")
+    array = array[:, :3]
+    if not np.isfinite(array).all() or np.abs(array).max() > 1e9:
+        raise InputError(f"{name}: expected finite matrices, found NaN, infinity or a number beyond 1e9")
+    axes = array[:, :, :3]
+    if np.abs(axes.transpose(0, 2, 1) @ axes - np.eye(3)).max() > 1e-2 or (np.linalg.det(axes) < 0).any():
+        raise InputError(f"{name}: expected rotations in the first three columns of the camera-to-world matrices")
+    bottom = np.broadcast_to([[[0.0, 0.0, 0.0, 1.0]]], (len(array), 1, 4))
+    return np.concatenate([array, bottom], axis=1).astype(np.float32)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; `InputError` for anything else."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON ({str(error).partition(chr(10))[0]})") from error
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: expected a JSON object with frames")
+    return table
+
+
+def frames_of(table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The frames of a `transforms.json`, each with a `transform_matrix`; `InputError` where there are none."""
+    frames = table.get("frames")
+    if not isinstance(frames, list) or not frames or not all(isinstance(f, dict) for f in frames):
+        raise InputError(f"{name}: expected a list of frames")
+    for number, frame in enumerate(frames):
+        if "transform_matrix" not in frame:
+            raise InputError(f"{name}: frame {number} has no transform_matrix")
+    return frames
+
+
+def read_poses(source: Any) -> NDArray[np.float32]:
+    """Poses to render: matrices, a `.npy` file of them, or a JSON file of frames or of matrices."""
+    if not isinstance(source, str | os.PathLike):
+        return check_poses(source, "pose")
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected camera poses")
+    if path.suffix.lower() == ".npy":
+        try:
+            return check_poses(np.load(path, allow_pickle=False), str(path))
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path}: expected an array of poses ({error})") from error
+    if path.read_bytes()[:64].lstrip()[:1] == b"[":
+        try:
+            return check_poses(json.loads(path.read_bytes()), str(path))
+        except ValueError as error:
+            raise InputError(f"{path}: expected JSON ({error})") from error
+    matrices = [frame["transform_matrix"] for frame in frames_of(read_json(path), str(path))]
+    return check_poses(matrices, str(path))
+
+
+def look_at(position: Array, target: Array, up: Array) -> NDArray[np.float32]:
+    """The pose (4, 4) of a camera at `position` that sees `target` in its centre, with `up` pointing up."""
+    back = np.asarray(position, np.float64) - target
+    back /= np.linalg.norm(back)
+    right = np.cross(up, back)
+    right /= np.linalg.norm(right)
+    pose = np.eye(4, dtype=np.float32)
+    pose[:3, :4] = np.stack([right, np.cross(back, right), back, position], axis=1)
+    return pose
+
+
+def focus(poses: Array) -> NDArray[np.float64]:
+    """The point nearest to all optical axes, in the sense of least squares; the mean position where they are parallel.
+
+    With unit axes d it solves sum (I - d d^T) x = sum (I - d d^T) o.
+    """
+    axes, origins = poses[:, :3, 2].astype(np.float64), poses[:, :3, 3].astype(np.float64)
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    total = across.sum(0)
+    if np.linalg.cond(total) > 1e6:
+        return np.asarray(origins.mean(0))
+    return np.asarray(np.linalg.solve(total, (across @ origins[:, :, None]).sum(0))[:, 0])
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """Cameras on a circle, evenly spaced, that look at its axis: the views of a scene that nobody chose.
+
+    Attributes
+    ----------
+    target
+        What they look at.
+    up
+        Axis of the circle, a unit vector.
+    start
+        Where the first camera stands.
+    """
+
+    target: tuple[float, float, float]
+    up: tuple[float, float, float]
+    start: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, poses: Array, target: Array) -> Self:
+        """The orbit at the mean height and distance of cameras, that begins at the first one.
+
+        Up is the world's axis that the cameras' own up is nearest to. Numbers are rounded to half precision, which
+        is fine enough for a view and short in a file.
+        """
+        mean = poses[:, :3, 1].mean(0)
+        axis = int(np.abs(mean).argmax())
+        up = np.zeros(3)
+        up[axis] = math.copysign(1.0, float(mean[axis]))
+        offsets = poses[:, :3, 3] - target
+        heights = offsets @ up
+        distance, height = float(np.linalg.norm(offsets, axis=1).mean()), float(heights.mean())
+        flat = offsets[0] - heights[0] * up
+        if np.linalg.norm(flat) < 1e-3 * distance:
+            flat = np.roll(up, 1)
+        across = math.sqrt(max(distance**2 - height**2, (0.1 * distance) ** 2))
+        start = target + height * up + across * flat / np.linalg.norm(flat)
+        rounded = (tuple(float(np.float16(v)) for v in vector) for vector in (target, up, start))
+        return cls(*rounded)  # type: ignore[arg-type]
+
+    def poses(self, count: int) -> NDArray[np.float32]:
+        """So many poses, (count, 4, 4)."""
+        target, up, start = (np.asarray(v, np.float64) for v in (self.target, self.up, self.start))
+        offset = start - target
+        along = (offset @ up) * up
+        flat = offset - along
+        side = np.cross(up, flat)
+        turns = 2 * np.pi * np.arange(count) / count
+        return np.stack([look_at(target + along + np.cos(t) * flat + np.sin(t) * side, target, up) for t in turns])

@@ -1,0 +1,196 @@
+"""Rendering on regular grids of any dimension: which samples, where they lie, and in which tiles."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.signals.base import Apply, Array, Fields
+from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.tiles import map_tiles
+
+Region = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Samples first..last-1 of the `count` that cover source samples [start, stop) of an axis of `size`."""
+
+    size: int
+    count: int
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+
+def window(
+    sizes: Sequence[int],
+    *,
+    scale: float | Sequence[float] | None = None,
+    size: Sequence[int] | None = None,
+    region: Region | None = None,
+    most: int | None = None,
+    noun: str = "sample",
+) -> tuple[Span, ...]:
+    """Which samples of each axis a rendering needs; nothing is allocated.
+
+    Parameters
+    ----------
+    sizes
+        Samples of the source by axis.
+    scale
+        Factor on the source's size, one for all axes or one each; with a region the result is that part of the
+        whole at this scale.
+    size
+        Samples of the result by axis, which shows the whole, or the region where there is one.
+    region
+        (start, stop) in source samples by axis.
+    most
+        Largest number of samples in the result.
+    noun
+        What a sample is called in messages.
+
+    Raises
+    ------
+    InputError : a scale, size or region that leaves no sample or lies outside the source
+    LimitError : more than `most` samples
+    """
+    spans = _window(sizes, scale, size, region, noun)
+    if most is not None:
+        _check_count([len(span) for span in spans], most, noun)
+    return spans
+
+
+def _window(
+    sizes: Sequence[int], scale: Any, size: Sequence[int] | None, region: Region | None, noun: str
+) -> tuple[Span, ...]:
+    axes = len(sizes)
+    ranges = [(0, n) for n in sizes] if region is None else _checked_region(region, sizes, noun)
+    if scale is not None and size is not None:
+        raise InputError("scale and size: expected one of them, not both")
+    if size is not None:
+        if not (_integers(size, axes) and min(size) >= 1):
+            raise InputError(f"size {size!r}: expected {axes} integers of at least 1, one an axis")
+        return tuple(
+            Span(n, int(count), start, stop, 0, int(count)) for n, count, (start, stop) in zip(sizes, size, ranges)
+        )
+    factors = [1.0 if scale is None else scale] * axes if not isinstance(scale, Sequence) else list(scale)
+    if len(factors) != axes or not all(isinstance(f, int | float) and 0 < f < 2**31 for f in factors):
+        raise InputError(f"scale {scale!r}: expected a number above 0, or one an axis")
+    return tuple(_scaled(n, start, stop, f) for n, (start, stop), f in zip(sizes, ranges, factors))
+
+
+def _check_count(shape: Sequence[int], most: int, noun: str) -> None:
+    if math.prod(shape) > most:
+        raise LimitError(f"a rendering of {' x '.join(map(str, shape))} {noun}s: above the limit of {most:,}")
+
+
+def _checked_region(region: Region, sizes: Sequence[int], noun: str) -> list[tuple[int, int]]:
+    if not isinstance(region, Sequence) or len(region) != len(sizes) or not all(_integers(r, 2) for r in region):
+        raise InputError(f"region {region!r}: expected (start, stop) for each of {len(sizes)} axes, in {noun}s")
+    for (start, stop), n in zip(region, sizes):
+        if not 0 <= start < stop <= n:
+            raise InputError(f"region {start}:{stop}: expected 0 <= start < stop <= {n}, in {noun}s of the source")
+    return [(int(start), int(stop)) for start, stop in region]
+
+
+def _integers(values: Any, count: int) -> bool:
+    """Whether these are so many integers, NumPy's included."""
+    return (
+        isinstance(values, Sequence) and len(values) == count and all(isinstance(v, int | np.integer) for v in values)
+    )
+
+
+def _scaled(size: int, start: int, stop: int, scale: float) -> Span:
+    count = max(1, round(size * scale))
+    first = min(round(start * count / size), count - 1)
+    return Span(size, count, 0, size, first, max(round(stop * count / size), first + 1))
+
+
+def axes_of(grid: Grid, spans: Sequence[Span]) -> list[NDArray[np.float32]]:
+    """Coordinates float32 (len(span),) of each axis."""
+    longest = max(span.size for span in spans)
+    return [grid.axis(s.size, longest, s.count, start=s.start, stop=s.stop, first=s.first, last=s.last) for s in spans]
+
+
+def points(axes: Sequence[Array]) -> Array:
+    """All combinations of coordinates in C order: n axes -> (product of lengths, n)."""
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
+
+
+def blocks(shape: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
+    """Cut an array into blocks of at most `most` elements, in C order: as many whole trailing axes as fit."""
+    extents, room = [], max(most, 1)
+    for n in reversed(shape):
+        extents.append(min(n, room))
+        room = room // extents[-1] if extents[-1] == n else 1
+    extents.reverse()
+    for corner in np.ndindex(*(math.ceil(n / e) for n, e in zip(shape, extents))):
+        yield tuple(slice(i * e, min((i + 1) * e, n)) for i, e, n in zip(corner, extents, shape))
+
+
+def render(
+    fields: Fields,
+    axes: Sequence[Array],
+    values: int,
+    finish: Callable[[Array], Array],
+    dtype: Any,
+    *,
+    part: int = 0,
+    to_coords: Callable[[Sequence[Array]], Array] = points,
+    noun: str = "sample",
+) -> Array:
+    """Evaluate a field at all combinations of coordinates, in memory bounded by the result plus a few tiles.
+
+    Parameters
+    ----------
+    fields, part
+        The networks, and which of them to evaluate.
+    axes
+        Coordinates along each axis of the result.
+    values
+        Numbers b that the field puts out a position.
+    finish, dtype
+        Values (n, b) to samples (n, b) of `dtype`.
+    to_coords
+        Coordinates of the axes of one tile to coords (n, a) in C order.
+    noun
+        What a position is called in messages.
+
+    Returns
+    -------
+    (len(axes[0]), len(axes[1]), ..., b) of `dtype`
+
+    Raises
+    ------
+    LimitError : more values than `fields.max_samples`, before anything is allocated
+    """
+    shape = tuple(len(axis) for axis in axes)
+    _check_count(shape, fields.max_samples // values, noun)
+    apply = fields.parts[part]
+    out = np.empty((*shape, values), dtype)
+
+    def compute(block: tuple[slice, ...]) -> tuple[tuple[slice, ...], Array]:
+        coords = to_coords([axis[s] for axis, s in zip(axes, block)])
+        return block, finish(evaluated(apply, coords, values))
+
+    for block, samples in map_tiles(compute, blocks(shape, fields.tile), fields.threads):
+        out[block] = samples.reshape(out[block].shape)
+    return out
+
+
+def evaluated(apply: Apply, coords: Array, values: int) -> Array:
+    """Values (n, b) of a field at coords (n, a); a damaged network may overflow, but not change the shape."""
+    with np.errstate(all="ignore"):
+        result = np.asarray(apply(coords))
+    if result.shape != (len(coords), values):
+        raise MalformedError(f"field: expected {values} values a position, found {result.shape}")
+    return result

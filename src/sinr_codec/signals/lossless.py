@@ -1,0 +1,147 @@
+"""What a file stores exactly beside its networks: arrays, masks and plain data, small and safe to read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import brotli
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
+
+Array = NDArray[Any]
+
+MOST_BYTES = 1 << 28
+"""Most bytes that packed data may unpack to."""
+_SLOW_BYTES = 1 << 20  # beyond, the slowest setting takes seconds a megabyte
+_ORDERS = 3
+_BITS, _GAPS = 0, 1
+
+
+def pack(data: bytes) -> bytes:
+    """Length and Brotli stream of some bytes.
+
+    Raises
+    ------
+    InputError : more than `MOST_BYTES`
+    """
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{len(data):,} bytes are to be stored exactly; expected at most {MOST_BYTES:,}")
+    return write_varint(len(data)) + brotli.compress(data, quality=11 if len(data) <= _SLOW_BYTES else 6)
+
+
+def unpack(data: bytes, name: str, most: int = MOST_BYTES) -> bytes:
+    """Inverse of `pack`; memory is bounded by the declared length, and that by `most`.
+
+    Raises
+    ------
+    LimitError, MalformedError, TruncatedError : too long, damaged, or cut off
+    """
+    reader = Reader(data, name)
+    size = reader.varint()
+    if size > most:
+        raise LimitError(f"{name}: declares {size:,} bytes; this reader accepts {most:,}")
+    stream, out = brotli.Decompressor(), bytearray()
+    try:
+        out += stream.process(bytes(reader.take(reader.remaining)), output_buffer_limit=size + 1)
+        while not stream.is_finished() and len(out) <= size:
+            more = stream.process(b"", output_buffer_limit=size + 1 - len(out))
+            if not more and stream.can_accept_more_data():
+                raise TruncatedError(f"{name}: a Brotli stream ends early")
+            out += more
+    except brotli.error:
+        raise MalformedError(f"{name}: a Brotli stream is damaged") from None
+    if len(out) != size:
+        raise MalformedError(f"{name}: a Brotli stream holds {len(out)} bytes, expected {size}")
+    return bytes(out)
+
+
+# -- arrays ----------------------------------------------------------------------------------------------------
+
+
+def write_array(array: Array) -> bytes:
+    """An array's elements for a packer: an order of differences, then byte planes, lowest byte first.
+
+    The differences are those of the elements' bits taken as integers, so they lose nothing; evenly spaced
+    coordinates become nearly constant. Texts of fixed length (kind S) are left as they are.
+    """
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if array.dtype.kind == "S":
+        return flat.tobytes()
+    words = flat.astype(array.dtype.newbyteorder("<"), copy=False).view(f"<u{array.dtype.itemsize}")
+    forms = []
+    for order in range(_ORDERS):
+        forms.append(bytes([order]) + words.view(np.uint8).reshape(len(words), words.itemsize).T.tobytes())
+        words = np.diff(words, prepend=words.dtype.type(0))
+    return min(forms, key=lambda form: len(brotli.compress(form, quality=5)))
+
+
+def read_array(reader: Reader, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
+    """Inverse of `write_array`, in native byte order; takes no memory for bytes that are not there."""
+    count = 1
+    for n in shape:
+        count *= n
+    if dtype.kind == "S":
+        return np.frombuffer(reader.take(count * dtype.itemsize), dtype).reshape(shape).copy()
+    order = reader.byte()
+    if order >= _ORDERS:
+        raise MalformedError(f"{reader.name}: expected an order of differences below {_ORDERS}, found {order}")
+    planes = np.frombuffer(reader.take(count * dtype.itemsize), np.uint8).reshape(dtype.itemsize, count)
+    words = np.ascontiguousarray(planes.T).view(f"<u{dtype.itemsize}").reshape(-1)
+    for _ in range(order):
+        words = np.cumsum(words, dtype=words.dtype)
+    if dtype.kind == "b" and words.size and words.max() > 1:
+        raise MalformedError(f"{reader.name}: a truth value is neither 0 nor 1")
+    array: Array = words.view(dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+    return array
+
+
+# -- masks -----------------------------------------------------------------------------------------------------
+
+
+def write_mask(mask: NDArray[np.bool_]) -> bytes:
+    """A mask for a packer, in the smaller of two forms.
+
+    Bits: packed, first position in the highest bit. Gaps: a row is compared with the one above, and the
+    distances between positions that differ are stored as 32-bit integers, in byte planes.
+    """
+    bits = bytes([_BITS]) + np.packbits(mask).tobytes()
+    rows = mask.reshape(-1, mask.shape[-1])
+    changes = rows.copy()
+    changes[1:] ^= rows[:-1]
+    gaps = np.diff(np.flatnonzero(changes), prepend=-1)
+    if mask.size >= 1 << 32:
+        return bits
+    planes = gaps.astype("<u4").view(np.uint8).reshape(-1, 4).T.tobytes()
+    return min(bits, bytes([_GAPS]) + write_varint(len(gaps)) + planes, key=lambda form: len(brotli.compress(form)))
+
+
+class Mask:
+    """A mask as it is stored: checked when read, unpacked when asked for, because few bytes may say a large one."""
+
+    def __init__(self, reader: Reader, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+        self.size = 1
+        for n in shape:
+            self.size *= n
+        self._form = reader.byte()
+        if self._form == _BITS:
+            self._data = np.frombuffer(reader.take(-(-self.size // 8)), np.uint8)
+        elif self._form == _GAPS:
+            count = reader.varint()
+            planes = np.frombuffer(reader.take(4 * count), np.uint8).reshape(4, count)
+            self._data = np.ascontiguousarray(planes.T).view("<u4").reshape(-1).astype(np.int64)
+            if (self._data < 1).any() or int(self._data.sum()) > self.size:
+                raise MalformedError(f"{reader.name}: the gaps of a mask leave its {self.size} positions")
+        else:
+            raise MalformedError(f"{reader.name}: unknown form of a mask: {self._form}")
+
+    def unpack(self) -> NDArray[np.bool_]:
+        """The mask; `size` bytes."""
+        if self._form == _BITS:
+            return np.unpackbits(self._data, count=self.size).astype(bool).reshape(self.shape)
+        changes = np.zeros(self.size, bool)
+        changes[np.cumsum(self._data) - 1] = True
+        rows = changes.reshape(-1, self.shape[-1])
+        return np.logical_xor.accumulate(rows, axis=0).reshape(self.shape)

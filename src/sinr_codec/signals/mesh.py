@@ -1,0 +1,363 @@
+"""Triangle meshes: reading and writing, inside and outside, distances, marching cubes, a shaded view.
+
+Meshes are read and written by trimesh. What is inside is told by the generalised winding number (Jacobson et al.
+2013, evaluated hierarchically as in Barill et al. 2018, by libigl), which open, inverted and self-intersecting
+surfaces have too: a point is inside where the magnitude is above 1/2.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.files import atomic_write
+
+Array = NDArray[Any]
+
+READS = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
+WRITES = (".ply", ".obj", ".stl", ".off", ".glb")
+
+_QUERIES = 1 << 21  # points asked of libigl at once: each call builds its tree anew, each point takes some 100 bytes
+_SURFACE_SAMPLES = 100_000
+
+
+def require(module: str, doing: str) -> Any:
+    """Import a library of the extra `mesh`; `MissingExtraError` tells how to get it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        name = {"igl": "libigl", "skimage.measure": "scikit-image"}.get(module, module.partition(".")[0])
+        raise MissingExtraError(f"{doing}: needs {name}: pip install 'sinr-codec[mesh]'") from error
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles.
+
+    Attributes
+    ----------
+    vertices
+        float64 (v, 3).
+    faces
+        int64 (f, 3), vertex numbers; counter-clockwise seen from outside.
+    colours
+        uint8 (v, 3), RGB, or None.
+    """
+
+    vertices: Array
+    faces: Array
+    colours: Array | None = None
+
+    @property
+    def diagonal(self) -> float:
+        """Length of the diagonal of the bounding box."""
+        return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
+
+    def open_edges(self) -> int:
+        """Number of edges that are not between exactly two faces; vertices at one place count as one."""
+        _, same = np.unique(self.vertices, axis=0, return_inverse=True)
+        corners = same.reshape(-1)[self.faces]
+        edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
+        _, counts = np.unique(edges, axis=0, return_counts=True)
+        return int((counts != 2).sum())
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+def read_mesh(source: Any) -> Mesh:
+    """Triangles of a mesh file, of a `trimesh.Trimesh` or `Scene`, or of arrays (vertices, faces).
+
+    Scenes are joined into one mesh; textures become vertex colours.
+
+    Raises
+    ------
+    InputError : unreadable, without faces, or with coordinates that are not finite
+    MissingExtraError : trimesh is not installed
+    """
+    trimesh = require("trimesh", "meshes")
+    name = str(source) if isinstance(source, str | os.PathLike) else "mesh"
+    try:
+        if isinstance(source, tuple):
+            source = trimesh.Trimesh(*source, process=False)
+        elif isinstance(source, str | os.PathLike):
+            source = trimesh.load(Path(source), process=False)
+        if isinstance(source, trimesh.Scene):
+            source = source.to_mesh()
+    except Exception as error:  # every format has a parser with errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{name}: not a readable mesh ({reason})") from error
+    faces = np.asarray(getattr(source, "faces", ()), np.int64)
+    vertices = np.asarray(getattr(source, "vertices", ()), np.float64)
+    if faces.size == 0 or vertices.size == 0:
+        raise InputError(f"{name}: expected a mesh of triangles, found no faces (a point cloud needs meshing first)")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise InputError(f"{name}: damaged mesh: a face names vertex {faces.max()} of {len(vertices)}")
+    if not np.isfinite(vertices).all():
+        raise InputError(f"{name}: damaged mesh: a vertex is not finite")
+    return Mesh(vertices, faces, _colours_of(source, len(vertices)))
+
+
+def _colours_of(mesh: Any, count: int) -> Array | None:
+    """RGB of the vertices, or None where the mesh has no colours."""
+    visual = mesh.visual
+    if visual.kind == "texture" and visual.uv is not None:
+        visual = visual.to_color()
+    if visual.kind not in ("vertex", "face"):
+        return None
+    colours = np.asarray(visual.vertex_colors)[:, :3].astype(np.uint8)
+    return colours if colours.shape == (count, 3) else None
+
+
+def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> None:
+    """Write a mesh in the format that the extension names; colours where the format has them.
+
+    Raises
+    ------
+    InputError : an extension that is none of `WRITES`, or no place to write to
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITES:
+        raise InputError(f"{path}: expected one of {', '.join(WRITES)} for a mesh")
+    trimesh = require("trimesh", "meshes")
+    colours = None if suffix == ".stl" else mesh.colours
+    result = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colours, process=False)
+    with atomic_write(path) as temporary:
+        result.export(temporary, file_type=suffix[1:])
+
+
+# -- inside, outside and distances -----------------------------------------------------------------------------
+
+
+def occupancy(mesh: Mesh, origin: Sequence[float], voxel: float, shape: Sequence[int]) -> Array:
+    """Whether the centres of cubic voxels are inside: bool of `shape`, in slabs of bounded memory.
+
+    Parameters
+    ----------
+    mesh
+        Open or inverted surfaces too: inside is where the winding number's magnitude is above 1/2.
+    origin, voxel, shape
+        The outer corner of voxel (0, 0, 0) and the side of a voxel, in the mesh's units; voxels by axis.
+    """
+    igl = require("igl", "voxelising a mesh")
+    axes = [o + voxel * (np.arange(n) + 0.5) for o, n in zip(origin, shape)]
+    inside = np.empty(tuple(shape), bool)
+    step = max(1, _QUERIES // (shape[1] * shape[2]))
+    for i in range(0, shape[0], step):
+        centres = np.stack(np.meshgrid(axes[0][i : i + step], *axes[1:], indexing="ij"), -1).reshape(-1, 3)
+        winding = igl.fast_winding_number(mesh.vertices, mesh.faces, centres)
+        inside[i : i + step] = (np.abs(winding) > 0.5).reshape(-1, *inside.shape[1:])
+    return inside
+
+
+def nearest(mesh: Mesh, points: Array) -> tuple[Array, Array, Array]:
+    """Distances (n,), face numbers (n,) and nearest points (n, 3) on the surface, for points (n, 3)."""
+    igl = require("igl", "distances to a mesh")
+    found = [
+        igl.point_mesh_squared_distance(np.ascontiguousarray(points[i : i + _QUERIES]), mesh.vertices, mesh.faces)
+        for i in range(0, len(points), _QUERIES)
+    ]
+    squared, faces, closest = (np.concatenate(part) for part in zip(*found))
+    return np.sqrt(squared), faces, closest
+
+
+def colours_at(mesh: Mesh, faces: Array, points: Array) -> Array:
+    """RGB uint8 (n, 3) at points (n, 3) that lie on the faces (n,), interpolated between their vertices."""
+    assert mesh.colours is not None
+    corners = mesh.vertices[mesh.faces[faces]]
+    u, v, w = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], points - corners[:, 0]
+    uu, uv, vv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1)
+    wu, wv = (w * u).sum(1), (w * v).sum(1)
+    area = np.maximum(uu * vv - uv * uv, 1e-300)  # of a degenerate face any corner will do
+    b, c = (vv * wu - uv * wv) / area, (uu * wv - uv * wu) / area
+    weights = np.clip(np.stack([1 - b - c, b, c], 1), 0, 1)
+    weights /= weights.sum(1, keepdims=True)
+    rgb = np.einsum("nk,nkc->nc", weights, mesh.colours[mesh.faces[faces]].astype(np.float64))
+    return np.rint(rgb).astype(np.uint8)
+
+
+def surface_samples(mesh: Mesh, count: int, seed: int = 0) -> Array:
+    """Points (count, 3) spread over the surface, each unit of area alike; the same for the same seed."""
+    corners = mesh.vertices[mesh.faces]
+    u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = np.cumsum(np.linalg.norm(np.cross(u, v), axis=1))
+    rng = np.random.default_rng(seed)
+    # Stratified: one point from each of `count` equal parts of the area.
+    wanted = (np.arange(count) + rng.random(count)) / count * area[-1]
+    face = np.minimum(np.searchsorted(area, wanted, side="right"), len(area) - 1)
+    r, s = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
+    return corners[face, 0] + r * ((1 - s) * u[face] + s * v[face])
+
+
+def chamfer(a: Mesh, b: Mesh, samples: int = _SURFACE_SAMPLES) -> float:
+    """Symmetric mean distance of two surfaces.
+
+    The mean distance (not squared) from points spread over `a` to the surface `b`, and the other way round,
+    averaged; in the units of the meshes. Points are compared with surfaces, so that equal surfaces have 0.
+    """
+    there = nearest(b, surface_samples(a, samples))[0].mean()
+    back = nearest(a, surface_samples(b, samples))[0].mean()
+    return float((there + back) / 2)
+
+
+# -- from a grid -----------------------------------------------------------------------------------------------
+
+
+def marching_cubes(level: Array, origin: Sequence[float], spacing: Sequence[float]) -> Mesh:
+    """The surface where a grid of samples crosses 0, by Lewiner's marching cubes (scikit-image).
+
+    Parameters
+    ----------
+    level
+        float32 (X, Y, Z) at the centres of the voxels, positive inside. Outside the grid is outside the shape, so
+        that the surface is closed.
+    origin, spacing
+        The outer corner of voxel (0, 0, 0) and the sides of a voxel.
+
+    Returns
+    -------
+    Mesh without faces where nothing is inside.
+    """
+    measure = require("skimage.measure", "marching cubes")
+    padded = np.pad(level, 1, constant_values=np.float32(-1))
+    if not (padded > 0).any():
+        return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
+    vertices, faces, _, _ = measure.marching_cubes(padded, 0.0)
+    vertices = np.asarray(origin) + (vertices.astype(np.float64) - 0.5) * np.asarray(spacing)
+    # scikit-image winds faces clockwise for a level that is higher inside.
+    return Mesh(vertices, faces[:, ::-1].astype(np.int64))
+
+
+# -- a view ----------------------------------------------------------------------------------------------------
+
+
+def shaded(
+    mesh: Mesh,
+    size: int = 768,
+    *,
+    azimuth: float = 30.0,
+    elevation: float = 15.0,
+    up: str | None = None,
+    supersample: int = 2,
+) -> Image.Image:
+    """Draw a mesh without a display: orthographic, smooth shading, light at the viewer's left shoulder, white ground.
+
+    Parameters
+    ----------
+    mesh
+        What to draw; in its colours where it has any.
+    size
+        Pixels of the longer side of the picture, which fits the shape.
+    azimuth, elevation
+        Where the viewer stands, in degrees: round the shape, and above it.
+    up
+        "x", "y" or "z"; by default z or y, along which the shape is longer.
+    supersample
+        Samples a pixel along each axis.
+    """
+    if up is not None and up not in ("x", "y", "z"):
+        raise InputError(f"up: expected x, y or z, got {up!r}")
+    if not 16 <= size <= 8192:
+        raise InputError(f"size: expected 16 to 8192 pixels, got {size!r}")
+    turn = _view(mesh, azimuth, elevation, up)
+    points = mesh.vertices @ turn.T  # right, up, towards the viewer
+    low, high = points.min(0), points.max(0)
+    margin = 0.04 * (high - low)[:2].max() or 1.0
+    scale = size * supersample / ((high - low)[:2].max() + 2 * margin)
+    width, height = (max(1, int(np.ceil((extent + 2 * margin) * scale))) for extent in (high - low)[:2])
+    points = (points - low + [margin, margin, 0]) * scale
+    face, depth = _rasterise(points, mesh.faces, width, height)
+    picture = _shade(mesh, face, turn, depth / max(width, height))
+    image = Image.fromarray(picture[::-1])
+    return image.resize((max(1, width // supersample), max(1, height // supersample)), Image.Resampling.BOX)
+
+
+def _view(mesh: Mesh, azimuth: float, elevation: float, up: str | None) -> Array:
+    """Rows: the directions of right, up and towards the viewer."""
+    extent = np.ptp(mesh.vertices, axis=0)
+    axis = "xyz".index(up) if up else (2 if extent[2] > extent[1] else 1)
+    vertical = np.eye(3)[axis]
+    front = np.eye(3)[2 if axis == 1 else 1] * (1 if axis == 1 else -1)
+    right = np.cross(vertical, front)
+    a, e = np.radians([azimuth, elevation])
+    viewer = np.cos(e) * (np.cos(a) * front + np.sin(a) * right) + np.sin(e) * vertical
+    across = np.cross(vertical, viewer)
+    across /= np.linalg.norm(across)
+    return np.stack([across, np.cross(viewer, across), viewer])
+
+
+def _rasterise(points: Array, faces: Array, width: int, height: int) -> tuple[Array, Array]:
+    """The nearest face (-1: none) and its depth at each pixel, (height, width) each.
+
+    Faces are splatted as grids of points finer than a pixel; the triangles of a marching-cubes surface are so small
+    that this is no more work than exact rasterisation, and it takes no loop over faces.
+    """
+    corners = points[faces]
+    edges = np.linalg.norm((corners - np.roll(corners, 1, axis=1))[..., :2], axis=2).max(1)
+    steps = np.ceil(1.5 * edges).astype(np.int64) + 1
+    low, high = points[:, 2].min(), points[:, 2].max()
+    nearest = np.zeros(width * height, np.uint64)
+    for n in np.unique(steps):
+        i, j = np.mgrid[0 : n + 1, 0 : n + 1]
+        keep = i + j <= n
+        weights = np.stack([n - i[keep] - j[keep], i[keep], j[keep]], 1) / n
+        chosen = np.flatnonzero(steps == n)
+        most = max(1, (1 << 21) // len(weights))
+        for start in range(0, len(chosen), most):
+            some = chosen[start : start + most]
+            x, y, z = np.einsum("wk,fkc->cfw", weights, corners[some])
+            pixel = np.clip(y.astype(np.int64), 0, height - 1) * width + np.clip(x.astype(np.int64), 0, width - 1)
+            near = ((z - low) / ((high - low) or 1.0) * 0x7FFFFFFE + 1).astype(np.uint64)
+            key = (near << np.uint64(32)) | some.astype(np.uint64)[:, None]
+            np.maximum.at(nearest, pixel.ravel(), key.ravel())
+    face = (nearest & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    face[nearest == 0] = -1
+    depth = (nearest >> np.uint64(32)).astype(np.float64) / 0x7FFFFFFF * (high - low)
+    return face.reshape(height, width), depth.reshape(height, width)
+
+
+def _shade(mesh: Mesh, face: Array, turn: Array, depth: Array) -> Array:
+    """RGB uint8 (height, width, 3)."""
+    corners = mesh.vertices[mesh.faces]
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    smooth = np.stack([_sum_at(mesh.faces, flat[:, c], len(mesh.vertices)) for c in range(3)], 1)
+    normals = smooth[mesh.faces].sum(1) @ turn.T
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-300
+    normals *= np.where(normals[:, 2:] < 0, -1, 1)  # the side that is seen is the front, inverted meshes included
+    light = np.array([-0.4, 0.5, 0.77])
+    diffuse = np.maximum(normals @ light, 0)
+    head = normals[:, 2]
+    bright = 0.18 + 0.52 * diffuse + 0.25 * head + 0.12 * np.maximum(2 * diffuse * head - light[2], 0) ** 8
+    base = np.array([222.0, 214.0, 203.0])
+    if mesh.colours is not None:
+        base = mesh.colours[mesh.faces].mean(1)
+    colours = bright[:, None] * base
+    seen = face >= 0
+    picture = np.full((*face.shape, 3), 255.0)
+    picture[seen] = colours[face[seen]] * _hollows(depth, seen)[seen][:, None]
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _sum_at(index: Array, values: Array, count: int) -> Array:
+    """Sum of a face's value over the faces of each vertex."""
+    return np.bincount(index.ravel(), np.repeat(values, 3), count)
+
+
+def _hollows(depth: Array, seen: Array) -> Array:
+    """Factor below 1 where the surface lies behind its surroundings, which shows hollows and what stands before what.
+
+    (Depth darkening, Luft et al. 2006.)
+    """
+    ndimage: Callable[..., Array] = require("scipy.ndimage", "a shaded view").gaussian_filter
+    sigma = max(depth.shape) / 90
+    weight = ndimage(seen.astype(np.float32), sigma)
+    around = ndimage(np.where(seen, depth, 0).astype(np.float32), sigma) / np.maximum(weight, 1e-6)
+    return 1 - np.clip((around - depth) * 9, 0, 0.6)

@@ -1,0 +1,108 @@
+"""NIfTI headers: kept as they are, and moved to where a part or another resolution of a volume lies."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from sinr_codec.errors import MalformedError, MissingExtraError
+from sinr_codec.signals.base import Array
+
+
+def library(name: str) -> Any:
+    """One of the libraries for volumes; `MissingExtraError` where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(f"volumes of this format: needs {name}: pip install 'sinr-codec[volume]'") from error
+
+
+@dataclass(frozen=True)
+class NiftiFields:
+    """What is needed of a NIfTI-1 or NIfTI-2 header without a library: for reports, and to check a file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    spacing: tuple[float, ...]
+
+    @classmethod
+    def of(cls, data: bytes) -> "NiftiFields":
+        """Read a header; `MalformedError` where the bytes are none."""
+        for byte_order in "<>":
+            for size, dim, code, pixdim in (
+                (348, ("i2", 40), 70, ("f4", 76)),
+                (540, ("i8", 16), 12, ("f8", 104)),
+            ):
+                if len(data) < size + 4 or int(np.frombuffer(data, byte_order + "i4", 1)[0]) != size:
+                    continue
+                axes, *shape = np.frombuffer(data, byte_order + dim[0], 8, dim[1]).tolist()
+                number = int(np.frombuffer(data, byte_order + "i2", 1, code)[0])
+                if not 1 <= axes <= 7 or number not in _DTYPES:
+                    break
+                spacing = np.frombuffer(data, byte_order + pixdim[0], 8, pixdim[1])[1:]
+                return cls(tuple(shape[:axes]), _DTYPES[number], tuple(spacing.tolist()))
+        raise MalformedError("volume: expected a NIfTI header in the side section")
+
+
+# NIfTI-1 header, nifti1.h of the NIFTI Data Format Working Group: datatype codes.
+_DTYPES = {
+    2: "uint8",
+    4: "int16",
+    8: "int32",
+    16: "float32",
+    64: "float64",
+    256: "int8",
+    512: "uint16",
+    768: "uint32",
+    1024: "int64",
+    1280: "uint64",
+}
+
+
+def read_header(file: Any) -> Any:
+    """The header at the start of a file, scaling included, with its extensions."""
+    nibabel = library("nibabel")
+    start = file.read(4)
+    file.seek(0)
+    second = 540 in (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
+    single = (nibabel.Nifti1Header, nibabel.Nifti2Header)[second]
+    return single.from_fileobj(file)
+
+
+def header_bytes(header: Any) -> bytes:
+    """The bytes that a header and its extensions take in a `.nii` file."""
+    nibabel = library("nibabel")
+    if not header.is_single:
+        single = nibabel.Nifti2Header if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Header
+        header = single.from_header(header)
+    header["vox_offset"] = 0
+    file = io.BytesIO()
+    header.write_to(file)
+    return file.getvalue()
+
+
+def write_to(file: Any, header: Any, decoded: Array) -> None:
+    """Header, extensions and the samples as they are, unscaled."""
+    header.write_to(file)
+    file.write(bytes(max(int(header["vox_offset"]) - file.tell(), 0)))
+    samples = np.asarray(decoded).T
+    dtype = header.get_data_dtype()
+    for part in samples:
+        file.write(np.ascontiguousarray(part, dtype).tobytes())
+
+
+def move(header: Any, placement: Sequence[tuple[float, float]]) -> None:
+    """Adjust the voxel sizes, the affines and the start in time of a header to a rendering."""
+    steps, offsets = zip(*placement)
+    affines = [(header.get_sform(coded=True), header.set_sform), (header.get_qform(coded=True), header.set_qform)]
+    change = np.diag([*steps[:3], 1.0])
+    change[:3, 3] = offsets[:3]
+    if len(steps) > 3:
+        header["toffset"] += offsets[3] * header["pixdim"][4]
+    header["pixdim"][1 : 1 + len(steps)] *= steps
+    for (affine, code), put in affines:
+        if affine is not None:
+            put(affine @ change, int(code))

@@ -1,0 +1,878 @@
+"""Scenes: photographs with camera poses, as a field of colour and density that is seen along rays."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import brotli
+import numpy as np
+from array_api_compat import numpy as xnp
+from numpy.typing import NDArray
+from PIL import Image
+
+from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields.radiance import Radiance
+from sinr_codec.files import atomic_write
+from sinr_codec.signals.base import Apply, Fields, Quality
+from sinr_codec.signals.cameras import Camera, Orbit, check_poses, focus, frames_of, read_json, read_poses
+from sinr_codec.signals.levels import psnr
+from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
+from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
+from sinr_codec.signals.tiles import map_tiles
+
+Array = NDArray[Any]
+Corners = Sequence[Sequence[float]]
+
+WHITE = (255, 255, 255)
+HULL = 32
+"""Cells of the stored hull along every axis: 0.7 KB for the lego scene, where 64 would be 3.1 KB."""
+HOLD_OUT = 8
+"""Of a scene without views to test on, every so many'th is held out."""
+MOST_TESTS = 25
+"""Views that the quality is measured on; of more, so many evenly spread ones."""
+
+FINE = 1
+"""Points in a coarse step."""
+
+_MOST_STEPS, _MOST_FINE, _MOST_CELLS = 4096, 64, 512
+_MOST_PIXELS = 1 << 31
+# Half side of the box of a scene, in radii of the ball that all cameras see: where pictures have transparent parts it
+# is cut to the hull, and must not reach to where few of them see.
+_MASKED_SCENE, _OPEN_SCENE = 1.1, 1.5
+_RAYS = 1024  # rays rendered at once
+_OBJECTIVE_RAYS = 8192
+_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+_FPS = 20  # of an animation
+
+
+@dataclass(frozen=True)
+class RadianceSpec:
+    """What a decoder needs of a scene besides the network.
+
+    Attributes
+    ----------
+    camera
+        Of the source's pictures; the default of what is rendered.
+    views
+        Pictures that were trained on.
+    box
+        The part of the world that is represented, and how rays walk through it.
+    background
+        Colour behind it, RGB in 0..255.
+    orbit
+        Views for those who name none.
+    hull
+        Where there can be anything, bool (s, s, s) of cells of the box, s = `HULL`; None for everywhere.
+    """
+
+    camera: Camera
+    views: int
+    box: Box
+    background: tuple[int, int, int]
+    orbit: Orbit
+    hull: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+    ID: ClassVar[int] = 6
+    KIND: ClassVar[str] = "radiance"
+    UNIT: ClassVar[str] = "pixel"
+    MEASURE: ClassVar[str] = "PSNR"
+    in_features: ClassVar[int] = Radiance.in_features
+    out_features: ClassVar[int] = Radiance.out_features
+    parts: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".png"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RadianceSpec) and self.to_header() == other.to_header() and self.side == other.side
+
+    def __hash__(self) -> int:
+        return hash((self.camera, self.views, self.box, self.side))
+
+    @property
+    def samples(self) -> int:
+        """Pixels of the views that were trained on."""
+        return self.views * self.camera.width * self.camera.height
+
+    @property
+    def values(self) -> int:
+        """Numbers of one view."""
+        return 3 * self.camera.width * self.camera.height
+
+    @property
+    def side(self) -> bytes:
+        """The hull, a bit a cell in C order, most significant first, through Brotli; empty without one."""
+        if self.hull is None:
+            return b""
+        return bytes(brotli.compress(np.packbits(self.hull).tobytes(), quality=11))
+
+    def describe(self) -> dict[str, Any]:
+        """Description ready for JSON."""
+        camera = self.camera
+        return {
+            "type": self.KIND,
+            "shape": [camera.height, camera.width, 3],
+            "dtype": "uint8",
+            "views": self.views,
+            "focal": [round(camera.fx, 3), round(camera.fy, 3)],
+            "distortion": list(camera.distortion),
+            "box": [list(self.box.low), list(self.box.high)],
+            "steps": [self.box.steps, self.box.fine],
+            "background": list(self.background),
+        }
+
+    # -- the header of a file
+
+    def to_header(self) -> list[Any]:
+        """See docs/format.md: ``[6, camera, views, box, background, orbit, hull cells]``."""
+        camera, box, orbit = self.camera, self.box, self.orbit
+        lens = [camera.width, camera.height, *camera.intrinsics]
+        if any(camera.distortion):
+            lens += camera.distortion
+        walked = [*box.low, *box.high, box.near, box.steps, box.fine, box.cells]
+        seen = [*orbit.target, *orbit.up, *orbit.start]
+        return [self.ID, lens, self.views, walked, list(self.background), seen, HULL if self.hull is not None else 0]
+
+    @classmethod
+    def from_header(cls, header: Any, side: bytes = b"") -> Self:
+        """Inverse of `to_header` and `side`.
+
+        Raises
+        ------
+        MalformedError
+            The values break the form or a range.
+        LimitError
+            More pixels or steps than a reader is willing to compute.
+        """
+        if type(header) is not list or len(header) != 7 or header[0] != cls.ID:
+            raise MalformedError("scene header: expected a list of the id and six entries")
+        _, lens, views, walked, background, seen, cells = header
+        if type(lens) is not list or len(lens) not in (6, 10) or not _integers(lens[:2]) or not _floats(lens[2:]):
+            raise MalformedError("scene header: expected a camera of two sizes and four or eight floats")
+        if len(lens) == 10 and not any(lens[6:]):
+            raise MalformedError("scene header: a distortion of zeros is left out, not written")
+        if lens[0] * lens[1] > _MOST_PIXELS or max(lens[:2]) > 1 << 16:
+            raise LimitError(f"scene header: views of {lens[0]} x {lens[1]} pixels are too large")
+        if type(views) is not int or not 1 <= views <= 1 << 24:
+            raise MalformedError(f"scene header: expected a number of views, found {views!r}")
+        try:
+            camera = Camera(*lens)
+        except InputError as error:
+            raise MalformedError(f"scene header: {error}") from error
+        if (
+            type(background) is not list
+            or len(background) != 3
+            or not all(type(v) is int and 0 <= v <= 255 for v in background)
+        ):
+            raise MalformedError("scene header: expected a background of three integers from 0 to 255")
+        return cls(camera, views, _box_from(walked), tuple(background), _orbit_from(seen), _hull_from(cells, side))
+
+    # -- rendering
+
+    def render(
+        self,
+        fields: Fields,
+        *,
+        pose: Any = None,
+        orbit: int | None = None,
+        size: tuple[int, int] | None = None,
+        scale: float | None = None,
+        mesh: bool = False,
+        resolution: int | None = None,
+    ) -> Any:
+        """Views of the scene, or its surface.
+
+        Parameters
+        ----------
+        fields
+            The network.
+        pose
+            Cameras to render: camera-to-world matrices (4, 4) or (n, 4, 4), or a file of them (`cameras.read_poses`).
+        orbit
+            So many views around the scene. Without a pose and an orbit, one view.
+        size, scale
+            (h, w) of the views, or a factor on the source's; the field of view stays.
+        mesh
+            The surface with its colours instead of views.
+        resolution
+            Cells along the longest side for the surface; default: twice those of the coarse pass.
+
+        Returns
+        -------
+        uint8 (n, h, w, 3), or a `mesh.Mesh`
+
+        Raises
+        ------
+        InputError : options that exclude each other or are out of range
+        LimitError : more values than `fields.max_samples`
+        """
+        if mesh:
+            if not all(v is None for v in (pose, orbit, size, scale)):
+                raise InputError("mesh: expected no pose, orbit, size or scale beside it")
+            return self._surface(fields, resolution)
+        if resolution is not None:
+            raise InputError("resolution: of a scene it belongs to mesh; expected size or scale for views")
+        if pose is not None and orbit is not None:
+            raise InputError("pose and orbit: expected one of them, not both")
+        if orbit is not None and not (isinstance(orbit, int) and 1 <= orbit <= 10_000):
+            raise InputError(f"orbit: expected a number of views from 1 to 10000, got {orbit!r}")
+        poses = self.orbit.poses(orbit or 1) if pose is None else read_poses(pose)
+        camera = self._camera(size, scale)
+        count = len(poses) * camera.height * camera.width * 3
+        if count > fields.max_samples:
+            raise LimitError(f"{len(poses)} views of {camera.width} x {camera.height}: above {fields.max_samples:,}")
+        return self._views(fields, camera, poses)
+
+    def _camera(self, size: tuple[int, int] | None, scale: float | None) -> Camera:
+        if size is not None and scale is not None:
+            raise InputError("scale and size: expected one of them, not both")
+        if scale is not None:
+            if not (isinstance(scale, int | float) and 0 < scale < 1 << 16):
+                raise InputError(f"scale: expected a number above 0, got {scale!r}")
+            size = tuple(max(1, round(n * scale)) for n in (self.camera.height, self.camera.width))  # type: ignore
+        if size is None:
+            return self.camera
+        if len(size) != 2 or not all(isinstance(n, int | np.integer) and 1 <= n <= 1 << 16 for n in size):
+            raise InputError(f"size: expected (height, width), got {size!r}")
+        return self.camera.resized(int(size[1]), int(size[0]))
+
+    def _views(self, fields: Fields, camera: Camera, poses: Array) -> NDArray[np.uint8]:
+        apply, box = fields.parts[0], self.box
+        cells = self.cells(apply, fields.tile, fields.threads)
+        local = camera.directions().reshape(-1, 3)
+        result = np.empty((len(poses), len(local), 3), np.uint8)
+
+        def compute(tile: tuple[int, int]) -> Array:
+            view, first = tile
+            directions, origins = _turned(local[first : first + _RAYS], poses[view])
+            return _to_bytes(render_rays(apply, box, cells, origins, directions, self.background, fields.tile))
+
+        tiles = [(view, first) for view in range(len(poses)) for first in range(0, len(local), _RAYS)]
+        for (view, first), colours in zip(tiles, map_tiles(compute, tiles, fields.threads)):
+            result[view, first : first + len(colours)] = colours
+        return result.reshape(len(poses), camera.height, camera.width, 3)
+
+    def inside(self) -> NDArray[np.bool_]:
+        """The hull on the grid of the coarse pass, bool (cells, cells, cells)."""
+        return _upsampled(self.hull, self.box.cells)
+
+    def cells(self, apply: Apply, tile: int, threads: int | None = None) -> Cells:
+        """The grid of the coarse pass for a decoded network."""
+        inside = self.inside()
+        found = densities_of(apply, self.box, inside, tile, lambda f, work: map_tiles(f, work, threads))
+        return make_cells(xnp, self.box, found, inside)
+
+    def _surface(self, fields: Fields, resolution: int | None) -> Mesh:
+        box = self.box
+        count = 2 * box.cells if resolution is None else resolution
+        if not (isinstance(count, int) and 8 <= count <= 1024):
+            raise InputError(f"resolution: expected a number of cells from 8 to 1024, got {resolution!r}")
+        if count**3 > fields.max_samples:
+            raise LimitError(f"a grid of {count}^3 cells: above {fields.max_samples:,}")
+        inside = _upsampled(self.hull, count)
+        apply = fields.parts[0]
+        found = densities_of(apply, box, inside, fields.tile, lambda f, work: map_tiles(f, work, fields.threads))
+        spacing = (np.asarray(box.high) - box.low) / count
+        # Half of the light is lost within a cell of the coarse pass.
+        level = found * np.float32(box.optical_step) - np.float32(math.log(2))
+        mesh = marching_cubes(level, box.low, spacing.tolist())
+        if not len(mesh.faces):
+            raise InputError("mesh: nothing in the scene is dense enough for a surface")
+        return replace(mesh, colours=self._colours(apply, mesh, fields.tile))
+
+    def _up(self) -> str:
+        return "xyz"[int(np.abs(self.orbit.up).argmax())]
+
+    def _colours(self, apply: Apply, mesh: Mesh, tile: int) -> NDArray[np.uint8]:
+        """Colours of the vertices, each seen straight from outside."""
+        low, high = np.asarray(self.box.low), np.asarray(self.box.high)
+        positions = ((mesh.vertices - low) / (high - low) * 2 - 1).astype(np.float32)
+        views = -vertex_normals(mesh)
+        coords = np.concatenate([positions, views], axis=1).astype(np.float32)
+        values = [apply(coords[i : i + tile])[:, :3] for i in range(0, len(coords), tile)]
+        return _to_bytes(colour(np, np.concatenate(values)))
+
+    # -- files
+
+    def save(self, decoded: Any, path: str | os.PathLike[str]) -> None:
+        """Write views or a surface, by the extension.
+
+        Views: a picture (several in a sheet), an animation (`.gif`, `.mp4` and other videos), `.npy`, or for a name
+        without an extension a folder of PNG files. A surface: `.ply`, `.obj`, `.glb`, `.stl` or `.off`; as a picture, a
+        view of it.
+
+        Raises
+        ------
+        InputError : another extension, or a place that cannot be written
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if isinstance(decoded, Mesh):
+            if suffix in _EXTENSIONS:
+                _save_picture(shaded(decoded, up=self._up()), path)
+            else:
+                write_mesh(decoded, path)
+            return
+        views = np.asarray(decoded)
+        if suffix in _EXTENSIONS:
+            _save_picture(Image.fromarray(_sheet(views)), path)
+        elif suffix == ".gif":
+            frames = [Image.fromarray(view) for view in views]
+            with atomic_write(path) as temporary:
+                frames[0].save(temporary, "GIF", save_all=True, append_images=frames[1:], duration=1000 // _FPS, loop=0)
+        elif suffix in WRITES:
+            raise InputError(f"{path}: views are no surface; ask for a mesh, or name a picture, .gif, .mp4 or a folder")
+        else:
+            from sinr_codec.signals.video import Clip, VideoSpec
+
+            count, height, width, channels = views.shape
+            rate = Fraction(_FPS)
+            VideoSpec(count, height, width, channels, rate).save(Clip(views, rate), path)
+
+    def summary(self, decoded: Any) -> str:
+        """One line on what was decoded."""
+        if isinstance(decoded, Mesh):
+            return f"surface of {len(decoded.vertices):,} vertices, {len(decoded.faces):,} faces"
+        count, height, width = decoded.shape[:3]
+        return f"{count} view{'s' if count > 1 else ''} of {width} x {height} pixels, RGB"
+
+
+def render_rays(
+    apply: Apply, box: Box, cells: Cells, origins: Array, directions: Array, background: Sequence[int], tile: int
+) -> NDArray[np.float32]:
+    """Colours (n, 3) in [0, 1] of rays by a decoded network, asked about at most `tile` points at a time."""
+    steps = walk(xnp, box, cells, origins, directions)
+    shown = np.asarray(background, np.float32) / np.float32(255)
+
+    def network(coords: Array) -> Array:
+        if not len(coords):
+            return np.zeros((0, 4), np.float32)
+        return np.concatenate([apply(coords[i : i + tile]) for i in range(0, len(coords), tile)])
+
+    with np.errstate(all="ignore"):
+        colours: NDArray[np.float32] = shade(xnp, box, steps, network, directions, shown)
+    return colours
+
+
+def vertex_normals(mesh: Mesh) -> Array:
+    """Unit normals (v, 3) at the vertices, outwards: means of those of the faces, weighted by area."""
+    corners = mesh.vertices[mesh.faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(mesh.vertices)
+    for corner in range(3):
+        np.add.at(normals, mesh.faces[:, corner], across)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    return normals / np.where(lengths > 0, lengths, 1)
+
+
+def _turned(local: Array, pose: Array) -> tuple[Array, Array]:
+    """Directions and origins in the world of rays in a camera's axes, float32 (n, 3)."""
+    directions = np.ascontiguousarray(local @ pose[:3, :3].T)
+    return directions, np.broadcast_to(pose[:3, 3], directions.shape)
+
+
+def _to_bytes(colours: Array) -> NDArray[np.uint8]:
+    # fmin and fmax drop a NaN, which a damaged network may put out
+    return np.rint(np.fmax(np.fmin(colours, 1), 0) * 255).astype(np.uint8)
+
+
+def _upsampled(hull: NDArray[np.bool_] | None, cells: int) -> NDArray[np.bool_]:
+    """The hull on a grid of `cells` cells a side; a cell is inside where its centre is."""
+    if hull is None:
+        return np.ones((cells, cells, cells), bool)
+    index = (2 * np.arange(cells) + 1) * len(hull) // (2 * cells)
+    return hull[np.ix_(index, index, index)]
+
+
+def _sheet(views: Array) -> Array:
+    """Several views in one picture, about as wide as high."""
+    count, height, width = views.shape[:3]
+    columns = min(count, max(1, round(math.sqrt(count * height / width))))
+    rows = -(-count // columns)
+    sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
+    sheet[:count] = views
+    tiled = sheet.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
+    return tiled.reshape(rows * height, columns * width, 3)
+
+
+def _save_picture(picture: Image.Image, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        picture.save(temporary)
+
+
+# -- reading a header ------------------------------------------------------------------------------------------
+
+
+def _integers(values: Sequence[Any]) -> bool:
+    return all(type(v) is int and 1 <= v < 1 << 32 for v in values)
+
+
+def _floats(values: Any, count: int | None = None) -> bool:
+    return (
+        type(values) is list
+        and (count is None or len(values) == count)
+        and all(type(v) is float and math.isfinite(v) and abs(v) < 1e9 for v in values)
+    )
+
+
+def _box_from(values: Any) -> Box:
+    if type(values) is not list or len(values) != 10 or not _floats(values[:7]) or not _integers(values[7:]):
+        raise MalformedError("scene header: expected a box of seven floats and three integers")
+    low, high, near, (steps, fine, cells) = tuple(values[:3]), tuple(values[3:6]), values[6], values[7:]
+    if not all(a < b for a, b in zip(low, high)) or near < 0:
+        raise MalformedError(f"scene header: expected a box with room inside, found {low} to {high}")
+    if steps > _MOST_STEPS or fine > _MOST_FINE or cells > _MOST_CELLS:
+        raise LimitError(f"scene header: {steps} x {fine} steps through {cells}^3 cells are too many")
+    return Box(low, high, near, steps, fine, cells)
+
+
+def _orbit_from(values: Any) -> Orbit:
+    if not _floats(values, 9):
+        raise MalformedError("scene header: expected an orbit of nine floats")
+    orbit = Orbit(*(tuple(values[i : i + 3]) for i in (0, 3, 6)))
+    across = np.cross(np.subtract(orbit.start, orbit.target), orbit.up)
+    if not np.linalg.norm(across) > 1e-6:
+        raise MalformedError("scene header: expected an orbit around its axis, found one on it")
+    return orbit
+
+
+def _hull_from(cells: Any, side: bytes) -> NDArray[np.bool_] | None:
+    if cells == 0 and type(cells) is int:
+        if side:
+            raise MalformedError("scene header: a side section that nothing declares")
+        return None
+    if type(cells) is not int or cells != HULL:
+        raise MalformedError(f"scene header: expected a hull of {HULL} cells a side, found {cells!r}")
+    if len(side) > HULL**3:
+        raise LimitError("scene hull: more bytes than it has cells")
+    try:
+        decoder, packed = brotli.Decompressor(), b""
+        packed = decoder.process(side, output_buffer_limit=HULL**3 // 8 + 1)
+    except brotli.error as error:
+        raise MalformedError("scene hull: damaged") from error
+    if len(packed) != HULL**3 // 8 or not decoder.is_finished():
+        raise MalformedError("scene hull: expected a bit for every cell")
+    return np.unpackbits(np.frombuffer(packed, np.uint8)).astype(bool).reshape(HULL, HULL, HULL)
+
+
+# -- sources ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Views:
+    """Pictures of a scene by one camera.
+
+    Attributes
+    ----------
+    pictures
+        uint8 (n, h, w, 3 or 4); a fourth channel tells the scene from what is behind it.
+    poses
+        Camera-to-world, float32 (n, 4, 4).
+    """
+
+    pictures: NDArray[np.uint8]
+    poses: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    def take(self, index: Any) -> Views:
+        """Some of the views."""
+        return Views(self.pictures[index], self.poses[index])
+
+    def over(self, background: Sequence[int]) -> NDArray[np.uint8]:
+        """RGB (n, h, w, 3), transparent parts before the background."""
+        if self.pictures.shape[3] == 3:
+            return self.pictures
+        return np.stack([_over(picture, background) for picture in self.pictures])
+
+
+def _over(picture: Array, background: Sequence[int]) -> NDArray[np.uint8]:
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    return np.rint(picture[..., :3] * alpha + np.asarray(background, np.float32) * (1 - alpha)).astype(np.uint8)
+
+
+def _read_scene(path: Path) -> tuple[Camera, Views, Views | None, tuple[str, ...]]:
+    """Camera, views, views to test on where the source names some, and remarks."""
+    if path.suffix.lower() == ".npz":
+        return _read_npz(path)
+    train = path / "transforms_train.json" if path.is_dir() else path
+    if not train.exists() and path.is_dir():
+        train = path / "transforms.json"
+    if not train.is_file():
+        raise InputError(f"{path}: expected transforms_train.json or transforms.json in it")
+    camera, views, notes = _read_transforms(train)
+    if not train.name.startswith("transforms_train"):
+        return camera, views, None, notes
+    for split in ("test", "val"):
+        held = train.with_name(train.name.replace("train", split))
+        if held.is_file():
+            other, tests, more = _read_transforms(held, MOST_TESTS)
+            if other != camera:
+                raise InputError(f"{held}: expected the camera of {train.name}")
+            return camera, views, tests, (*notes, *more)
+    return camera, views, None, notes
+
+
+def _read_transforms(path: Path, most: int | None = None) -> tuple[Camera, Views, tuple[str, ...]]:
+    table = read_json(path)
+    frames, notes = frames_of(table, str(path)), []
+    if most is not None and len(frames) > most:
+        notes.append(f"quality is measured on {most} of the {len(frames)} views of {path.name}")
+        frames = [frames[i * len(frames) // most] for i in range(most)]
+    if any("mask_path" in frame for frame in frames):
+        notes.append("masks are not used; transparent pixels are what tells a background")
+    for key in ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "p1", "p2", "camera_model"):
+        if len({repr(frame[key]) for frame in frames if key in frame}) > 1:
+            raise InputError(f"{path}: expected one camera for all frames, found several values of {key}")
+    poses = check_poses([frame["transform_matrix"] for frame in frames], str(path))
+    first = _read_picture(_picture_path(path, frames[0]))
+    size = first.shape[:2]
+    channels = first.shape[2]
+    if len(frames) * first.size > _MOST_PIXELS:
+        raise InputError(f"{path}: {len(frames)} pictures of {size[1]} x {size[0]} are too many; expected smaller ones")
+    pictures = np.empty((len(frames), *first.shape), np.uint8)
+    for number, frame in enumerate(frames):
+        file = _picture_path(path, frame)
+        picture = first if number == 0 else _read_picture(file)
+        if picture.shape[:2] != size:
+            found, wanted = (f"{s[1]} x {s[0]}" for s in (picture.shape, size))
+            raise InputError(f"{file}: expected {wanted} pixels as in the first picture, found {found}")
+        if picture.shape[2] != channels:
+            raise InputError(f"{file}: expected all pictures of a scene with, or all without transparency")
+        pictures[number] = picture
+    camera = Camera.from_table({**table, **frames[0]}, (size[1], size[0]), str(path))
+    return camera, Views(pictures, poses), tuple(notes)
+
+
+def _picture_path(transforms: Path, frame: dict[str, Any]) -> Path:
+    name = frame.get("file_path")
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise InputError(f"{transforms}: expected a file_path in every frame, found {name!r}")
+    path = transforms.parent / name
+    # Blender's exporter leaves the extension out.
+    for candidate in (path, *(path.with_name(path.name + end) for end in _EXTENSIONS)):
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"{path}: no such picture, which {transforms.name} names")
+
+
+def _read_picture(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as picture:
+            clear = picture.mode in ("RGBA", "LA", "PA") or picture.has_transparency_data
+            return np.asarray(picture.convert("RGBA" if clear else "RGB"))
+    except Exception as error:  # plug-ins raise SyntaxError, struct.error, EOFError and others
+        raise InputError(f"{path}: expected a picture that Pillow opens ({error})") from error
+
+
+_ARRAYS = ("images", "poses", "focal", "test_images", "test_poses")
+
+
+def _read_npz(path: Path) -> tuple[Camera, Views, Views | None, tuple[str, ...]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in _ARRAYS if name in file}
+    except Exception as error:  # zipfile, zlib and NumPy raise what they like on damage
+        raise InputError(f"{path}: expected an .npz file of plain arrays ({error})") from error
+    if missing := [name for name in ("images", "poses", "focal") if name not in arrays]:
+        raise InputError(f"{path}: expected arrays images, poses and focal; {missing[0]} is missing")
+    focal = arrays["focal"]
+    if focal.size != 1 or focal.dtype.kind not in "fiu":
+        raise InputError(f"{path}: expected one number for focal, found {focal.dtype} of shape {focal.shape}")
+    views = _views_of(arrays["images"], arrays["poses"], f"{path}: images")
+    height, width = views.pictures.shape[1:3]
+    camera = Camera(width, height, float(focal.item()), float(focal.item()), width / 2, height / 2)
+    if ("test_images" in arrays) != ("test_poses" in arrays):
+        raise InputError(f"{path}: expected test_images and test_poses together")
+    if "test_images" not in arrays:
+        return camera, views, None, ()
+    tests = _views_of(arrays["test_images"], arrays["test_poses"], f"{path}: test_images")
+    if tests.pictures.shape[1:] != views.pictures.shape[1:]:
+        raise InputError(f"{path}: expected test_images of the size of images")
+    if len(tests) <= MOST_TESTS:
+        return camera, views, tests, ()
+    note = f"quality is measured on {MOST_TESTS} of the {len(tests)} test views"
+    return camera, views, tests.take(np.arange(MOST_TESTS) * len(tests) // MOST_TESTS), (note,)
+
+
+def _views_of(pictures: Array, poses: Array, name: str) -> Views:
+    if pictures.ndim != 4 or pictures.shape[3] not in (3, 4) or 0 in pictures.shape:
+        raise InputError(f"{name}: expected a non-empty (n, h, w, 3 or 4), found shape {pictures.shape}")
+    if pictures.dtype.kind == "f":
+        if not np.isfinite(pictures).all() or pictures.min() < -1e-3 or pictures.max() > 1.001:
+            raise InputError(f"{name}: expected floats from 0 to 1, found others, NaN or infinity")
+        pictures = np.rint(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
+    elif pictures.dtype != np.uint8:
+        raise InputError(f"{name}: expected uint8, or floats from 0 to 1, found {pictures.dtype}")
+    checked = check_poses(poses, f"{name}' poses")
+    if len(checked) != len(pictures):
+        raise InputError(f"{name}: expected a pose for each, found {len(pictures)} and {len(checked)}")
+    return Views(pictures, checked)
+
+
+# -- the box and the hull --------------------------------------------------------------------------------------
+
+
+def carve(camera: Camera, views: Views, low: Array, high: Array, cells: int) -> NDArray[np.bool_]:
+    """Cells of a box that may hold something: bool (cells, cells, cells).
+
+    The visual hull (Laurentini 1994), on the safe side: a cell goes where a view shows its whole surroundings as
+    transparent, or where no view shows it at all.
+    """
+    axes = [a + (np.arange(cells) + 0.5) / cells * (b - a) for a, b in zip(low, high)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    reach = np.linalg.norm((np.asarray(high) - low) / cells) / 2
+    alive, shown = np.arange(len(points)), np.zeros(len(points), bool)
+    height, width = camera.height, camera.width
+    for picture, pose in zip(views.pictures, views.poses):
+        pixels, depth = camera.project(points[alive], pose.astype(np.float64))
+        with np.errstate(all="ignore"):
+            # a lens bends by less than a pixel over so small a part of the picture
+            radius = 1 + reach * max(camera.fx, camera.fy) / (depth - reach)
+            sees = (depth > 2 * reach) & (pixels > 0).all(1) & (pixels < (width, height)).all(1)
+        u, v, r = pixels[sees, 0], pixels[sees, 1], radius[sees]
+        sums = np.pad(np.cumsum(np.cumsum(picture[..., 3] > 0, 0, dtype=np.int64), 1), ((1, 0), (1, 0)))
+        left, right = (np.clip(x, 0, width).astype(np.int64) for x in (np.floor(u - r), np.ceil(u + r)))
+        top, bottom = (np.clip(y, 0, height).astype(np.int64) for y in (np.floor(v - r), np.ceil(v + r)))
+        covered = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+        shown[alive] |= sees
+        sees[sees] = covered == 0
+        alive = alive[~sees]
+    hull = np.zeros(len(points), bool)
+    hull[alive] = shown[alive]
+    return hull.reshape(cells, cells, cells)
+
+
+def _box_of(camera: Camera, views: Views, name: str) -> tuple[Array, Array, bool]:
+    """Corners of the scene, and whether transparent pixels told them."""
+    target = focus(views.poses)
+    reach = min(camera.cx / camera.fx, camera.cy / camera.fy, 1.0)
+    distances = np.linalg.norm(views.poses[:, :3, 3] - target, axis=1)
+    clear = views.pictures.shape[3] == 4 and bool((views.pictures[..., 3] == 0).any())
+    half = (_MASKED_SCENE if clear else _OPEN_SCENE) * float(np.median(distances)) * reach / math.hypot(1, reach)
+    if not half > 0:
+        raise InputError(f"{name}: the cameras all stand in one place; name the box of the scene")
+    low, high = target - half, target + half
+    if not clear:
+        return low, high, False
+    hull = carve(camera, views, low, high, 2 * HULL)
+    if not hull.any():
+        raise InputError(f"{name}: the pictures' transparent parts leave no place for an object; check poses and focal")
+    filled = np.argwhere(hull)
+    sides = (high - low) / (2 * HULL)
+    return low + filled.min(0) * sides, low + (filled.max(0) + 1) * sides, True
+
+
+def _rounded(low: Array, high: Array) -> tuple[Any, Any]:
+    """Corners in half precision, rounded outwards: fine enough, and short in a file."""
+    down = np.nextafter(low.astype(np.float16), np.float16(-np.inf))
+    up = np.nextafter(high.astype(np.float16), np.float16(np.inf))
+    return tuple(float(v) for v in down), tuple(float(v) for v in up)
+
+
+def _behind(views: Views) -> tuple[int, int, int]:
+    """The background of opaque pictures: the median colour of their edges."""
+    pictures = views.pictures
+    edges = [pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1]]
+    red, green, blue = (int(v) for v in np.median(np.concatenate(edges, axis=1).reshape(-1, 3), axis=0))
+    return red, green, blue
+
+
+# -- the signal ------------------------------------------------------------------------------------------------
+
+
+class RadianceSignal:
+    """A scene as training rays: origin and direction, and the colour seen there.
+
+    Attributes
+    ----------
+    spec
+        What a decoder needs.
+    views, tests
+        What is trained on and what the quality is measured on, never the same pictures.
+    notes
+        One-line remarks.
+    """
+
+    in_features, out_features = 6, 3
+
+    def __init__(self, spec: RadianceSpec, views: Views, tests: Views, notes: tuple[str, ...] = ()) -> None:
+        self.spec, self.views, self.tests, self.notes = spec, views, tests, notes
+        self._directions = spec.camera.directions().reshape(-1, 3)
+        self._pixels = views.pictures.reshape(-1, views.pictures.shape[3])
+        self._cells: Cells | None = None
+
+    @classmethod
+    def load(
+        cls,
+        source: Any,
+        like: RadianceSpec | None = None,
+        *,
+        box: Corners | None = None,
+        background: Sequence[int] | None = None,
+    ) -> Self:
+        """Read a scene.
+
+        Parameters
+        ----------
+        source
+            A folder with `transforms_train.json` (Blender, and `transforms_test.json` or `transforms_val.json` to test
+            on) or `transforms.json` (instant-ngp, nerfstudio), one of these files, or an `.npz` file with the arrays
+            images, poses, focal and perhaps test_images and test_poses.
+        like
+            The `Spec` of a file to compare with: its background is taken.
+        box
+            Corners ((x, y, z), (x, y, z)) of what is to be represented. Default: the visual hull of pictures with
+            transparent parts; of others a cube about the point that the cameras look at.
+        background
+            Colour behind it, RGB in 0..255. Default: white where pictures have transparent parts, else the median
+            of their edges.
+
+        Raises
+        ------
+        InputError : a source that cannot be read, or settings out of range
+        """
+        if not isinstance(source, str | os.PathLike):
+            raise InputError(f"scene: expected a folder, a .json or an .npz file, got {type(source).__name__}")
+        path = Path(source)
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        camera, views, tests, notes = _read_scene(path)
+        if tests is None:
+            if len(views) < 2:
+                raise InputError(f"{path}: expected at least two views")
+            held = np.arange(len(views)) % HOLD_OUT == 0
+            tests, views = views.take(held), views.take(~held)
+            if len(tests) > MOST_TESTS:
+                tests = tests.take(np.arange(MOST_TESTS) * len(tests) // MOST_TESTS)
+            notes = (*notes, f"every {HOLD_OUT}th view is held out to measure the quality on")
+        if tests.pictures.shape[3] != views.pictures.shape[3]:
+            raise InputError(f"{path}: expected views to test on with transparency where the others have it")
+        if box is None:
+            low, high, hulled = _box_of(camera, views, str(path))
+            if not hulled:
+                notes = (*notes, "the scene is taken to be a cube about the point that the cameras look at; see box")
+        else:
+            low, high, hulled = *_checked_box(box), False
+        corners = _rounded(low, high)
+        hull = carve(camera, views, *corners, HULL) if hulled else None
+        if background is None:
+            background = like.background if like else WHITE if views.pictures.shape[3] == 4 else _behind(views)
+        spec = RadianceSpec(
+            camera,
+            len(views),
+            _walked(camera, corners, views.poses, hulled),
+            _checked_background(background),
+            Orbit.of(views.poses, (np.asarray(corners[0]) + corners[1]) / 2),
+            hull,
+        )
+        return cls(spec, views, tests, notes)
+
+    @property
+    def parts(self) -> Sequence[RadianceSignal]:
+        """The scene is one part."""
+        return [self]
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the pictures that are trained on."""
+        return self.views.pictures.size
+
+    def __len__(self) -> int:
+        return self.spec.samples
+
+    def batch(self, index: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Pixels by number, all of the first view first: rays (n, 6), origin and unit direction; colours (n, 3)."""
+        view, pixel = np.divmod(index, len(self._directions))
+        poses = self.views.poses[view]
+        directions = np.einsum("nij,nj->ni", poses[:, :3, :3], self._directions[pixel])
+        rays = np.concatenate([poses[:, :3, 3], directions], axis=1)
+        colours: NDArray[np.float32] = self._pixels[index].astype(np.float32) / np.float32(255)
+        if colours.shape[1] == 4:
+            behind = np.asarray(self.spec.background, np.float32) / np.float32(255)
+            colours = colours[:, :3] * colours[:, 3:] + behind * (1 - colours[:, 3:])
+        return rays, colours
+
+    def loss(self, predicted: Any, values: Any) -> Any:
+        """Mean squared error of colours in [0, 1], on NumPy arrays or torch tensors."""
+        return ((predicted - values) ** 2).mean()
+
+    def decibels(self, loss: float) -> float:
+        """PSNR in dB of a mean squared error."""
+        return math.inf if loss <= 0 else -10 * math.log10(loss)
+
+    def trainable(self, network: Radiance) -> RayField:
+        """The network as a function of rays, which is what is fitted."""
+        self._cells = None
+        background = tuple(v / 255 for v in self.spec.background)
+        return RayField(network, self.spec.box, self.spec.inside(), background)  # type: ignore[arg-type]
+
+    def objective(self, samples: int | None, seed: int) -> Callable[[Apply, int], float]:
+        """Mean squared error of training rays, on the grid of the first network that is asked about since a fit.
+
+        That one is the network before it is coded: a coding that is near enough has the same empty space.
+        """
+        count = min(len(self), _OBJECTIVE_RAYS if samples is None else min(samples, _OBJECTIVE_RAYS))
+        rays, wanted = self.batch(np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False)))
+        spec = self.spec
+
+        def error(apply: Apply, tile: int) -> float:
+            if self._cells is None:
+                self._cells = spec.cells(apply, tile)
+            cells = self._cells
+
+            def squares(first: int) -> float:
+                part = slice(first, first + _RAYS)
+                origins, directions = rays[part, :3], rays[part, 3:]
+                found = render_rays(apply, spec.box, cells, origins, directions, spec.background, tile)
+                return float(np.sum((_to_bytes(found) / 255.0 - wanted[part]) ** 2))
+
+            return sum(map_tiles(squares, range(0, count, _RAYS))) / (3 * count)
+
+        return error
+
+    def quality(self, render: Callable[..., Any]) -> Quality:
+        """PSNR of each held-out view, on average."""
+        found = render(pose=self.tests.poses)
+        wanted = self.tests.over(self.spec.background)
+        if found.shape != wanted.shape:
+            raise InputError(f"decoded views: expected shape {wanted.shape}, found {found.shape}")
+        each = [psnr(a, b, 255.0) for a, b in zip(wanted, found)]
+        mean = float(np.mean(each))
+        return Quality(mean, {"psnr_db": mean, "worst_view_db": min(each), "views": float(len(each))})
+
+
+def _walked(camera: Camera, corners: tuple[Any, Any], poses: Array, hulled: bool) -> Box:
+    """How to walk through a box: steps as fine as the pictures resolve, in cells of about their length."""
+    low, high = np.asarray(corners[0]), np.asarray(corners[1])
+    cells = 64 if max(camera.width, camera.height) <= 200 else 128
+    steps = math.ceil(float(np.linalg.norm(high - low)) / float((high - low).max()) * cells)
+    outside = np.maximum(np.maximum(low - poses[:, :3, 3], poses[:, :3, 3] - high), 0)
+    nearest = float(np.linalg.norm(outside, axis=1).min())
+    # Half of the way to the nearest camera's box; a camera inside sees from a hundredth of its size.
+    near = max(nearest / 2, 0.01 * float((high - low).max()))
+    return Box(*corners, float(np.float16(near)), steps, FINE, cells)
+
+
+def _checked_box(box: Corners) -> tuple[Array, Array]:
+    try:
+        low, high = np.asarray(box, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"box: expected two corners of three numbers, got {box!r}") from error
+    if low.shape != (3,) or not np.isfinite([low, high]).all() or not (low < high).all():
+        raise InputError(f"box: expected two corners of three numbers, the lower first, got {box!r}")
+    if np.abs([low, high]).max() > 60_000:
+        raise InputError("box: expected corners within 60000 of the origin; scale the poses")
+    return low, high
+
+
+def _checked_background(colour: Sequence[int]) -> tuple[int, int, int]:
+    values = tuple(colour)
+    if len(values) != 3 or not all(isinstance(v, int | np.integer) and 0 <= v <= 255 for v in values):
+        raise InputError(f"background: expected three integers from 0 to 255, got {colour!r}")
+    return tuple(int(v) for v in values)  # type: ignore[return-value]

@@ -1,0 +1,448 @@
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.signals import registry
+from sinr_codec.signals.base import Fields
+from sinr_codec.signals.occupancy import Shape, ShapeSignal, ShapeSpec, _near_surface, intersection_over_union
+
+trimesh = pytest.importorskip("trimesh")
+pytest.importorskip("igl")
+pytest.importorskip("skimage")
+scipy_io = pytest.importorskip("scipy.io")
+
+
+def ball(radius=1.0, at=(0, 0, 0), subdivisions=3):
+    return trimesh.creation.icosphere(subdivisions, radius).apply_translation(at)
+
+
+def solid_ball(n=20):
+    x = np.arange(n) - n / 2 + 0.5
+    return sum(np.square(np.meshgrid(x, x, x, indexing="ij"))) < (0.4 * n) ** 2
+
+
+def exact(signal):
+    """A network that knows the level of every voxel."""
+    spec = signal.spec
+    _, values = signal._samples(np.arange(spec.samples))
+    table = values.reshape(*spec.shape, -1)
+
+    def apply(coords):
+        place = np.floor((coords.astype(np.float64) + 1) / 2 * spec.shape).astype(int)
+        return table[tuple(np.clip(place, 0, np.array(spec.shape) - 1).T)]
+
+    return apply
+
+
+def decoded(signal, **options):
+    return signal.spec.render(Fields([exact(signal)]), **options)
+
+
+# -- meshes ------------------------------------------------------------------------------------------------
+
+
+def test_grid_of_a_mesh_holds_it_with_a_margin():
+    signal = ShapeSignal.load(trimesh.creation.box((1, 2, 4)).apply_translation((100, -3, 7)), resolution=34)
+    spec = signal.spec
+    assert spec.shape == (10, 18, 34)
+    assert spec.voxel == 0.125
+    assert np.allclose(spec.origin, [99.375, -4.125, 4.875])
+    assert signal.solid.sum() == 8 * 16 * 32
+    assert not signal.solid[0].any()
+    assert signal.source_bytes == math.ceil(10 * 18 * 34 / 8)
+    assert signal.notes == ()
+
+
+def test_inverted_and_open_meshes_have_the_same_voxels():
+    whole = ball()
+    inverted, opened = whole.copy(), whole.copy()
+    inverted.invert()
+    opened.update_faces(np.arange(len(opened.faces)) > 3)
+    signals = [ShapeSignal.load(mesh, resolution=24) for mesh in (whole, inverted, opened)]
+    assert np.array_equal(signals[0].solid, signals[1].solid)
+    assert np.mean(signals[0].solid != signals[2].solid) < 1e-3
+    assert "not closed" in signals[2].notes[0]
+
+
+def test_the_open_bunny_is_solid(data_file):
+    signal = ShapeSignal.load(data_file("mesh/stanford_bunny_open.ply"), resolution=32)
+    assert 0.2 < signal.solid.mean() < 0.35
+    quality = signal.quality(lambda: decoded(signal))
+    assert quality.figures["iou"] == 1
+    assert quality.figures["chamfer"] < 0.01
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".obj", ".stl", ".off", ".glb"])
+def test_decoded_meshes_lie_where_the_source_lay(tmp_path, suffix):
+    source = ball(2.0, (50, 60, -70))
+    signal = ShapeSignal.load(source, resolution=32)
+    signal.spec.save(decoded(signal), tmp_path / f"ball{suffix}")
+    back = trimesh.load(tmp_path / f"ball{suffix}", force="mesh")
+    assert np.abs(back.bounds - source.bounds).max() < 0.25 * signal.spec.voxel
+    assert back.volume == pytest.approx(source.volume, rel=0.01)
+
+
+def test_levels_follow_the_distance_to_the_faces():
+    signal = ShapeSignal.load(ball(subdivisions=5), resolution=32)
+    index = np.arange(signal.spec.samples)
+    _, values = signal._samples(index)
+    distance = (1 - np.linalg.norm(signal.spec.centres(index), axis=1)) / signal.spec.voxel
+    wanted = np.clip(distance / 1.5, -1, 1)
+    assert np.abs(values[:, 0] - wanted).max() < 0.02
+    assert np.array_equal(values[:, 0] > 0, signal.solid.reshape(-1))
+
+
+# -- volumes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32, np.int32])
+def test_arrays_and_files_of_zeros_and_ones(tmp_path, dtype):
+    solid = solid_ball()
+    np.save(tmp_path / "a.npy", solid.astype(dtype))
+    scipy_io.savemat(tmp_path / "a.mat", {"hypercube": solid.astype(np.uint8), "other": np.zeros((2, 2, 2))})
+    for source in (solid.astype(dtype), tmp_path / "a.npy", tmp_path / "a.mat"):
+        signal = ShapeSignal.load(source)
+        assert np.array_equal(signal.solid, solid)
+        assert signal.notes == ()
+        assert signal.spec.suffix == ".npy"
+        assert np.array_equal(decoded(signal).solid, solid)
+
+
+def test_other_values_are_cut_at_half_with_a_note():
+    volume = np.linspace(0, 8, 125).reshape(5, 5, 5)
+    signal = ShapeSignal.load(volume)
+    assert np.array_equal(signal.solid, volume > 4)
+    assert "above half" in signal.notes[0]
+    assert ShapeSignal.load((volume > 4) * 255).notes == ()
+
+
+def test_cropping_keeps_the_last_slab_and_the_coordinates():
+    solid = np.zeros((9, 9, 9), bool)
+    solid[2:5, 3:9, 0:4] = True
+    signal = ShapeSignal.load(solid, crop=True)
+    assert signal.solid.shape == (3, 6, 4)
+    assert signal.solid.all()
+    assert signal.spec.origin == (2, 3, 0)
+    again = ShapeSignal.load(solid, like=signal.spec)
+    assert again.spec == signal.spec
+    assert np.array_equal(again.solid, signal.solid)
+    mesh = decoded(signal).mesh()
+    assert mesh.vertices.min(0) == pytest.approx([2, 3, 0], abs=0.6)
+
+
+def test_distances_near_the_surface_are_those_of_a_distance_transform():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    solid = np.random.default_rng(0).random((7, 30, 26)) < 0.03
+    solid = ndimage.binary_dilation(solid, iterations=2)
+    padded = np.pad(solid, 1)
+    inside, outside = (ndimage.distance_transform_edt(side)[1:-1, 1:-1, 1:-1] for side in (padded, ~padded))
+    wanted = (np.where(solid, inside, -outside) - np.where(solid, 0.5, -0.5)).reshape(-1)
+    for band, reach in ((1.5, 2.5), (3, 4)):
+        index, distance = _near_surface(solid, band)
+        assert np.array_equal(index, np.flatnonzero(np.abs(wanted) <= reach))
+        assert np.allclose(distance, wanted[index])
+
+
+# -- variants ----------------------------------------------------------------------------------------------
+
+
+def test_signed_distances():
+    signal = ShapeSignal.load(ball(subdivisions=5), resolution=32, variant="sdf")
+    assert signal.spec.band == 4
+    shape = decoded(signal)
+    radius = np.linalg.norm(signal.spec.centres(np.arange(signal.spec.samples)), axis=1)
+    wanted = np.clip(radius - 1, -4 * signal.spec.voxel, 4 * signal.spec.voxel)
+    assert np.abs(shape.distance.reshape(-1) - wanted).max() < 0.05 * signal.spec.voxel
+    quality = signal.quality(lambda: shape)
+    assert quality.figures["iou"] == 1
+    assert quality.figures["distance_error"] < 1e-3
+
+
+def test_signed_distances_of_a_volume_and_their_file(tmp_path):
+    signal = ShapeSignal.load(solid_ball(), variant="sdf", band=6)
+    signal.spec.save(decoded(signal), tmp_path / "d.npy")
+    distance = np.load(tmp_path / "d.npy")
+    assert distance.dtype == np.float32
+    assert distance[10, 10, 10] == -6
+    assert distance[10, 10, 18] == pytest.approx(0.5, abs=0.01)
+
+
+def test_colours_come_back_on_the_surface(tmp_path):
+    source = ball()
+    source.visual.vertex_colors = np.rint((source.vertices + 1) * 127.5).astype(np.uint8)
+    signal = ShapeSignal.load(source, resolution=32, variant="coloured")
+    assert signal.out_features == 4
+    shape = decoded(signal)
+    quality = signal.quality(lambda: shape)
+    assert quality.figures["rgb_psnr_db"] > 50
+    mesh = shape.mesh()
+    assert np.abs(mesh.colours - (mesh.vertices + 1) * 127.5).max() < 15
+    signal.spec.save(shape, tmp_path / "c.npy")
+    assert np.array_equal(np.load(tmp_path / "c.npy")[..., 3] > 0, signal.solid)
+    with pytest.raises(InputError, match="has no colours"):
+        ShapeSignal.load(ball(), resolution=16, variant="coloured")
+    assert "colours were left out" in ShapeSignal.load(source, resolution=16).notes[0]
+
+
+def test_absent_colours_and_levels_beyond_one_cost_nothing():
+    source = ball()
+    source.visual.vertex_colors = np.full((len(source.vertices), 4), 200, np.uint8)
+    signal = ShapeSignal.load(source, resolution=24, variant="coloured")
+    far = np.flatnonzero(signal._target.reshape(-1) == -127)[:1]
+    _, values = signal._samples(far)
+    predicted = values.copy()
+    predicted[:, 0] = -7
+    predicted[:, 1:] = 0.3
+    assert signal.loss(predicted, values) == 0
+    predicted[:, 0] = 0.5
+    assert signal.loss(predicted, values) == pytest.approx(1.5**2 / 4)
+    torch = pytest.importorskip("torch")
+    assert float(signal.loss(torch.from_numpy(predicted), torch.from_numpy(values))) == pytest.approx(1.5**2 / 4)
+
+
+def test_a_bare_step_is_fitted_as_in_the_paper():
+    signal = ShapeSignal.load(solid_ball(), band=0, sampling="uniform")
+    assert len(signal) == 20**3
+    coords, values = signal.batch(np.arange(len(signal)))
+    assert set(values.ravel().tolist()) == {-1, 1}
+    assert coords[0].tolist() == pytest.approx([-0.95] * 3)
+    assert signal.loss(2 * values, values) == 1
+
+
+# -- samples -----------------------------------------------------------------------------------------------
+
+
+def test_four_of_five_samples_lie_near_the_surface():
+    signal = ShapeSignal.load(ball(), resolution=32)
+    _, values = signal.batch(np.linspace(0, len(signal) - 1, 5000).astype(int))
+    near = (np.abs(values) < 1).mean()
+    everywhere = (np.abs(signal._samples(np.arange(signal.spec.samples))[1]) < 1).mean()
+    assert near > 2 * everywhere
+    last, _ = signal.batch(np.array([0, len(signal) - 1]))
+    assert (np.abs(last) < 1).all()
+
+
+def test_objective_is_the_volume_that_changes_sides():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    signal = ShapeSignal.load(ball(), resolution=40)
+    table = decoded(signal).level
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=table.shape), 2)
+    noise *= 0.2 / noise.std()
+
+    def noisy(coords):
+        place = np.floor((coords.astype(np.float64) + 1) / 2 * table.shape).astype(int)
+        return (table + noise)[tuple(np.clip(place, 0, 39).T)][:, None].astype(np.float32)
+
+    wanted = 1 - intersection_over_union(table + noise, signal.solid)
+    assert wanted > 0.01
+    for samples in (None, 20_000):
+        error = signal.objective(samples, 0)
+        assert error(exact(signal), 1000) == 0
+        assert error(noisy, 1000) == pytest.approx(wanted, rel=0.35)
+        assert error(lambda coords: -noisy(coords), 1000) > 0.8
+
+
+def test_quality_counts_voxels():
+    signal = ShapeSignal.load(solid_ball())
+    shape = decoded(signal)
+    level = shape.level.copy()
+    level[:10] = -1
+    quality = signal.quality(lambda: Shape(level, shape.origin, shape.spacing))
+    assert quality.figures["iou"] == 0.5
+    assert quality.db == pytest.approx(3.0103)
+    assert signal.quality(lambda: shape).db == math.inf
+    with pytest.raises(InputError, match="expected a shape of"):
+        signal.quality(lambda: decoded(signal, scale=2))
+
+
+# -- rendering ---------------------------------------------------------------------------------------------
+
+
+def test_any_resolution_and_region_in_the_same_place():
+    signal = ShapeSignal.load(ball(at=(5, 0, 0)), resolution=32)
+    whole = signal.spec.render(Fields([lambda c: 0.8 - np.linalg.norm(c, axis=1, keepdims=True)]))
+    double = signal.spec.render(Fields([lambda c: 0.8 - np.linalg.norm(c, axis=1, keepdims=True)]), resolution=64)
+    assert double.level.shape == (64, 64, 64)
+    assert np.allclose(double.mesh().vertices.max(0), whole.mesh().vertices.max(0), atol=0.01)
+    part = signal.spec.render(
+        Fields([lambda c: 0.8 - np.linalg.norm(c, axis=1, keepdims=True)]), region=((16, 32), (0, 32), (8, 24))
+    )
+    assert np.array_equal(part.level, whole.level[16:32, :, 8:24])
+    assert part.mesh().vertices[:, 0].min() == pytest.approx(whole.origin[0] + 15.5 * whole.spacing[0], abs=0.05)
+    with pytest.raises(InputError, match="expected one of them"):
+        signal.spec.render(Fields([exact(signal)]), resolution=8, scale=1)
+    with pytest.raises(InputError, match="resolution: expected"):
+        signal.spec.render(Fields([exact(signal)]), resolution=0)
+
+
+def test_too_many_voxels_are_refused_before_anything_is_allocated():
+    spec = ShapeSpec((60_000, 60_000, 60_000))
+    tracemalloc.start()
+    with pytest.raises(LimitError):
+        spec.render(Fields([lambda c: c[:, :1]]))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
+
+
+def test_a_rendering_takes_no_more_than_itself():
+    spec = ShapeSpec((64, 64, 64))
+    tracemalloc.start()
+    shape = spec.render(Fields([lambda c: c[:, :1]], threads=1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < shape.level.nbytes + (1 << 20)
+
+
+def test_a_damaged_network_gives_a_shape():
+    spec = ShapeSpec((8, 8, 8), "coloured", mesh=True)
+    shape = spec.render(Fields([lambda c: np.full((len(c), 4), np.nan, np.float32)]))
+    assert not shape.solid.any()
+    with pytest.raises(MalformedError):
+        spec.render(Fields([lambda c: c[:, :1]]))
+
+
+def test_files_of_every_kind(tmp_path):
+    signal = ShapeSignal.load(ball(), resolution=24)
+    shape = decoded(signal)
+    signal.spec.save(shape, tmp_path / "a.npy")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), signal.solid)
+    signal.spec.save(shape, tmp_path / "a.png", size=64)
+    image = pytest.importorskip("PIL.Image").open(tmp_path / "a.png")
+    assert image.size == (64, 64)
+    assert image.convert("L").getextrema()[0] < 150
+    with pytest.raises(InputError, match=r"expected \.npy"):
+        signal.spec.save(shape, tmp_path / "a.docx")
+    empty = Shape(-np.ones((4, 4, 4), np.float32), (0, 0, 0), (1, 1, 1))
+    for name in ("b.ply", "b.png"):
+        with pytest.raises(InputError, match="is empty"):
+            signal.spec.save(empty, tmp_path / name)
+    assert not list(tmp_path.glob("b.*"))
+    assert "24 x 24 x 24 voxels" in signal.spec.summary(shape)
+
+
+# -- headers -----------------------------------------------------------------------------------------------
+
+SPECS = [
+    ShapeSpec((3, 4, 5)),
+    ShapeSpec((3, 4, 5), band=0.0),
+    ShapeSpec((256, 100, 65536), "sdf", 32.0, (1e6, -0.1, 3.25), 1e-4, True),
+    ShapeSpec((1, 1, 1), "coloured", 1.5, (0.0, 0.0, 0.0), 12.5, True),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_header_comes_back(spec):
+    assert ShapeSpec.from_header(spec.to_header()) == spec
+    assert registry.spec_from_header(spec.to_header()) == spec
+    assert spec.describe()["shape"] == list(spec.shape)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *((2, 2), (2, True), (3, 0), (4, 65537), (5, 3.0), (5, True), (6, -1.0), (6, 1e9), (6, math.nan), (6, 1)),
+        *((7, 0.0), (7, -1.0), (7, math.inf), (8, math.nan), (10, "0")),
+    ],
+)
+def test_other_headers_are_refused(place, value):
+    header = SPECS[2].to_header()
+    header[place] = value
+    with pytest.raises(MalformedError):
+        ShapeSpec.from_header(header)
+
+
+def test_headers_of_the_wrong_form_are_refused():
+    header = SPECS[0].to_header()
+    for wrong in ([], header[:-1], [*header, 0], {}, [4, *header[1:]]):
+        with pytest.raises(MalformedError):
+            ShapeSpec.from_header(wrong)
+    with pytest.raises(UnknownIdError):
+        ShapeSpec.from_header([5, 3, *header[2:]])
+    with pytest.raises(MalformedError, match="side"):
+        ShapeSpec.from_header(header, b"x")
+    with pytest.raises(MalformedError, match="band"):
+        ShapeSpec.from_header([5, 1, 0, 3, 4, 5, 0.0, 1.0, 0.0, 0.0, 0.0])
+
+
+# -- what cannot be read -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((4, 4, 4)), "nothing is inside"),
+        (np.ones((4, 4)), "expected a volume"),
+        (np.ones((0, 4, 4)), "expected a volume"),
+        (np.full((4, 4, 4), np.nan), "zeros and ones"),
+        (-np.ones((4, 4, 4)), "zeros and ones"),
+        (np.ones((4, 4, 4), complex), "dtype complex"),
+    ],
+)
+def test_volumes_that_are_none(array, reason):
+    with pytest.raises(InputError, match=reason):
+        ShapeSignal.load(array)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    scipy_io.savemat(tmp_path / "two.mat", {"a": np.ones((2, 2, 2)), "b": np.ones((2, 2, 2))})
+    (tmp_path / "broken.mat").write_bytes(bytes(range(256)) * 4)
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY no more")
+    np.save(tmp_path / "pickled.npy", np.array([{}, 1], object), allow_pickle=True)
+    (tmp_path / "v73.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124, b" ") + b"\x00\x02IM" + bytes(200))
+    for name in ("two.mat", "broken.mat", "broken.npy", "pickled.npy", "v73.mat", "missing.npy", "missing.mat"):
+        with pytest.raises(InputError, match=name):
+            ShapeSignal.load(tmp_path / name)
+
+
+def test_flat_and_tiny_meshes_are_refused():
+    sheet = (np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], float), np.array([[0, 1, 2]]))
+    with pytest.raises(InputError, match="nothing is inside"):
+        ShapeSignal.load(sheet, resolution=16)
+    with pytest.raises(InputError, match="single point"):
+        ShapeSignal.load((np.zeros((3, 3)), np.array([[0, 1, 2]])))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"resolution": 4}, "resolution"),
+        ({"resolution": 1e9}, "resolution"),
+        ({"variant": "mesh"}, "variant"),
+        ({"band": -1}, "band"),
+        ({"band": 0, "variant": "sdf"}, "band"),
+        ({"sampling": "all"}, "sampling"),
+        ({"crop": True}, "crop"),
+    ],
+)
+def test_options_are_checked(options, reason):
+    with pytest.raises(InputError, match=reason):
+        ShapeSignal.load(ball(), **options)
+    if "resolution" in options:
+        with pytest.raises(InputError, match="is for meshes"):
+            ShapeSignal.load(solid_ball(), **options)
+
+
+def test_another_volume_is_refused_for_comparison():
+    spec = ShapeSignal.load(solid_ball()).spec
+    with pytest.raises(InputError, match="expected a volume of"):
+        ShapeSignal.load(solid_ball(16), like=spec)
+
+
+# -- a fit -------------------------------------------------------------------------------------------------
+
+
+def test_a_small_network_holds_a_ball():
+    pytest.importorskip("torch")
+    from sinr_codec.fields import MLP, Gaussian
+    from sinr_codec.fit import FitConfig, fit
+
+    signal = ShapeSignal.load(ball(), resolution=32)
+    field = MLP(3, 1, 24, 1, Gaussian(3.0))
+    result = fit(field, signal, FitConfig(steps=150, batch=1024, lr=1e-2))
+    quality = signal.quality(lambda: signal.spec.render(Fields([field.decoder(result.params)])))
+    assert quality.figures["iou"] > 0.97
+    assert quality.figures["chamfer"] < 0.01
+    assert signal.decibels(result.loss) == pytest.approx(quality.db, abs=6)

@@ -1,0 +1,126 @@
+"""Which kind of signal a source is."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sinr_codec.errors import FormatError, InputError, MalformedError, UnknownIdError
+from sinr_codec.signals import registry
+from sinr_codec.signals.image import ImageSpec
+from sinr_codec.signals.registry import KINDS, kind_of
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.png", "image"),
+        ("A.JPG", "image"),
+        ("a.wav", "audio"),
+        ("a.FLAC", "audio"),
+        ("a.nii", "volume"),
+        ("a.b.nii.gz", "volume"),
+        ("a.nc", "dataset"),
+        ("a.mp4", "video"),
+        ("a.ply", "shape"),
+        ("a.glb", "shape"),
+        ("transforms.json", "radiance"),
+    ],
+)
+def test_names(name, kind):
+    assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "kind"),
+    [
+        ((8, 9), np.uint8, "image"),
+        ((8, 9, 3), np.uint8, "image"),
+        ((8, 9, 10), np.uint8, "volume"),
+        ((8, 9, 10), bool, "shape"),
+        ((4, 8, 9, 3), np.uint8, "video"),
+        ((4, 8, 9, 10), np.float32, "volume"),
+    ],
+)
+def test_arrays(shape, dtype, kind, tmp_path):
+    array = np.zeros(shape, dtype)
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "a.npz", array)
+    assert {kind_of(array), kind_of(tmp_path / "a.npy"), kind_of(tmp_path / "a.npz")} == {kind}
+
+
+def test_archives_and_stacks(tmp_path):
+    np.savez(tmp_path / "scene.npz", images=np.zeros((2, 4, 4, 3)), poses=np.zeros((2, 4, 4)), focal=1.0)
+    assert kind_of(tmp_path / "scene.npz") == "radiance"
+    pages = [Image.new("L", (5, 4))] * 3
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "page.tif")
+    assert (kind_of(tmp_path / "stack.tif"), kind_of(tmp_path / "page.tif")) == ("volume", "image")
+
+
+def test_folders(tmp_path):
+    for name, file, content, kind in (
+        ("scene", "transforms_train.json", "{}", "radiance"),
+        ("group.zarr", "zarr.json", json.dumps({"node_type": "group"}), "dataset"),
+        ("array.zarr", "zarr.json", json.dumps({"node_type": "array"}), "volume"),
+        ("frames", "0001.png", "", "video"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(content)
+        assert kind_of(tmp_path / name) == kind
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputError, match="nothing: expected a folder"):
+        kind_of(tmp_path / "nothing")
+
+
+def test_objects():
+    assert kind_of(Image.new("L", (3, 3))) == "image"
+    assert kind_of((np.zeros(10), 8000)) == "audio"
+    xarray = pytest.importorskip("xarray")
+    assert kind_of(xarray.Dataset()) == "dataset"
+    trimesh = pytest.importorskip("trimesh")
+    assert kind_of(trimesh.creation.box()) == "shape"
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_kind_has_its_classes(kind):
+    signal = registry.signal_class(kind)
+    assert callable(signal.load)
+    with pytest.raises(FormatError):
+        registry.spec_from_header([KINDS[kind].id])
+
+
+def test_the_ids_are_a_promise():
+    assert {name: kind.id for name, kind in KINDS.items()} == {
+        "image": 0,
+        "audio": 1,
+        "volume": 2,
+        "dataset": 3,
+        "video": 4,
+        "shape": 5,
+        "radiance": 6,
+    }
+
+
+def test_headers():
+    spec = ImageSpec(3, 4, 3, "uint8", "RGB")
+    assert registry.spec_from_header(spec.to_header()) == spec
+    assert registry.parts_in_header(spec.to_header()) == 1
+    with pytest.raises(MalformedError, match="side"):
+        registry.spec_from_header(spec.to_header(), b"x")
+    with pytest.raises(UnknownIdError, match="signal id 99"):
+        registry.spec_from_header([99])
+    for header in (None, [], ["image"], {}, [True]):
+        with pytest.raises(MalformedError):
+            registry.spec_from_header(header)
+
+
+def test_what_cannot_be_read(tmp_path):
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(InputError, match=r"empty\.wav: expected a sound, found an empty file"):
+        registry.load(tmp_path / "empty.wav")
+    with pytest.raises(InputError, match="no such file"):
+        registry.load(tmp_path / "none.wav")
+    with pytest.raises(InputError, match="kind: expected one of image"):
+        registry.load(np.zeros((3, 3)), kind="smell")

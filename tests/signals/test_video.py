@@ -1,0 +1,298 @@
+"""Clips: reading, rendering at other rates and sizes, writing, headers."""
+
+import re
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.signals import video
+from sinr_codec.signals.base import Fields
+from sinr_codec.signals.video import Clip, VideoSignal, VideoSpec
+
+
+def clip(frames=12, height=32, width=48, channels=3):
+    """A bright disk that crosses a shaded ground."""
+    t, y, x = np.meshgrid(np.arange(frames), np.arange(height), np.arange(width), indexing="ij")
+    disk = np.hypot(y - height / 2, x - (t + 0.5) * width / frames) < height / 5
+    planes = [40 + 3 * y + 100 * disk, 30 + 2 * x, 200 - 2 * y - 60 * disk][:channels]
+    array = np.stack(planes, -1).astype(np.uint8)
+    return array if channels == 3 else array[..., 0]
+
+
+def ramp(spec):
+    """A field whose three values are the coordinates (t, y, x)."""
+    return Fields([lambda coords: coords[:, : spec.channels]])
+
+
+# -- reading and writing ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "frames", "frame_%03d.png"])
+def test_lossless_forms_bring_the_frames_back(tmp_path, name, channels):
+    frames = clip(channels=channels)
+    spec = VideoSignal.load((frames, 30)).spec
+    decoded = spec.render(ramp(spec))
+    assert decoded.frames.shape == frames.shape
+    spec.save(Clip(frames, Fraction(30)), tmp_path / name)
+    again = VideoSignal.load(tmp_path if "%" in name else tmp_path / name)
+    np.testing.assert_array_equal(again.array.reshape(frames.shape), frames)
+    assert again.spec.fps == (30 if name == "a.npz" else video.DEFAULT_FPS)
+    assert VideoSignal.load(tmp_path if "%" in name else tmp_path / name, like=spec).spec.fps == 30
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.avi", "a.webm"])
+@pytest.mark.parametrize(("height", "width"), [(32, 48), (33, 47)])
+def test_videos_are_written_and_read(tmp_path, name, height, width):
+    pytest.importorskip("av")
+    frames = clip(frames=9, height=height, width=width)
+    spec = VideoSignal.load((frames, 29.97)).spec
+    assert spec.fps == Fraction(30_000, 1001)
+    spec.save(Clip(frames, spec.fps), tmp_path / name)
+    again = VideoSignal.load(tmp_path / name)
+    assert again.array.shape == frames.shape
+    assert float(again.spec.fps) == pytest.approx(float(spec.fps), rel=1e-3)
+    # Colours at half the resolution, but the right ones, and every frame in its place.
+    grey = [array.astype(float).mean(-1) for array in (again.array, frames)]
+    assert np.sqrt(np.mean((grey[0] - grey[1]) ** 2)) < 6
+
+
+def test_a_grey_video(tmp_path):
+    av = pytest.importorskip("av")
+    frames = clip(channels=1)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "gray"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        container.mux(stream.encode())
+    signal = VideoSignal.load(tmp_path / "a.mkv")
+    np.testing.assert_array_equal(signal.array[..., 0], frames)
+    assert (signal.spec.channels, signal.spec.fps) == (1, 24)
+    signal.spec.save(Clip(frames, Fraction(24)), tmp_path / "b.mp4")
+    assert VideoSignal.load(tmp_path / "b.mp4").spec.frames == 12
+
+
+def test_a_range_of_frames(tmp_path):
+    frames = clip()
+    np.save(tmp_path / "a.npy", frames)
+    spec = VideoSignal.load(frames).spec
+    spec.save(Clip(frames, spec.fps), tmp_path / "a")
+    sources = [frames, tmp_path / "a.npy", tmp_path / "a"]
+    if pytest.importorskip("av"):
+        spec.save(Clip(frames, spec.fps), tmp_path / "a.mkv")
+        sources.append(tmp_path / "a.mkv")
+    for source in sources:
+        part = VideoSignal.load(source, frames=(3, 7), fps=12.5)
+        assert part.spec.frames == 4
+        assert part.spec.fps == Fraction(25, 2)
+        whole = VideoSignal.load(source)
+        np.testing.assert_array_equal(part.array, whole.array[3:7])
+        with pytest.raises(InputError, match="in that range"):
+            VideoSignal.load(source, frames=(50, 60))
+    with pytest.raises(InputError, match="first < stop"):
+        VideoSignal.load(frames, frames=(4, 4))
+
+
+def test_frames_of_a_folder_are_ordered_by_their_numbers(tmp_path):
+    for number in (10, 9, 100):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"f{number}.png")
+    assert VideoSignal.load(tmp_path).array[:, 0, 0, 0].tolist() == [9, 10, 100]
+    Image.new("RGB", (5, 4)).save(tmp_path / "f101.png")
+    with pytest.raises(InputError, match="one size"):
+        VideoSignal.load(tmp_path)
+
+
+def test_a_contact_sheet(tmp_path):
+    spec = VideoSignal.load(clip()).spec
+    spec.save(Clip(clip(), spec.fps), tmp_path / "a.png")
+    spec.save(Clip(clip(1), spec.fps), tmp_path / "b.png")
+    assert Image.open(tmp_path / "a.png").size == (3 * 48, 3 * 32)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.png")), clip(1)[0])
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png"))[:32, :48], clip()[0])
+
+
+def test_what_is_no_clip_is_refused(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video at all")
+    (tmp_path / "text.npz").write_text("no arrays at all")
+    np.savez(tmp_path / "many.npz", a=clip(), b=clip())
+    np.savez(tmp_path / "rate.npz", frames=clip(), fps=np.nan)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged/a.png").write_bytes(b"\x89PNG\r\n")
+    for source, words in (
+        (tmp_path / "missing.mp4", "no such file"),
+        (tmp_path / "empty.mp4", "FFmpeg"),
+        (tmp_path / "text.mp4", "FFmpeg"),
+        (tmp_path / "text.npz", "plain arrays"),
+        (tmp_path / "many.npz", "called frames"),
+        (tmp_path / "rate.npz", "fps"),
+        (tmp_path / "none", "PNG"),
+        (tmp_path / "damaged", "damaged"),
+        (clip().astype(np.float32), "uint8"),
+        (clip()[..., :2], "shape"),
+        (clip()[:0], "shape"),
+        (clip()[0, 0], "shape"),
+        ((clip(), 0), "fps"),
+        ((clip(), "fast"), "fps"),
+        (12, "int"),
+    ):
+        if "FFmpeg" in words:
+            pytest.importorskip("av")
+        with pytest.raises(InputError, match=words) as caught:
+            VideoSignal.load(source)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_clip_beyond_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    spec = VideoSignal.load(clip()).spec
+    spec.save(Clip(clip(), spec.fps), tmp_path / "frames")
+    np.save(tmp_path / "a.npy", clip())
+    monkeypatch.setattr(video, "MAX_BYTES", 5 * 32 * 48 * 3)
+    for source in (tmp_path / "frames", clip(), tmp_path / "a.npy"):
+        with pytest.raises(InputError, match=re.escape("take frames=(0, 5)")):
+            VideoSignal.load(source)
+        assert VideoSignal.load(source, frames=(2, 7)).spec.frames == 5
+
+
+def test_what_cannot_be_written_is_refused(tmp_path):
+    spec = VideoSignal.load(clip()).spec
+    with pytest.raises(InputError, match=r"\.mp4"):
+        spec.save(Clip(clip(), spec.fps), tmp_path / "a.txt")
+    with pytest.raises(InputError, match="cannot be made"):
+        spec.save(Clip(clip(), spec.fps), tmp_path / "a/b/c")
+
+
+# -- samples and rendering -------------------------------------------------------------------------------------
+
+
+def test_samples_and_renderings_agree():
+    signal = VideoSignal.load(clip())
+    coords, values = signal.batch(np.arange(len(signal)))
+    assert coords.dtype == values.dtype == np.float32
+    lattice = {tuple(row): value for row, value in zip(coords.tolist(), values.tolist())}
+
+    def apply(points):
+        return np.array([lattice[tuple(row)] for row in points.tolist()])
+
+    fields = Fields([apply], tile=777)
+    np.testing.assert_array_equal(signal.spec.render(fields).frames, signal.array)
+    assert signal.quality(partial(signal.spec.render, fields)).db == video.BEST_PSNR
+    piece = signal.spec.render(fields, region=((2, 5), (4, 20), (10, 40))).frames
+    np.testing.assert_array_equal(piece, signal.array[2:5, 4:20, 10:40])
+    assert signal.objective(None, 0)(apply, 500) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "fps"),
+    [
+        ({}, (12, 32, 48), 25),
+        ({"scale": 0.5}, (12, 16, 24), 25),
+        ({"size": (8, 20)}, (12, 8, 20), 25),
+        ({"fps": 50}, (24, 32, 48), 50),
+        ({"fps": 12.5, "scale": 2}, (6, 64, 96), 12.5),
+        ({"fps": 100, "size": (64, 96)}, (48, 64, 96), 100),
+        ({"region": ((3, 9), (0, 32), (0, 24)), "size": (64, 64), "fps": 50}, (12, 64, 64), 50),
+    ],
+)
+def test_rates_and_sizes(options, shape, fps):
+    spec = VideoSignal.load(clip()).spec
+    decoded = spec.render(ramp(spec), **options)
+    assert decoded.frames.shape == (*shape, 3)
+    assert decoded.fps == fps
+    corner, opposite = decoded.frames[0, 0, 0].astype(float), decoded.frames[-1, -1, -1].astype(float)
+    region = options.get("region", ((0, 12), (0, 32), (0, 48)))
+    for axis, ((start, stop), size, count) in enumerate(zip(region, (12, 32, 48), shape)):
+        half = (stop - start) / count / 2
+        assert corner[axis] == pytest.approx(255 * (start + half) / size, abs=0.6)
+        assert opposite[axis] == pytest.approx(255 * (stop - half) / size, abs=0.6)
+    assert spec.summary(decoded).startswith(f"{shape[0]} frames of {shape[2]} x {shape[1]} pixels at {fps:g} fps")
+
+
+def test_quality_is_the_mean_of_the_frames():
+    signal = VideoSignal.load(clip())
+    damaged = signal.array.copy()
+    damaged[0] ^= 1  # one level everywhere
+    quality = signal.quality(lambda: Clip(damaged, Fraction(25)))
+    one_level = 20 * np.log10(255)
+    assert quality.figures["worst_frame_db"] == pytest.approx(one_level)
+    assert quality.db == pytest.approx((11 * video.BEST_PSNR + one_level) / 12)
+    assert quality.figures["max_error"] == 1
+    with pytest.raises(InputError, match="decoded clip"):
+        signal.quality(lambda: Clip(damaged[:5], Fraction(25)))
+
+
+def test_impossible_renderings_are_refused():
+    spec = VideoSignal.load(clip()).spec
+    for options in (
+        {"scale": 0},
+        {"size": (0, 5)},
+        {"size": (12, 32, 48)},
+        {"size": 5},
+        {"scale": 2, "size": (5, 5)},
+        {"fps": 0},
+        {"fps": "30"},
+        {"fps": float("nan")},
+        {"region": ((0, 13), (0, 5), (0, 5))},
+        {"region": (0, 0, 5, 5)},
+    ):
+        with pytest.raises(InputError, match="expected"):
+            spec.render(ramp(spec), **options)
+    with pytest.raises(LimitError):
+        spec.render(Fields(ramp(spec).parts, max_samples=12 * 32 * 48 * 3 - 1))
+
+
+# -- headers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [clip(), clip(channels=1), (clip(), 23.976)])
+def test_the_header_comes_back(source):
+    spec = VideoSignal.load(source).spec
+    assert VideoSpec.from_header(spec.to_header()) == spec
+
+
+def test_headers_that_no_writer_wrote_are_refused():
+    good = VideoSignal.load(clip()).spec.to_header()
+    bad = [
+        *([*good[:i], value, *good[i + 1 :]] for i in range(1, 7) for value in (None, True, 0, -1, 2**60, "x", 1.5)),
+        good[:6],
+        [*good, 0],
+        None,
+        [0, *good[1:]],
+        [*good[:4], 2, *good[5:]],
+        [*good[:5], 50, 2],
+    ]
+    for header in bad:
+        with pytest.raises((MalformedError, UnknownIdError)):
+            VideoSpec.from_header(header)
+    with pytest.raises(MalformedError):
+        VideoSpec.from_header(good, b"x")
+
+
+# -- real clips ------------------------------------------------------------------------------------------------
+
+
+def test_a_real_clip_from_end_to_end(data_file, tmp_path):
+    codec = pytest.importorskip("sinr_codec.codec")
+    pytest.importorskip("torch")
+    path = data_file("video/carphone_rgb_32frames.npz")
+    crop = VideoSignal.load(path, frames=(0, 6)).array[:, 40:88, 60:116]
+    report = codec.encode((crop, 29.97), tmp_path / "a.sinr", kind="video", width=12, preset="fast")
+    assert report.quality > 20
+    decoded = codec.decode(tmp_path / "a.sinr", fps=60, scale=2)
+    assert decoded.frames.shape == (12, 96, 112, 3)
+    again = codec.decode(tmp_path / "a.sinr").frames
+    assert VideoSignal.load(crop).quality(lambda: Clip(again, Fraction(30))).db == pytest.approx(
+        report.quality, abs=0.1
+    )
+
+
+def test_a_real_video_file(data_file):
+    pytest.importorskip("av")
+    spec = VideoSignal.load(data_file("video/carphone_pristine.mp4")).spec
+    assert (spec.frames, spec.height, spec.width, spec.fps) == (120, 144, 176, Fraction(30_000, 1001))
