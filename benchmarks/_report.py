@@ -48,7 +48,8 @@ def seconds(call: Callable[[], Any], repeat: int = 1) -> tuple[float, Any]:
 def versions() -> dict[str, str]:
     """What is installed of the packages that matter to the numbers."""
     found = {}
-    for package in ("numpy", "torch", "scikit-learn", "sinr-codec"):
+    codecs = ("imagecodecs", "soundfile", "av", "DracoPy", "pillow")
+    for package in ("numpy", "torch", "scikit-learn", *codecs, "sinr-codec"):
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found

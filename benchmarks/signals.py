@@ -28,8 +28,11 @@ import usual_codecs
 from _report import commit, machine, write_report
 from shape_lossless import lossless_bytes
 from sinr_codec import codec, networks
+from sinr_codec.checkpoints import read_checkpoint
+from sinr_codec.container import DEFAULT_LIMITS
+from sinr_codec.packed import load_source
 from sinr_codec.signals import registry
-from usual_codecs import Codec, Rival
+from usual_codecs import LOSSLESS, Codec
 
 Row = dict[str, Any]
 
@@ -189,10 +192,10 @@ def _of_volume(signal: Any) -> Rivals:
 
 def _of_dataset(signal: Any) -> Rivals:
     arrays, extra = {}, b""
-    for variable in signal.spec.variables:
-        stored = signal.stored[variable.name]
-        if variable.name in signal.missing:
-            stored, gaps = _filled(stored, signal.missing[variable.name])
+    for number, variable in enumerate(signal.spec.variables):
+        stored = signal._stored[variable.name]
+        if number in signal._missing:
+            stored, gaps = _filled(stored, signal._missing[number])
             extra += gaps
         arrays[variable.name] = stored
 
@@ -242,15 +245,15 @@ def _of_shape(signal: Any) -> Rivals:
         return Rivals(yardsticks=yardsticks)
 
     def quality(decoded: Any) -> float:
-        found = occupancy(Mesh(*decoded, None), spec.origin, spec.voxel, spec.shape)
+        found = occupancy(Mesh(decoded[0], decoded[1]), spec.origin, spec.voxel, spec.shape)
         iou = np.count_nonzero(found & solid) / np.count_nonzero(found | solid)
-        return float("inf") if iou == 1 else -10 * math.log10(1 - iou)
+        return math.inf if iou == 1 else -10 * math.log10(1 - iou)
 
     return Rivals(usual_codecs.mesh_codecs(signal.mesh.vertices, signal.mesh.faces), quality, yardsticks)
 
 
 def _of_radiance(signal: Any) -> Rivals:
-    return Rivals(yardsticks={"training views as PNG": sum(map(_png_bytes, signal.trains.pictures))})
+    return Rivals(yardsticks={"training views as PNG": sum(map(_png_bytes, signal.views.pictures))})
 
 
 def _png_bytes(picture: np.ndarray) -> int:
@@ -277,30 +280,23 @@ _RIVALS: dict[str, Callable[[Any], Rivals]] = {
 
 def measure(entry: Entry, data: Path, work: Path, options: Mapping[str, Any]) -> Row:
     """Encode a signal or network into `work`, or take what is there from before, and compare."""
-    source = data / entry.path
+    source, file = data / entry.path, work / f"{entry.name}.sinr"
     is_network = entry.path.startswith("checkpoints/")
-    row = _ours(entry, source, work, options, is_network)
-    if is_network:
-        rivals = _of_network(source, row)
-    else:
-        signal = registry.load(source, **entry.load)
-        rivals = rivals_of(signal)
-        rivals = Rivals(
-            rivals.codecs,
-            rivals.quality,
-            {**rivals.yardsticks, **({"weights at 16 bits": 2 * row["params"]} if row["kind"] == "radiance" else {})},
-        )
+    row = _ours(entry, source, file, options, is_network)
+    rivals = _of_network(source, file) if is_network else rivals_of(registry.load(source, **entry.load))
     found = usual_codecs.compare(rivals.codecs, rivals.quality, row["bytes"], row["db"])
     row["usual"] = {name: asdict(rival) for name, rival in found.items()}
     row["yardsticks"] = dict(rivals.yardsticks)
+    if row["kind"] == "radiance":
+        row["yardsticks"]["weights at 16 bits"] = 2 * row["params"]
     if entry.goal is not None:
         row["goal"], row["goal_met"] = entry.goal.text(), entry.goal.met(row)
     return row
 
 
-def _ours(entry: Entry, source: Path, work: Path, options: Mapping[str, Any], is_network: bool) -> Row:
+def _ours(entry: Entry, source: Path, file: Path, options: Mapping[str, Any], is_network: bool) -> Row:
     """The row without its rivals; kept beside the file, so that nothing is fitted twice."""
-    file, kept = work / f"{entry.name}.sinr", work / f"{entry.name}.json"
+    kept = file.with_suffix(".json")
     asked = {"options": {**entry.options, **entry.load, **options}, "fraction": entry.fraction}
     if kept.exists() and file.exists():
         row: Row = json.loads(kept.read_text())
@@ -348,19 +344,23 @@ def _compressed(source: Path, file: Path) -> Row:
     }
 
 
-def _of_network(source: Path, row: Row) -> Rivals:
+def _of_network(source: Path, file: Path) -> Rivals:
     """Min-max and Brotli of the tensors that the file holds, with the fidelity that `verify` measures."""
-    file = Path(row["file"])
-    state = codec.decompress(file)
-    original = {name: w for name, w in networks.read_checkpoint(source, keep_optimiser=True).state.items() if name in state}
-    return Rivals(usual_codecs.network_codecs(original), lambda decoded: networks.fidelity(file, source, decoded))
+    header, _ = load_source(file, DEFAULT_LIMITS)
+    held = networks.decompress(file)
+    state = {name: w for name, w in read_checkpoint(source, keep_optimiser=True).state.items() if name in held}
+
+    def quality(decoded: Any) -> float:
+        return networks.compare_networks(header, source, decoded)[0]
+
+    return Rivals(usual_codecs.network_codecs(state), quality)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------
 
 _PREFACE = """# Comparison with the usual codecs
 
-Made by `python benchmarks/signals.py --data DIR --out results/signals.json --table docs/guide/comparison.md`; do not edit.
+Made by `python benchmarks/signals.py --data DIR --table docs/guide/comparison.md` from `results/signals.json`.
 
 Bytes are those of files, quality is that of what they decode to. The usual codec of each field is searched for the
 best quality in at most our bytes, and for the fewest bytes that reach our quality, and is given every help: MP3 and
@@ -373,7 +373,8 @@ def table(rows: Iterable[Row]) -> str:
     """The page, Markdown, of the rows of a report."""
     rows = list(rows)
     lines = [
-        "| signal | kind | raw bytes | file | ratio | quality | seconds | usual codecs at our bytes | at our quality | smaller at our quality |",
+        "| signal | kind | raw bytes | file bytes | ratio | quality | seconds | usual codecs: quality at our bytes "
+        "| bytes at our quality | smaller at our quality |",
         "|---|---|---:|---:|---:|---|---:|---|---|---|",
     ]
     for row in rows:
@@ -411,7 +412,7 @@ def table(rows: Iterable[Row]) -> str:
 def _quality_text(row: Row, db: float) -> str:
     if row["measure"] == "IoU":
         return f"IoU {1 - 10 ** (-db / 10):.4f}"
-    return "lossless" if math.isinf(db) else f"{db:.2f} dB"
+    return "lossless" if db >= LOSSLESS else f"{db:.2f} dB"
 
 
 def _cell(row: Row, which: str) -> str:
@@ -449,7 +450,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/signals.json"), help="the report")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[e.name for e in ENTRIES], help="these signals")
     parser.add_argument("--resume", action="store_true", help="leave out the signals that the report has")
-    parser.add_argument("--work", type=Path, default=Path("results/.signals"), help="folder for files and fits")
+    parser.add_argument("--work", type=Path, default=Path(".sinr-cache/signals"), help="folder for files and fits")
     parser.add_argument("--preset", help="of every encoding")
     parser.add_argument("--seconds", type=float, help="of every fit")
     parser.add_argument("--table", type=Path, help="write the page")

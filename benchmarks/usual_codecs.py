@@ -21,6 +21,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Quality = Callable[[Any], float]
 
+LOSSLESS = 200.0
+"""dB that stand for no error at all."""
+
 
 @dataclass(frozen=True)
 class Codec:
@@ -98,7 +101,7 @@ class Search:
             decoded = self.codec.decode(blob)
             seconds += time.perf_counter() - start
             setting = " ".join(filter(None, (self.codec.variant, _short(self.codec.settings[i]))))
-            self._points[i] = Point(self.codec.name, setting, size, self.quality(decoded), seconds)
+            self._points[i] = Point(self.codec.name, setting, size, min(self.quality(decoded), LOSSLESS), seconds)
         return self._points[i]
 
 
@@ -459,28 +462,34 @@ def simplify(vertices: Array, faces: Array, wanted: int) -> tuple[Array, Array]:
 
 
 def network_codecs(state: Mapping[str, Array]) -> list[Codec]:
-    """Every tensor min-max quantised to 4..16 bits, then Brotli over all: what the SINR paper codes for everybody."""
+    """Every tensor min-max quantised to 4..16 bits, then Brotli over all: what the SINR paper codes for everybody.
+
+    Tensors of other dtypes than floats go through Brotli as they are.
+    """
     import brotli
 
     from sinr_codec.coding.quantize import dequantize, minmax
 
+    lossy = {name: w for name, w in state.items() if w.dtype.kind == "f"}
+    exact = b"".join(w.tobytes() for name, w in state.items() if name not in lossy)
+    ends = np.cumsum([w.size for w in lossy.values()])
+
     def encode(bits: int) -> bytes:
         words, ranges = [], []
-        for w in state.values():
-            q, step, offset = minmax(w.astype(np.float64), bits)
-            words.append(q.astype("<u2" if bits > 8 else "u1").tobytes())
+        for w in lossy.values():
+            numbers, step, offset = minmax(w, bits)
+            words.append(numbers.astype("<u2" if bits > 8 else "u1").tobytes())
             ranges.append(struct.pack("<ff", step, offset))
-        return struct.pack("<B", bits) + b"".join(ranges) + brotli.compress(b"".join(words), quality=11)
+        return struct.pack("<B", bits) + b"".join(ranges) + brotli.compress(b"".join(words) + exact, quality=11)
 
     def decode(blob: bytes) -> dict[str, Array]:
         word = np.dtype("<u2" if blob[0] > 8 else "u1")
-        start = 1 + 8 * len(state)
-        numbers = np.frombuffer(brotli.decompress(blob[start:]), word).astype(np.int64)
-        ends = np.cumsum([w.size for w in state.values()])
-        decoded = {}
-        for i, ((name, w), q) in enumerate(zip(state.items(), np.split(numbers, ends[:-1]))):
+        unpacked = brotli.decompress(blob[1 + 8 * len(lossy) :])
+        numbers = np.frombuffer(unpacked, word, int(ends[-1])).astype(np.int64)
+        decoded = dict(state)
+        for i, (name, q) in enumerate(zip(lossy, np.split(numbers, ends[:-1]))):
             step, offset = struct.unpack_from("<ff", blob, 1 + 8 * i)
-            decoded[name] = dequantize(q, step, offset).reshape(w.shape).astype(w.dtype)
+            decoded[name] = dequantize(q, step, offset).reshape(state[name].shape).astype(state[name].dtype)
         return decoded
 
     return [Codec("min-max + Brotli", "bits", range(4, 17), encode, decode)]

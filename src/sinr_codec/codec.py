@@ -232,7 +232,7 @@ def encode(
         coded = job.run(network(recipe.width))
     else:
         rate = 8 * budget / spec.samples if budget is not None else recipe.rate
-        params = rate * spec.samples / chosen.bits / spec.parts
+        params = rate * spec.samples / recipe.bits_a_param(chosen) / spec.parts
         if budget is None:
             params = max(params, LEAST_PARAMS)
         coded = job.run(widest_within(params, network) if width is None else network(width), budget, psnr)
@@ -316,10 +316,7 @@ class _Job:
         decoders = [network.decoder(params) for params in fitted]
         fit_quality = self._fit_quality(network, decoders)
         budgets = self._budgets(network, header, side, max_bytes)
-        plans = [
-            self._plan(network, part, params, fit_quality, budget, min_db)
-            for part, params, budget in zip(parts, fitted, budgets)
-        ]
+        plans = self._plans(network, fitted, fit_quality, budgets, min_db)
         sections = [b"".join(coded.records.values()) for coded in plans] + side
         # The quality is that of the file: it is decoded before it is finished.
         self.progress.start("check", 0)
@@ -386,34 +383,42 @@ class _Job:
         left, total = max_bytes - overhead, sum(len(part) for part in parts)
         return [max(left * len(part) // total, 1) for part in parts]
 
-    def _plan(
+    def _plans(
         self,
         network: Field,
-        part: Part,
-        params: Params,
+        fitted: list[Params],
         fit_quality: float,
-        max_bytes: int | None,
+        budgets: list[int | None],
         min_db: float | None,
-    ) -> Plan:
+    ) -> list[Plan]:
+        """How the network of each part is coded."""
         if self.preset.paper:
-            return plan_paper(params, self.seed)
-        self.progress.start("code", 0)
-        loss = self._loss(network, part, _SEARCH_SAMPLES)
-        fitted = max(loss(params), NO_LOSS)
-        limit = fitted * 10 ** (self.max_drop / 10)
+            return [plan_paper(params, self.seed) for params in fitted]
+        parts = self.signal.parts
+        losses = [self._loss(network, part, _SEARCH_SAMPLES) for part in parts]
+        before = [loss(params) for loss, params in zip(losses, fitted)]
+        drop = self.max_drop
         if min_db is not None and fit_quality > min_db + _MARGIN:
             # What the fit is better than was asked may be lost.
-            limit = fitted * 10 ** ((fit_quality - min_db - _MARGIN) / 10)
-        return plan(
-            params,
-            loss,
-            limit,
-            probe=self._loss(network, part, _PROBE_SAMPLES),
-            max_bytes=max_bytes,
-            dictionaries=self.preset.dictionaries,
-            seed=self.seed,
-            progress=self.progress.update,
-        )
+            drop = fit_quality - min_db - _MARGIN
+        # The quality is that of all parts together: each may add the same error, quiet ones as much as loud ones.
+        added = max(float(np.mean(before)), NO_LOSS) * (10 ** (drop / 10) - 1)
+        plans = []
+        for number, (part, params) in enumerate(zip(parts, fitted)):
+            self.progress.start(f"code {number + 1}/{len(parts)}" if len(parts) > 1 else "code", 0)
+            plans.append(
+                plan(
+                    params,
+                    losses[number],
+                    max(before[number], NO_LOSS) + added,
+                    probe=self._loss(network, part, _PROBE_SAMPLES),
+                    max_bytes=budgets[number],
+                    dictionaries=self.preset.dictionaries,
+                    seed=self.seed,
+                    progress=self.progress.update,
+                )
+            )
+        return plans
 
     def _loss(self, network: Field, part: Part, samples: int) -> Callable[[Mapping[str, Array]], float]:
         """Error of a part's decoded samples, as its quality goes."""
@@ -442,7 +447,7 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
     line through the last two, or with the usual gain a doubling of the parameters.
     """
     spec = job.signal.spec
-    params = rate_for(spec.KIND, db) * spec.samples / job.preset.bits / spec.parts
+    params = rate_for(spec.KIND, db) * spec.samples / job.recipe.bits_a_param(job.preset) / spec.parts
     tried: list[tuple[float, _Coded]] = []
     for _ in range(_QUALITY_FITS):
         network = widest_within(params, build)

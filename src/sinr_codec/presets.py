@@ -72,6 +72,8 @@ class Recipe:
         Bits a position (`Spec.samples`) aimed at where the user names neither a rate, a quality nor a width.
     width
         Width in that case, instead of a rate.
+    bits
+        Bits a parameter that planned files of this kind take, where it is not the preset's.
     db
         Quality that ordinary signals have at `rate`; where a search for a quality begins.
     fit
@@ -85,9 +87,14 @@ class Recipe:
     depth: int = 3
     rate: float = 0.3
     width: int | None = None
+    bits: float | None = None
     db: float = 30.0
     fit: dict[str, dict[str, Any]] = field(default_factory=dict)
     build: Callable[..., Field] = MLP
+
+    def bits_a_param(self, preset: Preset) -> float:
+        """Bits a parameter to reckon with under a preset."""
+        return preset.bits if self.bits is None or preset.paper else self.bits
 
     def settings(self, preset: Preset) -> dict[str, Any]:
         """Settings of the fit under a preset."""
@@ -124,6 +131,7 @@ RECIPES = {
     "audio": Recipe(
         _of_sound,
         rate=1.5,
+        bits=8.3,
         db=48.0,
         fit={
             "": {"batch": 4096, "lr": 1e-3},
@@ -135,9 +143,9 @@ RECIPES = {
     ),
     # An MRI template at width 180: omega0 30 is 0.6 dB above 20 and 2 dB above 45, three layers 1.2 dB above five.
     "volume": Recipe(Sine(30.0), rate=0.08, db=35.0, fit={"": {"batch": 8192}}),
-    "dataset": Recipe(Sine(30.0), rate=0.3, db=43.0),
+    "dataset": Recipe(Sine(30.0), rate=0.3, bits=8.0, db=43.0),
     # omega0 = 45 and 60 are 2 and 3 dB behind where steps are few; time may span more or less of [-1, 1].
-    "video": Recipe(Sine(30.0), rate=0.2, db=30.0, fit={"": {"lr": 2e-3}}),
+    "video": Recipe(Sine(30.0), rate=0.2, bits=5.6, db=30.0, fit={"": {"lr": 2e-3}}),
     # The paper's network. A batch is small because it holds little but voxels near the surface.
     "shape": Recipe(
         lambda spec: Sine(30.0) if spec.variant == "sdf" else Gaussian(7.0),
@@ -146,18 +154,19 @@ RECIPES = {
         db=19.0,
         fit={"": {"lr": 4e-3, "batch": 8192}, "balanced": {"steps": 2000}, "best": {"steps": 8000}},
     ),
-    # The renderer's shapes change with every step, so there is nothing to compile.
+    # The number of points differs from step to step, so there is nothing to compile.
     "radiance": Recipe(
         ReLU(),
         Octaves(6),
         width=64,
-        db=26.0,
+        rate=0.12,
+        db=30.0,
         fit={
             "": {"batch": 1024, "lr": 8e-3, "compile": False},
             "fast": {"steps": 1500},
-            "balanced": {"steps": 10_000},
+            "balanced": {"steps": 6000},
             "best": {"steps": 30_000},
-            "paper": {"steps": 10_000},
+            "paper": {"steps": 6000},
         },
         build=_radiance,
     ),

@@ -77,6 +77,7 @@ def test_folders(tmp_path):
 def test_objects():
     assert kind_of(Image.new("L", (3, 3))) == "image"
     assert kind_of((np.zeros(10), 8000)) == "audio"
+    assert kind_of((np.zeros((2, 3, 4, 3), np.uint8), 25)) == "video"
     xarray = pytest.importorskip("xarray")
     assert kind_of(xarray.Dataset()) == "dataset"
     trimesh = pytest.importorskip("trimesh")

@@ -54,6 +54,14 @@ def parse_scale(text: str) -> Any:
     return factors[0] if len(factors) == 1 else factors
 
 
+def parse_range(text: str) -> tuple[int, int]:
+    """(start, stop) from "START:STOP"."""
+    start, _, stop = text.partition(":")
+    if not (start.isdecimal() and stop.isdecimal()):
+        raise typer.BadParameter(f"{text!r}: expected START:STOP, such as 0:32")
+    return int(start), int(stop)
+
+
 def parse_region(text: str) -> Any:
     """(left, top, right, bottom) from "L,T,R,B", or ((start, stop), ...) by axis from "A:B,C:D"."""
     parts = [part.strip() for part in text.split(",")]

@@ -39,6 +39,10 @@ def encode(
     variant: Annotated[
         str | None, typer.Option(help="Of a shape: occupancy, sdf (signed distances) or coloured.")
     ] = None,
+    block: Annotated[float | None, typer.Option(help="Of a sound: seconds a network.")] = None,
+    frames: Annotated[
+        Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: only these frames.")
+    ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the fit's state here, and resume from it.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -55,7 +59,7 @@ def encode(
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
     out = _common.without_suffix(source).with_suffix(".sinr") if out is None else out
-    options = _common.given(resolution=resolution, variant=variant)
+    options = _common.given(resolution=resolution, variant=variant, block=block, frames=frames)
 
     from sinr_codec import codec
 

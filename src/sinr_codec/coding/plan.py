@@ -51,6 +51,8 @@ PAPER_K2 = 65_536
 PAPER_BITS = 16
 
 _PROBE_SNR = 10 ** (40 / 10)  # of the weights when a tensor's sensitivity is probed: within the quadratic range
+_PROBES = 6  # sizes of that error which are tried
+_QUADRATIC = 100  # times the allowed loss: as far as the loss may move and still count as quadratic
 _SLOPE = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1: -d(bytes)/d(step) = n / (8 ln 2 step)
 _TOLERANCE = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
 _TRIES = 12
@@ -139,7 +141,7 @@ def plan(
     if max_bytes is None and not base < limit:
         raise InputError(f"limit: a loss of {limit:.4g} cannot be kept; the network itself has {base:.4g}")
     coded = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
-    tensors = _probed(params, coded, probe or loss, counted, seed)
+    tensors = _probed(params, coded, probe or loss, limit - base, counted, seed)
     if not tensors:
         return replace(_lossless(params), loss=base)
     if max_bytes is None:
@@ -313,24 +315,30 @@ class _Counter:
         return value
 
 
-def _probed(params: Params, coded: Params, probe: Loss, counted: _Counter, seed: int) -> list[_Tensor]:
+def _probed(params: Params, coded: Params, probe: Loss, allowed: float, counted: _Counter, seed: int) -> list[_Tensor]:
     """The tensors that will be quantised, with their sensitivities.
 
     A random error of +-e in every weight, added and subtracted: in the mean of the two losses the gradient, which
-    no fit brings quite to zero, cancels, and the curvature is left.
+    no fit brings quite to zero, cancels, and the curvature is left. The error shrinks until the loss moves little
+    enough to be quadratic in it: the first layer of a sound multiplies its weights by thousands.
     """
     rng = np.random.default_rng(seed)
     params = dict(params)
     start = counted(probe, params)
+    most = max(start, _QUADRATIC * allowed)
     tensors = []
     for name, w in coded.items():
         if not (power := _power(w)):
             continue
         wide = w.astype(_wide(w))
         error = math.sqrt(power / _PROBE_SNR) * rng.choice([-1.0, 1.0], w.shape)
-        with np.errstate(over="ignore"):  # of the dtype; the loss will not be finite
-            probes = [(wide + sign * error).astype(w.dtype) for sign in (1, -1)]
-        losses = [counted(probe, params | {name: moved}) for moved in probes]
+        for _ in range(_PROBES):
+            with np.errstate(over="ignore"):  # of the dtype; the loss will not be finite
+                probes = [(wide + sign * error).astype(w.dtype) for sign in (1, -1)]
+            losses = [counted(probe, params | {name: moved}) for moved in probes]
+            if sum(losses) / 2 - start <= most:
+                break
+            error = error / 8
         if not all(map(math.isfinite, losses)):
             continue
         # Exactly no difference: the network does not use the tensor. A curvature that drowns in noise is another

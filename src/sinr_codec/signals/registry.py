@@ -128,7 +128,7 @@ def kind_of(source: Any) -> str:
     if isinstance(source, np.ndarray):
         return kind_of_array(source.shape, source.dtype)
     if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], np.ndarray):
-        return "audio"
+        return "audio" if source[0].ndim < 3 else "video"
     # By the name of the type: the libraries are not imported to ask.
     library = {base.__module__.partition(".")[0] for base in type(source).__mro__}
     for name, kind in (("xarray", "dataset"), ("nibabel", "volume"), ("zarr", "volume"), ("trimesh", "shape")):
