@@ -68,14 +68,14 @@ class Search:
 
     def at_bytes(self, limit: int) -> Point | None:
         """The best quality in at most `limit` bytes."""
-        edge = self._first(lambda i: self._size(i) > limit)
-        return max((self._point(i) for i in self._near(edge) if self._size(i) <= limit), key=_quality, default=None)
+        near = self._near(self._first(lambda i: self._size(i) > limit))
+        tried = {*self._points, *(i for i in near if self._size(i) <= limit)}
+        return max((p for p in map(self._point, tried) if p.bytes <= limit), key=_quality, default=None)
 
     def at_quality(self, db: float) -> Point | None:
         """The fewest bytes with at least `db`."""
-        edge = self._first(lambda i: self._point(i).db >= db)
-        points = [self._point(i) for i in self._near(edge)]
-        return min((p for p in points if p.db >= db), key=lambda p: p.bytes, default=None)
+        near = self._near(self._first(lambda i: self._point(i).db >= db))
+        return min((p for p in map(self._point, {*self._points, *near}) if p.db >= db), key=_bytes, default=None)
 
     def _first(self, holds: Callable[[int], bool]) -> int:
         """Number of the first setting for which it holds, as if they were in order."""
@@ -121,14 +121,16 @@ def compare(codecs: Iterable[Codec], quality: Quality, size: int, db: float) -> 
         best = found.get(codec.name, Rival(None, None))
         here = [p for p in (search.at_bytes(size), best.at_bytes) if p]
         there = [p for p in (search.at_quality(db), best.at_quality) if p]
-        found[codec.name] = Rival(
-            max(here, key=_quality, default=None), min(there, key=lambda p: p.bytes, default=None)
-        )
+        found[codec.name] = Rival(max(here, key=_quality, default=None), min(there, key=_bytes, default=None))
     return found
 
 
 def _quality(point: Point) -> float:
     return point.db
+
+
+def _bytes(point: Point) -> int:
+    return point.bytes
 
 
 def _short(setting: Any) -> str:
@@ -146,6 +148,7 @@ _LEVELS = tuple(float(x) for x in np.linspace(0.99, 0, 34))
 def sound_codecs(samples: Array, rate: int) -> list[Codec]:
     """FLAC, MP3 and Opus of a sound, float64 (n, channels) in [-1, 1].
 
+    FLAC is lossless for as many bits a sample as the source has, and is tried with fewer.
     MP3 and Opus are tried at several rates, since few bytes go further at a low one: the sound is resampled without
     loss of what the rate holds (Fourier), and back. The decoded sound is shifted to where it fits the source best,
     and has its length: an MP3 of a low bit rate begins with the delay of its encoder.
@@ -167,10 +170,14 @@ def sound_codecs(samples: Array, rate: int) -> list[Codec]:
 
         return Codec(name, variant, _LEVELS, encode, decode)
 
-    def flac(subtype: str) -> bytes:
-        return _write_sound(samples, rate, "FLAC", subtype, compression_level=1.0)
+    def flac(bits: int) -> bytes:
+        # Bits that no sample uses cost FLAC nothing.
+        full = 2.0 ** (bits - 1)
+        rounded = np.clip(np.rint(samples * full), -full, full - 1) / full
+        subtype = "PCM_S8" if bits <= 8 else "PCM_16" if bits <= 16 else "PCM_24"
+        return _write_sound(rounded, rate, "FLAC", subtype, compression_level=1.0)
 
-    codecs = [Codec("FLAC", "", ("PCM_S8", "PCM_16", "PCM_24"), flac, lambda blob: _read_sound(blob)[0])]
+    codecs = [Codec("FLAC", "bits", range(2, 25), flac, lambda blob: _read_sound(blob)[0])]
     codecs += [
         lossy("MP3", "MP3", "MPEG_LAYER_III", work, f"{work} Hz {mode.lower()}", bitrate_mode=mode)
         for work in _rates(rate, _MP3_RATES)
@@ -223,8 +230,8 @@ def _read_sound(blob: bytes) -> tuple[Array, int]:
 
 # -- volumes and fields: zfp, SZ3 --------------------------------------------------------------------------------
 
-_TOLERANCES = tuple(float(x) for x in np.geomspace(16, 1e-6, 120))  # over the range of an array
-_BOUNDS = tuple(float(x) for x in np.geomspace(1, 1e-6, 100))
+_TOLERANCES = tuple(float(x) for x in np.geomspace(64, 1e-6, 500))  # over the range of an array
+_BOUNDS = tuple(float(x) for x in np.geomspace(1, 1e-6, 400))
 
 
 def field_codecs(arrays: Mapping[str, Array], extra: bytes = b"") -> Iterator[Codec]:
