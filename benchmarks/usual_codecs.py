@@ -34,7 +34,7 @@ class Codec:
     name, variant
         What tables call it, and what tells it from others of that name.
     settings
-        From those of the smallest file to those of the largest; the order may be wrong by a step or two.
+        From those of the smallest file to those of the largest; the order may be wrong by a few steps.
     encode, decode
         ``encode(setting)`` gives the bytes, ``decode(bytes)`` what the quality is measured on.
     """
@@ -86,7 +86,7 @@ class Search:
         return low
 
     def _near(self, edge: int) -> range:
-        return range(max(edge - 2, 0), min(edge + 2, len(self.codec.settings)))
+        return range(max(edge - 3, 0), min(edge + 3, len(self.codec.settings)))
 
     def _size(self, i: int) -> int:
         if i not in self._blobs:

@@ -18,7 +18,8 @@ from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_by_weights, 
 from sinr_codec.container import DEFAULT_LIMITS, FIELD, STATE, Header, Limits, TensorEntry, write
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, field_from_header
-from sinr_codec.fields.foreign import Chain, Network, activation_text, layers_under
+from sinr_codec.fields.activations import activation_text
+from sinr_codec.fields.foreign import Chain, Network, layers_under
 from sinr_codec.fields.recognise import Recognised, described, recognise
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.packed import (

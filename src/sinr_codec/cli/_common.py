@@ -78,21 +78,10 @@ def parse_region(text: str) -> Any:
 
 def parse_activation(text: str) -> Any:
     """A `fields` activation from "NAME" or "NAME:NUMBER,...", such as "sine:30" or "wire:20,30"."""
-    from sinr_codec.fields import activations
+    from sinr_codec.fields.activations import activation_from_text
 
-    kinds = {
-        "sine": activations.Sine,
-        "gaussian": activations.Gaussian,
-        "wire": activations.Wire,
-        "relu": activations.ReLU,
-    }
-    name, _, numbers = text.lower().partition(":")
-    if name not in kinds:
-        raise typer.BadParameter(f"{text!r}: expected {', '.join(kinds)}, with numbers as in sine:30")
     try:
-        return kinds[name](*(float(number) for number in numbers.split(",") if number))
-    except (ValueError, TypeError) as error:
-        raise typer.BadParameter(f"{text!r}: expected {name} with its numbers, such as sine:30") from error
+        return activation_from_text(text)
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -248,3 +248,31 @@ def activation_from_header(value: object) -> AnyActivation:
 def _positive(name: str, value: float) -> None:
     if not is_number(value) or not 0 < value < 1e6:
         raise InputError(f"activation: {name} must be a number in (0, 1e6), got {value!r}")
+
+
+# -- as text -----------------------------------------------------------------------------------------------
+
+ACTIVATIONS: dict[str, type[AnyActivation]] = {"sine": Sine, "gaussian": Gaussian, "wire": Wire, "relu": ReLU}
+"""Activations by the names that users give them."""
+
+
+def activation_from_text(text: Any) -> AnyActivation:
+    """An activation from "NAME" or "NAME:NUMBER,...", such as "sine:30" or "wire:20,30"."""
+    name, _, numbers = text.lower().partition(":") if isinstance(text, str) else ("", "", "")
+    if name not in ACTIVATIONS:
+        raise InputError(
+            f"activation: expected {', '.join(ACTIVATIONS)}, with numbers as in sine:30, found {text!r:.40}"
+        )
+    try:
+        return ACTIVATIONS[name](*(float(number) for number in numbers.split(",") if number))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"activation: expected {name} with its numbers, such as sine:30, found {text!r:.40}"
+        ) from error
+
+
+def activation_text(activation: AnyActivation) -> str:
+    """Inverse of `activation_from_text`."""
+    name = next(name for name, kind in ACTIVATIONS.items() if isinstance(activation, kind))
+    numbers = ",".join(repr(compact(number)) for number in activation.numbers())
+    return f"{name}:{numbers}" if numbers else name

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields._numbers import compact, is_number
-from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
+from sinr_codec.fields.activations import ACTIVATIONS, AnyActivation, activation_from_text, activation_text
 from sinr_codec.fields.mlp import MLP
 
 Array = NDArray[Any]
@@ -27,7 +27,6 @@ State = Mapping[str, Any]
 Apply = Callable[[NDArray[np.float32]], Array]
 Domain = tuple[tuple[float, float], ...]
 
-ACTIVATIONS: dict[str, type[AnyActivation]] = {"sine": Sine, "gaussian": Gaussian, "wire": Wire, "relu": ReLU}
 _MAX_COORDINATES = 16
 _MAX_OCTAVES = 64
 _SCENE = (-1.5, 1.5)
@@ -672,28 +671,6 @@ def _domain(value: Any, coordinates: int) -> Domain:
         ):
             raise InputError(f"domain: expected ranges [low, high] with low < high, found {pair!r:.60}")
     return tuple((float(low), float(high)) for low, high in pairs)
-
-
-def activation_from_text(text: Any) -> AnyActivation:
-    """An activation from "NAME" or "NAME:NUMBER,...", such as "sine:30" or "wire:20,30"."""
-    name, _, numbers = text.lower().partition(":") if isinstance(text, str) else ("", "", "")
-    if name not in ACTIVATIONS:
-        raise InputError(
-            f"activation: expected {', '.join(ACTIVATIONS)}, with numbers as in sine:30, found {text!r:.40}"
-        )
-    try:
-        return ACTIVATIONS[name](*(float(number) for number in numbers.split(",") if number))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"activation: expected {name} with its numbers, such as sine:30, found {text!r:.40}"
-        ) from error
-
-
-def activation_text(activation: AnyActivation) -> str:
-    """Inverse of `activation_from_text`."""
-    name = next(name for name, kind in ACTIVATIONS.items() if isinstance(activation, kind))
-    numbers = ",".join(repr(compact(number)) for number in activation.numbers())
-    return f"{name}:{numbers}" if numbers else name
 
 
 # -- small things ----------------------------------------------------------------------------------------------
