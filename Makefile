@@ -31,15 +31,18 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 # Speed and size, each as a ratio of two things in one run; results go to results/. KODAK is a folder with the Kodak
-# pictures kodim01.png to kodim24.png, NETWORK somebody's trained SIREN.
-KODAK   ?= data/kodak
-NETWORK ?= data/checkpoints/staf_siren_cameraman_test2_epoch2350.pth
+# pictures kodim01.png to kodim24.png, NETWORK somebody's trained SIREN, DATA a folder with the signals that
+# benchmarks/signals.py lists; it takes hours, goes on where it was stopped, and leaves out what results/ has already.
+DATA    ?= data
+KODAK   ?= $(DATA)/kodak
+NETWORK ?= $(DATA)/checkpoints/staf_siren_cameraman_test2_epoch2350.pth
 bench: $(READY)
 	$(BIN)/python benchmarks/omp.py     --json results/omp.json
 	$(BIN)/python benchmarks/decode.py  --json results/decode.json
 	$(BIN)/python benchmarks/fit.py     --image $(KODAK)/kodim03.png --json results/fit.json
 	$(BIN)/python benchmarks/size.py    --data $(KODAK) --json results/size.json
 	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
+	$(BIN)/python benchmarks/signals.py --data $(DATA) --out results/signals.json --resume --table docs/guide/comparison.md
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -193,9 +193,9 @@ def _of_volume(signal: Any) -> Rivals:
 def _of_dataset(signal: Any) -> Rivals:
     arrays, extra = {}, b""
     for number, variable in enumerate(signal.spec.variables):
-        stored = signal._stored[variable.name]
-        if number in signal._missing:
-            stored, gaps = _filled(stored, signal._missing[number])
+        stored = signal.stored[variable.name]
+        if number in signal.missing:
+            stored, gaps = _filled(stored, signal.missing[number])
             extra += gaps
         arrays[variable.name] = stored
 

@@ -403,3 +403,56 @@ class TestVerify:
         decoded = codec.decode(WAVES)
         for other in (decoded[:-1], decoded[:, :, 0], decoded.astype(np.float32), decoded.astype(np.uint16)):
             refused(InputError, codec.verify, WAVES, other)
+
+
+# -- signals of several networks ---------------------------------------------------------------------------
+
+
+RATE = 4000
+BLOCKS = TINY | {"block": 0.1}
+
+
+@pytest.mark.usefixtures("torch")
+class TestParts:
+    """A sound in three blocks: three networks, one file."""
+
+    @pytest.fixture
+    def sound(self):
+        t = np.arange(1200) / RATE
+        return (0.5 * np.sin(2 * np.pi * 110 * t)).astype(np.float32), RATE
+
+    def test_every_part_has_its_section(self, sound, tmp_path):
+        report = codec.encode(sound, tmp_path / "a.sinr", **BLOCKS)
+        assert (report.kind, report.unit, report.parts) == ("audio", "sample", 3)
+        assert report.bytes == sum(report.sections.values()) == (tmp_path / "a.sinr").stat().st_size
+        assert {name.partition(".")[0] for name in report.sections} == {"header", "0", "1", "2"}
+        info = codec.info(report.blob)
+        assert (info["networks"], info["parameters"]) == (3, 3 * report.field.num_params)
+        weights = sinr_codec.decompress(report.blob)
+        assert set(weights) == {f"{part}.{name}" for part in range(3) for name in report.field.shapes()}
+        check = codec.verify(report.blob, sound)
+        assert check.ok
+        assert check.measured == pytest.approx(report.quality, abs=1e-6)
+
+    def test_points_are_asked_of_one_part(self, sound):
+        decoder = codec.open(codec.encode(sound, **BLOCKS).blob)
+        values = [decoder(np.zeros((1, 1)), part=part) for part in range(3)]
+        assert len({value.item() for value in values}) == 3
+        with pytest.raises(InputError, match="part: expected 0 to 2"):
+            decoder(np.zeros((1, 1)), part=3)
+
+    def test_a_size_is_for_all_parts(self, sound):
+        report = codec.encode(sound, size=600, block=0.1, depth=1, preset="fast")
+        assert report.target_met
+        assert 300 < report.bytes <= 600
+
+    def test_an_option_of_another_kind_is_refused(self, sound):
+        report = codec.encode(sound, **BLOCKS)
+        with pytest.raises(
+            InputError, match=r"scale: not an option of a file of kind audio; expected rate, start, stop"
+        ):
+            sinr_codec.decode(report.blob, scale=2)
+        with pytest.raises(InputError, match="resolution: not an option of audio input"):
+            codec.encode(sound, resolution=3)
+        with pytest.raises(InputError, match="image: the file holds a signal of kind audio"):
+            codec.open(report.blob).image()

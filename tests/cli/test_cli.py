@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -373,3 +375,48 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
     assert process.returncode == 0
     assert "interrupted" in output
     assert codec.verify(tmp_path / "a.sinr", tmp_path / "a.png").ok
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        ("size", "10x30", (10, 30)),
+        ("size", "10x30x5", (10, 30, 5)),
+        ("region", "1,2,3,4", (1, 2, 3, 4)),
+        ("region", "1:2, 3:40", ((1, 2), (3, 40))),
+        ("region", "0:9", ((0, 9),)),
+        ("scale", "2", 2.0),
+        ("scale", "1x1x0.5", (1.0, 1.0, 0.5)),
+        ("range", "0:32", (0, 32)),
+    ],
+)
+def test_values_of_options(parse, text, value):
+    assert getattr(_common, f"parse_{parse}")(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        ("size", "10"),
+        ("size", "0x4"),
+        ("region", "1:2,3"),
+        ("region", "a:b"),
+        ("region", ""),
+        ("scale", "big"),
+        ("scale", "1x"),
+        ("range", "4"),
+        ("range", "a:4"),
+    ],
+)
+def test_values_that_are_none(parse, text):
+    with pytest.raises(typer.BadParameter, match="expected"):
+        getattr(_common, f"parse_{parse}")(text)
+
+
+def test_the_output_is_named_after_the_input():
+    assert [_common.without_suffix(Path(name)).name for name in ("a.png", "b.nii.gz", "c.d.wav", "folder")] == [
+        "a",
+        "b",
+        "c.d",
+        "folder",
+    ]

@@ -448,30 +448,38 @@ def _spread(mask: Array, dims: Sequence[str], over: Sequence[str], shape: tuple[
 
 
 class DatasetSignal:
-    """The fields of a dataset as samples: a part with the cells where any of them has a value."""
+    """The fields of a dataset as samples: a part with the cells where any of them has a value.
+
+    Attributes
+    ----------
+    stored
+        Samples of the fields by name, as the file stores them (packed).
+    missing
+        By the number of a field, where it has no value; absent for those that have one everywhere.
+    """
 
     def __init__(self, spec: DatasetSpec, stored: Mapping[str, Array], notes: Sequence[str], source_bytes: int) -> None:
         self.spec = spec
         self.notes = tuple(notes)
         self.source_bytes = source_bytes
-        self._stored = stored
+        self.stored = stored
         shape = spec.content.shape
-        self._missing: dict[int, Array] = {}
+        self.missing: dict[int, Array] = {}
         for number, v in enumerate(spec.variables):
             if v.mask is not None:
-                self._missing[number] = _spread(v.mask.unpack(), v.mask_dims, v.dims, shape(v.dims))
+                self.missing[number] = _spread(v.mask.unpack(), v.mask_dims, v.dims, shape(v.dims))
         #: Of each group: its number of samples, and their positions where some cells are missing.
         self._cells: list[tuple[int, Array | None]] = []
         for dims, members in spec.groups.items():
-            if all(n in self._missing for n in members):
-                empty = np.logical_and.reduce([self._missing[n] for n in members])
+            if all(n in self.missing for n in members):
+                empty = np.logical_and.reduce([self.missing[n] for n in members])
                 positions = np.flatnonzero(~empty)
                 self._cells.append((len(positions), positions))
             else:
                 self._cells.append((math.prod(shape(dims)), None))
         self._starts = np.cumsum([0, *(count for count, _ in self._cells)])
         known = {
-            n: math.prod(shape(v.dims)) - (np.count_nonzero(self._missing[n]) if n in self._missing else 0)
+            n: math.prod(shape(v.dims)) - (np.count_nonzero(self.missing[n]) if n in self.missing else 0)
             for n, v in enumerate(spec.variables)
         }
         #: Whether every sample has all values, so that the loss needs no mask.
@@ -564,8 +572,8 @@ class DatasetSignal:
             for n in members:
                 v = self.spec.variables[n]
                 assert v.levels is not None
-                samples = self._stored[v.name][place].view(v.levels.dtype)
-                known = ~self._missing[n][place] if n in self._missing else slice(None)
+                samples = self.stored[v.name][place].view(v.levels.dtype)
+                known = ~self.missing[n][place] if n in self.missing else slice(None)
                 values[rows[known], n] = v.levels.to_values(samples[known])
         return coords, values
 
@@ -615,14 +623,14 @@ class DatasetSignal:
         total, count = 0.0, 0
         for n, v in enumerate(self.spec.variables):
             assert v.levels is not None
-            if v.name not in decoded or decoded[v.name].shape != self._stored[v.name].shape:
+            if v.name not in decoded or decoded[v.name].shape != self.stored[v.name].shape:
                 raise InputError(f"{v.name}: the decoded dataset has no such variable of that shape")
-            stored, got = self._stored[v.name], decoded[v.name].values
+            stored, got = self.stored[v.name], decoded[v.name].values
             if got.dtype != stored.dtype:
                 raise InputError(f"{v.name}: expected {stored.dtype}, the decoded dataset has {got.dtype}")
             squares, values, largest = 0.0, 0, 0.0
             for i in range(len(stored)):
-                known = ~self._missing[n][i] if n in self._missing else np.ones(stored[i].shape, bool)
+                known = ~self.missing[n][i] if n in self.missing else np.ones(stored[i].shape, bool)
                 wide = [a[i][known].view(v.levels.dtype).astype(np.float64) for a in (stored, got)]
                 difference = np.abs(wide[0] - wide[1])
                 squares += float(np.sum((difference / v.levels.span) ** 2))
