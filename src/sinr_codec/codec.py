@@ -30,6 +30,7 @@ from sinr_codec.packed import (
     Source,
     check_activation,
     check_positive,
+    check_replaceable,
     check_seed,
     decibels,
     evaluate,
@@ -54,6 +55,7 @@ _SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the f
 _PROBE_SAMPLES = 1 << 16
 _LARGE = 1 << 21  # positions of a signal that is rendered once, after coding, and not before it as well
 _MARGIN = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
+_FEW_STEPS = 100  # before which every fit looks like a failure
 _QUALITY_FITS = 3  # networks that a search for a quality may fit
 
 
@@ -202,6 +204,7 @@ def encode(
     start = time.perf_counter()
     if out is not None:
         check_output(out, source)
+        check_replaceable(out)
     if sum(target is not None for target in (bpp, size, psnr)) > 1:
         raise InputError("target: expected at most one of bpp, size and psnr")
     for name, value in {
@@ -364,7 +367,9 @@ class _Job:
             if result.restarts:
                 notes.append(f"the fit{mark} diverged and began anew {result.restarts} time(s) with a lower rate")
             if result.failed:
-                notes.append(f"the fit{mark} is no better than the mean; try another width, activation or seed")
+                few = result.steps < _FEW_STEPS
+                remedy = f"only {result.steps} steps ran, allow more seconds" if few else "try another width or seed"
+                notes.append(f"the fit{mark} is no better than the signal's mean: {remedy}")
             if result.interrupted and number + 1 < len(parts):
                 raise InputError(f"interrupted in part {number + 1} of {len(parts)}: nothing was written")
         if interrupted:

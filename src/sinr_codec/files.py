@@ -31,7 +31,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
-        raise InputError(f"{path}: is a folder; expected a file name to write")
+        raise InputError(f"{path}: is a folder that exists already; expected a new name")
     if not target.parent.is_dir():
         raise InputError(f"{path}: the folder {target.parent} does not exist")
     special = target.exists() and not target.is_file()
@@ -66,7 +66,7 @@ def check_output(path: str | os.PathLike[str], source: object = None) -> None:
     target = Path(path)
     folder = target.resolve().parent
     if target.is_dir():
-        raise InputError(f"{path}: is a folder; expected a file name to write")
+        raise InputError(f"{path}: is a folder that exists already; expected a new name")
     if not folder.is_dir():
         raise InputError(f"{path}: the folder {folder} does not exist")
     if isinstance(source, str | os.PathLike) and target.exists() and Path(source).exists() and target.samefile(source):

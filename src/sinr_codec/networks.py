@@ -31,6 +31,7 @@ from sinr_codec.packed import (
     Source,
     check_activation,
     check_positive,
+    check_replaceable,
     check_seed,
     decibels,
     field_params,
@@ -202,6 +203,7 @@ def compress_report(
     start = time.perf_counter()
     if out is not None:
         check_output(out, model)
+        check_replaceable(out)
     check_positive("fidelity", fidelity)
     check_positive("max_drop", max_drop)
     if weights_snr is not None:

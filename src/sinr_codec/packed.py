@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sinr_codec.coding.plan import Plan
 from sinr_codec.coding.tensor import decode_tensor
 from sinr_codec.coding.varint import Reader
-from sinr_codec.container import MAX_QUALITY, Header, Limits, load, read
+from sinr_codec.container import MAGIC, MAX_QUALITY, Header, Limits, load, read
 from sinr_codec.errors import InputError, MalformedError, SinrError
 from sinr_codec.fields import AnyActivation, Field
 from sinr_codec.signals.base import TILE
@@ -37,6 +38,15 @@ def check_positive(name: str, value: Any) -> None:
         raise InputError(f"{name}: expected a positive number, got {value!r}")
 
 
+def check_replaceable(out: PathLike) -> None:
+    """Raise `InputError` where an output exists that is no `.sinr` file: a slip would cost somebody's recording."""
+    path = Path(out)
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise InputError(f"{out}: exists and is no .sinr file; remove it first or name another output")
+
+
 def check_seed(seed: Any) -> None:
     """Raise `InputError` unless the seed is an integer from 0 to 2**63 - 1."""
     if not (isinstance(seed, int) and 0 <= seed < 2**63):
@@ -57,7 +67,9 @@ def hundredths(db: float) -> int | None:
 
 
 def decibels(loss: float) -> float:
-    """-10 log10 of a normalised error; infinite for none."""
+    """-10 log10 of a normalised error; infinite for none, and without bound below for NaN."""
+    if math.isnan(loss):
+        return -math.inf
     return -10 * math.log10(loss) if loss > 0 else math.inf
 
 

@@ -22,7 +22,9 @@ def decode(
     ] = None,
     scale: Annotated[
         Any,
-        typer.Option(parser=_common.parse_scale, metavar="S", help="Factor on the source's size, or AxBxC by axis."),
+        typer.Option(
+            parser=_common.parse_scale, metavar="S", help="Factor on the source's size; of volumes also AxBxC by axis."
+        ),
     ] = None,
     size: Annotated[
         Any, typer.Option(parser=_common.parse_size, metavar="HxW", help="Height and width of the result.")

@@ -18,7 +18,12 @@ def encode(
     ] = None,
     preset: PresetOption = Preset.BALANCED,
     kind: Annotated[
-        str | None, typer.Option("--as", metavar="KIND", help="What INPUT is, where its name and content do not tell.")
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="KIND",
+            help="image, audio, volume, dataset, video, shape or radiance, where INPUT does not tell.",
+        ),
     ] = None,
     bpp: Annotated[float | None, typer.Option(help="Aim at this rate, bits a pixel (sample, voxel, ...).")] = None,
     size: Annotated[int | None, typer.Option(help="Aim at this file size, bytes.")] = None,
@@ -58,7 +63,7 @@ def encode(
       sinr encode brain.nii.gz --size 90000
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
-    out = _common.without_suffix(source).with_suffix(".sinr") if out is None else out
+    out = _common.without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
     options = _common.given(resolution=resolution, variant=variant, block=block, frames=frames)
 
     from sinr_codec import codec
@@ -86,12 +91,13 @@ def encode(
     if as_json:
         _common.show_json(report)
         return
-    ratio = f", 1/{report.source_bytes / report.bytes:.0f} of the samples" if report.source_bytes else ""
+    share = report.source_bytes / report.bytes
+    ratio = f", 1/{share:.3g} of the samples" if share >= 1 else f", {1 / share:.3g} times the samples" if share else ""
     rows = [
         ("size", f"{report.bytes:,} bytes{ratio}"),
         ("rate", f"{report.bpp:.3g} bits a {report.unit}"),
         (report.measure, f"{report.quality:.2f} dB ({report.fit_quality:.2f} dB before coding)"),
-        *((name, f"{value:.5g}") for name, value in report.figures.items()),
+        *((name, f"{value:.5g}") for name, value in report.figures.items() if name != "psnr_db"),
         ("time", f"{report.seconds:.1f} s"),
         ("how", f"{report.preset}, {report.kind}, {_common.describe_field(report.field, report.parts)}"),
     ]

@@ -1,7 +1,7 @@
 """`sinr verify`: is a file whole, and as good as it says?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ def verify(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
     against: Annotated[
         Path | None, typer.Option(metavar="INPUT", help="What was encoded or compressed: measure the quality.")
+    ] = None,
+    frames: Annotated[
+        Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: the frames that were encoded.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -26,7 +29,7 @@ def verify(
     """
     from sinr_codec import codec
 
-    report = codec.verify(source, against)
+    report = codec.verify(source, against, **_common.given(frames=frames))
     if as_json:
         _common.show_json(report)
     else:

@@ -49,6 +49,8 @@ MAX_RESTARTS, RESTART_FACTOR = 3, 1 / 3
 MOST_RESERVED = 0.1
 #: Steps before which no fit is called diverged: warm-up and the first turns of a short one look the same.
 LEAST_STEPS = 100
+#: Steps that the seconds of a budget do not count: they import and allocate what the others use.
+FIRST_STEPS = 2
 #: Steps between looks at the running loss.
 LOOK = 10
 #: A signal whose mean leaves less than this error (46 dB for values in [-1, 1]) shows no divergence by it.
@@ -233,7 +235,9 @@ class _Fit:
             except torch.linalg.LinAlgError as error:  # SOAP's eigenbases of gradients that overflowed
                 raise _Diverged from error
             state.step += 1
-            if state.step > 1:
+            if state.step <= FIRST_STEPS:
+                state.attempt = self.elapsed()
+            else:
                 self.fastest = min(self.fastest, time.perf_counter() - began)
             state.recent = value if state.recent is None else state.recent + 0.05 * (value - state.recent)
             if state.step % LOOK == 0:

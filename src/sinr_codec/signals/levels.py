@@ -54,6 +54,8 @@ class Levels:
         # The least and greatest values are NaN or infinite where any value is.
         if not math.isfinite(low) or not math.isfinite(high) or not math.isfinite(high - low):
             raise InputError(f"{name}: expected finite values in a finite range, found NaN or infinity")
+        if max(abs(low), abs(high)) > 2**53 and not dtype.startswith("float"):
+            raise InputError(f"{name}: expected integers up to 2^53; subtract an offset, or convert to float64")
         return cls(dtype, low, high)
 
     @property
