@@ -405,7 +405,9 @@ def table(rows: Iterable[Row]) -> str:
         ]
     page += ["", "Settings of the usual codecs, all sizes and seconds are in `results/signals.json`."]
     machines = sorted({row["machine"] for row in rows})
-    page += [f"Seconds are those of encoding, everything included, on {'; '.join(machines)}."] if machines else []
+    if machines:
+        where = "; ".join(machines)
+        page += [f"Seconds are those of encoding, everything included, on {where}, beside other work: upper bounds."]
     return "\n".join(page) + "\n"
 
 

@@ -63,7 +63,9 @@ def encode(
       sinr encode brain.nii.gz --size 90000
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
-    out = _common.without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
+    out = (
+        _common.without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
+    )
     options = _common.given(resolution=resolution, variant=variant, block=block, frames=frames)
 
     from sinr_codec import codec

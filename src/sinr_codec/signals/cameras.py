@@ -309,8 +309,8 @@ class Orbit:
     def of(cls, poses: Array, target: Array) -> Self:
         """The orbit at the mean height and distance of cameras, that begins at the first one.
 
-        Up is the world's axis that the cameras' own up is nearest to. Numbers are rounded to half precision, which
-        is fine enough for a view and short in a file.
+        Up is the world's axis that the cameras' own up is nearest to. Numbers are rounded to binary32, which
+        is short in a file.
         """
         mean = poses[:, :3, 1].mean(0)
         axis = int(np.abs(mean).argmax())
@@ -324,7 +324,7 @@ class Orbit:
             flat = np.roll(up, 1)
         across = math.sqrt(max(distance**2 - height**2, (0.1 * distance) ** 2))
         start = target + height * up + across * flat / np.linalg.norm(flat)
-        rounded = (tuple(float(np.float16(v)) for v in vector) for vector in (target, up, start))
+        rounded = (tuple(float(np.float32(v)) for v in vector) for vector in (target, up, start))
         return cls(*rounded)  # type: ignore[arg-type]
 
     def poses(self, count: int) -> NDArray[np.float32]:

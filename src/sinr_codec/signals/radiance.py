@@ -40,12 +40,15 @@ MOST_TESTS = 25
 FINE = 1
 """Points in a coarse step."""
 
-_MOST_STEPS, _MOST_FINE, _MOST_CELLS = 4096, 64, 512
+_MOST_STEPS, _MOST_FINE, _MOST_CELLS = 1024, 8, 256
 _MOST_PIXELS = 1 << 31
 # Half side of the box of a scene, in radii of the ball that all cameras see: where pictures have transparent parts it
 # is cut to the hull, and must not reach to where few of them see.
 _MASKED_SCENE, _OPEN_SCENE = 1.1, 1.5
-_RAYS = 1024  # rays rendered at once
+_MOST_PIXELS = 1 << 25  # of one view
+_POINTS_A_VALUE = 64  # points on a ray that a value of a rendering may cost, on average
+_RAYS = 1024  # rays rendered at once, at most
+_RAY_NUMBERS = 1 << 19  # points of all steps of these rays, of which some arrays are made
 _OBJECTIVE_RAYS = 8192
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _FPS = 20  # of an animation
@@ -225,6 +228,11 @@ class RadianceSpec:
         count = len(poses) * camera.height * camera.width * 3
         if count > fields.max_samples:
             raise LimitError(f"{len(poses)} views of {camera.width} x {camera.height}: above {fields.max_samples:,}")
+        if camera.height * camera.width > _MOST_PIXELS:
+            raise LimitError(f"a view of {camera.width} x {camera.height}: above {_MOST_PIXELS:,} pixels")
+        points = count // 3 * self.box.steps * self.box.fine
+        if max(points // _POINTS_A_VALUE, self.box.cells**3) > fields.max_samples:
+            raise LimitError(f"up to {points:,} points on rays: more than {_POINTS_A_VALUE} x {fields.max_samples:,}")
         return self._views(fields, camera, poses)
 
     def _camera(self, size: tuple[int, int] | None, scale: float | None) -> Camera:
@@ -245,13 +253,14 @@ class RadianceSpec:
         cells = self.cells(apply, fields.tile, fields.threads)
         local = camera.directions().reshape(-1, 3)
         result = np.empty((len(poses), len(local), 3), np.uint8)
+        rays = max(1, min(_RAYS, _RAY_NUMBERS // (box.steps * box.fine)))
 
         def compute(tile: tuple[int, int]) -> Array:
             view, first = tile
-            directions, origins = _turned(local[first : first + _RAYS], poses[view])
+            directions, origins = _turned(local[first : first + rays], poses[view])
             return _to_bytes(render_rays(apply, box, cells, origins, directions, self.background, fields.tile))
 
-        tiles = [(view, first) for view in range(len(poses)) for first in range(0, len(local), _RAYS)]
+        tiles = [(view, first) for view in range(len(poses)) for first in range(0, len(local), rays)]
         for (view, first), colours in zip(tiles, map_tiles(compute, tiles, fields.threads)):
             result[view, first : first + len(colours)] = colours
         return result.reshape(len(poses), camera.height, camera.width, 3)
@@ -423,7 +432,9 @@ def _box_from(values: Any) -> Box:
     if type(values) is not list or len(values) != 10 or not _floats(values[:7]) or not _integers(values[7:]):
         raise MalformedError("scene header: expected a box of seven floats and three integers")
     low, high, near, (steps, fine, cells) = tuple(values[:3]), tuple(values[3:6]), values[6], values[7:]
-    if not all(a < b for a, b in zip(low, high)) or near < 0:
+    # Rays are walked in binary32, where the box must have room as well.
+    sides = np.subtract(np.array(high, np.float32), np.array(low, np.float32))
+    if not all(a < b for a, b in zip(low, high)) or not (sides > np.finfo(np.float32).tiny).all() or near < 0:
         raise MalformedError(f"scene header: expected a box with room inside, found {low} to {high}")
     if steps > _MOST_STEPS or fine > _MOST_FINE or cells > _MOST_CELLS:
         raise LimitError(f"scene header: {steps} x {fine} steps through {cells}^3 cells are too many")
@@ -669,9 +680,11 @@ def _box_of(camera: Camera, views: Views, name: str) -> tuple[Array, Array, bool
 
 
 def _rounded(low: Array, high: Array) -> tuple[Any, Any]:
-    """Corners in half precision, rounded outwards: fine enough, and short in a file."""
-    down = np.nextafter(low.astype(np.float16), np.float16(-np.inf))
-    up = np.nextafter(high.astype(np.float16), np.float16(np.inf))
+    """Corners in binary32, rounded outwards, as rays are walked; `InputError` where that is too coarse."""
+    down = np.nextafter(low.astype(np.float32), np.float32(-np.inf))
+    up = np.nextafter(high.astype(np.float32), np.float32(np.inf))
+    if (high - low).min() < 1e-4 * np.abs([low, high]).max():
+        raise InputError("scene: it lies too far from its origin for its size; move the cameras towards the origin")
     return tuple(float(v) for v in down), tuple(float(v) for v in up)
 
 
@@ -856,7 +869,7 @@ def _walked(camera: Camera, corners: tuple[Any, Any], poses: Array, hulled: bool
     nearest = float(np.linalg.norm(outside, axis=1).min())
     # Half of the way to the nearest camera's box; a camera inside sees from a hundredth of its size.
     near = max(nearest / 2, 0.01 * float((high - low).max()))
-    return Box(*corners, float(np.float16(near)), steps, FINE, cells)
+    return Box(*corners, float(np.float32(near)), steps, FINE, cells)
 
 
 def _checked_box(box: Corners) -> tuple[Array, Array]:

@@ -80,14 +80,15 @@ class Box:
         """Length of a coarse step in the unit of the density, the longest half side."""
         return 2 * self.step / max(high - low for low, high in zip(self.low, self.high))
 
-    def centres(self, inside: Array) -> NDArray[np.float32]:
-        """Positions (n, 3) in [-1, 1] of the cells of a grid (s, s, s) that are True."""
-        return ((np.argwhere(inside) + 0.5) * (2 / len(inside)) - 1).astype(np.float32)
-
     def world(self, positions: Array) -> NDArray[np.float64]:
         """Points of the world (n, 3) from positions in [-1, 1]."""
         low, high = np.asarray(self.low), np.asarray(self.high)
         return low + (positions.astype(np.float64) + 1) / 2 * (high - low)
+
+
+def centres_of(numbers: Array, side: int) -> NDArray[np.float32]:
+    """Positions (n, 3) in [-1, 1] of cells of a grid (side, side, side) by their numbers in C order."""
+    return ((np.stack(np.unravel_index(numbers, (side,) * 3), 1) + 0.5) * (2 / side) - 1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -230,15 +231,16 @@ def densities_of(
 ) -> NDArray[np.float32]:
     """Densities at the centres of the cells that are inside, 0 elsewhere; float32 of the shape of `inside`."""
     result = np.zeros(inside.shape, np.float32)
-    centres = box.centres(inside)
+    numbers = np.flatnonzero(inside)
 
     def compute(first: int) -> Array:
-        positions = centres[first : first + tile]
+        positions = centres_of(numbers[first : first + tile], len(inside))
         coords = np.concatenate([positions, np.broadcast_to(np.array([0, 0, 1], np.float32), positions.shape)], axis=1)
         return np.asarray(density(np, apply(coords)[:, 3]))
 
-    if len(centres):
-        result[inside] = np.concatenate(list(each(compute, range(0, len(centres), tile))))
+    starts = range(0, len(numbers), tile)
+    for first, found in zip(starts, each(compute, starts)):
+        result.reshape(-1)[numbers[first : first + tile]] = found
     return result
 
 
