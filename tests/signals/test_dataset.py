@@ -623,6 +623,8 @@ def changed(path, value):
         changed([5, 0, 4], [7, 5, 1]),
         changed([5, 0, 5], 3),
         changed([5, 0, 3, "_FillValue"], 1e9),
+        changed([5, 0, 3, "_FillValue"], [[1.0], [1.0, 2.0]]),
+        changed([5, 0, 3, "scale_factor"], [[1.0], [1.0, 2.0]]),
         changed([5, 3, 4], ["a"]),
         changed([5, 3, 4, 0], 1),
         changed([5, 2, 2], "S0"),
@@ -667,6 +669,15 @@ def test_attributes_that_make_no_dataset():
     with pytest.raises(MalformedError, match="decode_cf=False"):
         render(spec, flat(signal))
     assert render(spec, flat(signal), decode_cf=False).time.dtype == np.int32
+
+
+def test_more_dimensions_than_arrays_have_are_refused():
+    meta, rest = meta_of(DatasetSignal.load(climate()).spec.side)
+    first = len(meta[0])
+    meta[0] += [[f"d{i}", 1] for i in range(70)]
+    meta[5].append(["far", list(range(first, first + 70)), "text", {}, [""]])
+    with pytest.raises(MalformedError):
+        DatasetSpec.from_header([3], side_of(meta, rest))
 
 
 def test_bombs_are_refused_before_they_grow():

@@ -615,3 +615,49 @@ class TestDecoding:
         spec = spec_of()
         spec.save(spec.render(self.fields, orbit=3), tmp_path / "a.mp4")
         assert (tmp_path / "a.mp4").stat().st_size > 100
+
+
+# -- bounds ------------------------------------------------------------------------------------------------
+
+
+def header_with(**box):
+    return spec_of(replace(BOX, **box)).to_header()
+
+
+@pytest.mark.parametrize("box", [{"steps": 4096}, {"fine": 64}, {"cells": 512}])
+def test_more_points_than_any_writer_asks_for_are_refused(box):
+    with pytest.raises(LimitError, match="too many"):
+        RadianceSpec.from_header(header_with(**box))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [((0.0,) * 3, (1e-50,) * 3), ((1e8,) * 3, (1e8 + 1,) * 3), ((1.0,) * 3, (0.0,) * 3)]
+)
+def test_boxes_without_room_are_refused(low, high):
+    with pytest.raises(MalformedError, match="room"):
+        RadianceSpec.from_header(header_with(low=low, high=high))
+
+
+def test_the_work_of_a_rendering_is_bounded():
+    spec = spec_of()
+    apply = field_of(ball, BOX)
+    with pytest.raises(LimitError, match="points on rays"):
+        spec.render(Fields([apply], max_samples=32_768 - 1))
+    assert spec.render(Fields([apply], max_samples=32_768)).shape[-1] == 3
+    with pytest.raises(LimitError, match="pixels"):
+        spec.render(Fields([apply]), size=(8000, 8000))
+
+
+def test_a_scene_far_from_its_origin(tmp_path):
+    images, poses = pictures()
+    for offset, fits in ((5000.0, True), (1e6, False)):
+        moved = poses.copy()
+        moved[:, :3, 3] += offset
+        np.savez(tmp_path / f"{offset:g}.npz", images=images, poses=moved, focal=30.0)
+        load = partial(RadianceSignal.load, tmp_path / f"{offset:g}.npz")
+        if fits:
+            spec = load().spec
+            assert RadianceSpec.from_header(spec.to_header(), spec.side) == spec
+        else:
+            with pytest.raises(InputError, match="origin"):
+                load()

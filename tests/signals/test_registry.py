@@ -125,3 +125,25 @@ def test_what_cannot_be_read(tmp_path):
         registry.load(tmp_path / "none.wav")
     with pytest.raises(InputError, match="kind: expected one of image"):
         registry.load(np.zeros((3, 3)), kind="smell")
+
+
+@pytest.mark.parametrize("source", [None, 5, [1, 2], (1, 2), b"x", {}])
+def test_sources_that_are_none(source):
+    with pytest.raises(InputError, match="source: expected a path, an array"):
+        kind_of(source)
+
+
+def test_vertices_and_faces_are_a_shape():
+    assert kind_of((np.zeros((4, 3)), np.zeros((4, 3), int))) == "shape"
+
+
+def test_networks_and_finished_files_are_no_signals(tmp_path):
+    for name, word in (("a.pth", "use compress"), ("a.safetensors", "use compress"), ("a.sinr", "already")):
+        with pytest.raises(InputError, match=word):
+            kind_of(tmp_path / name)
+
+
+def test_a_file_is_compared_with_its_own_kind(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(InputError, match=r"a\.wav: is a sound, but the file holds a picture"):
+        registry.load(tmp_path / "a.wav", like=ImageSpec(3, 4, 3, "uint8", "RGB"))

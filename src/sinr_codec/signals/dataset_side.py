@@ -173,6 +173,7 @@ def read_side(side: bytes) -> Content:
 
     def named(numbers: Any) -> tuple[str, ...]:
         expect(type(numbers) is list and all(type(i) is int and 0 <= i < len(names) for i in numbers))
+        expect(len(numbers) <= _MOST_DIMS)  # NumPy knows no more than 64
         expect(len(set(numbers)) == len(numbers) and math.prod(dims[names[i]] for i in numbers) <= MOST_SIZE)
         return tuple(names[i] for i in numbers)
 
@@ -224,6 +225,10 @@ def _read_variable(
     return Variable(name, over, dtype, attrs, data=read_array(reader, np.dtype(dtype), shape)), -1
 
 
+_MOST_DIMS = 32
+_NUMBERS = {"_FillValue", "missing_value", "scale_factor", "add_offset"}  # attributes that are computed with
+
+
 def expect(holds: bool) -> None:
     """Raise `MalformedError` where a side section breaks a rule."""
     if not holds:
@@ -232,7 +237,11 @@ def expect(holds: bool) -> None:
 
 def _attributes(value: Any) -> dict[str, Any]:
     expect(type(value) is dict and all(type(key) is str for key in value))
-    return {key: _from_cbor(item) for key, item in value.items()}
+    attrs = {key: _from_cbor(item) for key, item in value.items()}
+    for name in _NUMBERS & attrs.keys():
+        values = attrs[name] if isinstance(attrs[name], list) else [attrs[name]]
+        expect(not any(isinstance(item, list | dict) for item in values))
+    return attrs
 
 
 def _to_cbor(value: Any, name: str) -> Any:

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import lattice
+from sinr_codec.signals import arrays, lattice
 from sinr_codec.signals.base import Array, Fields, Quality, SampledPart
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, checked_range, psnr
@@ -379,7 +379,7 @@ class ImageSignal(SampledPart):
         if path.stat().st_size == 0:
             raise InputError(f"{path}: expected a picture, found an empty file")
         if path.suffix.lower() == ".npy":
-            return cls._from_array(_read_npy(path), grid, str(path))
+            return cls._from_array(arrays.read_npy(path), grid, str(path))
         with _reading(path), Image.open(path) as picture:
             picture.load()
             return cls._from_picture(picture, grid, str(path))
@@ -501,15 +501,3 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _read_npy(path: Path) -> Array:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: damaged array file: {_line(error)}") from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: expected a single array")
-    return array

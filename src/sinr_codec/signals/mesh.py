@@ -98,6 +98,8 @@ def read_mesh(source: Any) -> Mesh:
     vertices = np.asarray(getattr(source, "vertices", ()), np.float64)
     if faces.size == 0 or vertices.size == 0:
         raise InputError(f"{name}: expected a mesh of triangles, found no faces (a point cloud needs meshing first)")
+    if faces.shape[1:] != (3,) or vertices.shape[1:] != (3,):
+        raise InputError(f"{name}: damaged mesh: expected triangles of points (x, y, z)")
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(f"{name}: damaged mesh: a face names vertex {faces.max()} of {len(vertices)}")
     if not np.isfinite(vertices).all():

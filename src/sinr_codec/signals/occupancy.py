@@ -9,6 +9,9 @@ and no capacity goes into sharp edges. With a wide band it is a truncated signed
 
 import math
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import lattice
+from sinr_codec.signals import arrays, lattice
 from sinr_codec.signals import mesh as meshes
 from sinr_codec.signals.base import Apply, Array, Fields, Quality
 from sinr_codec.signals.grid import Grid
@@ -741,10 +744,7 @@ def _read_volume(path: Path) -> Array:
         raise InputError(f"{path}: no such file")
     try:
         if path.suffix.lower() == ".npy":
-            array = np.load(path, allow_pickle=False)
-            if isinstance(array, np.ndarray):
-                return array
-            raise InputError(f"{path}: expected a single array")
+            return arrays.read_npy(path)
         return _read_mat(path)
     except PermissionError as error:
         raise InputError(f"{path}: permission denied") from error
@@ -752,20 +752,34 @@ def _read_volume(path: Path) -> Array:
         raise InputError(f"{path}: damaged array file: {' '.join(str(error).split())}") from error
 
 
+_MAT_READER = """
+import sys
+import numpy as np
+from scipy.io import loadmat
+source, target = sys.argv[1:]
+try:
+    found = loadmat(source)
+except NotImplementedError:
+    sys.exit("a MATLAB 7.3 file; save it with -v7, or as .npy")
+except Exception as error:
+    sys.exit("damaged MATLAB file: " + " ".join(str(error).split()))
+volumes = {key: value for key, value in found.items() if isinstance(value, np.ndarray) and value.ndim == 3}
+chosen = found["hypercube"] if "hypercube" in found else next(iter(volumes.values())) if len(volumes) == 1 else None
+if not isinstance(chosen, np.ndarray) or chosen.dtype.hasobject:
+    names = ", ".join(volumes) or "none"
+    sys.exit(f"expected an array named hypercube, or a single one of three axes; found {names}")
+np.save(target, chosen, allow_pickle=False)
+"""
+
+
 def _read_mat(path: Path) -> Array:
-    io = meshes.require("scipy.io", "MATLAB files")
-    try:
-        found = io.loadmat(path)
-    except NotImplementedError as error:
-        raise InputError(f"{path}: a MATLAB 7.3 file; save it with -v7, or as .npy") from error
-    except OSError:
-        raise
-    except Exception as error:  # whatever scipy's reader stumbles over
-        raise InputError(f"{path}: damaged MATLAB file: {' '.join(str(error).split())}") from error
-    volumes = {key: value for key, value in found.items() if isinstance(value, np.ndarray) and value.ndim == 3}
-    if "hypercube" in found:
-        return np.asarray(found["hypercube"])
-    if len(volumes) != 1:
-        names = ", ".join(volumes) or "none"
-        raise InputError(f"{path}: expected an array named hypercube, or a single one of three axes; found {names}")
-    return np.asarray(next(iter(volumes.values())))
+    """The volume of a MATLAB file, read by a process of its own: damaged files can end the one that reads them."""
+    meshes.require("scipy.io", "MATLAB files")
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "volume.npy"
+        command = [sys.executable, "-c", _MAT_READER, str(path), str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or not target.exists():
+            reason = done.stderr.strip().splitlines()[-1] if done.returncode == 1 and done.stderr.strip() else ""
+            raise InputError(f"{path}: {reason or 'damaged MATLAB file'}")
+        return arrays.read_npy(target)

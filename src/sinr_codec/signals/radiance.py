@@ -19,6 +19,7 @@ from PIL import Image
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields.radiance import Radiance
 from sinr_codec.files import atomic_write
+from sinr_codec.signals.arrays import npz_headers
 from sinr_codec.signals.base import Apply, Fields, Quality
 from sinr_codec.signals.cameras import Camera, Orbit, check_poses, focus, frames_of, read_json, read_poses
 from sinr_codec.signals.levels import psnr
@@ -45,6 +46,7 @@ _MOST_PIXELS = 1 << 31
 # Half side of the box of a scene, in radii of the ball that all cameras see: where pictures have transparent parts it
 # is cut to the hull, and must not reach to where few of them see.
 _MASKED_SCENE, _OPEN_SCENE = 1.1, 1.5
+_MOST_BYTES = 1 << 33  # of all pictures of a scene
 _MOST_PIXELS = 1 << 25  # of one view
 _POINTS_A_VALUE = 64  # points on a ray that a value of a rendering may cost, on average
 _RAYS = 1024  # rays rendered at once, at most
@@ -585,6 +587,7 @@ _ARRAYS = ("images", "poses", "focal", "test_images", "test_poses")
 
 
 def _read_npz(path: Path) -> tuple[Camera, Views, Views | None, tuple[str, ...]]:
+    npz_headers(path, _MOST_BYTES)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _ARRAYS if name in file}

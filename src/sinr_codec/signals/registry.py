@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.signals import arrays
 from sinr_codec.signals.base import Signal, Spec
 
 
@@ -47,7 +48,9 @@ KINDS: dict[str, Kind] = {
 }
 """Kinds by name. A file name tells most; arrays and folders are told by what is in them, and the rest are pictures."""
 
-MOST_SIDE_BYTES = 1 << 28
+MOST_BYTES = 1 << 33
+"""Bytes that the arrays of a `.npz` file may take."""
+_NETWORKS = (".pth", ".pt", ".ckpt", ".safetensors")
 
 
 def load(source: Any, kind: str | None = None, like: Spec | None = None, **options: Any) -> Signal:
@@ -74,6 +77,10 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
             raise InputError(f"{path}: no such file")
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: expected {_article(kind_of_name(path))}, found an empty file")
+    if like is not None and isinstance(source, str | os.PathLike):
+        other = next((n for n, k in KINDS.items() if str(source).lower().endswith(k.suffixes or ("\0",))), like.KIND)
+        if other != like.KIND:
+            raise InputError(f"{source}: is {_article(other)}, but the file holds {_article(like.KIND)}")
     name = like.KIND if like is not None else kind or kind_of(source)
     if name not in KINDS:
         raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {name!r}")
@@ -128,25 +135,33 @@ def kind_of(source: Any) -> str:
     if isinstance(source, np.ndarray):
         return kind_of_array(source.shape, source.dtype)
     if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], np.ndarray):
+        if isinstance(source[1], np.ndarray) and source[1].ndim == 2:
+            return "shape"  # vertices and faces
         return "audio" if source[0].ndim < 3 else "video"
     # By the name of the type: the libraries are not imported to ask.
     library = {base.__module__.partition(".")[0] for base in type(source).__mro__}
     for name, kind in (("xarray", "dataset"), ("nibabel", "volume"), ("zarr", "volume"), ("trimesh", "shape")):
         if name in library:
             return kind
+    if "PIL" not in library:
+        raise InputError(f"source: expected a path, an array or an object of a known library, got {source!r:.40}")
     return "image"
 
 
 def kind_of_name(path: Path) -> str:
     """The kind of a file by its name, and of NumPy and TIFF files by what their header says."""
     name = path.name.lower()
+    if name.endswith(_NETWORKS):
+        raise InputError(f"{path}: holds a network; use compress")
+    if name.endswith(".sinr"):
+        raise InputError(f"{path}: is a .sinr file already; expected a signal")
     for kind, entry in KINDS.items():
         if name.endswith(entry.suffixes or ("\0",)):
             return kind
     if name.endswith(".npy"):
-        return _kind_of_npy(path)
+        return kind_of_array(*arrays.npy_header(path)) if path.exists() else "image"
     if name.endswith(".npz"):
-        return _kind_of_npz(path)
+        return _kind_of_npz(path) if path.exists() else "image"
     if name.endswith((".tif", ".tiff")):
         return _kind_of_tiff(path)
     return "image"
@@ -164,29 +179,13 @@ def kind_of_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     return "image"
 
 
-def _kind_of_npy(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
-    except (OSError, ValueError):
-        return "image"  # whose loader says what is wrong
-    return kind_of_array(shape, dtype)
-
-
 def _kind_of_npz(path: Path) -> str:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = set(arrays.files)
-            if {"images", "poses"} <= names:
-                return "radiance"
-            if len(names) == 1:
-                array = arrays[next(iter(names))]
-                return kind_of_array(array.shape, array.dtype)
-            return "video" if "frames" in names else "volume"
-    except Exception as error:  # zipfile, zlib and NumPy raise what they like on damage
-        raise InputError(f"{path}: not a readable .npz file of plain arrays ({error})") from error
+    headers = arrays.npz_headers(path, MOST_BYTES)
+    if {"images", "poses"} <= headers.keys():
+        return "radiance"
+    if len(headers) == 1:
+        return kind_of_array(*next(iter(headers.values())))
+    return "video" if "frames" in headers else "volume"
 
 
 def _kind_of_tiff(path: Path) -> str:

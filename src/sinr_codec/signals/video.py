@@ -21,6 +21,7 @@ from PIL import Image
 from sinr_codec.errors import InputError, MalformedError, MissingExtraError, UnknownIdError
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import lattice
+from sinr_codec.signals.arrays import npy_header, npz_headers
 from sinr_codec.signals.base import Array, Fields, Quality, SampledPart
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, max_error, psnr
@@ -549,6 +550,10 @@ def _read_picture(path: Path) -> Array:
 
 def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
     """Frames, and the rate where a file of arrays has one by the name of "fps"."""
+    if path.suffix.lower() == ".npz":
+        npz_headers(path, MAX_BYTES)
+    else:
+        npy_header(path)
     try:
         with open(path, "rb") as file:
             loaded = np.load(file, allow_pickle=False)
@@ -573,7 +578,10 @@ def _read_video(path: Path, first: int, stop: int | None) -> tuple[Array, Fracti
     av = _pyav(path)
     notes = []
     try:
-        with av.open(str(path)) as container:
+        # Playlists name other files: nothing but this one is opened.
+        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+            if container.format.name in ("hls", "concat"):
+                raise InputError(f"{path}: expected a video, found a list of others")
             if not container.streams.video:
                 raise InputError(f"{path}: expected a video, found no pictures in it")
             stream = container.streams.video[0]
@@ -587,7 +595,9 @@ def _read_video(path: Path, first: int, stop: int | None) -> tuple[Array, Fracti
             if layout is not None and any(component.bits > 8 for component in layout.components):
                 notes.append("its samples are stored with 8 bits")
             array = _collected(str(path), islice(_decoded(container, stream), first, stop))
-    except av.FFmpegError as error:
+    except InputError:
+        raise
+    except Exception as error:  # FFmpegError, and of damaged metadata UnicodeDecodeError, AttributeError, ...
         raise InputError(f"{path}: expected a video that FFmpeg reads ({_line(error)})") from error
     return array, _fraction(rate, f"{path}: fps") if rate else None, tuple(notes)
 

@@ -1,0 +1,69 @@
+"""NumPy files, looked at before anything is read: what they hold, and how much it would take."""
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.errors import InputError
+
+Header = tuple[tuple[int, ...], np.dtype[Any]]
+
+
+def npy_header(path: Path) -> Header:
+    """Shape and dtype of a `.npy` file; `InputError` where it is damaged."""
+    try:
+        with path.open("rb") as file:
+            return _header(file)
+    except PermissionError as error:
+        raise InputError(f"{path}: permission denied") from error
+    except Exception as error:  # the header is parsed as Python: ValueError, SyntaxError, TokenError, ...
+        raise InputError(f"{path}: not a readable .npy file of numbers") from error
+
+
+def npz_headers(path: Path, most_bytes: int) -> dict[str, Header]:
+    """Shape and dtype of each array of a `.npz` file, in order, none of them unpacked.
+
+    Raises
+    ------
+    InputError : damaged, not of plain arrays, or arrays that take more than `most_bytes` together
+    """
+    headers: dict[str, Header] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    headers[name.removesuffix(".npy")] = _header(member)
+    except PermissionError as error:
+        raise InputError(f"{path}: permission denied") from error
+    except Exception as error:  # zipfile and zlib raise what they like on damage
+        raise InputError(f"{path}: not a readable .npz file of plain arrays") from error
+    total = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values())
+    if total > most_bytes:
+        raise InputError(f"{path}: its arrays take {total:,} bytes; expected at most {most_bytes:,}")
+    return headers
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of a `.npy` file; one that declares more than the file holds is refused, and allocates nothing."""
+    npy_header(path)
+    try:
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged .npy file: it ends before what its header declares") from error
+
+
+def _header(file: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    # Version 3 differs from 2 in the coding of field names, which plain arrays do not have.
+    shape, _, dtype = (read or np.lib.format.read_array_header_2_0)(file)
+    if dtype.hasobject:
+        raise ValueError("Python objects")
+    return shape, dtype
