@@ -267,3 +267,19 @@ def test_the_same_seed_gives_the_same_bytes():
     loss = against(params)
     first, second = (plan(params, loss, 1.02 * loss(params), seed=4, dictionaries=(64,)) for _ in range(2))
     assert first.records == second.records
+
+
+def test_a_loss_that_forgives_small_errors_alone():
+    """What lies beyond the end of a range is clipped: errors are free there until they are not."""
+    rng = np.random.default_rng(3)
+    params = {name: rng.standard_normal((20, 25)).astype(np.float32) for name in ("a", "b")}
+
+    def error(state, name):
+        return float(np.mean((state[name].astype(np.float64) - params[name]) ** 2))
+
+    def loss(state):
+        return 1e-4 + 0.01 * error(state, "a") + 100 * max(error(state, "b") - 1e-5, 0.0)
+
+    found = plan(params, loss, 1.1e-4, max_bytes=800)
+    assert found.bytes <= 800
+    assert found.loss < 0.05  # half of the bits for each would be 0.1, and a "b" that seems free 100

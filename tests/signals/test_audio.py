@@ -1,12 +1,14 @@
 """Sounds: reading, blocks and their seams, other rates, writing, headers."""
 
 import math
+import tracemalloc
 from functools import partial
 
 import numpy as np
 import pytest
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.signals import audio
 from sinr_codec.signals.audio import AudioSignal, AudioSpec, Sound, spectrogram
 from sinr_codec.signals.base import Fields
 
@@ -301,6 +303,26 @@ def test_tiles_and_threads_change_nothing():
     fields = perfect(spec)
     once = spec.render(Fields(fields.parts, tile=10**6, threads=1)).samples
     np.testing.assert_array_equal(spec.render(Fields(fields.parts, tile=77, threads=3)).samples, once)
+
+
+def test_lower_rates_of_many_channels_take_little_memory():
+    channels = 1024
+    spec = AudioSpec(8000, 80_000, channels, 3, (1.0,), 0)
+    fields = Fields([lambda coords: np.zeros((len(coords), channels), np.float32)], threads=1)
+    tracemalloc.start()
+    try:
+        assert spec.render(fields, rate=125).samples.shape == (1250, channels)
+        # the samples before decimation are 328 MB
+        assert tracemalloc.get_traced_memory()[1] < 200e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_small_tiles_before_decimation_change_nothing(monkeypatch):
+    spec = AudioSignal.load(sound(channels=2), block=0.5).spec
+    whole = spec.render(perfect(spec), rate=3000).samples
+    monkeypatch.setattr(audio, "_MOST_OVERSAMPLED", 1000)
+    np.testing.assert_allclose(spec.render(perfect(spec), rate=3000).samples, whole, atol=1e-6)
 
 
 def test_impossible_renderings_are_refused():

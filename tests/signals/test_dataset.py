@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tracemalloc
 import warnings
 
 import brotli
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, SinrError, UnknownIdError
+from sinr_codec.signals import dataset
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.dataset import MISSING, DatasetSignal, DatasetSpec
-from sinr_codec.signals.lossless import Mask, pack, read_array, unpack, write_array, write_mask
+from sinr_codec.signals.lossless import Mask, inflate, pack, read_array, unpack, write_array, write_mask
 
 xr = pytest.importorskip("xarray")
 pytest.importorskip("netCDF4")
@@ -472,6 +474,34 @@ def test_quality_is_over_each_range_and_the_values_that_are_there():
     assert signal.objective(None, 0)(lambda c: best(c) * [0.9, 1.0], 64) == pytest.approx(10 ** (-quality.db / 10))
 
 
+@pytest.mark.parametrize("block", [1, 5, 1000])
+def test_quality_is_the_same_in_blocks_of_any_size(monkeypatch, block):
+    source = climate()
+    source["zonal"] = (("time", "lat"), waves(4, 9))
+    signal = DatasetSignal.load(source)
+    decode = lambda **options: render(signal.spec, flat(signal, 0.1), **options)  # noqa: E731
+    whole = signal.quality(decode)
+    monkeypatch.setattr(dataset, "_BLOCK", block)
+    again = signal.quality(decode)
+    assert again.db == pytest.approx(whole.db)
+    assert again.figures == pytest.approx(whole.figures)
+
+
+def test_quality_of_long_series_takes_few_steps(monkeypatch):
+    signal = DatasetSignal.load(xr.DataArray(waves(200_000), dims=("x",), name="t"))
+    decoded = render(signal.spec, flat(signal), decode_cf=False)
+    maxima = []
+
+    class Counting(np.ndarray):
+        def __getitem__(self, item):
+            maxima.append(item)
+            return super().__getitem__(item)
+
+    signal.stored = {"t": signal.stored["t"].view(Counting)}
+    signal.quality(lambda **options: decoded)
+    assert len(maxima) < 20
+
+
 def test_quality_against_another_dataset():
     signal = DatasetSignal.load(climate())
     other = DatasetSignal.load(climate().rename(wind="gust"))
@@ -533,9 +563,51 @@ def test_files_that_are_no_datasets(tmp_path):
             DatasetSignal.load(tmp_path / name)
 
 
+def test_files_that_declare_more_than_they_hold(tmp_path, monkeypatch):
+    path = tmp_path / "classic.nc"
+    xr.DataArray(waves(10, 12), dims=("y", "x"), name="t").to_netcdf(path, format="NETCDF3_CLASSIC")
+    good = path.read_bytes()
+    DatasetSignal.load(path)
+    size = (10).to_bytes(4, "big")
+    place = good.index(b"\0\0\0\1y\0\0\0" + size) + 8
+    path.write_bytes(good[:place] + (30_000_000).to_bytes(4, "big") + good[place + 4 :])
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"classic\.nc: declares [0-9,]+ bytes, which the file cannot hold"):
+            DatasetSignal.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+    monkeypatch.setattr("sinr_codec.signals.dataset_files._MOST_BYTES", 500)
+    for name in ("large.nc", "large.zarr"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            large = climate()
+            large.to_netcdf(tmp_path / name) if name.endswith(".nc") else large.to_zarr(tmp_path / name)
+        with pytest.raises(InputError, match="expected at most 500"):
+            DatasetSignal.load(tmp_path / name)
+
+
+def ragged(**attrs):
+    stored = np.arange(12, dtype=np.int16).reshape(3, 4)
+    return xr.Dataset({"t": (("y", "x"), stored, {"units": "K", **attrs})})
+
+
+def test_numbers_that_are_no_numbers(tmp_path):
+    for attrs in ({"scale_factor": [[1.0], [1.0, 2.0]]}, {"missing_value": np.ones((2, 2))}):
+        with pytest.raises(InputError, match=f"t, attribute {next(iter(attrs))}: expected a number"):
+            DatasetSignal.load(ragged(**attrs))
+    # a mark is found by the one attribute, and stands for itself in the other
+    with pytest.raises(InputError, match="_FillValue that int16 holds"):
+        DatasetSignal.load(ragged(missing_value=np.int16(3), _FillValue=1.5))
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        (lambda: xr.DataArray(np.zeros((1,) * 33), name="t").expand_dims({"n": [0, 1]}), "at most 32 dimensions"),
+        (lambda: climate().assign_attrs(deep=[[[[[[[[[1]]]]]]]]]), "nested too deep"),
+        (lambda: climate().assign_attrs(wide=np.zeros((1,) * 9)), "at most 8 axes"),
         (lambda: xr.Dataset(), "no variable to represent"),
         (lambda: climate()[["flag", "label"]], "no variable to represent"),
         (lambda: xr.DataArray(np.full((4, 4), np.nan), dims=("y", "x"), name="t"), "no variable to represent"),
@@ -625,6 +697,9 @@ def changed(path, value):
         changed([5, 0, 3, "_FillValue"], 1e9),
         changed([5, 0, 3, "_FillValue"], [[1.0], [1.0, 2.0]]),
         changed([5, 0, 3, "scale_factor"], [[1.0], [1.0, 2.0]]),
+        changed([5, 0, 3, "scale_factor"], [{0: [0, b"1", [1]]}, {0: [0, b"12", [2]]}]),
+        changed([5, 0, 3, "_FillValue"], 1.5),
+        changed([1, "x"], {0: [0, b"", [0, 2**62, 2**62]]}),
         changed([5, 3, 4], ["a"]),
         changed([5, 3, 4, 0], 1),
         changed([5, 2, 2], "S0"),
@@ -680,11 +755,26 @@ def test_more_dimensions_than_arrays_have_are_refused():
         DatasetSpec.from_header([3], side_of(meta, rest))
 
 
+def test_the_variables_of_earth_lie_over_dimensions_of_fields():
+    spec = DatasetSignal.load(climate()[["sst", "wind"]]).spec
+    meta, rest = meta_of(spec.side)
+    place = next(record for record in meta[5] if record[0] == "lat")
+    meta[0].append(["other", 9])
+    place[1] = [len(meta[0]) - 1]
+    with pytest.raises(MalformedError):
+        DatasetSpec.from_header([3], side_of(meta, rest))
+
+
 def test_bombs_are_refused_before_they_grow():
     with pytest.raises(LimitError):
         DatasetSpec.from_header([3], write_varint(2**40) + brotli.compress(bytes(1000)))
     with pytest.raises(MalformedError):
         unpack(write_varint(10) + brotli.compress(bytes(1 << 26), quality=1), "bomb")
+    stream = brotli.compress(bytes(100))
+    assert inflate(stream, 100, "bomb") == bytes(100)
+    for damaged, most in ((stream, 99), (stream[:-2], 100), (stream + b"x", 100), (b"", 100), (b"no stream", 100)):
+        with pytest.raises(FormatError):
+            inflate(damaged, most, "bomb")
     meta, rest = meta_of(DatasetSignal.load(climate()).spec.side)
     meta[0][0][1] = 2**36
     with pytest.raises(FormatError):

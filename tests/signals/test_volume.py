@@ -212,6 +212,16 @@ def test_zarr_keeps_attributes_chunks_and_names(tmp_path):
         (tmp_path / "b.zarr").rmdir()
 
 
+def test_zarr_attributes_that_json_lacks_are_left_out(tmp_path):
+    source = zarr.create_array(str(tmp_path / "a.zarr"), shape=(5, 6, 7), dtype="int16")
+    source[...] = samples()
+    source.attrs.update({"unit": "HU", "fill": float("nan"), "ends": [0.0, float("inf")]})
+    signal = VolumeSignal.load(tmp_path / "a.zarr")
+    assert any("fill, ends" in note for note in signal.notes)
+    assert json.loads(signal.spec.metadata)["attributes"] == {"unit": "HU"}
+    assert VolumeSpec.from_header(signal.spec.to_header(), signal.spec.side) == signal.spec
+
+
 def test_zarr_folder_that_exists_stays(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     signal = VolumeSignal.load(samples())
@@ -638,7 +648,7 @@ def test_side_section_refusals(nifti):
         with pytest.raises(MalformedError):
             VolumeSpec.from_header(header, brotli.compress(bytes(bad)))
     for side in (b"no brotli", spec.side[:-3], brotli.compress(bytes(1 << 25)), brotli.compress(b"")):
-        with pytest.raises(MalformedError):
+        with pytest.raises(FormatError):
             VolumeSpec.from_header(header, side)
     with pytest.raises(MalformedError, match="no side section"):
         VolumeSpec.from_header([*header[:3], 0, header[4]], spec.side)
@@ -665,7 +675,10 @@ def test_zarr_side_section_refusals():
     ):
         with pytest.raises(MalformedError):
             VolumeSpec.from_header(header, packed(bad))
-    for text in (b"{", b"[" * 100_000, b'{"attributes": {}, "chunks": [5, 6, 7]}', b"\xff"):
+    constants = [
+        b'{"attributes":{"a":[%s]},"chunks":[5,6,7]}' % c for c in (b"NaN", b"Infinity", b"-Infinity", b"1e999")
+    ]
+    for text in (b"{", b"[" * 100_000, b'{"attributes": {}, "chunks": [5, 6, 7]}', b"\xff", *constants):
         with pytest.raises(MalformedError):
             VolumeSpec.from_header(header, brotli.compress(text))
 

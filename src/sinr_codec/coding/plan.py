@@ -51,7 +51,7 @@ PAPER_K2 = 65_536
 PAPER_BITS = 16
 
 _PROBE_SNR = 10 ** (40 / 10)  # of the weights when a tensor's sensitivity is probed: within the quadratic range
-_PROBES = 6  # sizes of that error which are tried
+_PROBES = 9  # sizes of that error which are tried
 _QUADRATIC = 100  # times the allowed loss: as far as the loss may move and still count as quadratic
 _SLOPE = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1: -d(bytes)/d(step) = n / (8 ln 2 step)
 _TOLERANCE = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
@@ -152,7 +152,12 @@ def plan(
         tensor.add_sparse(kappa, dictionaries, seed, sparse_only)
     if max_bytes is None:
         return _within_loss(params, tensors, loss, base, limit, kappa, counted)
-    return _within_bytes(params, tensors, loss, max_bytes, kappa, counted)
+    found = _within_bytes(params, tensors, loss, max_bytes, kappa, counted)
+    # A small file makes large errors, of which the loss may be steeper than of the probes: it is asked again.
+    if _steeper(params, tensors, found, probe or loss, counted):
+        again = _within_bytes(params, tensors, loss, max_bytes, kappa, counted)
+        found = min(found, again, key=lambda plan: (plan.bytes > max_bytes, plan.loss))
+    return found
 
 
 def plan_by_weights(params: Params, snr: float) -> Plan:
@@ -336,9 +341,11 @@ def _probed(params: Params, coded: Params, probe: Loss, allowed: float, counted:
             with np.errstate(over="ignore"):  # of the dtype; the loss will not be finite
                 probes = [(wide + sign * error).astype(w.dtype) for sign in (1, -1)]
             losses = [counted(probe, params | {name: moved}) for moved in probes]
-            if sum(losses) / 2 - start <= most:
+            rise = sum(losses) / 2 - start
+            if rise <= most:
                 break
-            error = error / 8
+            # No further than it takes: much smaller errors may hide in what rounding and clipping forgive.
+            error = error / (min(max(math.sqrt(rise / most), 2.0), 4.0) if math.isfinite(rise) else 4.0)
         if not all(map(math.isfinite, losses)):
             continue
         # Exactly no difference: the network does not use the tensor. A curvature that drowns in noise is another
@@ -350,6 +357,20 @@ def _probed(params: Params, coded: Params, probe: Loss, allowed: float, counted:
     for tensor in tensors:
         tensor.sensitivity = tensor.sensitivity if tensor.sensitivity == _UNUSED else max(tensor.sensitivity, least)
     return tensors
+
+
+def _steeper(params: Params, tensors: list[_Tensor], plan: Plan, probe: Loss, counted: _Counter) -> bool:
+    """Raise sensitivities to those at the errors that a plan makes, each by itself; whether one more than doubled."""
+    params = dict(params)
+    start = counted(probe, params)
+    rose = False
+    for tensor in tensors:
+        wide, moved = _wide(tensor.w), plan.params[tensor.name]
+        error = float(np.sum(np.abs(moved.astype(wide) - tensor.w.astype(wide)) ** 2))
+        curvature = (counted(probe, params | {tensor.name: moved}) - start) / error if error else 0.0
+        if math.isfinite(curvature) and curvature > 2 * tensor.sensitivity:
+            tensor.sensitivity, rose = curvature, True
+    return rose
 
 
 def _coded(kappa: float, params: Params, tensors: list[_Tensor]) -> Plan:

@@ -318,7 +318,10 @@ class AudioSpec:
                 f"rate {rate}: expected at least {-(-self.rate // _MAX_FACTOR)}, 1/{_MAX_FACTOR} of the source's"
             )
         out = np.empty((last - first, self.channels), self.dtype)
-        size = fields.tile if factor == 1 else max(_MIN_DECIMATED, _OVERSAMPLED_TILE // factor)
+        size = fields.tile
+        if factor > 1:
+            size = max(_MIN_DECIMATED, _OVERSAMPLED_TILE // factor)
+            size = max(1, min(size, _MOST_OVERSAMPLED // (self.channels * factor)))
 
         def compute(begin: int) -> tuple[int, Array]:
             end = min(begin + size, last)
@@ -426,6 +429,7 @@ class AudioSpec:
 
 
 _MIN_DECIMATED, _OVERSAMPLED_TILE = 64, 1 << 16  # samples after and before decimation that are made at once
+_MOST_OVERSAMPLED = 1 << 24  # the same of all channels together
 _MAX_FACTOR = 4096  # of decimation; the filter grows with it
 _CROSSINGS = 32  # zero crossings of the low-pass filter on each side
 _CUTOFF = 0.92  # of the half rate

@@ -31,6 +31,7 @@ DATASET = 3
 MISSING = 2.0
 """Stands for a missing value in a batch: outside of [-1, 1], and finite, so that means of batches are."""
 
+_BLOCK = 1 << 20  # samples compared at once
 _NETCDF = (".nc", ".nc4", ".netcdf", ".cdf")
 
 
@@ -629,9 +630,11 @@ class DatasetSignal:
             if got.dtype != stored.dtype:
                 raise InputError(f"{v.name}: expected {stored.dtype}, the decoded dataset has {got.dtype}")
             squares, values, largest = 0.0, 0, 0.0
-            for i in range(len(stored)):
-                known = ~self.missing[n][i] if n in self.missing else np.ones(stored[i].shape, bool)
-                wide = [a[i][known].view(v.levels.dtype).astype(np.float64) for a in (stored, got)]
+            rows = max(1, len(stored) * _BLOCK // stored.size)
+            for i in range(0, len(stored), rows):
+                part = slice(i, i + rows)
+                known = ~self.missing[n][part] if n in self.missing else np.ones(stored[part].shape, bool)
+                wide = [a[part][known].view(v.levels.dtype).astype(np.float64) for a in (stored, got)]
                 difference = np.abs(wide[0] - wide[1])
                 squares += float(np.sum((difference / v.levels.span) ** 2))
                 values += difference.size

@@ -1,6 +1,7 @@
 """Gridded data from and to files: xarray in memory, as the CF conventions store it, and pictures of it."""
 
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, MissingExtraError, SinrError
+from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.dataset_globe import NAMES
 from sinr_codec.signals.dataset_side import TEXT, Content, Variable, marks, unsigned
 from sinr_codec.signals.levels import DTYPES, Levels
@@ -23,6 +25,8 @@ Array = NDArray[Any]
 SMALL = 256
 """A variable with less than 1/SMALL of the values of the largest one is stored exactly."""
 _HUGE = 1e15
+_MOST_BYTES = 8 * MAX_SAMPLES
+_MOST_RATIO = 1000  # of what an uncompressed file declares to its own size: more is damage
 
 
 def import_xarray() -> Any:
@@ -53,18 +57,43 @@ def opened(xr: Any, source: Any, notes: list[str]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # xarray reads some variables when it opens a file.
+            _check_declared(path)
             with xr.open_dataset(path, decode_cf=False, cache=False, **engine) as opened:
                 raw = opened.load()
     except ImportError as error:
         raise MissingExtraError(f"{path}: needs netCDF4 or zarr: pip install 'sinr-codec[science]'") from error
     except PermissionError as error:
         raise InputError(f"{path}: permission denied") from error
-    except MemoryError:
+    except (SinrError, MemoryError):
         raise
     except Exception as error:  # each backend has its own ways to say that it cannot read a file
         kind = "a Zarr group" if path.is_dir() else "a netCDF file"
         raise InputError(f"{path}: expected {kind} that xarray opens ({_line(error)})") from error
     return raw
+
+
+def _check_declared(path: Path) -> None:
+    """Refuse a file that declares more than there can be, before anything is allocated for it."""
+    if path.is_dir():
+        import zarr
+
+        group = zarr.open_group(path, mode="r")
+        declared = sum(_bytes(array) for _, array in group.arrays())
+    else:
+        import netCDF4
+
+        with netCDF4.Dataset(path) as file:
+            declared = sum(_bytes(v) for v in file.variables.values())
+            if file.data_model.startswith("NETCDF3") and declared > _MOST_RATIO * path.stat().st_size:
+                raise InputError(f"{path}: declares {declared:,} bytes, which the file cannot hold; it is damaged")
+    if declared > _MOST_BYTES:
+        raise InputError(f"{path}: declares {declared:,} bytes; expected at most {_MOST_BYTES:,}: take a part of it")
+
+
+def _bytes(variable: Any) -> int:
+    """What a variable of a file takes in memory, in Python's integers; texts as references."""
+    return math.prod(map(int, variable.shape)) * (getattr(variable.dtype, "itemsize", 0) or 8)
 
 
 def _encoded(xr: Any, dataset: Any) -> Any:
@@ -216,6 +245,8 @@ def described(
             )
         variables.append(Variable(name, dims, array.dtype.name, attrs, levels))
         if missing is not None:
+            if not variables[-1].has_fill:
+                raise InputError(f"{source}: {name}: expected a _FillValue that {array.dtype} holds, for missing cells")
             masks[name] = _reduced(missing, dims)
     content = Content(
         {str(d): int(n) for d, n in raw.sizes.items()},

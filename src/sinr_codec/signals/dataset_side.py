@@ -23,6 +23,9 @@ TEXT = "text"
 MOST_SIZE = 1 << 40
 """Largest size of a dimension, and most elements of a variable."""
 _MOST_META = 1 << 22
+_MOST_DIMS = 32
+_MOST_AXES = 8
+_NUMBERS = {"_FillValue", "missing_value", "scale_factor", "add_offset"}  # attributes that are computed with
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,9 @@ class Variable:
         """Whether the dtype can hold `fill`."""
         if np.dtype(self.dtype).kind == "f":
             return True
-        info = np.iinfo(self.dtype)
-        return bool(info.min <= self.fill <= info.max)
+        info, fill = np.iinfo(self.dtype), self.fill
+        # As Python's integers, which compare exactly.
+        return float(fill).is_integer() and info.min <= int(fill) <= info.max
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -115,13 +119,25 @@ class Content:
 
 def marks(attrs: Mapping[str, Any]) -> list[Any]:
     """The numbers that the attributes declare to stand for missing values."""
-    found = [np.asarray(attrs[name]).reshape(-1) for name in ("_FillValue", "missing_value") if name in attrs]
-    return [mark for marks in found if marks.dtype.kind in "iuf" for mark in marks]
+    return [mark for name in ("_FillValue", "missing_value") for mark in _numbers(attrs.get(name))]
 
 
 def _number(attrs: Mapping[str, Any], name: str, default: float) -> float:
-    value = np.asarray(attrs.get(name, default)).reshape(-1)
-    return float(value[0]) if value.size and value.dtype.kind in "iuf" else default
+    value = _numbers(attrs.get(name))
+    return float(value[0]) if value.size else default
+
+
+def _numbers(value: Any) -> Array:
+    """The numbers of an attribute, which is one or a list of them; none where it is something else."""
+    array = np.asarray(value if _is_flat(value) else None).reshape(-1)
+    return array if array.dtype.kind in "iuf" else np.empty(0)
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether an attribute is a single thing, or a list of such."""
+    if isinstance(value, list | tuple):
+        return not any(isinstance(item, list | tuple | Mapping) or np.ndim(item) for item in value)
+    return not isinstance(value, Mapping) and np.ndim(value) <= 1
 
 
 def write_side(content: Content, masks: Mapping[str, tuple[tuple[str, ...], NDArray[np.bool_]]]) -> bytes:
@@ -131,6 +147,8 @@ def write_side(content: Content, masks: Mapping[str, tuple[tuple[str, ...], NDAr
     arrays: list[bytes] = []
     stored: dict[tuple[tuple[str, ...], bytes], int] = {}
     for v in content.variables:
+        if len(v.dims) > _MOST_DIMS:
+            raise InputError(f"{v.name}: expected at most {_MOST_DIMS} dimensions, found {len(v.dims)}")
         record: list[Any] = [v.name, [number[d] for d in v.dims], v.dtype, _to_cbor(v.attrs, v.name)]
         if v.levels is not None:
             mask = -1
@@ -154,6 +172,10 @@ def write_side(content: Content, masks: Mapping[str, tuple[tuple[str, ...], NDAr
     coded = cbor2.dumps(meta)
     if len(coded) > _MOST_META:
         raise InputError(f"attributes and texts take {len(coded):,} bytes; expected at most {_MOST_META:,}")
+    try:
+        loads(coded)
+    except MalformedError as error:
+        raise InputError("attributes: lists and maps in each other are nested too deep; expected flat ones") from error
     return pack(write_varint(len(coded)) + coded + b"".join(arrays) + b"".join(blob for _, blob in stored))
 
 
@@ -225,10 +247,6 @@ def _read_variable(
     return Variable(name, over, dtype, attrs, data=read_array(reader, np.dtype(dtype), shape)), -1
 
 
-_MOST_DIMS = 32
-_NUMBERS = {"_FillValue", "missing_value", "scale_factor", "add_offset"}  # attributes that are computed with
-
-
 def expect(holds: bool) -> None:
     """Raise `MalformedError` where a side section breaks a rule."""
     if not holds:
@@ -238,9 +256,7 @@ def expect(holds: bool) -> None:
 def _attributes(value: Any) -> dict[str, Any]:
     expect(type(value) is dict and all(type(key) is str for key in value))
     attrs = {key: _from_cbor(item) for key, item in value.items()}
-    for name in _NUMBERS & attrs.keys():
-        values = attrs[name] if isinstance(attrs[name], list) else [attrs[name]]
-        expect(not any(isinstance(item, list | dict) for item in values))
+    expect(all(_is_flat(attrs[name]) for name in _NUMBERS & attrs.keys()))
     return attrs
 
 
@@ -252,6 +268,8 @@ def _to_cbor(value: Any, name: str) -> Any:
         value = value.tolist()
     if isinstance(value, np.generic | np.ndarray) and value.dtype.newbyteorder("=").name in DTYPES:
         array = np.asarray(value)
+        if array.ndim > _MOST_AXES:
+            raise InputError(f"{name}: expected an array of at most {_MOST_AXES} axes, found {array.ndim}")
         raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
         shape = [list(array.shape)] if isinstance(value, np.ndarray) else []
         return {0: [DTYPES.index(array.dtype.newbyteorder("=").name), raw, *shape]}
@@ -262,6 +280,8 @@ def _to_cbor(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple):
         return [_to_cbor(item, name) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        if nested := [key for key in _NUMBERS & value.keys() if not _is_flat(value[key])]:
+            raise InputError(f"{name}, attribute {nested[0]}: expected a number or a flat list of numbers")
         return {str(key): _to_cbor(item, f"{name}, attribute {key}") for key, item in value.items()}
     raise InputError(f"{name}: expected text, numbers and lists of them, found {type(value).__name__}; remove it")
 
@@ -277,7 +297,8 @@ def _from_cbor(value: Any) -> Any:
     expect(len(value) == 1 and type(entry) is list and 2 <= len(entry) <= 3 and type(entry[1]) is bytes)
     expect(type(entry[0]) is int and 0 <= entry[0] < len(DTYPES))
     dtype, shape = np.dtype(DTYPES[entry[0]]), entry[2] if len(entry) == 3 else []
-    expect(type(shape) is list and all(type(n) is int and n >= 0 for n in shape) and len(shape) <= 8)
+    expect(type(shape) is list and all(type(n) is int and n >= 0 for n in shape) and len(shape) <= _MOST_AXES)
+    expect(math.prod(max(n, 1) for n in shape) <= MOST_SIZE)
     expect(len(entry[1]) == math.prod(shape) * dtype.itemsize)
     array = np.frombuffer(entry[1], dtype.newbyteorder("<")).astype(dtype).reshape(shape)
     return array if len(entry) == 3 else array[()]

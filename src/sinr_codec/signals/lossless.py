@@ -42,18 +42,31 @@ def unpack(data: bytes, name: str, most: int = MOST_BYTES) -> bytes:
     size = reader.varint()
     if size > most:
         raise LimitError(f"{name}: declares {size:,} bytes; this reader accepts {most:,}")
+    out = inflate(bytes(reader.take(reader.remaining)), size, name)
+    if len(out) != size:
+        raise MalformedError(f"{name}: a Brotli stream holds {len(out)} bytes, expected {size}")
+    return out
+
+
+def inflate(data: bytes, most: int, name: str) -> bytes:
+    """Unpack a whole Brotli stream of at most so many bytes, in memory that they bound.
+
+    Raises
+    ------
+    MalformedError, TruncatedError : damaged or longer, or cut off
+    """
     stream, out = brotli.Decompressor(), bytearray()
     try:
-        out += stream.process(bytes(reader.take(reader.remaining)), output_buffer_limit=size + 1)
-        while not stream.is_finished() and len(out) <= size:
-            more = stream.process(b"", output_buffer_limit=size + 1 - len(out))
+        out += stream.process(data, output_buffer_limit=most + 1)
+        while not stream.is_finished() and len(out) <= most:
+            more = stream.process(b"", output_buffer_limit=most + 1 - len(out))
             if not more and stream.can_accept_more_data():
                 raise TruncatedError(f"{name}: a Brotli stream ends early")
             out += more
     except brotli.error:
         raise MalformedError(f"{name}: a Brotli stream is damaged") from None
-    if len(out) != size:
-        raise MalformedError(f"{name}: a Brotli stream holds {len(out)} bytes, expected {size}")
+    if len(out) > most:
+        raise MalformedError(f"{name}: a Brotli stream holds more than {most:,} bytes")
     return bytes(out)
 
 

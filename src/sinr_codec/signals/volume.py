@@ -36,6 +36,7 @@ from sinr_codec.signals import lattice, nifti
 from sinr_codec.signals.base import MAX_SAMPLES, Array, Fields, Quality, SampledPart
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, known_dtype
+from sinr_codec.signals.lossless import inflate
 
 VOLUME = 2
 """The id of volumes among the signals a file can hold."""
@@ -741,15 +742,30 @@ def _from_zarr(source: Any, name: str, origin: str) -> _Found:
     thick = source.chunks[0]
     for start in range(0, source.shape[0], thick):
         array[start : start + thick] = source[start : start + thick]
-    kept: dict[str, Any] = {"attributes": dict(source.attrs), "chunks": list(source.chunks)}
+    attributes = dict(source.attrs)
+    left_out = [key for key, value in attributes.items() if not _is_json(value)]
+    notes = [f"not stored, because JSON has no NaN and no infinity: {', '.join(left_out)}"] if left_out else []
+    kept: dict[str, Any] = {
+        "attributes": {key: value for key, value in attributes.items() if key not in left_out},
+        "chunks": list(source.chunks),
+    }
     names = getattr(source.metadata, "dimension_names", None)
     if names is not None:
         kept["dimension_names"] = list(names)
-    return _Found(array, origin, _checked_metadata(_json(kept)))
+    return _Found(array, origin, _checked_metadata(_json(kept)), notes=tuple(notes))
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    """JSON in its one form here; `ValueError` for NaN and infinity, which it does not have."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        _json(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _zarr_metadata(metadata: bytes, axes: int) -> dict[str, Any]:
@@ -787,20 +803,10 @@ def _unpacked(side: bytes) -> bytes:
     """Inverse of the compression of `VolumeSpec.side`, in bounded memory."""
     if not side:
         return b""
-    out = bytearray()
-    decompressor = brotli.Decompressor()
-    try:
-        out += decompressor.process(side, output_buffer_limit=_MAX_METADATA + 1)
-        while not decompressor.is_finished() and len(out) <= _MAX_METADATA:
-            more = decompressor.process(b"", output_buffer_limit=_MAX_METADATA + 1 - len(out))
-            if not more and decompressor.can_accept_more_data():
-                break
-            out += more
-    except brotli.error as error:
-        raise MalformedError("volume: the side section is no Brotli stream") from error
-    if not decompressor.is_finished() or not 0 < len(out) <= _MAX_METADATA:
-        raise MalformedError(f"volume: expected a whole side section of 1 to {_MAX_METADATA:,} bytes, unpacked")
-    return bytes(out)
+    metadata = inflate(side, _MAX_METADATA, "volume side")
+    if not metadata:
+        raise MalformedError("volume side: expected at least one byte, unpacked")
+    return metadata
 
 
 def _from_nibabel(image: Any, name: str, path: Path | None = None) -> _Found:
