@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from _report import machine, seconds, write_report
+from sinr_codec.bench.provenance import machine, seconds, write_report
 from sinr_codec.codec import decode
 from sinr_codec.coding.tensor import Direct, encode_tensor
 from sinr_codec.container import FIELD, Header, write

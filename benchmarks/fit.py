@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _report import machine, write_report
+from sinr_codec.bench.provenance import machine, write_report
 from sinr_codec.fields import MLP, Sine
 from sinr_codec.fit import Evaluator, FitConfig, fit
 from sinr_codec.fit.optim import make_optimizer

@@ -8,7 +8,7 @@ The fidelity is measured on the decoded network, at other points than those that
 import argparse
 from pathlib import Path
 
-from _report import write_report
+from sinr_codec.bench.provenance import write_report
 from sinr_codec.networks import compress_report, decompress
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import orthogonal_mp
 
-from _report import machine, seconds, write_report
+from sinr_codec.bench.provenance import machine, seconds, write_report
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.omp import omp
 

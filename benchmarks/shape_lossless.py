@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import gammaln
 
-from _report import write_report
+from sinr_codec.bench.provenance import write_report
 from sinr_codec.signals.occupancy import RESOLUTION, ShapeSignal
 
 # (slice, row, column) offsets of the neighbours, all before the voxel itself in C order.

@@ -24,15 +24,15 @@ from typing import Any
 
 import numpy as np
 
-import usual_codecs
-from _report import commit, machine, write_report
 from shape_lossless import lossless_bytes
 from sinr_codec import codec, networks
+from sinr_codec.bench import usual_codecs
+from sinr_codec.bench.provenance import commit, machine, write_report
+from sinr_codec.bench.usual_codecs import LOSSLESS, Codec
 from sinr_codec.checkpoints import read_checkpoint
 from sinr_codec.container import DEFAULT_LIMITS
 from sinr_codec.packed import load_source
 from sinr_codec.signals import registry
-from usual_codecs import LOSSLESS, Codec
 
 Row = dict[str, Any]
 

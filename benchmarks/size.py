@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from _report import write_report
+from sinr_codec.bench.provenance import write_report
 from sinr_codec.codec import decode
 from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_paper
 from sinr_codec.coding.tensor import Sparse

@@ -20,8 +20,9 @@ LAYERS = [
     ("fit",),
     ("checkpoints", "presets"),
     ("packed",),
-    ("networks",),
+    ("methods", "networks"),
     ("codec",),
+    ("bench",),
     ("integrations", "cli"),
 ]
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}

@@ -20,6 +20,7 @@ from sinr_codec.container import DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Lim
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields import Field, field_from_header
 from sinr_codec.files import check_output, write_bytes
+from sinr_codec.methods import Method, Task, method_named
 from sinr_codec.networks import compare_networks, network_names, state_of
 from sinr_codec.packed import (
     NO_LOSS,
@@ -148,6 +149,7 @@ def encode(
     out: PathLike | None = None,
     *,
     preset: str = "balanced",
+    method: str | None = None,
     kind: str | None = None,
     width: int | None = None,
     depth: int | None = None,
@@ -174,6 +176,9 @@ def encode(
         File to write; without it the bytes are in the report.
     preset
         "fast", "balanced", "best" or "paper" (SINR as published).
+    method
+        Code as one of `methods.METHODS` does, such as "coin" or "inric", instead of by the preset's planner. The preset
+        says how long to fit; under "paper" a method trains as its authors did, which may take hours.
     kind
         What the source is, where it does not tell: one of `signals.registry.KINDS`.
     width, depth, activation
@@ -219,13 +224,16 @@ def encode(
     check_seed(seed)
     check_activation(activation)
     chosen = preset_named(preset)
+    how = None if method is None else method_named(method)
     progress = progress or NullProgress()
     progress.start("read", 0)
     signal = _load_signal(source, kind, options)
     spec = signal.spec
     DEFAULT_LIMITS.check("max_samples", spec.values)
     recipe = RECIPES[spec.KIND]
-    job = _Job(signal, chosen, recipe, seconds, seed, device, max_drop, checkpoint, progress)
+    if how is not None:
+        recipe, chosen = _recipe_of(how, recipe, chosen, spec.KIND)
+    job = _Job(signal, chosen, how, recipe, seconds, seed, device, max_drop, checkpoint, progress)
     budget = size if bpp is None else int(bpp * spec.samples / 8)
     network = partial(recipe.network, spec, depth=depth, activation=activation)
 
@@ -252,7 +260,7 @@ def encode(
         if not met:
             notes.append(f"the target of {target} was missed: {len(coded.blob):,} bytes")
     lost = coded.fit_quality - coded.quality.db
-    if budget is not None and met and not chosen.paper and lost > max_drop + VERIFY_SLACK:
+    if budget is not None and met and how is None and not chosen.paper and lost > max_drop + VERIFY_SLACK:
         notes.append(f"coding for this size cost {lost:.2f} dB; a narrower network may be better")
     if out is not None:
         write_bytes(out, coded.blob)
@@ -280,6 +288,17 @@ def encode(
     )
 
 
+def _recipe_of(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tuple[Recipe, Preset]:
+    """Recipe and preset with the network, the training and the rate of a method."""
+    training = method.training
+    fit = dict(training.published) if preset.paper else recipe.settings(preset)
+    fit |= {"l1": training.l1} if training.l1 else {}
+    recipe = replace(recipe, fit={"": fit}, bits=None)
+    if kind == "image":
+        recipe = replace(recipe, activation=training.activation, encoding=training.encoding)
+    return recipe, replace(preset, fit={}, bits=method.bits, paper=False)
+
+
 def _load_signal(source: Any, kind: str | None, options: dict[str, Any]) -> Signal:
     name = kind or registry.kind_of(source)
     if options and name in registry.KINDS:
@@ -295,12 +314,24 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any], what
             raise InputError(f"{name}: not an option of {what}; expected {', '.join(known) or 'none'}")
 
 
+def file_of(signal: Signal, network: Field, plans: Sequence[Plan]) -> tuple[Blob, Quality]:
+    """The file of a signal whose networks are coded, and the quality of what it decodes to, measured on that."""
+    spec = signal.spec
+    header = Header(FIELD, network.to_header(), spec.to_header())
+    sections = [b"".join(coded.records[name] for name in network.shapes()) for coded in plans]
+    sections += [spec.side] if spec.side else []
+    decoder = open(write(header, sections))
+    quality = signal.quality(partial(decoder.spec.render, decoder.fields))
+    return write(replace(header, quality=hundredths(quality.db)), sections), quality
+
+
 @dataclass(frozen=True)
 class _Job:
     """Everything about an encoding but the network."""
 
     signal: Signal
     preset: Preset
+    method: Method | None
     recipe: Recipe
     seconds: float | None
     seed: int
@@ -320,12 +351,8 @@ class _Job:
         fit_quality = self._fit_quality(network, decoders)
         budgets = self._budgets(network, header, side, max_bytes)
         plans = self._plans(network, fitted, fit_quality, budgets, min_db)
-        sections = [b"".join(coded.records.values()) for coded in plans] + side
-        # The quality is that of the file: it is decoded before it is finished.
         self.progress.start("check", 0)
-        decoder = open(write(header, sections))
-        quality = self._quality(decoder.spec, decoder.fields)
-        blob = write(replace(header, quality=hundredths(quality.db)), sections)
+        blob, quality = file_of(self.signal, network, plans)
         sizes = _sections(plans, spec.side, blob)
         return _Coded(network, blob, quality, fit_quality, sizes, interrupted, notes)
 
@@ -397,6 +424,8 @@ class _Job:
         min_db: float | None,
     ) -> list[Plan]:
         """How the network of each part is coded."""
+        if self.method is not None:
+            return self._by_method(self.method, network, fitted)
         if self.preset.paper:
             return [plan_paper(params, self.seed) for params in fitted]
         parts = self.signal.parts
@@ -423,6 +452,16 @@ class _Job:
                     progress=self.progress.update,
                 )
             )
+        return plans
+
+    def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> list[Plan]:
+        plans = []
+        for number, (part, params) in enumerate(zip(self.signal.parts, fitted)):
+            self.progress.start(f"code {number + 1}/{len(fitted)}" if len(fitted) > 1 else "code", 0)
+            task = Task(network, params, part, self.seed, self.device, self.max_drop, progress=self.progress)
+            if method.finetune is not None:
+                task = replace(task, params=method.finetune(task))
+            plans.append(method.code(task).plan)
         return plans
 
     def _loss(self, network: Field, part: Part, samples: int) -> Callable[[Mapping[str, Array]], float]:

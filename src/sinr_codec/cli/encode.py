@@ -17,6 +17,9 @@ def encode(
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="INPUT with .sinr")
     ] = None,
     preset: PresetOption = Preset.BALANCED,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Code as coin, inric, sinr, ... do, instead of planning.")
+    ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +78,7 @@ def encode(
             source,
             out,
             preset=preset.value,
+            method=method,
             kind=kind,
             width=width,
             depth=depth,

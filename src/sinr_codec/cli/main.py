@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sinr_codec import __version__
-from sinr_codec.cli import compress, decode, decompress, encode, info, verify
+from sinr_codec.cli import bench, compress, decode, decompress, encode, info, verify
 from sinr_codec.cli._common import Verbs
 
 app = typer.Typer(
@@ -26,7 +26,15 @@ def _help(function: Callable[..., None]) -> str:
     return inspect.cleandoc(function.__doc__ or "").replace("Example:", "\b\nExample:")
 
 
-for _verb in (encode.encode, decode.decode, compress.compress, decompress.decompress, info.info, verify.verify):
+for _verb in (
+    encode.encode,
+    decode.decode,
+    compress.compress,
+    decompress.decompress,
+    info.info,
+    verify.verify,
+    bench.bench,
+):
     app.command(help=_help(_verb))(_verb)
 
 

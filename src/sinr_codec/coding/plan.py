@@ -80,12 +80,15 @@ class Plan:
         What a decoder gets from them.
     loss
         Measured on `params`; NaN where there was nothing to measure with.
+    codes
+        The sparse codes of those tensors that have one.
     """
 
     codings: dict[str, Coding]
     records: dict[str, bytes]
     params: dict[str, NDArray[Any]]
     loss: float = math.nan
+    codes: Mapping[str, SparseCode | None] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -160,12 +163,28 @@ def plan(
     return found
 
 
+def assemble(params: Params, codings: dict[str, Coding], codes: Mapping[str, SparseCode | None] | None = None) -> Plan:
+    """Code every tensor as decided; what the decoder gets is decoded from the records themselves.
+
+    Parameters
+    ----------
+    params, codings
+        By name.
+    codes
+        Sparse codes that are known already, by name; their values count, not those of `params`.
+    """
+    codes = codes or {}
+    records = {name: encode_tensor(w, codings[name], codes.get(name)) for name, w in params.items()}
+    decoded = {name: decode_tensor(records[name], w.shape, w.dtype) for name, w in params.items()}
+    return Plan(codings, records, decoded, codes=codes)
+
+
 def plan_by_weights(params: Params, snr: float) -> Plan:
     """Plan without a loss, a fall-back: every tensor is coded so that its weights keep `snr` dB, measured.
 
     Tensors of fewer than 16 elements, constant ones, and what no quantiser takes are stored as they are.
     """
-    return _assemble(params, {name: _keeping(name, w, snr) for name, w in params.items()})
+    return assemble(params, {name: _keeping(name, w, snr) for name, w in params.items()})
 
 
 def _keeping(name: str, w: NDArray[Any], snr: float) -> Coding:
@@ -183,7 +202,16 @@ def _keeping(name: str, w: NDArray[Any], snr: float) -> Coding:
     return coding
 
 
-def plan_paper(params: Params, seed: int = 0, k2: int = PAPER_K2, s: int | None = None) -> Plan:
+def plan_paper(
+    params: Params,
+    seed: int = 0,
+    k2: int = PAPER_K2,
+    s: int | None = None,
+    *,
+    kind: str = "gaussian",
+    bits: int = PAPER_BITS,
+    flatten: bool = False,
+) -> Plan:
     """SINR as published: weight matrices by OMP, s from the width, 16-bit min-max, Brotli; biases only quantised.
 
     The width k of the network is the length of its longest vector, a bias, or else the longer side of each matrix
@@ -193,15 +221,15 @@ def plan_paper(params: Params, seed: int = 0, k2: int = PAPER_K2, s: int | None 
     codings: dict[str, Coding] = {}
     k = max((w.size for w in params.values() if w.ndim == 1), default=0)
     for name, w in params.items():
-        codings[name] = Direct(bits=PAPER_BITS, paper=True) if is_lossy(w) else Raw()
+        codings[name] = Direct(bits=bits, paper=True) if is_lossy(w) else Raw()
         if is_lossy(w) and w.ndim == 2 and min(w.shape) > 0:
-            layout = layout_of(w.shape, k or max(w.shape))
+            layout = Layout(None) if flatten else layout_of(w.shape, k or max(w.shape))
             shape = real_shape(w.shape, w.dtype)
             k1, _ = layout.dims(shape)
             sparsity = min(s or paper_sparsity(k1), (k1 - 1) // 2, k2)
             if sparsity > 0 and k1 * k2 <= MAX_ENTRIES and sparse_in_limits(shape, layout, k2, sparsity):
-                codings[name] = Sparse("gaussian", seed, k2, sparsity, layout, bits=PAPER_BITS, paper=True)
-    return _assemble(params, codings)
+                codings[name] = Sparse(kind, seed, k2, sparsity, layout, bits=bits, paper=True)
+    return assemble(params, codings)
 
 
 def baseline_bytes(params: Params) -> int:
@@ -379,18 +407,11 @@ def _coded(kappa: float, params: Params, tensors: list[_Tensor]) -> Plan:
     codes: dict[str, SparseCode | None] = {}
     for tensor in tensors:
         codings[tensor.name], codes[tensor.name] = tensor.cheapest(kappa)
-    return _assemble(params, codings, codes)
+    return assemble(params, codings, codes)
 
 
 def _lossless(params: Params) -> Plan:
-    return _assemble(params, {name: Raw() for name in params})
-
-
-def _assemble(params: Params, codings: dict[str, Coding], codes: Mapping[str, SparseCode | None] | None = None) -> Plan:
-    """Code every tensor as decided; what the decoder gets is decoded from the records themselves."""
-    records = {name: encode_tensor(w, codings[name], (codes or {}).get(name)) for name, w in params.items()}
-    decoded = {name: decode_tensor(records[name], w.shape, w.dtype) for name, w in params.items()}
-    return Plan(codings, records, decoded)
+    return assemble(params, {name: Raw() for name in params})
 
 
 def _within_loss(

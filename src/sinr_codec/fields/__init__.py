@@ -8,7 +8,7 @@ from __future__ import annotations
 from sinr_codec.errors import MalformedError, UnknownIdError
 from sinr_codec.fields._numbers import is_list
 from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
-from sinr_codec.fields.base import Field
+from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.fields.encodings import AnyEncoding, Fourier, Identity, Octaves
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 from sinr_codec.fields.radiance import Radiance
@@ -25,6 +25,7 @@ __all__ = [
     "Radiance",
     "ReLU",
     "Sine",
+    "Trainable",
     "Wire",
     "field_from_header",
 ]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Params = Mapping[str, Any]
 
 
-class Field(Protocol):
-    """A network as a frozen spec and pure functions of a flat dict of parameters."""
+class Trainable(Protocol):
+    """What can be fitted to a signal from given parameters."""
 
     @property
     def in_features(self) -> int:
@@ -22,12 +22,22 @@ class Field(Protocol):
         """Number of values b."""
 
     @property
-    def width(self) -> int:
-        """Neurons a hidden layer."""
-
-    @property
     def num_params(self) -> int:
         """Real numbers among the parameters."""
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Raise `InputError` unless the parameters have the names and shapes of this field."""
+
+    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+        """``f(params, coords (n, a)) -> values (n, b)`` in an array namespace."""
+
+
+class Field(Trainable, Protocol):
+    """A network as a frozen spec and pure functions of a flat dict of parameters."""
+
+    @property
+    def width(self) -> int:
+        """Neurons a hidden layer."""
 
     @property
     def widest(self) -> int:
@@ -44,12 +54,6 @@ class Field(Protocol):
 
     def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Parameters that begin at the mean (b,) of the values to fit."""
-
-    def check(self, params: Mapping[str, Any]) -> None:
-        """Raise `InputError` unless the parameters have the names and shapes of this field."""
-
-    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
-        """``f(params, coords (n, a)) -> values (n, b)`` in an array namespace."""
 
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """The same on NumPy, for fixed parameters; may be called from several threads at a time."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError
 
 Optimizer = Literal["soap", "adam", "muon"]
+Schedule = Literal["cosine", "constant"]
 
 #: Best for SIRENs of width 64-128 on photographs over some thousand steps; a few hundred want twice as much.
 DEFAULT_LR: dict[str, float] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
@@ -33,9 +34,13 @@ class FitConfig:
         compilation and evaluation included, and drive the schedule by elapsed time.
     batch
         Samples a step; the whole signal where it is smaller.
+    schedule
+        Of the learning rate: ``"cosine"``, a short ramp and half a cosine to zero, or ``"constant"``.
     seed
         For initial parameters and batches, 0 <= seed < 2^63. The same seed, machine and thread count give the same bits
         when the budget is in steps.
+    l1
+        Weight of the sum of absolute parameters that is added to the loss (INRIC, section 3.2).
     compile
         Use `torch.compile`: ``"auto"`` where a compiler is found and the budget is long enough to pay for it.
     device
@@ -56,7 +61,9 @@ class FitConfig:
     steps: int | None = None
     seconds: float | None = None
     batch: int = 4096
+    schedule: Schedule = "cosine"
     seed: int = 0
+    l1: float = 0.0
     compile: bool | Literal["auto"] = "auto"
     device: str = "cpu"
     checkpoint: Path | None = None
@@ -69,6 +76,10 @@ class FitConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"fit: {name} must be positive, got {value!r}")
+        if self.schedule not in ("cosine", "constant"):
+            raise InputError(f"fit: schedule must be cosine or constant, got {self.schedule!r}")
+        if not self.l1 >= 0:
+            raise InputError(f"fit: l1 must not be negative, got {self.l1!r}")
         if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
             raise InputError(f"fit: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
 

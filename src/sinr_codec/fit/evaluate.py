@@ -10,7 +10,7 @@ import torch
 from array_api_compat import torch as xtorch
 from numpy.typing import NDArray
 
-from sinr_codec.fields.mlp import MLP
+from sinr_codec.fields.base import Trainable
 from sinr_codec.fit.samples import Samples, weighted_mean
 from sinr_codec.signals.base import Part
 
@@ -28,7 +28,7 @@ class Evaluator:
 
     def __init__(
         self,
-        field: MLP,
+        field: Trainable,
         signal: Part,
         index: NDArray[np.int64] | None = None,
         device: str = "cpu",
@@ -53,7 +53,7 @@ class Evaluator:
 
 
 def evaluate(
-    field: MLP,
+    field: Trainable,
     params: Mapping[str, Any],
     signal: Part,
     index: NDArray[np.int64] | None = None,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sinr_codec.errors import InputError
-from sinr_codec.fields.mlp import MLP
+from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.files import check_output
 from sinr_codec.fit import checkpoint, compilation
-from sinr_codec.fit.config import FitConfig, FitResult
+from sinr_codec.fit.config import FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
@@ -58,7 +58,7 @@ FLAT = 1e-4
 
 
 def fit(
-    field: MLP,
+    field: Trainable,
     signal: Part,
     config: FitConfig | None = None,
     params: Mapping[str, NDArray[Any]] | None = None,
@@ -108,6 +108,31 @@ def fit(
         return _Fit(field, signal, config, params, progress).run()
 
 
+def rate_at(schedule: Schedule, step: int, share: float) -> float:
+    """Factor on the learning rate: a short ramp, then half a cosine to zero; or one, always."""
+    if schedule == "constant":
+        return 1.0
+    ramp = min(1.0, max((step + 1) / WARMUP_STEPS, share / WARMUP_SHARE))
+    return ramp * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def add_l1(leaves: Leaves, weight: float) -> None:
+    """Add the gradient of an L1 penalty: the loss that is watched stays that of the signal."""
+    for leaf in leaves.values() if weight else ():
+        if leaf.grad is not None:
+            leaf.grad.add_(leaf.detach().sign(), alpha=weight)
+
+
+def mean_of(samples: Samples, signal: Part) -> tuple[NDArray[np.float32], float]:
+    """A signal's mean values (b,), and their loss: the least that a fit has to beat."""
+    chunks = list(samples.chunks(even_subset(len(samples), 1 << 16)))
+    mean = torch.cat([values for _, values in chunks]).mean(0)
+    loss = weighted_mean([(signal.loss(mean.expand_as(v), v), len(v)) for _, v in chunks])
+    if not math.isfinite(loss):
+        raise InputError("signal: expected finite values, found NaN or infinity")
+    return mean.cpu().numpy(), loss
+
+
 @dataclass
 class _State:
     """All that changes while a fit runs, besides leaves, optimiser and generator."""
@@ -134,7 +159,7 @@ class _Diverged(Exception):
 class _Fit:
     def __init__(
         self,
-        field: MLP,
+        field: Trainable,
         signal: Part,
         config: FitConfig,
         params: Mapping[str, NDArray[Any]] | None,
@@ -151,7 +176,7 @@ class _Fit:
         self.evaluation_steps = size / (3 * self.batch)
         #: Seconds of the fastest step; the mean would follow the first steps and every hiccup of the machine.
         self.fastest = math.inf
-        mean, self.mean_loss = self._mean()
+        mean, self.mean_loss = mean_of(self.samples, signal)
         self.start = dict(params) if params is not None else self._fresh(mean)
         self.packing = Packing(self.start, joins(config.optimizer))
         self.state = _State(lr=config.peak_lr)
@@ -160,7 +185,8 @@ class _Fit:
 
     def _fresh(self, mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Initial parameters, centred on the signal's mean: small networks would spend long to find it."""
-        return self.field.centre(self.field.init(np.random.default_rng(self.config.seed)), mean)
+        field = cast(Field, self.field)
+        return field.centre(field.init(np.random.default_rng(self.config.seed)), mean)
 
     # -- one attempt
 
@@ -230,6 +256,7 @@ class _Fit:
             if not math.isfinite(value):
                 raise _Diverged
             loss.backward()
+            add_l1(self.leaves, self.config.l1)
             try:
                 self.optimizer.step(self.rate(share))
             except torch.linalg.LinAlgError as error:  # SOAP's eigenbases of gradients that overflowed
@@ -294,9 +321,8 @@ class _Fit:
         return spent
 
     def rate(self, share: float) -> float:
-        """Factor on the learning rate: a short ramp, then half a cosine to zero."""
-        ramp = min(1.0, max((self.state.step + 1) / WARMUP_STEPS, share / WARMUP_SHARE))
-        return ramp * 0.5 * (1 + math.cos(math.pi * share))
+        """Factor on the learning rate."""
+        return rate_at(self.config.schedule, self.state.step, share)
 
     # -- losses
 
@@ -326,15 +352,6 @@ class _Fit:
 
     def _key(self) -> str:
         return f"{self.field!r} {self.batch} {joins(self.config.optimizer)} {self.config.device}"
-
-    def _mean(self) -> tuple[NDArray[np.float32], float]:
-        """The signal's mean values, and their loss: the least that a fit has to beat."""
-        chunks = list(self.samples.chunks(even_subset(len(self.samples), 1 << 16)))
-        mean = torch.cat([values for _, values in chunks]).mean(0)
-        loss = weighted_mean([(self.signal.loss(mean.expand_as(v), v), len(v)) for _, v in chunks])
-        if not math.isfinite(loss):
-            raise InputError("signal: expected finite values, found NaN or infinity")
-        return mean.cpu().numpy(), loss
 
     def no_better(self, loss: float) -> bool:
         """Whether a network with this loss says less of the signal than the signal's mean, and there is more to say."""
@@ -369,8 +386,8 @@ class _Fit:
         for value in self.start.values():
             digest = zlib.crc32(np.ascontiguousarray(value).tobytes(), digest)
         budget = [config.steps, config.seconds]
-        settings = [config.optimizer, config.peak_lr, self.batch, config.seed, *budget]
-        return json.dumps([self.field.to_header(), settings, len(self.samples), digest])
+        settings = [config.optimizer, config.peak_lr, self.batch, config.schedule, config.l1, config.seed, *budget]
+        return json.dumps([cast(Field, self.field).to_header(), settings, len(self.samples), digest])
 
     def save(self) -> None:
         """Write a checkpoint; a failure costs the checkpoint, not the fit."""

@@ -77,6 +77,10 @@ class Search:
         near = self._near(self._first(lambda i: self._point(i).db >= db))
         return min((p for p in map(self._point, {*self._points, *near}) if p.db >= db), key=_bytes, default=None)
 
+    def blob(self, point: Point) -> bytes:
+        """The file of a point that this search gave."""
+        return next(self._blobs[i][0] for i, tried in self._points.items() if tried is point)
+
     def _first(self, holds: Callable[[int], bool]) -> int:
         """Number of the first setting for which it holds, as if they were in order."""
         low, high = 0, len(self.codec.settings)
@@ -305,7 +309,7 @@ def _coders() -> list[tuple[str, str, Sequence[Any], Callable[..., bytes], Calla
         # zfp rounds its tolerance down to a power of two. A factor on the samples makes it one.
         power = 2.0 ** math.floor(math.log2(tolerance * span))
         factor = np.float32(power / (tolerance * span))
-        return struct.pack("<f", factor) + imagecodecs.zfp_encode(array * factor, level=power, mode="a")
+        return struct.pack("<f", factor) + imagecodecs.zfp_encode(array * factor, level=power, mode="a")  # type: ignore[arg-type]
 
     def zfp_precision(array: Array, planes: int, _: float) -> bytes:
         return struct.pack("<f", 1) + imagecodecs.zfp_encode(array, level=planes, mode="p")
@@ -392,7 +396,7 @@ def decode_h264(blob: bytes) -> Array:
 
 
 def picture_codecs(array: Array) -> list[Codec]:
-    """JPEG, WebP, AVIF (Pillow) and JPEG XL (imagecodecs) of a picture, uint8 (H, W) or (H, W, 3)."""
+    """JPEG, JPEG 2000, WebP, AVIF (Pillow) and JPEG XL (imagecodecs) of a picture, uint8 (H, W) or (H, W, 3)."""
     import imagecodecs
     from PIL import Image
 
@@ -406,6 +410,11 @@ def picture_codecs(array: Array) -> list[Codec]:
     def decode(blob: bytes) -> Array:
         return np.asarray(Image.open(io.BytesIO(blob)).convert(picture.mode))
 
+    def jpeg2000(ratio: float) -> bytes:
+        file = io.BytesIO()
+        picture.save(file, "JPEG2000", quality_layers=[ratio], irreversible=True, mct=1)
+        return file.getvalue()
+
     def jpegxl(distance: float) -> bytes:
         return bytes(imagecodecs.jpegxl_encode(array, distance=distance, effort=7))
 
@@ -415,6 +424,7 @@ def picture_codecs(array: Array) -> list[Codec]:
     return [
         Codec("JPEG", "4:4:4", whole[1:], partial(jpeg, subsampling="4:4:4"), decode),
         Codec("JPEG", "4:2:0", whole[1:], partial(jpeg, subsampling="4:2:0"), decode),
+        Codec("JPEG 2000", "ratio", tuple(float(x) for x in np.geomspace(400, 1.5, 80)), jpeg2000, decode),
         Codec("WebP", "", whole, partial(encode, form="WEBP", method=6), decode),
         Codec("AVIF", "4:4:4", whole, partial(avif, subsampling="4:4:4"), decode),
         Codec("AVIF", "4:2:0", whole, partial(avif, subsampling="4:2:0"), decode),

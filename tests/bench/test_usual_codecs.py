@@ -1,4 +1,4 @@
-"""The comparison's codecs, searches and page; benchmarks/ is no package, so its programs are imported by path."""
+"""The usual codecs, the searches, and the page of benchmarks/signals.py, which is imported by its path."""
 
 import json
 from importlib import import_module
@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sinr_codec.bench import usual_codecs
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def usual(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    return import_module("usual_codecs")
+def usual():
+    return usual_codecs
 
 
 @pytest.fixture
-def program(usual):
+def program(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     return import_module("signals")
 
 
@@ -234,7 +236,7 @@ def test_a_picture_from_beginning_to_end(program, tmp_path, monkeypatch):
     program.main()
     (found,) = json.loads(out.read_text())["results"]
     assert found["bytes"] == (tmp_path / "work/coffee.sinr").stat().st_size
-    assert set(found["usual"]) == {"JPEG", "WebP", "AVIF", "JPEG XL"}
+    assert set(found["usual"]) == {"JPEG", "JPEG 2000", "WebP", "AVIF", "JPEG XL"}
     for rival in found["usual"].values():
         assert rival["at_bytes"] is None or rival["at_bytes"]["bytes"] <= found["bytes"]
         assert rival["at_quality"] is None or rival["at_quality"]["db"] >= found["db"]

@@ -1,10 +1,11 @@
-"""What every benchmark writes beside its numbers: the command, the commit, the machine and the versions."""
+"""What experiments and benchmarks write beside their numbers: command, commit, machine and versions."""
 
 import contextlib
 import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -25,12 +26,14 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout, with + where it was changed since."""
+    """The commit of the checkout, with + where it was changed since; empty where there is no checkout."""
+    root = Path(__file__).parents[3]
 
     def git(*args: str) -> str:
-        root = Path(__file__).parents[1]
         return subprocess.run(("git", *args), cwd=root, capture_output=True, text=True, check=False).stdout.strip()
 
+    if not (root / ".git").exists() or not shutil.which("git"):
+        return ""
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "src", "benchmarks")
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
@@ -55,18 +58,20 @@ def versions() -> dict[str, str]:
     return found
 
 
+def provenance() -> dict[str, Any]:
+    """Command, commit, date, machine and versions, ready for JSON."""
+    return {
+        "command": shlex.join(["sinr", *sys.argv[1:]] if Path(sys.argv[0]).name == "sinr" else ["python", *sys.argv]),
+        "commit": commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
 def write_report(path: Path | None, name: str, results: Any) -> None:
     """Write the results as JSON, if there is a path."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    report = {
-        "name": name,
-        "command": shlex.join(["python", *sys.argv]),
-        "commit": commit(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine(),
-        "versions": versions(),
-        "results": results,
-    }
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    path.write_text(json.dumps({"name": name, **provenance(), "results": results}, indent=1) + "\n")

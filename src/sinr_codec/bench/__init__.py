@@ -1,0 +1,1 @@
+"""The experiments of the paper as data, and what runs, keeps and reports them."""

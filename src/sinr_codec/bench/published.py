@@ -1,0 +1,95 @@
+"""Published curves on the 24 Kodak pictures: mean PSNR in dB at mean bits a pixel, from the authors' own result files.
+
+Where a comparison gives mean PSNR at round rates only (the classical codecs), the numbers are interpolated in log bpp.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A codec's points (bpp, dB), and where they are from."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    source: str
+
+
+CURVES = (
+    Curve(
+        "COIN (published)",
+        ((0.0368, 22.41), (0.0736, 23.21), (0.1604, 24.64), (0.3074, 26.41), (0.6109, 28.41), (1.209, 30.64)),
+        "EmilienDupont/coin, results.json",
+    ),
+    Curve(
+        "COIN++ (published)",
+        ((0.0666, 23.68), (0.1325, 24.93), (0.2659, 26.14), (0.3983, 27.03), (0.5366, 27.80)),
+        "EmilienDupont/coinpp, results/kodak/coinpp.json",
+    ),
+    Curve(
+        "INRIC, 8 bit (published)",
+        ((0.0996, 25.64), (0.1879, 27.15), (0.2994, 28.41), (0.9463, 32.27)),
+        "YannickStruempler/inr_based_compression, kodak_basic_8_bit.json",
+    ),
+    Curve(
+        "INRIC, meta-learned (published)",
+        ((0.083, 25.56), (0.155, 27.02), (0.249, 28.28), (0.784, 32.14)),
+        "YannickStruempler/inr_based_compression, kodak_meta_learned_7_bit.json",
+    ),
+    Curve(
+        "JPEG (published)",
+        ((0.3, 25.97), (0.5, 28.95), (0.75, 31.06), (1.0, 32.59), (1.5, 34.95), (2.0, 36.82)),
+        "InterDigitalInc/CompressAI, results/image/kodak/jpeg.json",
+    ),
+    Curve(
+        "JPEG 2000 (published)",
+        ((0.2, 27.81), (0.3, 29.21), (0.5, 31.27), (0.75, 33.19), (1.0, 34.71), (1.5, 37.01), (2.0, 38.72)),
+        "InterDigitalInc/CompressAI, results/image/kodak/jpeg2000.json",
+    ),
+    Curve(
+        "WebP (published)",
+        ((0.3, 29.20), (0.5, 31.32), (0.75, 33.45), (1.0, 35.11), (1.5, 37.69), (2.0, 39.52)),
+        "InterDigitalInc/CompressAI, results/image/kodak/webp.json",
+    ),
+    Curve(
+        "BPG 4:4:4 (published)",
+        (
+            (0.1, 27.29),
+            (0.2, 29.48),
+            (0.3, 31.01),
+            (0.5, 33.31),
+            (0.75, 35.46),
+            (1.0, 37.18),
+            (1.5, 39.84),
+            (2.0, 41.77),
+        ),
+        "InterDigitalInc/CompressAI",
+    ),
+    Curve(
+        "VTM (published)",
+        (
+            (0.1, 28.17),
+            (0.2, 30.49),
+            (0.3, 32.08),
+            (0.5, 34.37),
+            (0.75, 36.58),
+            (1.0, 38.24),
+            (1.5, 40.72),
+            (2.0, 42.55),
+        ),
+        "InterDigitalInc/CompressAI, results/image/kodak/vtm.json",
+    ),
+    Curve(
+        "RECOMBINER (published)",
+        ((0.1, 26.96), (0.2, 28.97), (0.3, 30.27), (0.5, 32.04), (0.75, 33.56)),
+        "google-deepmind/c3_neural_compression, baselines/kodak.py",
+    ),
+    Curve(
+        "C3 (published)",
+        ((0.1, 27.35), (0.2, 29.98), (0.3, 31.70), (0.5, 34.22), (0.75, 36.57), (1.0, 38.46)),
+        "google-deepmind/c3_neural_compression, baselines/kodak.py",
+    ),
+)
+
+PAPER = (("SINR", 1.7, 30.0), ("INRIC", 2.0, 30.0), ("COIN", 3.7, 30.0))
+"""What SINR's paper states of its Figure 3: (method, bpp, dB), all "about" (section 4.3)."""

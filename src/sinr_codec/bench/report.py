@@ -1,0 +1,400 @@
+"""The report of a run: tables (Markdown, CSV, CompressAI's schema), rate-distortion plots, a page of decoded crops."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sinr_codec.bench import plots
+from sinr_codec.bench.crops import write_crops
+from sinr_codec.bench.experiments import EXPERIMENTS
+from sinr_codec.bench.published import CURVES, PAPER
+from sinr_codec.bench.rates import bd_psnr, bd_rate, rate_at
+from sinr_codec.errors import InputError
+from sinr_codec.files import atomic_write
+
+Point = dict[str, Any]
+
+QUALITIES = (24.0, 26.0, 28.0, 30.0)
+"""dB at which rates are compared."""
+_PROTOCOLS = {"paper": "paper", "own": "own best", "classical": "classical"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The mean of a method over the signals of a configuration.
+
+    `loss` is in dB against the uncoded networks, `ratio` that of the bytes to 16-bit min-max + Brotli of the same ones.
+    """
+
+    method: str
+    title: str
+    protocol: str
+    configuration: str
+    signals: int
+    params: float | None
+    bytes: float
+    bpp: float
+    published_bpp: float | None
+    db: float
+    loss: float | None
+    ratio: float | None
+    figures: Mapping[str, float]
+
+
+def report(out: Path, results: Path | None = None) -> list[Path]:
+    """Write `out`/report from the points of a run; the same points give the same files, to the byte.
+
+    Parameters
+    ----------
+    out
+        Folder of the run.
+    results
+        A folder for results without files and fits: a JSON and a plot for each experiment.
+
+    Raises
+    ------
+    InputError
+        A point that is no JSON, or no points at all.
+    """
+    folder = out / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for name, points in read_points(out).items():
+        rows = summarise(points)
+        written += [
+            _write(folder / f"{name}.md", page(name, points, rows)),
+            _write(folder / f"{name}.csv", points_csv(points)),
+            _write(folder / f"{name}-summary.csv", rows_csv(rows)),
+        ]
+        picture = plots.rate_distortion(name, points[0]["kind"], points[0]["measure"], rows, folder / f"{name}.png")
+        written.append(picture)
+        for method, schema in compressai(name, rows).items():
+            (folder / "compressai").mkdir(exist_ok=True)
+            written.append(_write(folder / "compressai" / f"{name}-{method}.json", _json(schema)))
+        if points[0]["kind"] == "image":
+            written += write_crops(out, points, folder / f"{name}-crops.png")
+        if results is not None:
+            results.mkdir(parents=True, exist_ok=True)
+            written.append(_write(results / f"{name}.json", _json(compact(out, name, points, rows), indent=None)))
+            shutil.copyfile(picture, results / f"{name}.png")
+            written.append(results / f"{name}.png")
+    return written
+
+
+def read_points(out: Path) -> dict[str, list[Point]]:
+    """All points of a run by experiment, in order of signal, configuration and method."""
+    found: dict[str, list[Point]] = {}
+    for path in sorted((out / "points").rglob("*.json")):
+        if path.relative_to(out / "points").parts[0] not in EXPERIMENTS:
+            continue
+        try:
+            point = json.loads(path.read_text())
+            found.setdefault(point["experiment"], []).append(point)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not a point of a run; remove it and run again with --resume") from error
+    return dict(sorted(found.items()))
+
+
+# -- means -----------------------------------------------------------------------------------------------------
+
+
+def summarise(points: Sequence[Point]) -> list[Row]:
+    """Means of every method and configuration, over the signals that all methods of the configuration have.
+
+    A method that no signal shares with the others is averaged over what it has; `signals` tells.
+    """
+    groups: dict[tuple[str, str], dict[str, Point]] = {}
+    for point in points:
+        groups.setdefault((point["configuration"], point["method"]), {})[point["signal"]] = point
+    rows = []
+    for (configuration, _), members in groups.items():
+        common = set.intersection(*(set(g) for (c, _), g in groups.items() if c == configuration))
+        chosen = [members[signal] for signal in sorted(common or members)]
+        rows.append(_row(configuration, chosen, groups.get((configuration, _base(chosen[0])), {})))
+    return sorted(rows, key=_order)
+
+
+def _base(point: Point) -> str:
+    """The method that codes the same networks as the paper codes everybody's."""
+    return "minmax" if point["training"] in ("sine", None) else "inric-pe-minmax"
+
+
+def _row(configuration: str, chosen: Sequence[Point], base: Mapping[str, Point]) -> Row:
+    first = chosen[0]
+
+    def mean(values: Iterable[float | None]) -> float | None:
+        known = list(values)
+        return (
+            None if not known or any(v is None for v in known) else float(np.mean([v for v in known if v is not None]))
+        )
+
+    ratios = [p["bytes"] / base[p["signal"]]["bytes"] if p["signal"] in base else None for p in chosen]
+    rates = [None if p["published_bytes"] is None else 8 * p["published_bytes"] / p["samples"] for p in chosen]
+    losses = [None if p["fit_db"] is None or p["db"] is None else p["fit_db"] - p["db"] for p in chosen]
+    figures = {key: mean(p["figures"].get(key) for p in chosen) for key in first["figures"]}
+    return Row(
+        first["method"],
+        first["title"],
+        first["protocol"],
+        configuration,
+        len(chosen),
+        mean(p["params"] for p in chosen),
+        mean(p["bytes"] for p in chosen) or 0.0,
+        mean(p["bpp"] for p in chosen) or 0.0,
+        mean(rates),
+        float(np.mean([p["db"] if p["db"] is not None else np.inf for p in chosen])),
+        mean(losses),
+        None if first["protocol"] == "classical" else mean(ratios),
+        {key: value for key, value in figures.items() if value is not None},
+    )
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    size = row.params if row.params is not None else row.bpp
+    return (
+        list(_PROTOCOLS).index(row.protocol),
+        row.protocol == "classical",
+        size,
+        row.configuration,
+        -row.bytes,
+        row.method,
+    )
+
+
+def curves(rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
+    """(bpp, dB) of each method over its configurations, in order of rate."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        found.setdefault(row.method, []).append((row.bpp, row.db))
+    return {method: sorted(points) for method, points in found.items()}
+
+
+# -- tables ----------------------------------------------------------------------------------------------------
+
+
+def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
+    """The tables of an experiment as Markdown."""
+    title = EXPERIMENTS[name].title
+    signals = sorted({point["signal"] for point in points})
+    scale = sorted({str(point["scale"]) for point in points})
+    steps = sorted({point["steps"] for point in points if point["steps"]})
+    text = [
+        f"# {title}",
+        "",
+        f"{len(signals)} signal(s) at scale {', '.join(scale)}; fits of {', '.join(map(str, steps)) or 'no'} steps. "
+        "Bytes are of whole files, quality of what they decode to. Protocol *paper*: 16-bit min-max quantiser and "
+        "Brotli for every method; *own best*: each with its own quantiser and coder. *Published* counts as the authors "
+        "of a method do. Loss is against the uncoded network; ratio is of bytes to 16-bit min-max + Brotli of the same "
+        "networks.",
+        "",
+        _table(
+            [
+                "protocol",
+                "method",
+                "network",
+                "n",
+                "parameters",
+                "bytes",
+                "bpp",
+                "published",
+                points[0]["measure"] + ", dB",
+                "loss, dB",
+                "ratio",
+            ],
+            (
+                [
+                    _PROTOCOLS[row.protocol],
+                    row.title,
+                    row.configuration,
+                    str(row.signals),
+                    _number(row.params, ",.0f"),
+                    _number(row.bytes, ",.0f"),
+                    _number(row.bpp, ".3f"),
+                    _number(row.published_bpp, ".3f"),
+                    _number(row.db, ".2f"),
+                    _number(row.loss, ".2f"),
+                    _number(row.ratio, ".3f"),
+                ]
+                for row in rows
+            ),
+        ),
+    ]
+    if any("iou" in row.figures for row in rows):
+        text += ["", "## IoU", "", _figure_table(rows, "iou", ".4f")]
+    if points[0]["kind"] == "image":
+        text += ["", "## Bits a pixel at equal quality", "", quality_table(rows)]
+        if deltas := delta_table(rows):
+            text += ["", "## Bjontegaard deltas", "", deltas]
+    return "\n".join(text) + "\n"
+
+
+def quality_table(rows: Sequence[Row]) -> str:
+    """Rates of our methods and of published curves at the same qualities, interpolated in log rate."""
+    titles = {row.method: (row.title, _PROTOCOLS[row.protocol]) for row in rows}
+    lines = [
+        [*titles[method], *(_number(rate_at(points, db), ".3f") for db in QUALITIES)]
+        for method, points in curves(rows).items()
+        if len(points) > 1
+    ]
+    lines += [
+        [curve.name, "published", *(_number(rate_at(curve.points, db), ".3f") for db in QUALITIES)] for curve in CURVES
+    ]
+    lines += [
+        [f"{method} (SINR's paper)", "paper", *(f"{bpp:g}" if db == wanted else "-" for wanted in QUALITIES)]
+        for method, bpp, db in PAPER
+    ]
+    return _table(["method", "protocol", *(f"{db:g} dB" for db in QUALITIES)], lines)
+
+
+def delta_table(rows: Sequence[Row]) -> str:
+    """Bjontegaard deltas of every method against 16-bit min-max + Brotli and against published JPEG."""
+    found = curves(rows)
+    titles = {row.method: row.title for row in rows}
+    jpeg = next(curve.points for curve in CURVES if curve.name.startswith("JPEG ("))
+    lines = []
+    for method, points in found.items():
+        cells = [
+            _number(delta(anchor, points), form)
+            for anchor in (found.get("minmax", []), jpeg)
+            for delta, form in ((bd_rate, "+.1f"), (bd_psnr, "+.2f"))
+        ]
+        if method != "minmax" and any(cell != "-" for cell in cells):
+            lines.append([titles[method], *cells])
+    heads = ["method", "rate to min-max, %", "dB", "rate to JPEG, %", "dB"]
+    return _table(heads, lines) if lines else ""
+
+
+def _figure_table(rows: Sequence[Row], figure: str, form: str) -> str:
+    lines = [[r.title, r.configuration, _number(r.bytes, ",.0f"), _number(r.figures.get(figure), form)] for r in rows]
+    return _table(["method", "network", "bytes", figure], lines)
+
+
+def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---" if i < 2 else "---:" for i in range(len(heads))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *lines))
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or not np.isfinite(value) else format(value, form)
+
+
+_COLUMNS = (
+    "experiment",
+    "signal",
+    "configuration",
+    "method",
+    "protocol",
+    "training",
+    "scale",
+    "steps",
+    "samples",
+    "weights",
+)
+_MEASURED = ("params", "bytes", "bpp", "published_bytes", "db", "fit_db")
+
+
+def points_csv(points: Sequence[Point]) -> str:
+    """One line a point."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *_MEASURED, "fit_seconds", "code_seconds"])
+    for point in points:
+        seconds = point.get("seconds", {})
+        values = [point.get(name) for name in (*_COLUMNS, *_MEASURED)] + [seconds.get("fit"), seconds.get("code")]
+        writer.writerow(["" if value is None else value for value in values])
+    return text.getvalue()
+
+
+def rows_csv(rows: Sequence[Row]) -> str:
+    """One line a method and configuration."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = (
+        "method",
+        "protocol",
+        "configuration",
+        "signals",
+        "params",
+        "bytes",
+        "bpp",
+        "published_bpp",
+        "db",
+        "loss",
+        "ratio",
+    )
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow(["" if (value := getattr(row, name)) is None else value for name in names])
+    return text.getvalue()
+
+
+def compressai(name: str, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Results of each method in the schema of CompressAI's result files."""
+    schemas = {}
+    for method, points in curves(rows).items():
+        title = next(row.title for row in rows if row.method == method)
+        signals = min(row.signals for row in rows if row.method == method)
+        schemas[method] = {
+            "name": title,
+            "description": f"{EXPERIMENTS[name].title}; mean of {signals} pictures",
+            "results": {"bpp": [bpp for bpp, _ in points], "psnr-rgb": [db for _, db in points]},
+        }
+    return schemas
+
+
+def compact(out: Path, name: str, points: Sequence[Point], rows: Sequence[Row]) -> dict[str, Any]:
+    """The results of an experiment as one JSON: where they are from, means, and every point in a line."""
+    about = json.loads((out / "run.json").read_text())["experiments"].get(name, {})
+    columns = ["signal", "configuration", "method", "bytes", "db", "fit_db"]
+    values = [
+        [point[c] if not isinstance(point[c], float) else round(point[c], 4) for c in columns] for point in points
+    ]
+    summary = [{k: _rounded(v) for k, v in vars(row).items()} for row in rows]
+    return {"name": name, **about, "summary": summary, "columns": columns, "points": values}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def summary_text(out: Path) -> str:
+    """A table for a terminal."""
+    lines = []
+    for name, points in read_points(out).items():
+        rows = summarise(points)
+        lines += [
+            f"{name}: {EXPERIMENTS[name].title}",
+            f"  {'method':<32}{'network':>8}{'n':>4}{'bytes':>9}{'bpp':>8}{'dB':>8}{'loss':>7}",
+        ]
+        lines += [
+            f"  {row.title:<32.32}{row.configuration:>8}{row.signals:>4}{row.bytes:>9,.0f}{row.bpp:>8.3f}{row.db:>8.2f}"
+            f"{_number(row.loss, '.2f'):>7}"
+            for row in rows
+        ]
+    return "\n".join(lines)
+
+
+def _json(value: Any, indent: int | None = 1) -> str:
+    if indent is not None:
+        return json.dumps(value, indent=indent) + "\n"
+    # one line a point or row keeps the file readable and small
+    text = json.dumps({k: v for k, v in value.items() if k not in ("summary", "points")}, indent=1)[:-2]
+    for key in ("summary", "points"):
+        lines = ",\n  ".join(json.dumps(line) for line in value[key])
+        text += f',\n "{key}": [\n  {lines}\n ]'
+    return text + "\n}\n"
+
+
+def _write(path: Path, text: str) -> Path:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text)
+    return path

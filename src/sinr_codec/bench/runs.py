@@ -1,0 +1,454 @@
+"""Running an experiment: a folder in which every point is a file, written when it is done, and never done twice."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sinr_codec import codec
+from sinr_codec.bench.experiments import Configuration, Experiment, Item, items_of
+from sinr_codec.bench.fits import Fits, Fitted, content_key
+from sinr_codec.bench.provenance import provenance
+from sinr_codec.errors import InputError
+from sinr_codec.fields import Field
+from sinr_codec.files import atomic_write, write_bytes
+from sinr_codec.methods import METHODS, Method, Task, Training
+from sinr_codec.packed import tile_of
+from sinr_codec.presets import PRESETS, RECIPES
+from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.signals import registry
+from sinr_codec.signals.base import Fields, Quality, Signal
+
+Point = dict[str, Any]
+
+TOGETHER_LR = 2e-3
+"""Of Adam, where networks are fitted in a batch."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an experiment is run.
+
+    Attributes
+    ----------
+    data, out
+        Folder with the signals, and folder of the run.
+    numbers
+        Which of the signals, counted from 1; None for all.
+    scale
+        Pictures are made that much smaller; shapes get that many voxels fewer along each side.
+    steps
+        Of the fits; None for the experiment's own.
+    effort
+        Share of the published training that methods spend which train further, such as INRIC.
+    device, jobs
+        Where torch works, and how many processes.
+    together
+        Pictures of equal size that are fitted as one batch, by Adam.
+    methods, configurations
+        Names; None for those of the experiment.
+    """
+
+    data: Path
+    out: Path
+    numbers: range | None = None
+    scale: Fraction = Fraction(1)
+    steps: int | None = None
+    effort: float = 0.3
+    seed: int = 0
+    device: str = "cpu"
+    jobs: int = 1
+    together: int = 1
+    methods: tuple[str, ...] | None = None
+    configurations: tuple[str, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What must be the same for points to belong to the same run."""
+        return {
+            "scale": str(self.scale),
+            "steps": self.steps,
+            "effort": self.effort,
+            "seed": self.seed,
+            "optimizer": "adam" if self.together > 1 else None,
+        }
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Work that shares trained networks: a signal with a network, or with the classical codecs."""
+
+    experiment: Experiment
+    item: Item
+    configuration: Configuration | None
+    methods: tuple[str, ...]
+
+
+# -- a run -----------------------------------------------------------------------------------------------------
+
+
+def run(
+    experiment: Experiment, settings: Settings, *, resume: bool = False, progress: Progress | None = None
+) -> list[Path]:
+    """Run an experiment and give the files of its points; those that exist are left as they are.
+
+    Raises
+    ------
+    InputError
+        No signals; or the folder has points already and `resume` is not set, or points with other settings.
+    """
+    progress = progress or NullProgress()
+    open_run(experiment.name, settings, resume)
+    units = [unit for unit in units_of(experiment, settings) if missing(unit, settings)]
+    if settings.together > 1:
+        _fit_together(units, settings, progress)
+    progress.start(experiment.name, max(len(units), 1))
+    if settings.jobs > 1 and len(units) > 1:
+        _in_processes(units, settings, progress)
+    else:
+        for done, unit in enumerate(units):
+            progress.update(done, unit_name(unit))
+            run_unit(unit, settings)
+    return sorted((settings.out / "points" / experiment.name).rglob("*.json"))
+
+
+def open_run(name: str, settings: Settings, resume: bool) -> None:
+    """Make the folder of a run and its `run.json`, or check that the one there is belongs to these settings.
+
+    The folder may have fits already.
+
+    Raises
+    ------
+    InputError
+        The folder has points of the experiment and `resume` is not set, or they were made with other settings.
+    """
+    about = settings.out / "run.json"
+    known: dict[str, Any] = {}
+    if about.exists():
+        try:
+            known = json.loads(about.read_text())["experiments"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{about}: expected the description of a run; name another folder by --out") from error
+    elif settings.out.is_dir() and any(path.name != "fits" for path in settings.out.iterdir()):
+        raise InputError(f"{settings.out}: is not empty and holds no run; name another folder by --out")
+    if name in known:
+        if not resume:
+            raise InputError(f"{settings.out}: has {name} already; add --resume to go on, or name another --out")
+        if known[name]["settings"] != settings.to_json():
+            before = json.dumps(known[name]["settings"])
+            raise InputError(f"{settings.out}: {name} was begun with {before}; use the same, or name another --out")
+        return
+    settings.out.mkdir(parents=True, exist_ok=True)
+    known[name] = {"settings": settings.to_json(), **provenance()}
+    with atomic_write(about) as temporary:
+        temporary.write_text(json.dumps({"experiments": known}, indent=1) + "\n")
+
+
+def units_of(experiment: Experiment, settings: Settings) -> Iterator[Unit]:
+    """All work of an experiment: signal by signal, so that a run that is stopped has whole signals."""
+    methods = settings.methods or experiment.methods
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise InputError(f"method: expected some of {', '.join(METHODS)}, got {unknown[0]!r}")
+    configurations = [
+        c for c in experiment.configurations if settings.configurations is None or c.name in settings.configurations
+    ]
+    if not configurations:
+        raise InputError(f"configurations: expected some of {', '.join(c.name for c in experiment.configurations)}")
+    for item in items_of(experiment, settings.data, settings.numbers):
+        for configuration in configurations:
+            yield Unit(experiment, item, configuration, methods)
+        if experiment.classical and settings.methods is None:
+            yield Unit(experiment, item, None, ())
+
+
+def unit_name(unit: Unit) -> str:
+    """For people."""
+    return f"{unit.item.name} {unit.configuration.name if unit.configuration else 'classical codecs'}"
+
+
+def missing(unit: Unit, settings: Settings) -> list[str]:
+    """Names of the points of a unit that are not there."""
+    if unit.configuration is None:
+        return [] if _folder(unit, settings, "classical").with_suffix(".done").exists() else ["classical"]
+    folder = _folder(unit, settings, unit.configuration.name)
+    return [name for name in unit.methods if not (folder / f"{name}.json").exists()]
+
+
+def _folder(unit: Unit, settings: Settings, configuration: str, root: str = "points") -> Path:
+    return settings.out / root / unit.experiment.name / unit.item.name / configuration
+
+
+def _in_processes(units: Sequence[Unit], settings: Settings, progress: Progress) -> None:
+    # spawn: torch and forks do not go together
+    with ProcessPoolExecutor(settings.jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        futures = {pool.submit(run_unit, unit, settings): unit for unit in units}
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                progress.update(done, unit_name(futures[future]))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+# -- one signal ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A signal of an experiment, at the scale of the run, and its name by content."""
+
+    signal: Signal
+    source: Path
+    key: str
+
+
+def load_item(item: Item, settings: Settings) -> Loaded:
+    """Read a signal."""
+    path = settings.data / item.path
+    options = dict(item.options)
+    if item.kind == "shape":
+        options["resolution"] = max(8, round(options.get("resolution", 256) * settings.scale))
+    source: Any = path
+    if item.kind == "image" and settings.scale != 1:
+        source = _smaller(path, settings.scale)
+    signal = registry.load(source, item.kind, **options)
+    if item.kind == "image":
+        key = content_key(np.asarray(signal.array), repr(signal.spec))  # type: ignore[attr-defined]
+    else:
+        key = content_key(path.read_bytes(), options)
+    return Loaded(signal, path, key)
+
+
+def _smaller(path: Path, scale: Fraction) -> Any:
+    """A picture scaled down by averaging."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            width, height = (max(1, round(side * scale)) for side in picture.size)
+            return picture.resize((width, height), Image.Resampling.BOX)
+    except OSError as error:
+        raise InputError(f"{path}: not a picture that can be read") from error
+
+
+def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Training) -> tuple[Task, dict[str, Any]]:
+    """The network of a configuration under a training, without weights, and the settings of its fit."""
+    spec = loaded.signal.spec
+    assert unit.configuration is not None
+    recipe = RECIPES[spec.KIND]
+    if spec.KIND == "image":
+        recipe = replace(recipe, activation=training.activation, encoding=training.encoding)
+    network = recipe.network(spec, unit.configuration.width, unit.configuration.depth)
+    fit = dict(recipe.settings(PRESETS["balanced"]) if unit.experiment.fit is None else unit.experiment.fit)
+    fit |= {"l1": training.l1} if training.l1 else {}
+    fit |= {"steps": settings.steps} if settings.steps is not None else {}
+    fit |= {"optimizer": "adam", "lr": TOGETHER_LR} if settings.together > 1 else {}
+    fit.pop("compile", None)
+    part = loaded.signal.parts[0]
+    return Task(network, {}, part, settings.seed, settings.device, effort=settings.effort), fit
+
+
+def task_of(loaded: Loaded, unit: Unit, settings: Settings, training: Training, fits: Fits) -> tuple[Task, Fitted]:
+    """The trained network of a configuration under a training; trained now, where it is not kept."""
+    task, fit = network_of(loaded, unit, settings, training)
+    fitted = fits.get(loaded.key, task.part, task.trainable, fit, settings.seed)
+    return replace(task, params=fitted.params), fitted
+
+
+def _fit_together(units: Sequence[Unit], settings: Settings, progress: Progress) -> None:
+    """Train the networks of units so many at once; the units then find them."""
+    fits = Fits(settings.out / "fits", settings.device)
+    groups: dict[Any, list[tuple[Loaded, Task, dict[str, Any]]]] = {}
+    for unit in units:
+        if unit.configuration is None:
+            continue
+        loaded = load_item(unit.item, settings)
+        for training in {METHODS[name].training.name: METHODS[name].training for name in unit.methods}.values():
+            task, fit = network_of(loaded, unit, settings, training)
+            groups.setdefault((task.field, fit.get("l1"), len(task.part)), []).append((loaded, task, fit))
+    for members in groups.values():
+        for first in range(0, len(members), settings.together):
+            some = members[first : first + settings.together]
+            progress.start(f"{some[0][1].field.describe()}, {len(some)} at once", some[0][2]["steps"])
+            fits.get_many(
+                [loaded.key for loaded, _, _ in some],
+                [task.part for _, task, _ in some],
+                some[0][1].field,
+                some[0][2],
+                settings.seed,
+                lambda step, _, loss: progress.update(step, f"loss {loss:.3g}"),
+            )
+
+
+def run_unit(unit: Unit, settings: Settings) -> None:
+    """Make the points of a unit that are not there."""
+    wanted = missing(unit, settings)
+    if not wanted:
+        return
+    loaded = load_item(unit.item, settings)
+    if unit.configuration is None:
+        _classical(unit, loaded, settings)
+        return
+    fits = Fits(settings.out / "fits", settings.device)
+    uncoded: dict[str, float] = {}
+    for name in wanted:
+        method = METHODS[name]
+        task, fitted = task_of(loaded, unit, settings, method.training, fits)
+        if fitted.key not in uncoded:
+            apply = task.field.decoder(dict(task.params))
+            fields = Fields([apply], tile_of(task.field))
+            uncoded[fitted.key] = loaded.signal.quality(partial(loaded.signal.spec.render, fields)).db
+        point, blob = _coded(loaded, task, fitted, method, settings, fits)
+        relative = Path("files") / unit.experiment.name / unit.item.name / unit.configuration.name / f"{name}.sinr"
+        file = settings.out / relative
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(file, blob)
+        point |= {"fit_db": _finite(uncoded[fitted.key]), "file": str(relative)}
+        _write_point(unit, loaded, settings, unit.configuration.name, name, point)
+
+
+def _coded(
+    loaded: Loaded, task: Task, fitted: Fitted, method: Method, settings: Settings, fits: Fits
+) -> tuple[Point, bytes]:
+    """Code a network; experiments that code the same one in the same way share what comes of it."""
+    kept = settings.out / "coded" / fitted.key / f"{method.name}-effort{round(100 * settings.effort)}.sinr"
+    about = kept.with_suffix(".json")
+    if about.exists():
+        point: Point = json.loads(about.read_text())
+        return point, kept.read_bytes()
+    began = time.perf_counter()
+    if (finetune := method.finetune) is not None:
+        key = content_key(fitted.key, repr(finetune), settings.effort)
+        task = replace(task, params=fits.keep(key, partial(finetune, task)))
+    coded = method.code(task)
+    seconds = time.perf_counter() - began
+    blob, quality = codec.file_of(loaded.signal, task.field, [coded.plan])
+    point = _point(loaded.signal, task.field, method, blob, quality)
+    point |= {
+        "published_bytes": coded.published_bytes,
+        "figures": {name: _finite(float(value)) for name, value in (quality.figures | dict(coded.figures)).items()},
+        "seconds": {"fit": round(fitted.seconds, 2), "code": round(seconds, 2)},
+        "fit": fitted.key,
+        "steps": fitted.steps,
+    }
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(kept, blob)
+    _write_json(about, point)
+    return point, blob
+
+
+def _point(signal: Signal, network: Field, method: Method, blob: bytes, quality: Quality) -> Point:
+    samples = signal.spec.samples
+    weights = sum(int(np.prod(shape)) for name, shape in network.shapes().items() if name.endswith("weight"))
+    return {
+        "method": method.name,
+        "title": method.title,
+        "protocol": method.protocol,
+        "training": method.training.name,
+        "weights": weights,
+        "params": network.num_params,
+        "bytes": len(blob),
+        "bpp": 8 * len(blob) / samples,
+        "db": _finite(quality.db),
+    }
+
+
+def _write_point(unit: Unit, loaded: Loaded, settings: Settings, configuration: str, name: str, point: Point) -> None:
+    spec = loaded.signal.spec
+    whole = {
+        "experiment": unit.experiment.name,
+        "kind": spec.KIND,
+        "signal": unit.item.name,
+        "configuration": configuration,
+        "samples": spec.samples,
+        "measure": spec.MEASURE,
+        "scale": str(settings.scale),
+        "source": unit.item.path,
+    } | point
+    folder = _folder(unit, settings, configuration)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / f"{name}.json", whole)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def _finite(db: float) -> float | None:
+    return float(db) if np.isfinite(db) else None
+
+
+# -- classical codecs ------------------------------------------------------------------------------------------
+
+#: Name of the method and extension of the file, by name of the codec.
+_CLASSICAL = {
+    "JPEG": ("jpeg", ".jpg"),
+    "JPEG 2000": ("jpeg2000", ".jp2"),
+    "WebP": ("webp", ".webp"),
+    "AVIF": ("avif", ".avif"),
+    "JPEG XL": ("jxl", ".jxl"),
+}
+
+
+def _classical(unit: Unit, loaded: Loaded, settings: Settings) -> None:
+    """Every classical codec at every rate: the best quality in so many bytes."""
+    from sinr_codec.bench.usual_codecs import Search, picture_codecs
+
+    signal, samples = loaded.signal, loaded.signal.spec.samples
+    array = np.asarray(signal.array)  # type: ignore[attr-defined]
+    if array.dtype != np.uint8 or array.shape[-1] not in (1, 3):
+        raise InputError(f"{loaded.source}: classical codecs are compared on 8-bit grey and RGB pictures only")
+    plain = array[..., 0] if array.shape[-1] == 1 else array
+
+    def quality(decoded: Any) -> float:
+        return signal.quality(lambda **_: np.asarray(decoded).reshape(array.shape)).db
+
+    searches = [Search(each, quality) for each in picture_codecs(plain)]
+    for rate in unit.experiment.classical:
+        limit = int(rate * samples / 8)
+        for title, (name, suffix) in _CLASSICAL.items():
+            found = [(s.at_bytes(limit), s) for s in searches if s.codec.name == title]
+            tried = [(point, search) for point, search in found if point is not None]
+            if not tried:
+                continue  # the codec has no file that small
+            best, search = max(tried, key=lambda pair: pair[0].db)
+            relative = Path("files") / unit.experiment.name / unit.item.name / f"{rate:g}bpp" / f"{name}{suffix}"
+            (settings.out / relative).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(settings.out / relative, search.blob(best))
+            point = {
+                "method": name,
+                "title": title,
+                "protocol": "classical",
+                "training": None,
+                "weights": None,
+                "params": None,
+                "bytes": best.bytes,
+                "bpp": 8 * best.bytes / samples,
+                "published_bytes": None,
+                "db": best.db,
+                "fit_db": None,
+                "figures": {},
+                "seconds": {"code": round(best.seconds, 3)},
+                "fit": None,
+                "steps": None,
+                "file": str(relative),
+            }
+            _write_point(unit, loaded, settings, f"{rate:g}bpp", name, point)
+    done = _folder(unit, settings, "classical").with_suffix(".done")
+    done.parent.mkdir(parents=True, exist_ok=True)
+    done.touch()

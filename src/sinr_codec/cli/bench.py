@@ -1,0 +1,79 @@
+"""`sinr bench`: the experiments of the paper, and their report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sinr_codec.cli import _common
+from sinr_codec.cli._common import JsonOption, QuietOption, SeedOption
+
+
+def bench(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="c1, c2, refinement, ablations, sparsity, weights, occupancy, radiance, or report.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: points, files, fits, report.")],
+    data: Annotated[Path, typer.Option(help="Folder with the signals, such as the Kodak pictures.")] = Path("data"),
+    images: Annotated[str | None, typer.Option(metavar="A-B", help="Only these signals, counted from 1.")] = None,
+    scale: Annotated[str, typer.Option(metavar="S", help="Make the signals smaller, such as 1/4.")] = "1",
+    steps: Annotated[int | None, typer.Option(min=1, help="Of every fit.", show_default="the experiment's own")] = None,
+    effort: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the published steps for methods that train on.")
+    ] = 0.3,
+    methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
+    configurations: Annotated[str | None, typer.Option(metavar="HxM,...", help="Only these networks.")] = None,
+    device: Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")] = "cpu",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes, each with one thread.")] = 1,
+    together: Annotated[int, typer.Option(min=1, help="Pictures fitted as one batch, by Adam; for a GPU.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    results: Annotated[
+        Path | None, typer.Option(help="Write the results here, too: JSON and plots without the fits.")
+    ] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run an experiment and report on it.
+
+    Every point is a file that is written when it is done, and trained networks are kept and shared between methods:
+    a run that is stopped, or killed, goes on with --resume.
+
+    Example:
+      sinr bench c1 --data kodak --images 1-2 --scale 1/4 --out out
+      sinr bench c1 --data kodak --jobs 2 --out out --resume
+      sinr bench report --out out
+    """
+    from sinr_codec.bench import experiments, studies
+    from sinr_codec.bench.runs import Settings
+
+    settings = Settings(
+        data=data,
+        out=out,
+        numbers=None if images is None else experiments.parse_numbers(images),
+        scale=experiments.parse_scale(scale),
+        steps=steps,
+        effort=effort,
+        seed=seed,
+        device=device,
+        jobs=jobs,
+        together=together,
+        methods=_names(methods),
+        configurations=_names(configurations),
+    )
+    with _common.progress(quiet) as progress:
+        made = studies.study(name, settings, resume=resume, results=results, progress=progress)
+    if as_json:
+        _common.show_json({"files": [str(path) for path in made.files]})
+        return
+    typer.echo(made.summary)
+    for path in made.files:
+        typer.echo(str(path))
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,51 @@
+"""Recipes by name: how a network is trained, and how it is coded."""
+
+from sinr_codec.errors import InputError
+from sinr_codec.methods import coin, direct, inric, sinr
+from sinr_codec.methods.base import Coded, Method, Task, Training
+from sinr_codec.methods.coin import SINE
+
+_ALL = [
+    Method("coin", "COIN, 16-bit floats", "own", SINE, coin.float16),
+    Method("coin-fp32", "COIN, 32-bit floats", "own", SINE, coin.float32, 30.0),
+    Method("minmax", "16-bit min-max + Brotli", "paper", SINE, direct.minmax),
+    Method("direct", "scalar, planned", "own", SINE, direct.planned, 6.8),
+    Method("sinr", "SINR", "paper", SINE, sinr.Published(), 13.6),
+    Method("inric", "INRIC, 8 bit", "own", SINE, inric.Inric(8), 7.0),
+    Method("inric-7", "INRIC, 7 bit", "own", SINE, inric.Inric(7), 6.0),
+    # SINR on top of INRIC, whose networks have an encoding and are trained with L1.
+    Method("inric-pe", "INRIC, encoding + L1, 8 bit", "own", inric.PE, inric.Inric(8), 7.0),
+    Method("inric-pe-minmax", "INRIC, encoding + L1, 16 bit", "paper", inric.PE, direct.minmax),
+    Method("inric-pe-sinr", "INRIC + SINR", "paper", inric.PE, sinr.Published(), 13.6),
+    Method("sinr-planned", "SINR, planned", "own", SINE, sinr.planned, 8.0),
+]
+# Refinement at equal bytes.
+for _bits in (4, 5, 6):
+    _ALL += [
+        Method(f"direct-refined-{_bits}", f"scalar, refined, {_bits} bits", "own", SINE, direct.refined(_bits), _bits),
+        Method(f"sinr-refined-{_bits}", f"SINR, refined, {_bits} bits", "own", SINE, sinr.refined(_bits), _bits),
+    ]
+# Variants of the published code.
+_ALL += [
+    Method(f"sinr-{name}", f"SINR, {title}", "paper", SINE, coder, 13.6)
+    for name, title, coder in (
+        ("flat", "flattened", sinr.Published(k2=8192, flatten=True)),
+        ("sign", "random signs", sinr.Published(kind="sign")),
+        ("hadamard", "Hadamard blocks", sinr.Published(kind="hadamard")),
+        *((f"seed-{seed}", f"seed {seed}", sinr.Published(seed=seed)) for seed in (1, 2, 3)),
+        *((f"{bits}bit", f"{bits}-bit values", sinr.Published(bits=bits)) for bits in (6, 8, 10, 12)),
+        *((f"k2-{k2}", f"k2 = {k2:,}", sinr.Published(k2=k2)) for k2 in (1024, 8192)),
+    )
+]
+
+METHODS = {method.name: method for method in _ALL}
+
+
+def method_named(name: str) -> Method:
+    """Look a method up; `InputError` names the ones there are."""
+    if name not in METHODS:
+        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {name!r}")
+    return METHODS[name]
+
+
+__all__ = ["METHODS", "Coded", "Method", "Task", "Training", "method_named"]

@@ -1,0 +1,129 @@
+"""What a method is: how a network is trained, and how the trained network is coded."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from sinr_codec.coding.plan import Plan
+from sinr_codec.fields import AnyActivation, AnyEncoding, Field, Identity
+from sinr_codec.packed import tile_of
+from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.signals.base import Part
+
+Params = Mapping[str, NDArray[Any]]
+Protocol = Literal["paper", "own"]
+
+SEARCH_SAMPLES = 1 << 19
+"""Samples that losses are measured on while a coding is searched; the file itself is measured on all."""
+PROBE_SAMPLES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Training:
+    """The network of a method, and how it is trained.
+
+    Methods with the same training code the same networks.
+
+    Attributes
+    ----------
+    name
+        Of the training: networks that go by the same name are shared.
+    activation, encoding
+        Of the network, for pictures; other kinds of signal keep the network that they have in `presets.RECIPES`.
+    l1
+        Weight of the sum of absolute parameters in the loss.
+    published
+        Settings of `fit.FitConfig` as published.
+    """
+
+    name: str
+    activation: AnyActivation
+    encoding: AnyEncoding = dataclasses.field(default_factory=Identity)
+    l1: float = 0.0
+    published: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trained network to be coded, and all that a method may ask of its signal.
+
+    Attributes
+    ----------
+    field, params
+        The network.
+    part
+        The samples that it was fitted to.
+    max_drop
+        dB that a method which plans may lose.
+    effort
+        Share of the published number of training steps that methods which train further may spend.
+    """
+
+    field: Field
+    params: Params
+    part: Part
+    seed: int = 0
+    device: str = "cpu"
+    max_drop: float = 0.1
+    effort: float = 1.0
+    progress: Progress = dataclasses.field(default_factory=NullProgress)
+
+    @property
+    def trainable(self) -> Any:
+        """What `fit` takes: the network, or the network with something around it, such as the rendering of rays."""
+        return getattr(self.part, "trainable", lambda network: network)(self.field)
+
+    def error(self, samples: int | None = SEARCH_SAMPLES) -> Callable[[Params], float]:
+        """``f(params)``: 10^(-dB / 10) of what a decoder makes of the parameters, on so many of the samples."""
+        measure, tile = self.part.objective(samples, self.seed), tile_of(self.field)
+        return lambda params: measure(self.field.decoder(dict(params)), tile)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What a method makes of a network.
+
+    Attributes
+    ----------
+    plan
+        Records, and the parameters that a decoder gets from them.
+    published_bytes
+        Size by the accounting of the method's authors, where it is not that of the file.
+    figures
+        What there is to know beside it, such as "s" or "kept".
+    """
+
+    plan: Plan
+    published_bytes: float | None = None
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A training, and a coder for what it gives.
+
+    Attributes
+    ----------
+    name, title
+        What the command and what tables call it.
+    protocol
+        "paper": 16-bit min-max quantiser and Brotli, as SINR's paper has it for all methods; "own": the quantiser and
+        coder of the method's authors.
+    training, code
+        See above.
+    bits
+        Bits a parameter that its files take, to choose a width for a rate.
+    finetune
+        What happens to the trained network before it is coded, such as pruning; part of the training.
+    """
+
+    name: str
+    title: str
+    protocol: Protocol
+    training: Training
+    code: Callable[[Task], Coded]
+    bits: float = 16.0
+    finetune: Callable[[Task], Params] | None = None

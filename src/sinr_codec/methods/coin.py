@@ -1,0 +1,34 @@
+"""COIN (Dupont et al. 2021): a small SIREN, its weights in half precision."""
+
+import numpy as np
+
+from sinr_codec.coding.plan import Plan, assemble
+from sinr_codec.coding.tensor import Raw
+from sinr_codec.fields import Sine
+from sinr_codec.methods.base import Coded, Params, Task, Training
+
+#: COIN's training: full batches at a constant rate. It takes half an hour a picture on a GPU.
+SINE = Training(
+    "sine",
+    Sine(30.0),
+    published={"optimizer": "adam", "lr": 2e-4, "steps": 50_000, "batch": 1 << 40, "schedule": "constant"},
+)
+
+
+def float32(task: Task) -> Coded:
+    """The weights as they are; accounted at 32 bits each, as the size of a COIN is without its half precision."""
+    plan = _raw(task.params)
+    return Coded(plan, 4.0 * task.field.num_params)
+
+
+def float16(task: Task) -> Coded:
+    """Weights rounded to half precision: 16 bits a parameter, no entropy coder, no header (COIN, section 3).
+
+    The file codes the rounded weights without loss; what a rounded float32 has too many of, it hardly pays for.
+    """
+    rounded = {name: w.astype(np.float16).astype(w.dtype) for name, w in task.params.items()}
+    return Coded(_raw(rounded), 2.0 * task.field.num_params)
+
+
+def _raw(params: Params) -> Plan:
+    return assemble(params, {name: Raw() for name in params})

@@ -1,0 +1,64 @@
+"""Quantisation of the weights themselves: what SINR's paper codes everybody with, and what a planner makes of it."""
+
+from dataclasses import dataclass
+
+from sinr_codec.coding.plan import PAPER_BITS, Plan, assemble, plan
+from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
+from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task
+from sinr_codec.methods.refine import refine
+from sinr_codec.packed import NO_LOSS, decibels
+
+
+def minmax(task: Task) -> Coded:
+    """16-bit min-max quantiser a tensor, then Brotli: SINR's paper for all methods (section 4.1)."""
+    codings: dict[str, Coding] = {
+        name: Direct(bits=PAPER_BITS, paper=True) if is_lossy(w) else Raw() for name, w in task.params.items()
+    }
+    return Coded(assemble(task.params, codings))
+
+
+def planned(task: Task) -> Coded:
+    """Uniform steps by the sensitivity of each tensor and an entropy coder: the fewest bytes within `max_drop`."""
+    return Coded(plan_for(task))
+
+
+def refined(bits: float) -> "Refined":
+    """Steps for so many bits a parameter, then weights trained on the signal under straight-through rounding."""
+    return Refined(bits)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Planned for a size, then trained on; direct, or sparse with dictionaries, so that both have equal bytes."""
+
+    bits: float
+    dictionaries: tuple[int, ...] = ()
+
+    def __call__(self, task: Task) -> Coded:
+        """Code a network."""
+        size = int(self.bits * task.field.num_params / 8)
+        start = plan_for(task, size, sparse=bool(self.dictionaries), dictionaries=self.dictionaries)
+        error = task.error()
+        before = error(start.params)
+        better, after = refine(task, start, error)
+        gain = decibels(after) - decibels(before)
+        return Coded(better, figures={"unrefined_bytes": start.bytes, "refinement_db": gain})
+
+
+def plan_for(
+    task: Task, max_bytes: int | None = None, *, sparse: bool = False, dictionaries: tuple[int, ...] = ()
+) -> Plan:
+    """The planner for a task: the fewest bytes within `task.max_drop`, or the least loss in `max_bytes`."""
+    error = task.error()
+    base = max(error(task.params), NO_LOSS)
+    return plan(
+        task.params,
+        error,
+        base * 10 ** (task.max_drop / 10),
+        probe=task.error(PROBE_SAMPLES),
+        max_bytes=max_bytes,
+        dictionaries=dictionaries,
+        sparse_only=sparse,
+        seed=task.seed,
+        progress=task.progress.update,
+    )
