@@ -8,7 +8,7 @@ from typing import Any
 
 from sinr_codec.errors import InputError
 
-SHARED = ("coin-fp32", "coin", "minmax", "inric", "inric-7", "sinr", "sinr-planned", "direct")
+SHARED = ("coin-fp32", "coin", "minmax", "inric", "inric-7", "sinr", "sinr-planned", "sinr-scalar", "direct")
 """Methods that code the same trained networks."""
 CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
 """Bits a pixel that classical codecs may take."""
@@ -129,14 +129,14 @@ EXPERIMENTS = {
             "occupancy",
             "Occupancy fields of Stanford's shapes",
             (Configuration(3, 128),),
-            ("coin-fp32", "coin", "minmax", "inric", "sinr", "sinr-planned", "direct"),
+            ("coin-fp32", "coin", "minmax", "inric", "sinr", "sinr-planned", "sinr-scalar", "direct"),
             items=_SHAPES,
         ),
         Experiment(
             "radiance",
             "A radiance field: lego",
             (Configuration(3, 64),),
-            ("coin-fp32", "coin", "minmax", "sinr", "sinr-planned", "direct"),
+            ("coin-fp32", "coin", "minmax", "sinr", "sinr-planned", "sinr-scalar", "direct"),
             items=(Item("lego", "nerf/lego_100.npz", "radiance"),),
         ),
     )

@@ -17,7 +17,9 @@ _ALL = [
     Method("inric-pe", "INRIC, encoding + L1, 8 bit", "own", inric.PE, inric.Inric(8), 7.0),
     Method("inric-pe-minmax", "INRIC, encoding + L1, 16 bit", "paper", inric.PE, direct.minmax),
     Method("inric-pe-sinr", "INRIC + SINR", "paper", inric.PE, sinr.Published(), 13.6),
-    Method("sinr-planned", "SINR, planned", "own", SINE, sinr.planned, 8.0),
+    # At the quality of SINR as published: its codes with our coder, and no dictionary at all.
+    Method("sinr-planned", "SINR, our coder", "own", SINE, sinr.planned, 8.0),
+    Method("sinr-scalar", "scalar at SINR's quality", "own", SINE, sinr.scalar, 6.0),
 ]
 # Refinement at equal bytes.
 for _bits in (4, 5, 6):

@@ -1,15 +1,18 @@
 """SINR (Jayasundara et al. 2025): weight vectors as sparse codes in a random dictionary that nobody sends."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, plan_paper
 from sinr_codec.coding.tensor import Coding, Sparse
 from sinr_codec.methods.base import Coded, Params, Task
 from sinr_codec.methods.direct import Refined, plan_for
+from sinr_codec.packed import decibels
 
 DICTIONARIES = (1024, 8192)
-"""Sizes k2 that are tried where the code is planned: larger ones take long and are seldom better."""
+"""Sizes k2 that are tried where the code is planned: larger ones take long and are seldom better, ..."""
+WIDE, WIDE_DICTIONARIES = 100, (PAPER_K2,)
+"""... but with s below k1 / 2 they alone keep the quality of networks this wide."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,24 @@ class Published:
 
 
 def planned(task: Task) -> Coded:
-    """Weight matrices by sparse codes alone, coded as well as we know how: the fewest bytes within `max_drop`."""
-    return Coded(plan_for(task, sparse=True, dictionaries=DICTIONARIES))
+    """Weight matrices by sparse codes alone, coded as well as we know how: the fewest bytes at the published quality."""
+    drop = published_drop(task)
+    width = max((w.size for w in task.params.values() if w.ndim == 1), default=0)
+    dictionaries = WIDE_DICTIONARIES if width > WIDE else DICTIONARIES
+    return Coded(plan_for(replace(task, max_drop=drop), sparse=True, dictionaries=dictionaries), figures={"drop": drop})
+
+
+def scalar(task: Task) -> Coded:
+    """No dictionary at all: the fewest bytes of quantised weights at the quality that SINR as published has."""
+    drop = published_drop(task)
+    return Coded(plan_for(replace(task, max_drop=drop)), figures={"drop": drop})
+
+
+def published_drop(task: Task) -> float:
+    """dB that SINR as published loses on a network; `task.max_drop` where it loses less."""
+    error = task.error()
+    lost = decibels(error(task.params)) - decibels(error(Published()(task).plan.params))
+    return max(lost, task.max_drop)
 
 
 def refined(bits: float) -> Refined:
