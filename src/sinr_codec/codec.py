@@ -344,13 +344,15 @@ class _Job:
         """Fit and code one network for each part of the signal."""
         parts, spec = self.signal.parts, self.signal.spec
         DEFAULT_LIMITS.check("max_params", network.num_params * len(parts))
-        header = Header(FIELD, network.to_header(), spec.to_header())
-        side = [spec.side] if spec.side else []
         fitted, interrupted, notes = self._fit(network)
         decoders = [network.decoder(params) for params in fitted]
         fit_quality = self._fit_quality(network, decoders)
-        budgets = self._budgets(network, header, side, max_bytes)
-        plans = self._plans(network, fitted, fit_quality, budgets, min_db)
+        if self.method is not None:
+            network, plans = self._by_method(self.method, network, fitted)
+        else:
+            header = Header(FIELD, network.to_header(), spec.to_header())
+            budgets = self._budgets(network, header, [spec.side] if spec.side else [], max_bytes)
+            plans = self._plans(network, fitted, fit_quality, budgets, min_db)
         self.progress.start("check", 0)
         blob, quality = file_of(self.signal, network, plans)
         sizes = _sections(plans, spec.side, blob)
@@ -424,8 +426,6 @@ class _Job:
         min_db: float | None,
     ) -> list[Plan]:
         """How the network of each part is coded."""
-        if self.method is not None:
-            return self._by_method(self.method, network, fitted)
         if self.preset.paper:
             return [plan_paper(params, self.seed) for params in fitted]
         parts = self.signal.parts
@@ -454,15 +454,20 @@ class _Job:
             )
         return plans
 
-    def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> list[Plan]:
+    def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
+        """The networks as a method codes them, and what they are then: pruning makes them narrower."""
+        tasks = [
+            Task(network, params, part, self.seed, self.device, self.max_drop, progress=self.progress)
+            for part, params in zip(self.signal.parts, fitted)
+        ]
         plans = []
-        for number, (part, params) in enumerate(zip(self.signal.parts, fitted)):
-            self.progress.start(f"code {number + 1}/{len(fitted)}" if len(fitted) > 1 else "code", 0)
-            task = Task(network, params, part, self.seed, self.device, self.max_drop, progress=self.progress)
+        for number, task in enumerate(tasks, 1):
+            self.progress.start(f"code {number}/{len(tasks)}" if len(tasks) > 1 else "code", 0)
             if method.finetune is not None:
-                task = replace(task, params=method.finetune(task))
+                task = task.with_params(method.finetune(task))
+            network = task.field
             plans.append(method.code(task).plan)
-        return plans
+        return network, plans
 
     def _loss(self, network: Field, part: Part, samples: int) -> Callable[[Mapping[str, Array]], float]:
         """Error of a part's decoded samples, as its quality goes."""

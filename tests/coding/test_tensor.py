@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -215,6 +216,50 @@ def test_sparse_known_answer() -> None:
     assert encode_tensor(np.zeros((4, 2), np.float32), coding, code).hex() == record
 
 
+def sent_code(w: np.ndarray, k2: int, s: int, axis: int | None = 0) -> tuple[Sparse, SparseCode]:
+    """A code in a dictionary of its own: any k2 atoms, any s of them for each vector."""
+    rng = np.random.default_rng(4)
+    k1, n = Layout(axis).dims(w.shape)
+    indices = np.stack([rng.permutation(k2)[:s] for _ in range(n)], 1)
+    table = rng.integers(-127, 128, (k1, k2))
+    coding = Sparse("sent", 0, k2, s, Layout(axis), step=2.0**-10)
+    return coding, SparseCode("sent", 0, k2, Layout(axis), indices, rng.normal(0, 0.02, (s, n)), table)
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize(("k2", "s"), [(11, 3), (4, 4), (4, 3)])
+def test_a_dictionary_that_is_sent_is_multiplied_with_the_quantised_code(axis: int | None, k2: int, s: int) -> None:
+    w = weights((6, 5))
+    coding, code = sent_code(w, k2, s, axis)
+    record = encode_tensor(w, coding, code)
+    x = np.zeros((k2, code.values.shape[1]))
+    np.put_along_axis(x, code.indices, np.rint(code.values * 2**10), 0)
+    assert code.table is not None
+    product = (code.table @ x * 2.0**-10).astype(np.float32)
+    assert same_bits(decode_tensor(record, w.shape, w.dtype), (product.T if axis == 1 else product).reshape(w.shape))
+    about = describe_tensor(record, w.shape, w.dtype)
+    assert about["dictionary"] == "sent"
+    assert code.table.size / 2 < about["dictionary_bytes"] < len(record)
+    assert abs(sparse_cost(code, w, step=2.0**-10)[0] - len(record)) < 16
+
+
+def test_codes_that_no_dictionary_goes_with() -> None:
+    w = weights((6, 5))
+    coding, code = sent_code(w, 8, 2)
+    assert code.table is not None
+    for wrong in (
+        None,
+        replace(code, table=None),
+        replace(code, table=code.table.T),
+        replace(code, table=code.table << 12),
+    ):
+        with pytest.raises(InputError, match="code"):
+            encode_tensor(w, coding, wrong)
+    seeded = sparse_encode(w, kind="sign", seed=3, k2=64, s=2, layout=Layout(0))
+    with pytest.raises(InputError, match="code"):
+        encode_tensor(w, sparse(k2=64, s=2), replace(seeded, table=code.table))
+
+
 # How large it is
 
 
@@ -390,6 +435,9 @@ HEAD = bytes([3 << 4, 0x00, 0x88])  # sparse with a step, constant coefficients
         (HEAD + bytes([0x40, 0, 8, 1, 0, 0, 16]), (4, 4), MalformedError),  # index 8 of 8
         (HEAD + bytes([0x40, 0, 8, 1, 0, 0, 1]), (4, 4), MalformedError),  # index -1
         (HEAD + bytes([0x20, 0, 8, 1, 0, 0]), (2**15, 2**14), LimitError),
+        (HEAD + bytes([0x0F, 1, 8, 1, 2, 0, 2]), (4, 4), MalformedError),  # a seed of a dictionary that is sent
+        (HEAD + bytes([0x4F, 0, 8, 1, 2, 0, 0, 0, 0x82, 0x80, 0x04]), (4, 4), MalformedError),  # an entry 32,769
+        (HEAD + bytes([0x4F, 0, 0x80, 0x80, 0x02, 1, 2, 0, 0, 0, 2]), (2**8, 4), LimitError),  # 2^8 x 2^15 entries
         (HEAD + bytes([0x00, 0, 8, 1, 0x80, 0x80, 0x80, 0x80, 0x20, 0]), (4, 4), MalformedError),  # 2^33
         (bytes([1 << 4, 0, 0x88]) + bytes([0xFF] * 9 + [1]), (4,), MalformedError),  # 2^63 steps
         (bytes([2 << 4]) + np.array([np.nan, 0], "<f4").tobytes() + b"\0", (4,), MalformedError),
@@ -415,15 +463,23 @@ def test_lossy_records_of_integers() -> None:
         decode_tensor(encode_tensor(weights((3,)), Direct(step=0.1)), (3,), np.int32)
 
 
-RECORDS = [
-    (encode_tensor(array, coding), array.shape, array.dtype)
-    for array in (weights((20, 12)), weights((4,), "f8"), weights((70, 65), "f2"))
-    for coding in CODINGS
-    if not isinstance(coding, Sparse) or array.size in (240, 4550)
-] + [
-    (encode_tensor(array, Raw()), array.shape, array.dtype)
-    for array in (np.arange(50), np.arange(6000) % 7 * 10**12, weights((5, 5), "c8"), np.eye(9, dtype=bool))
-]
+RECORDS = (
+    [
+        (encode_tensor(array, coding), array.shape, array.dtype)
+        for array in (weights((20, 12)), weights((4,), "f8"), weights((70, 65), "f2"))
+        for coding in CODINGS
+        if not isinstance(coding, Sparse) or array.size in (240, 4550)
+    ]
+    + [
+        (encode_tensor(w, *sent_code(w, k2, s)), w.shape, w.dtype)
+        for w in (weights((20, 12)),)
+        for k2, s in ((9, 3), (5, 5))
+    ]
+    + [
+        (encode_tensor(array, Raw()), array.shape, array.dtype)
+        for array in (np.arange(50), np.arange(6000) % 7 * 10**12, weights((5, 5), "c8"), np.eye(9, dtype=bool))
+    ]
+)
 
 
 @pytest.mark.parametrize("index", range(len(RECORDS)))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from sinr_codec import container, decode, decompress
-from sinr_codec.coding.sparse import Layout
+from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
 from sinr_codec.fields import MLP, Fourier, Gaussian, Octaves, ReLU, Wire
@@ -59,6 +59,32 @@ def paper() -> bytes:
     codings = {"layers.0.weight": first, "layers.1.weight": weights, "layers.2.weight": weights}
     spec = ImageSpec(HEIGHT, WIDTH, 3, "uint8", "P", colours=17)
     return image(MLP(2, 3, 32, 2), spec, lambda name: codings.get(name, Direct(bits=16, paper=True)))
+
+
+def sent() -> bytes:
+    """Dictionaries that stand in the file: one with indices, and one of which every vector has all atoms."""
+    rng = np.random.Generator(np.random.Philox(31))
+    spec = MLP(2, 3, 34, 1)
+    records = []
+    for name, array in spec.init(rng).items():
+        if name == "layers.1.weight":
+            coding, n = Sparse("sent", 0, 40, 9, Layout(0), step=0.0005), 34
+            indices = np.argsort(rng.random((40, n)), axis=0)[:9]
+            code = SparseCode(
+                "sent", 0, 40, Layout(0), indices, rng.normal(0, 0.01, (9, n)), rng.integers(-9, 10, (34, 40))
+            )
+            records.append(encode_tensor(array, coding, code))
+        elif name == "layers.2.weight":
+            coding = Sparse("sent", 0, 2, 2, Layout(1), bits=9)
+            indices = np.repeat([[0], [1]], 3, axis=1)
+            code = SparseCode(
+                "sent", 0, 2, Layout(1), indices, rng.normal(0, 0.001, (2, 3)), rng.integers(-99, 99, (34, 2))
+            )
+            records.append(encode_tensor(array, coding, code))
+        else:
+            records.append(encode_tensor(array, DIRECT))
+    header = Header(FIELD, field=spec.to_header(), signal=RGB.to_header(), quality=3245)
+    return container.write(header, [b"".join(records)])
 
 
 def wire() -> bytes:
@@ -115,7 +141,7 @@ def large() -> bytes:
     return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
 
 
-CASES = {make.__name__: make for make in (direct, sparse, paper, wire, encodings, fourier, state, large)}
+CASES = {make.__name__: make for make in (direct, sparse, sent, paper, wire, encodings, fourier, state, large)}
 
 
 def digest(array: np.ndarray) -> str:

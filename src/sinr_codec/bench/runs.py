@@ -333,7 +333,7 @@ def _coded(
     began = time.perf_counter()
     if (finetune := method.finetune) is not None:
         key = content_key(fitted.key, repr(finetune), settings.effort)
-        task = replace(task, params=fits.keep(key, partial(finetune, task)))
+        task = task.with_params(fits.keep(key, partial(finetune, task)))
     coded = method.code(task)
     seconds = time.perf_counter() - began
     blob, quality = codec.file_of(loaded.signal, task.field, [coded.plan])

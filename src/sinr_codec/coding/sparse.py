@@ -21,6 +21,11 @@ Integers = NDArray[np.int64]
 TINY_WIDTH = 50
 """A network of fewer neurons a layer is tiny: its matrices are flattened (section 3.3.2)."""
 
+SENT = "sent"
+"""Kind of a dictionary that is learned and stored beside its codes."""
+MAX_SENT = 2**15
+"""Largest magnitude of its entries."""
+
 _EXACT_FLOAT = 2**53  # integers up to this magnitude are float64 numbers
 _EXACT_INT = 2**62  # and up to this one they are safe in int64
 _GATHER_ENTRIES = 1 << 20  # entries (8 MiB) of atoms expanded at a time in `reconstruct`
@@ -108,6 +113,7 @@ class SparseCode:
     layout: Layout
     indices: Integers  # (s, n), -1 where a vector needed fewer atoms
     values: Floats  # (s, n), 0 where the index is -1
+    table: Integers | None = None  # (k1, k2), a dictionary of kind "sent"
 
 
 def sparse_encode(
@@ -178,6 +184,7 @@ def reconstruct(
     q: Integers,
     step: float,
     offset: float,
+    table: Integers | None = None,
 ) -> Floats:
     """Decode weights from quantised coefficients (section 3.4), to the same bits on every platform.
 
@@ -195,6 +202,8 @@ def reconstruct(
         Quantised coefficients.
     step, offset : float
         A coefficient is step * q + offset.
+    table : int64 (k1, k2), optional
+        The dictionary itself, of kind `SENT`, whose entries are at most `MAX_SENT`.
 
     Returns
     -------
@@ -215,7 +224,7 @@ def reconstruct(
     # No partial sum, in any order, exceeds max |A| * s * max |q|. Up to 2^53 float64 holds all of them exactly,
     # fused or not, so that the fast product of floats is the integer product.
     s = len(q)
-    bound = MAX_MAGNITUDE * s * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
+    bound = (MAX_MAGNITUDE if table is None else MAX_SENT) * s * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
     if bound > _EXACT_INT:
         raise LimitError(f"q: sums up to {bound:.3g}, expected at most 2^62")
     exact = np.float64 if bound <= _EXACT_FLOAT else np.int64
@@ -229,7 +238,8 @@ def reconstruct(
     needed = np.zeros(last + 1, bool)
     for part in parts:
         needed[np.maximum(indices[:, part], 0)] = True
-    table = atoms(kind, seed, k1, k2, np.flatnonzero(needed)).T
+    chosen = np.flatnonzero(needed)
+    entries = (atoms(kind, seed, k1, k2, chosen) if table is None else table[:, chosen]).T
     place = np.cumsum(needed) - 1
     vectors = np.empty((n, k1))
     for part in parts:
@@ -239,7 +249,7 @@ def reconstruct(
         sums = np.zeros((len(used), 2, k1), exact)
         for first in range(0, s, chunk):
             some = slice(first, first + chunk)
-            sums += weights[:, :, some] @ table[rows[:, some]].astype(exact)
+            sums += weights[:, :, some] @ entries[rows[:, some]].astype(exact)
         floats = sums.astype(np.float64)
         vectors[part] = step * floats[:, 0] + offset * floats[:, 1]
     return from_vectors(vectors.T, shape, layout)

@@ -25,7 +25,7 @@ from sinr_codec.coding.entropy import (
 )
 from sinr_codec.coding.quantize import dequantize, minmax, round_step, step_code, step_value, symmetric
 from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
-from sinr_codec.coding.sparse import Layout, SparseCode, fill_unused, reconstruct, sparse_encode
+from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_unused, reconstruct, sparse_encode
 from sinr_codec.coding.varint import UINT64_MAX, Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 
@@ -42,6 +42,9 @@ __all__ = [
     "sparse_cost",
     "sparse_in_limits",
 ]
+
+_KINDS = KINDS | {SENT: 15}
+"""Ids of the dictionaries: those made from a seed, and the one that stands in the record."""
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -74,6 +77,8 @@ class Sparse:
 
     `paper` goes with bits, keeps the order of selection, and stores values and indices as words under Brotli.
     Otherwise the indices of a vector are a set, coded in log2 C(k2, s) bits.
+
+    A dictionary of kind "sent" is not seeded: it is part of the record, and the `code` of the tensor brings it.
     """
 
     kind: str
@@ -87,8 +92,8 @@ class Sparse:
 
     def __post_init__(self) -> None:
         _check_quantiser(self.step, self.bits, self.paper)
-        if self.kind not in KINDS:
-            raise InputError(f"kind: unknown dictionary {self.kind!r}, expected one of {', '.join(KINDS)}")
+        if self.kind not in _KINDS:
+            raise InputError(f"kind: unknown dictionary {self.kind!r}, expected one of {', '.join(_KINDS)}")
         if not (1 <= self.s <= self.k2 <= MAX_POSITIONS and 0 <= self.seed <= UINT64_MAX):
             raise InputError(
                 f"sparse coding: expected 1 <= s <= k2 <= {MAX_POSITIONS} and a 64-bit seed, "
@@ -107,6 +112,7 @@ _MAX_SPARSE_STEPS = 2**31  # of a coefficient: sums over all atoms stay below th
 _MAX_NUMBERS = 2**32  # in a tensor; a second line of defence behind the limits of the container
 _MAX_PRODUCTS = 2**32  # multiplications that a sparse tensor may cost: a minute; 2,000 x 2,000 weights need as many
 _MAX_ATOM_ENTRIES = 2**28
+_MAX_TABLE_ENTRIES = 2**22  # of a dictionary that is part of a record
 
 
 def is_lossy(array: Array) -> bool:
@@ -183,8 +189,8 @@ def decode_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DType
         if head.atoms is None:
             array = _restore(q, head.step, head.offset, kind)
         else:
-            indices = head.atoms.read_indices(reader)
-            array = from_floats(head.atoms.weights(indices, q, head.step, head.offset), kind)
+            indices, table = head.atoms.read_indices(reader), head.atoms.read_table(reader)
+            array = from_floats(head.atoms.weights(indices, q, head.step, head.offset, table), kind)
     if reader is not data:
         reader.end()
     return array.reshape(shape)
@@ -194,7 +200,7 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     """How a record codes its tensor, for reports; long streams are skipped and not decoded.
 
     Keys: transform, coder, bytes, bits_per_weight (a complex number is two weights), and where they apply
-    step, offset, dictionary, seed, k2, s, axis, indices. Raises what `decode_tensor` raises.
+    step, offset, dictionary, seed, k2, s, axis, indices, dictionary_bytes. Raises what `decode_tensor` raises.
     """
     kind = np.dtype(dtype)
     reader = data if isinstance(data, Reader) else Reader(data, "tensor")
@@ -209,6 +215,10 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     if head.atoms is not None:
         head.atoms.skip_indices(reader)
         about |= head.atoms.describe()
+        if head.atoms.kind == SENT:
+            at = reader.position
+            skip_stream(reader, reader.byte(), head.atoms.k1 * head.atoms.k2)
+            about["dictionary_bytes"] = reader.position - at
     if reader is not data:
         reader.end()
     about["bytes"] = reader.position - start
@@ -241,8 +251,9 @@ def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int
         return float(len(_encode_raw(w))), 0.0
     indices = fill_unused(code.indices, code.k2)
     atoms = _Atoms.of(code, len(code.indices), real_shape(w.shape, w.dtype), _SETS)
-    decoded = from_floats(atoms.weights(indices, q.T.reshape(-1), step, offset), w.dtype)
+    decoded = from_floats(atoms.weights(indices, q.T.reshape(-1), step, offset, code.table), w.dtype)
     bits_of_streams = ideal_bits(q) + set_bits(atoms.s, atoms.n, code.k2)
+    bits_of_streams += 0.0 if code.table is None else ideal_bits(code.table)
     return 1 + len(quantiser) + len(atoms.write()) + bits_of_streams / 8, _squared_error(w, decoded)
 
 
@@ -270,7 +281,7 @@ class _Atoms:
     @classmethod
     def read(cls, reader: Reader, shape: tuple[int, ...]) -> "_Atoms":
         byte = reader.byte()
-        kinds = {number: name for name, number in KINDS.items()}
+        kinds = {number: name for name, number in _KINDS.items()}
         kind, axis, coder = byte & 15, byte >> 4 & 3, byte >> 6
         if kind not in kinds or axis > 2 or coder > _ORDERED:
             raise UnknownIdError(f"{reader.name}: unknown dictionary, layout or index coder in {byte:#04x}")
@@ -281,13 +292,15 @@ class _Atoms:
         k1, n = layout.dims(shape)
         if not 1 <= s <= min(k1, k2):
             raise MalformedError(f"{reader.name}: {s} of {k2} atoms for vectors of length {k1}")
+        if kinds[kind] == SENT and seed:
+            raise MalformedError(f"{reader.name}: a seed for a dictionary that has none")
         atoms = cls(kinds[kind], seed, k2, s, layout, coder, shape, k1, n)
         atoms.check_limits(reader.name)
         return atoms
 
     def write(self) -> bytes:
         axis = 2 if self.layout.axis is None else self.layout.axis
-        byte = KINDS[self.kind] | axis << 4 | self.coder << 6
+        byte = _KINDS[self.kind] | axis << 4 | self.coder << 6
         return bytes([byte]) + write_varint(self.seed) + write_varint(self.k2) + write_varint(self.s)
 
     def check_limits(self, name: str) -> None:
@@ -296,9 +309,18 @@ class _Atoms:
                 f"{name}: {self.s} of {self.k2} atoms for {self.n} vectors of length {self.k1}, "
                 f"expected at most {_MAX_PRODUCTS} products and {_MAX_ATOM_ENTRIES} entries"
             )
+        if self.kind == SENT and self.k1 * self.k2 > _MAX_TABLE_ENTRIES:
+            raise LimitError(f"{name}: {self.k1} x {self.k2}, expected at most {_MAX_TABLE_ENTRIES} entries")
+
+    @property
+    def dense(self) -> bool:
+        """Whether all vectors have all atoms of a dictionary in the record, so that no indices are stored."""
+        return self.kind == SENT and self.s == self.k2 and self.coder == _SETS
 
     def read_indices(self, reader: Reader) -> Ints:
         """(s, n), inside the dictionary."""
+        if self.dense:
+            return np.broadcast_to(np.arange(self.s)[:, None], (self.s, self.n))
         if self.coder == _SETS:
             return decode_sets(reader, self.s, self.n, self.k2)
         indices = decode_ints(reader, self.s * self.n)
@@ -306,17 +328,28 @@ class _Atoms:
             raise MalformedError(f"{reader.name}: an index is outside a dictionary of {self.k2} atoms")
         return indices.reshape(self.n, self.s).T
 
+    def read_table(self, reader: Reader) -> Ints | None:
+        """(k1, k2), where the dictionary is part of the record."""
+        if self.kind != SENT:
+            return None
+        entries = decode_ints(reader, self.k1 * self.k2)
+        if entries.size and not -MAX_SENT <= int(entries.min()) <= int(entries.max()) <= MAX_SENT:
+            raise MalformedError(f"{reader.name}: an entry of the dictionary is beyond {MAX_SENT}")
+        return entries.reshape(self.k2, self.k1).T
+
     def skip_indices(self, reader: Reader) -> None:
+        if self.dense:
+            return
         if self.coder == _SETS:
             skip_sets(reader, self.s, self.n, self.k2)
         else:
             skip_stream(reader, reader.byte(), self.s * self.n)
 
-    def weights(self, indices: Ints, q: Ints, step: float, offset: float) -> Floats:
+    def weights(self, indices: Ints, q: Ints, step: float, offset: float, table: Ints | None) -> Floats:
         """Flat float64 weights from indices (s, n) and the coefficients vector by vector (n * s,)."""
         values = q.reshape(self.n, self.s).T
         return reconstruct(
-            self.kind, self.seed, self.k2, self.layout, self.shape, indices, values, step, offset
+            self.kind, self.seed, self.k2, self.layout, self.shape, indices, values, step, offset, table
         ).reshape(-1)
 
     def describe(self) -> dict[str, Any]:
@@ -385,9 +418,12 @@ def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
         raise InputError(f"s: {s} atoms, expected at most the {atoms.k1} numbers of a vector")
     atoms.check_limits("sparse coding")
     if code is None:
+        if kind == SENT:
+            raise InputError("code: a dictionary of kind sent comes with the code of the tensor, expected one")
         code = sparse_encode(w, kind=kind, seed=seed, k2=k2, s=s, layout=layout)
     elif (code.kind, code.seed, code.k2, len(code.indices), code.layout) != (kind, seed, k2, s, layout):
         raise InputError("code: it is not the sparse code that the coding asks for")
+    table = _encode_table(code.table, atoms)
     indices, values = fill_unused(code.indices, k2), code.values
     if coding.paper:
         coder, body = encode_words(indices.T, 2)
@@ -395,10 +431,23 @@ def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
     else:
         order = np.argsort(indices, axis=0)
         indices, values = np.take_along_axis(indices, order, 0), np.take_along_axis(values, order, 0)
-        coded = encode_sets(indices, k2)
+        coded = b"" if atoms.dense else encode_sets(indices, k2)
     q, _, _, quantiser = _quantise(values, coding.step, coding.bits)
     transform = _SPARSE_MINMAX if coding.step is None else _SPARSE_STEP
-    return _record(transform, _encode_values(q.T, coding), quantiser + atoms.write(), coded)
+    return _record(transform, _encode_values(q.T, coding), quantiser + atoms.write(), coded + table)
+
+
+def _encode_table(table: Ints | None, atoms: _Atoms) -> bytes:
+    if (table is None) != (atoms.kind != SENT):
+        raise InputError("code: a dictionary of kind sent, and no other, comes with a table")
+    if table is None:
+        return b""
+    if table.shape != (atoms.k1, atoms.k2):
+        raise InputError(f"code: a table {table.shape}, expected {(atoms.k1, atoms.k2)}")
+    if table.size and np.abs(table).max() > MAX_SENT:
+        raise InputError(f"code: an entry of the table is beyond {MAX_SENT}")
+    coder, body = encode_stream(table.T)
+    return bytes([coder]) + body
 
 
 def _encode_values(q: Ints, coding: Direct | Sparse) -> tuple[int, bytes]:

@@ -1,8 +1,10 @@
 """Recipes by name: how a network is trained, and how it is coded."""
 
+from collections.abc import Callable
+
 from sinr_codec.errors import InputError
-from sinr_codec.methods import coin, direct, inric, sinr
-from sinr_codec.methods.base import Coded, Method, Task, Training
+from sinr_codec.methods import alternatives, coin, direct, inric, sinr
+from sinr_codec.methods.base import Coded, Method, Protocol, Task, Training
 from sinr_codec.methods.coin import SINE
 
 _ALL = [
@@ -39,6 +41,31 @@ _ALL += [
         *((f"k2-{k2}", f"k2 = {k2:,}", sinr.Published(k2=k2)) for k2 in (1024, 8192)),
     )
 ]
+
+# The alternatives of section 3.2; what trains the network anew is coded as the paper does, and as well as we know how.
+_CODERS: tuple[tuple[str, str, Protocol, Callable[[Task], Coded], float], ...] = (
+    ("minmax", "16 bit", "paper", direct.minmax, 16.0),
+    ("direct", "scalar", "own", direct.planned, 6.8),
+)
+for _coder, _of, _protocol, _code, _width in _CODERS:
+    _ALL += [
+        Method(f"l1-{text}-{_coder}", f"L1 {text}, {_of}", _protocol, alternatives.l1(float(text)), _code, _width)
+        for text in ("1e-6", "1e-5", "1e-4")
+    ]
+    for _share in (30, 50, 70):
+        _pruned = alternatives.Pruned(_share / 100)
+        _title = f"{_share} % of weights pruned, {_of}"
+        _ALL.append(Method(f"prune-{_share}-{_coder}", _title, _protocol, SINE, _code, _width, _pruned))
+    for _share in (10, 25, 50):
+        _pruned = alternatives.Pruned(_share / 100, neurons=True)
+        _title = f"{_share} % of neurons pruned, {_of}"
+        _ALL.append(Method(f"prune-rows-{_share}-{_coder}", _title, _protocol, SINE, _code, _width, _pruned))
+for _k2 in (64, 128, 256):
+    _learned = alternatives.Learned(alternatives.DictionaryLearning(_k2))
+    _ALL.append(Method(f"dictionary-{_k2}", f"learned dictionary, k2 = {_k2}", "paper", SINE, _learned, 24.0))
+for _share in (50, 75, 90):
+    _learned = alternatives.Learned(alternatives.PrincipalComponents(_share / 100))
+    _ALL.append(Method(f"pca-{_share}", f"PCA, {_share} % of the components", "paper", SINE, _learned, 20.0))
 
 METHODS = {method.name: method for method in _ALL}
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from sinr_codec.coding.plan import Plan
-from sinr_codec.fields import AnyActivation, AnyEncoding, Field, Identity
+from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Field, Identity
 from sinr_codec.packed import tile_of
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals.base import Part
@@ -71,6 +71,13 @@ class Task:
     effort: float = 1.0
     progress: Progress = dataclasses.field(default_factory=NullProgress)
 
+    def with_params(self, params: Params) -> "Task":
+        """The task with other parameters: those of an MLP may be of fewer neurons than it has."""
+        network = self.field
+        if isinstance(network, MLP) and (bias := params["layers.0.bias"]).size != network.width:
+            network = dataclasses.replace(network, width=bias.size)
+        return dataclasses.replace(self, field=network, params=params)
+
     @property
     def trainable(self) -> Any:
         """What `fit` takes: the network, or the network with something around it, such as the rendering of rays."""
@@ -117,7 +124,7 @@ class Method:
     bits
         Bits a parameter that its files take, to choose a width for a rate.
     finetune
-        What happens to the trained network before it is coded, such as pruning; part of the training.
+        What happens to the trained network before it is coded, such as pruning; `Task.with_params` takes its result.
     """
 
     name: str

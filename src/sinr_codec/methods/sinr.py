@@ -41,7 +41,7 @@ class Published:
 
 
 def planned(task: Task) -> Coded:
-    """Weight matrices by sparse codes alone, coded as well as we know how: the fewest bytes at the published quality."""
+    """Weight matrices by sparse codes alone, coded as well as we know how: the fewest bytes at published quality."""
     drop = published_drop(task)
     width = max((w.size for w in task.params.values() if w.ndim == 1), default=0)
     dictionaries = WIDE_DICTIONARIES if width > WIDE else DICTIONARIES
@@ -55,7 +55,7 @@ def scalar(task: Task) -> Coded:
 
 
 def published_drop(task: Task) -> float:
-    """dB that SINR as published loses on a network; `task.max_drop` where it loses less."""
+    """What SINR as published loses on a network, in dB; `task.max_drop` where it loses less."""
     error = task.error()
     lost = decibels(error(task.params)) - decibels(error(Published()(task).plan.params))
     return max(lost, task.max_drop)
