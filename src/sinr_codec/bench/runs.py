@@ -305,9 +305,12 @@ def run_unit(unit: Unit, settings: Settings) -> None:
         return
     fits = Fits(settings.out / "fits", settings.device)
     uncoded: dict[str, float] = {}
+    trained: dict[str, tuple[Task, Fitted]] = {}
     for name in wanted:
         method = METHODS[name]
-        task, fitted = task_of(loaded, unit, settings, method.training, fits)
+        if method.training.name not in trained:
+            trained[method.training.name] = task_of(loaded, unit, settings, method.training, fits)
+        task, fitted = trained[method.training.name]
         if fitted.key not in uncoded:
             apply = task.field.decoder(dict(task.params))
             fields = Fields([apply], tile_of(task.field))
@@ -418,7 +421,7 @@ def _classical(unit: Unit, loaded: Loaded, settings: Settings) -> None:
     def quality(decoded: Any) -> float:
         return signal.quality(lambda **_: np.asarray(decoded).reshape(array.shape)).db
 
-    searches = [Search(each, quality) for each in picture_codecs(plain)]
+    searches = [Search(each, quality) for each in picture_codecs(plain, avif_speed=6)]
     for rate in unit.experiment.classical:
         limit = int(rate * samples / 8)
         for title, (name, suffix) in _CLASSICAL.items():

@@ -395,7 +395,7 @@ def decode_h264(blob: bytes) -> Array:
 # -- pictures: JPEG, WebP, AVIF, JPEG XL -------------------------------------------------------------------------
 
 
-def picture_codecs(array: Array) -> list[Codec]:
+def picture_codecs(array: Array, avif_speed: int = 4) -> list[Codec]:
     """JPEG, JPEG 2000, WebP, AVIF (Pillow) and JPEG XL (imagecodecs) of a picture, uint8 (H, W) or (H, W, 3)."""
     import imagecodecs
     from PIL import Image
@@ -420,7 +420,7 @@ def picture_codecs(array: Array) -> list[Codec]:
 
     whole = range(101)
     jpeg = partial(encode, form="JPEG", optimize=True, progressive=True)
-    avif = partial(encode, form="AVIF", speed=4)
+    avif = partial(encode, form="AVIF", speed=avif_speed)
     return [
         Codec("JPEG", "4:4:4", whole[1:], partial(jpeg, subsampling="4:4:4"), decode),
         Codec("JPEG", "4:2:0", whole[1:], partial(jpeg, subsampling="4:2:0"), decode),

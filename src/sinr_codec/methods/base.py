@@ -60,6 +60,8 @@ class Task:
         dB that a method which plans may lose.
     effort
         Share of the published number of training steps that methods which train further may spend.
+    known
+        What methods found out about these parameters, for each other.
     """
 
     field: Field
@@ -70,13 +72,14 @@ class Task:
     max_drop: float = 0.1
     effort: float = 1.0
     progress: Progress = dataclasses.field(default_factory=NullProgress)
+    known: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def with_params(self, params: Params) -> "Task":
         """The task with other parameters: those of an MLP may be of fewer neurons than it has."""
         network = self.field
         if isinstance(network, MLP) and (bias := params["layers.0.bias"]).size != network.width:
             network = dataclasses.replace(network, width=bias.size)
-        return dataclasses.replace(self, field=network, params=params)
+        return dataclasses.replace(self, field=network, params=params, known={})
 
     @property
     def trainable(self) -> Any:

@@ -56,9 +56,10 @@ def scalar(task: Task) -> Coded:
 
 def published_drop(task: Task) -> float:
     """What SINR as published loses on a network, in dB; `task.max_drop` where it loses less."""
-    error = task.error()
-    lost = decibels(error(task.params)) - decibels(error(Published()(task).plan.params))
-    return max(lost, task.max_drop)
+    if "published drop" not in task.known:
+        error = task.error()
+        task.known["published drop"] = decibels(error(task.params)) - decibels(error(Published()(task).plan.params))
+    return max(task.known["published drop"], task.max_drop)
 
 
 def refined(bits: float) -> Refined:
