@@ -1,7 +1,7 @@
 """The experiments, as data: which signals, which networks, which methods."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,13 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Item:
-    """A signal: a file under the data folder, and how to read it."""
+    """A signal: a file under the data folder, how to read it, and its network where it is not the experiment's."""
 
     name: str
     path: str
     kind: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    configuration: Configuration | None = None
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,13 @@ class Experiment:
     configurations, methods
         Networks, and methods by name.
     fit
-        Settings of `fit.FitConfig` for the networks; None for those of the preset balanced of each kind of signal.
+        Settings of `fit.FitConfig` for networks of pictures; other kinds of signal have those of the preset balanced.
     classical
         Bits a pixel at which classical codecs are measured.
     items
         Signals; none for the Kodak pictures.
+    pictures
+        The Kodak pictures and the items.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Experiment:
     fit: Mapping[str, Any] | None = None
     classical: tuple[float, ...] = ()
     items: tuple[Item, ...] = ()
+    pictures: bool = False
 
 
 #: The paper gives no settings; these reach in a minute what Adam reaches in several.
@@ -73,6 +77,8 @@ _SHAPES = (
     Item("dragon", "mesh/dragon_100k_photon.obj", "shape"),
     Item("bunny", "mesh/bunny_hr_odedstein.obj", "shape"),
 )
+
+_LEGO = Item("lego", "nerf/lego_100.npz", "radiance")
 
 EXPERIMENTS = {
     experiment.name: experiment
@@ -137,14 +143,39 @@ EXPERIMENTS = {
             "A radiance field: lego",
             (Configuration(3, 64),),
             ("coin-fp32", "coin", "minmax", "sinr", "sinr-planned", "sinr-scalar", "direct"),
-            items=(Item("lego", "nerf/lego_100.npz", "radiance"),),
+            items=(_LEGO,),
         ),
     )
 }
 
+#: Experiments that measure trained weights and make no files: `bench.sparsity` and `bench.weights`.
+SPARSITY = Experiment(
+    "sparsity",
+    "How many atoms a vector needs",
+    (Configuration(2, 32), Configuration(3, 64), Configuration(3, 96), Configuration(3, 128)),
+    (),
+    FIT,
+)
+WEIGHTS = Experiment(
+    "weights",
+    "Distributions of trained weights",
+    (Configuration(3, 64),),
+    (),
+    FIT,
+    items=(
+        *(replace(item, configuration=Configuration(3, 128)) for item in _SHAPES),
+        _LEGO,
+        Item("bach", "audio/gt_bach.wav", "audio", configuration=Configuration(3, 64)),
+        Item("mri", "volume/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz", "volume"),
+        Item("sst", "geo/tos_O1_2001-2002.nc", "dataset"),
+        Item("carphone", "video/carphone_rgb_32frames.npz", "video"),
+    ),
+    pictures=True,
+)
+
 
 def experiment_named(name: str) -> Experiment:
-    """Look an experiment up; `InputError` names the ones there are."""
+    """Look an experiment with files up; `InputError` names the ones there are."""
     if name not in EXPERIMENTS:
         raise InputError(f"experiment: expected one of {', '.join(EXPERIMENTS)}, got {name!r}")
     return EXPERIMENTS[name]
@@ -163,7 +194,9 @@ def items_of(experiment: Experiment, data: Path, numbers: range | None) -> list[
     """
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; name one with the signals of the experiment by --data")
-    items = list(experiment.items) or list(_pictures(data))
+    items = list(experiment.items)
+    if experiment.pictures or not items:
+        items = [*_pictures(data), *items]
     there = [item for item in items if (data / item.path).exists()]
     if numbers is not None:
         there = [item for number, item in enumerate(there, 1) if number in numbers]

@@ -16,8 +16,8 @@ from sinr_codec.bench.crops import write_crops
 from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import bd_psnr, bd_rate, rate_at
+from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.errors import InputError
-from sinr_codec.files import atomic_write
 
 Point = dict[str, Any]
 
@@ -69,20 +69,20 @@ def report(out: Path, results: Path | None = None) -> list[Path]:
     for name, points in read_points(out).items():
         rows = summarise(points)
         written += [
-            _write(folder / f"{name}.md", page(name, points, rows)),
-            _write(folder / f"{name}.csv", points_csv(points)),
-            _write(folder / f"{name}-summary.csv", rows_csv(rows)),
+            write_text(folder / f"{name}.md", page(name, points, rows)),
+            write_text(folder / f"{name}.csv", points_csv(points)),
+            write_text(folder / f"{name}-summary.csv", rows_csv(rows)),
         ]
         picture = plots.rate_distortion(name, points[0]["kind"], points[0]["measure"], rows, folder / f"{name}.png")
         written.append(picture)
         for method, schema in compressai(name, rows).items():
             (folder / "compressai").mkdir(exist_ok=True)
-            written.append(_write(folder / "compressai" / f"{name}-{method}.json", _json(schema)))
+            written.append(write_text(folder / "compressai" / f"{name}-{method}.json", _json(schema)))
         if points[0]["kind"] == "image":
             written += write_crops(out, points, folder / f"{name}-crops.png")
         if results is not None:
             results.mkdir(parents=True, exist_ok=True)
-            written.append(_write(results / f"{name}.json", _json(compact(out, name, points, rows), indent=None)))
+            written.append(write_text(results / f"{name}.json", _json(compact(out, name, points, rows), indent=None)))
             shutil.copyfile(picture, results / f"{name}.png")
             written.append(results / f"{name}.png")
     return written
@@ -194,7 +194,7 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
         "of a method do. Loss is against the uncoded network; ratio is of bytes to 16-bit min-max + Brotli of the same "
         "networks.",
         "",
-        _table(
+        table(
             [
                 "protocol",
                 "method",
@@ -214,13 +214,13 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
                     row.title,
                     row.configuration,
                     str(row.signals),
-                    _number(row.params, ",.0f"),
-                    _number(row.bytes, ",.0f"),
-                    _number(row.bpp, ".3f"),
-                    _number(row.published_bpp, ".3f"),
-                    _number(row.db, ".2f"),
-                    _number(row.loss, ".2f"),
-                    _number(row.ratio, ".3f"),
+                    number(row.params, ",.0f"),
+                    number(row.bytes, ",.0f"),
+                    number(row.bpp, ".3f"),
+                    number(row.published_bpp, ".3f"),
+                    number(row.db, ".2f"),
+                    number(row.loss, ".2f"),
+                    number(row.ratio, ".3f"),
                 ]
                 for row in rows
             ),
@@ -239,18 +239,18 @@ def quality_table(rows: Sequence[Row]) -> str:
     """Rates of our methods and of published curves at the same qualities, interpolated in log rate."""
     titles = {row.method: (row.title, _PROTOCOLS[row.protocol]) for row in rows}
     lines = [
-        [*titles[method], *(_number(rate_at(points, db), ".3f") for db in QUALITIES)]
+        [*titles[method], *(number(rate_at(points, db), ".3f") for db in QUALITIES)]
         for method, points in curves(rows).items()
         if len(points) > 1
     ]
     lines += [
-        [curve.name, "published", *(_number(rate_at(curve.points, db), ".3f") for db in QUALITIES)] for curve in CURVES
+        [curve.name, "published", *(number(rate_at(curve.points, db), ".3f") for db in QUALITIES)] for curve in CURVES
     ]
     lines += [
         [f"{method} (SINR's paper)", "paper", *(f"{bpp:g}" if db == wanted else "-" for wanted in QUALITIES)]
         for method, bpp, db in PAPER
     ]
-    return _table(["method", "protocol", *(f"{db:g} dB" for db in QUALITIES)], lines)
+    return table(["method", "protocol", *(f"{db:g} dB" for db in QUALITIES)], lines)
 
 
 def delta_table(rows: Sequence[Row]) -> str:
@@ -261,28 +261,19 @@ def delta_table(rows: Sequence[Row]) -> str:
     lines = []
     for method, points in found.items():
         cells = [
-            _number(delta(anchor, points), form)
+            number(delta(anchor, points), form)
             for anchor in (found.get("minmax", []), jpeg)
             for delta, form in ((bd_rate, "+.1f"), (bd_psnr, "+.2f"))
         ]
         if method != "minmax" and any(cell != "-" for cell in cells):
             lines.append([titles[method], *cells])
     heads = ["method", "rate to min-max, %", "dB", "rate to JPEG, %", "dB"]
-    return _table(heads, lines) if lines else ""
+    return table(heads, lines) if lines else ""
 
 
 def _figure_table(rows: Sequence[Row], figure: str, form: str) -> str:
-    lines = [[r.title, r.configuration, _number(r.bytes, ",.0f"), _number(r.figures.get(figure), form)] for r in rows]
-    return _table(["method", "network", "bytes", figure], lines)
-
-
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---" if i < 2 else "---:" for i in range(len(heads))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *lines))
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None or not np.isfinite(value) else format(value, form)
+    lines = [[r.title, r.configuration, number(r.bytes, ",.0f"), number(r.figures.get(figure), form)] for r in rows]
+    return table(["method", "network", "bytes", figure], lines)
 
 
 _COLUMNS = (
@@ -377,7 +368,7 @@ def summary_text(out: Path) -> str:
         ]
         lines += [
             f"  {row.title:<32.32}{row.configuration:>8}{row.signals:>4}{row.bytes:>9,.0f}{row.bpp:>8.3f}{row.db:>8.2f}"
-            f"{_number(row.loss, '.2f'):>7}"
+            f"{number(row.loss, '.2f'):>7}"
             for row in rows
         ]
     return "\n".join(lines)
@@ -392,9 +383,3 @@ def _json(value: Any, indent: int | None = 1) -> str:
         lines = ",\n  ".join(json.dumps(line) for line in value[key])
         text += f',\n "{key}": [\n  {lines}\n ]'
     return text + "\n}\n"
-
-
-def _write(path: Path, text: str) -> Path:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text)
-    return path

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -109,14 +109,21 @@ def run(
     units = [unit for unit in units_of(experiment, settings) if missing(unit, settings)]
     if settings.together > 1:
         _fit_together(units, settings, progress)
-    progress.start(experiment.name, max(len(units), 1))
-    if settings.jobs > 1 and len(units) > 1:
-        _in_processes(units, settings, progress)
-    else:
-        for done, unit in enumerate(units):
-            progress.update(done, unit_name(unit))
-            run_unit(unit, settings)
+    work_through(units, run_unit, settings, progress)
     return sorted((settings.out / "points" / experiment.name).rglob("*.json"))
+
+
+def work_through(
+    units: Sequence[Unit], work: Callable[[Unit, Settings], None], settings: Settings, progress: Progress
+) -> None:
+    """Do the work of units, one after the other or in processes; the first error ends it."""
+    progress.start(units[0].experiment.name if units else "nothing left to do", max(len(units), 1))
+    if settings.jobs > 1 and len(units) > 1:
+        _in_processes(units, work, settings, progress)
+        return
+    for done, unit in enumerate(units):
+        progress.update(done, unit_name(unit))
+        work(unit, settings)
 
 
 def open_run(name: str, settings: Settings, resume: bool) -> None:
@@ -162,7 +169,7 @@ def units_of(experiment: Experiment, settings: Settings) -> Iterator[Unit]:
     if not configurations:
         raise InputError(f"configurations: expected some of {', '.join(c.name for c in experiment.configurations)}")
     for item in items_of(experiment, settings.data, settings.numbers):
-        for configuration in configurations:
+        for configuration in [item.configuration] if item.configuration else configurations:
             yield Unit(experiment, item, configuration, methods)
         if experiment.classical and settings.methods is None:
             yield Unit(experiment, item, None, ())
@@ -185,10 +192,20 @@ def _folder(unit: Unit, settings: Settings, configuration: str, root: str = "poi
     return settings.out / root / unit.experiment.name / unit.item.name / configuration
 
 
-def _in_processes(units: Sequence[Unit], settings: Settings, progress: Progress) -> None:
+def point_file(unit: Unit, settings: Settings) -> Path:
+    """The one point of a unit that measures a network and codes none."""
+    assert unit.configuration is not None
+    path = _folder(unit, settings, unit.configuration.name).with_suffix(".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _in_processes(
+    units: Sequence[Unit], work: Callable[[Unit, Settings], None], settings: Settings, progress: Progress
+) -> None:
     # spawn: torch and forks do not go together
     with ProcessPoolExecutor(settings.jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        futures = {pool.submit(run_unit, unit, settings): unit for unit in units}
+        futures = {pool.submit(work, unit, settings): unit for unit in units}
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -253,7 +270,8 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
     if spec.KIND == "image":
         recipe = replace(recipe, activation=training.activation, encoding=training.encoding)
     network = recipe.network(spec, unit.configuration.width, unit.configuration.depth)
-    fit = dict(recipe.settings(PRESETS["balanced"]) if unit.experiment.fit is None else unit.experiment.fit)
+    of_pictures = unit.experiment.fit if spec.KIND == "image" else None
+    fit = dict(recipe.settings(PRESETS["balanced"]) if of_pictures is None else of_pictures)
     fit |= {"l1": training.l1} if training.l1 else {}
     fit |= {"steps": settings.steps} if settings.steps is not None else {}
     fit |= {"optimizer": "adam", "lr": TOGETHER_LR} if settings.together > 1 else {}
@@ -350,7 +368,7 @@ def _coded(
     }
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(kept, blob)
-    _write_json(about, point)
+    write_json(about, point)
     return point, blob
 
 
@@ -384,10 +402,11 @@ def _write_point(unit: Unit, loaded: Loaded, settings: Settings, configuration: 
     } | point
     folder = _folder(unit, settings, configuration)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / f"{name}.json", whole)
+    write_json(folder / f"{name}.json", whole)
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write a point, whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n")
 

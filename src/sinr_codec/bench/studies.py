@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sinr_codec.bench import runs
+from sinr_codec.bench import runs, sparsity, weights
 from sinr_codec.bench.experiments import EXPERIMENTS, experiment_named
 from sinr_codec.bench.report import report, summary_text
 from sinr_codec.bench.runs import Settings
@@ -51,4 +51,7 @@ def study(
             raise InputError(f"{settings.out}: holds no run; make one with sinr bench c1 --out {settings.out}")
     elif name in EXPERIMENTS:
         runs.run(experiment_named(name), settings, resume=resume, progress=progress)
-    return Made(report(settings.out, results), summary_text(settings.out))
+    else:
+        {"sparsity": sparsity, "weights": weights}[name].run(settings, resume=resume, progress=progress)
+    made = [*report(settings.out, results), *sparsity.report(settings.out, results)]
+    return Made([*made, *weights.report(settings.out, results)], summary_text(settings.out))

@@ -1,0 +1,301 @@
+"""How many atoms a vector needs (section 4.2): quality against s, for every width, dictionary and picture.
+
+s goes up to k1 / 2 for every weight matrix at once; coefficients are not quantised. The regression s*(k) of the
+supplement is fitted to the s at which a loss stays below a bound.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.bench import plots
+from sinr_codec.bench.experiments import SPARSITY
+from sinr_codec.bench.fits import Fits
+from sinr_codec.bench.runs import (
+    Settings,
+    Unit,
+    load_item,
+    open_run,
+    point_file,
+    task_of,
+    units_of,
+    work_through,
+    write_json,
+)
+from sinr_codec.bench.tables import number, table, write_text
+from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.coding.omp import omp, solve
+from sinr_codec.coding.sparse import Layout, from_vectors, layout_of, paper_sparsity, to_vectors
+from sinr_codec.methods.coin import SINE
+from sinr_codec.packed import decibels
+from sinr_codec.progress import Progress
+
+SHARES = (0.1, 0.2, 0.3, 0.35, 0.4, 0.415, 0.45, 0.4999)
+"""s / k1; the constraint is 2s < k1."""
+BOUNDS = (0.1, 0.3, 1.0)
+"""dB that may be lost at s*."""
+SAMPLES = 1 << 17
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A dictionary, and whether noise of the same shape and variance is coded beside the weights."""
+
+    kind: str
+    seed: int
+    k2: int
+    noise: bool = False
+
+
+CASES = (
+    Case("gaussian", 0, 1024),
+    Case("gaussian", 0, 8192, noise=True),
+    Case("gaussian", 0, 65_536),
+    *(Case("gaussian", seed, 8192) for seed in (1, 2)),
+    Case("sign", 0, 8192),
+    Case("hadamard", 0, 8192),
+)
+
+
+def run(settings: Settings, *, resume: bool = False, progress: Progress) -> None:
+    """Sweep s on the networks of all pictures and widths; a point for each."""
+    open_run(SPARSITY.name, settings, resume)
+    units = [unit for unit in units_of(SPARSITY, settings) if not point_file(unit, settings).exists()]
+    work_through(units, measure, settings, progress)
+
+
+def measure(unit: Unit, settings: Settings) -> None:
+    """The point of a network: its rows have the loss in dB and the weights' signal to error, for each case and s."""
+    loaded = load_item(unit.item, settings)
+    task, fitted = task_of(loaded, unit, settings, SINE, Fits(settings.out / "fits", settings.device))
+    error = task.error(SAMPLES)
+    base = decibels(error(task.params))
+    assert unit.configuration is not None
+    k = unit.configuration.width
+    matrices = [_Matrix(name, w, layout_of(w.shape, k)) for name, w in task.params.items() if w.ndim == 2]
+    hidden = [m for m in matrices if m.name not in ("layers.0.weight", f"layers.{task.field.layers - 1}.weight")]  # type: ignore[attr-defined]
+    rng = np.random.default_rng(settings.seed)
+    noise = [_Matrix(m.name, rng.normal(0, m.w.std(), m.w.shape), m.layout) for m in hidden]
+    rows: list[dict[str, Any]] = []
+    for case in CASES:
+        swept = list(zip(*(m.sweep(case) for m in matrices)))
+        of_noise = list(zip(*(m.sweep(case) for m in noise))) if case.noise else []
+        for i, (share, weights) in enumerate(zip(SHARES, swept)):
+            coded = {m.name: w.astype(m.w.dtype) for m, w in zip(matrices, weights)}
+            row: dict[str, Any] = {"kind": case.kind, "seed": case.seed, "k2": case.k2, "share": share}
+            row |= {"s": hidden[0].atoms(share), "k1": hidden[0].vectors.shape[0]}
+            row["loss"] = base - decibels(error({**task.params, **coded}))
+            row["snr"] = _snr([m.w for m in hidden], [coded[m.name] for m in hidden])
+            if of_noise:
+                row["noise_snr"] = _snr([m.w for m in noise], of_noise[i])
+            rows.append(row)
+    about = {"signal": unit.item.name, "configuration": unit.configuration.name, "width": k, "db": base}
+    write_json(point_file(unit, settings), about | {"fit": fitted.key, "steps": fitted.steps, "rows": rows})
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    name: str
+    w: NDArray[Any]
+    layout: Layout
+
+    @property
+    def vectors(self) -> Floats:
+        return to_vectors(self.w, self.layout)
+
+    def atoms(self, share: float) -> int:
+        return max(1, min(math.floor(share * len(self.vectors)), (len(self.vectors) - 1) // 2))
+
+    def sweep(self, case: Case) -> list[Floats]:
+        """The matrix as it is decoded, for every share; one pursuit serves all of them."""
+        vectors = self.vectors
+        dictionary = make_dictionary(case.kind, case.seed, len(vectors), case.k2)
+        indices, _ = omp(dictionary, vectors, self.atoms(SHARES[-1]))
+        found = []
+        for share in SHARES:
+            chosen = indices[: self.atoms(share)]
+            values = solve(dictionary, vectors, chosen)
+            columns = [dictionary[:, chosen[:, i]].astype(np.float64) @ values[:, i] for i in range(vectors.shape[1])]
+            found.append(from_vectors(np.stack(columns, 1), self.w.shape, self.layout))
+        return found
+
+
+def _snr(weights: Sequence[NDArray[Any]], decoded: Sequence[NDArray[Any]]) -> float:
+    signal = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in weights)
+    return 10 * math.log10(signal / sum(float(np.sum((w - d) ** 2)) for w, d in zip(weights, decoded)))
+
+
+# -- what it says ----------------------------------------------------------------------------------------------
+
+
+def report(out: Path, results: Path | None = None) -> list[Path]:
+    """Tables and a plot of the sweep, where a run has one; with `results` there, too."""
+    points = [json.loads(path.read_text()) for path in sorted((out / "points" / SPARSITY.name).rglob("*.json"))]
+    if not points:
+        return []
+    folder = out / "report"
+    written = [write_text(folder / "sparsity.md", page(points)), _plot(points, folder / "sparsity.png")]
+    if results is not None:
+        about = json.loads((out / "run.json").read_text())["experiments"].get(SPARSITY.name, {})
+        whole = {"name": SPARSITY.name, **about, "regression": regressions(points), "surface": surface(points)}
+        written.append(write_text(results / "sparsity.json", json.dumps(whole, indent=1) + "\n"))
+        written.append(_plot(points, results / "sparsity.png"))
+    return written
+
+
+def surface(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over pictures of the loss in dB, for every width, dictionary and s."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for point in points:
+        for row in point["rows"]:
+            key = (point["width"], row["kind"], row["seed"], row["k2"], row["k1"], row["s"], row["share"])
+            groups.setdefault(key, []).append(row)
+    names = ("width", "kind", "seed", "k2", "k1", "s", "share")
+    found = []
+    for key, rows in sorted(groups.items()):
+        entry = dict(zip(names, key)) | {"pictures": len(rows)}
+        for name in ("loss", "snr", "noise_snr"):
+            values = [row[name] for row in rows if name in row]
+            if values:
+                entry[name] = round(float(np.mean(values)), 4)
+        entry["deviation"] = round(float(np.std([row["loss"] for row in rows])), 4)
+        found.append(entry)
+    return found
+
+
+def needed(entries: Sequence[dict[str, Any]], bound: float) -> float | None:
+    """The s, interpolated, at which the mean loss comes down to a bound; None where 2s < k1 does not allow it."""
+    rows = sorted(entries, key=lambda entry: entry["s"])
+    losses = np.minimum.accumulate([row["loss"] for row in rows])
+    if losses[-1] > bound:
+        return None
+    return float(np.interp(-bound, -losses, [row["s"] for row in rows]))
+
+
+def regressions(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For every k2 and bound: s* / k1 of each width, and the line through the origin, s* = slope k1, of least squares.
+
+    Tiny networks are flattened and not part of the line.
+    """
+    entries = [e for e in surface(points) if e["kind"] == "gaussian" and e["seed"] == 0]
+    found = []
+    for k2 in sorted({e["k2"] for e in entries}):
+        for bound in BOUNDS:
+            stars = {
+                width: needed([e for e in entries if (e["k2"], e["width"]) == (k2, width)], bound)
+                for width in sorted({e["width"] for e in entries})
+            }
+            lengths = {e["width"]: e["k1"] for e in entries}
+            line = [(lengths[w], s) for w, s in stars.items() if s is not None and lengths[w] == w]
+            slope = sum(k1 * s for k1, s in line) / sum(k1 * k1 for k1, _ in line) if line else None
+            shares = {str(w): None if s is None else round(s / lengths[w], 4) for w, s in stars.items()}
+            found.append({"k2": k2, "loss": bound, "share": shares, "slope": slope})
+    return found
+
+
+def page(points: Sequence[dict[str, Any]]) -> str:
+    """The tables as Markdown."""
+    entries = surface(points)
+    widths = sorted({e["width"] for e in entries})
+    pictures = {w: max(e["pictures"] for e in entries if e["width"] == w) for w in widths}
+    text = [
+        f"# {SPARSITY.title}",
+        "",
+        "Pictures by width: "
+        + ", ".join(f"{w}: {pictures[w]}" for w in widths)
+        + ". Loss is in dB against the uncoded "
+        "network, mean over pictures ± standard deviation; coefficients are not quantised. SNR is that of the hidden "
+        "weights. Width 32 is flattened (k1 = 1,024).",
+        "",
+        "## Loss by s, Gaussian dictionary",
+        "",
+        table(
+            ["width", "k2", *(f"{share:g} k1" for share in SHARES)],
+            (
+                [str(w), f"{k2:,}", *(_loss(entries, w, "gaussian", 0, k2, share) for share in SHARES)]
+                for w in widths
+                for k2 in (1024, 8192, 65_536)
+            ),
+        ),
+        "",
+        "## Kinds and seeds, k2 = 8,192",
+        "",
+        table(
+            ["width", "dictionary", *(f"{share:g} k1" for share in SHARES)],
+            (
+                [str(w), f"{case.kind}, seed {case.seed}"]
+                + [_loss(entries, w, case.kind, case.seed, case.k2, share) for share in SHARES]
+                for w in widths
+                for case in CASES
+                if case.k2 == 8192
+            ),
+        ),
+        "",
+        "## Trained weights and Gaussian noise of the same shape and variance, k2 = 8,192",
+        "",
+        table(
+            ["width", "SNR, dB", *(f"{share:g} k1" for share in SHARES)],
+            (
+                [
+                    str(w),
+                    title,
+                    *(number(_find(entries, w, "gaussian", 0, 8192, share).get(key), ".2f") for share in SHARES),
+                ]
+                for w in widths
+                for title, key in (("trained", "snr"), ("noise", "noise_snr"))
+            ),
+        ),
+        "",
+        "## s* / k1: the least that keeps a loss, within 2s < k1",
+        "",
+        table(
+            ["k2", "loss, dB", *(f"width {w}" for w in widths), "s* = slope k1 (without width 32)"],
+            (
+                [f"{r['k2']:,}", f"{r['loss']:g}"]
+                + [number(r["share"].get(str(w)), ".3f") for w in widths]
+                + [number(r["slope"], ".3f")]
+                for r in regressions(points)
+            ),
+        ),
+    ]
+    return "\n".join(text) + "\n"
+
+
+def _find(entries: Sequence[dict[str, Any]], *key: Any) -> dict[str, Any]:
+    names = ("width", "kind", "seed", "k2", "share")
+    return next((e for e in entries if tuple(e[name] for name in names) == key), {})
+
+
+def _loss(entries: Sequence[dict[str, Any]], *key: Any) -> str:
+    entry = _find(entries, *key)
+    return f"{entry['loss']:.2f} ± {entry['deviation']:.2f}" if entry else "-"
+
+
+def _plot(points: Sequence[dict[str, Any]], path: Path) -> Path:
+    plt = plots.pyplot()
+    entries = [e for e in surface(points) if e["kind"] == "gaussian" and e["seed"] == 0]
+    widths = sorted({e["width"] for e in entries})
+    figure, panels = plt.subplots(1, len(widths), figsize=(3.4 * len(widths), 3.4), sharey=True, squeeze=False)
+    for axes, width in zip(panels[0], widths):
+        for k2 in sorted({e["k2"] for e in entries}):
+            rows = sorted((e for e in entries if (e["width"], e["k2"]) == (width, k2)), key=lambda e: e["share"])
+            x, y, deviation = zip(*((e["share"], e["loss"], e["deviation"]) for e in rows))
+            axes.errorbar(x, y, yerr=deviation, marker="o", ms=3, lw=1.2, capsize=2, label=f"k2 = {k2:,}")
+        k1 = rows[0]["k1"]
+        axes.axvline(paper_sparsity(k1) / k1, color="0.6", lw=0.8, ls=":")
+        axes.set_title(f"width {width}" + (f" (flattened, k1 = {k1:,})" if k1 != width else ""), fontsize=9)
+        axes.set_xlabel("s / k1")
+        axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+    panels[0][0].set_ylabel("loss of PSNR, dB")
+    panels[0][-1].legend(fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return plots.save(figure, path)
