@@ -284,7 +284,7 @@ def task_of(loaded: Loaded, unit: Unit, settings: Settings, training: Training, 
     """The trained network of a configuration under a training; trained now, where it is not kept."""
     task, fit = network_of(loaded, unit, settings, training)
     fitted = fits.get(loaded.key, task.part, task.trainable, fit, settings.seed)
-    return replace(task, params=fitted.params), fitted
+    return task.with_params(fitted.params), fitted
 
 
 def _fit_together(units: Sequence[Unit], settings: Settings, progress: Progress) -> None:

@@ -75,11 +75,12 @@ class Task:
     known: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def with_params(self, params: Params) -> "Task":
-        """The task with other parameters: those of an MLP may be of fewer neurons than it has."""
+        """The task with other parameters, in the order of the network; an MLP becomes as narrow as they are."""
         network = self.field
         if isinstance(network, MLP) and (bias := params["layers.0.bias"]).size != network.width:
             network = dataclasses.replace(network, width=bias.size)
-        return dataclasses.replace(self, field=network, params=params, known={})
+        ordered = {name: params[name] for name in network.shapes()}
+        return dataclasses.replace(self, field=network, params=ordered, known={})
 
     @property
     def trainable(self) -> Any:

@@ -42,8 +42,8 @@ Steps = dict[str, float]
 class Inric:
     """INRIC's coder with b bits; 8 as published, 7 with a meta-learned start.
 
-    At `Task.effort` below 1 both trainings take that share of their steps, but retraining no more than 3 % of them
-    at an effort of 0.3 and less: at its rate of 1e-6 it moves few weights to another level.
+    At `Task.effort` below 1 both trainings take that share of their steps, but retraining 3 % of it at an effort of
+    0.3 and less: at its rate of 1e-6 it moves few weights to another level.
     """
 
     bits: int = 8
@@ -175,7 +175,7 @@ def retrain(task: Task, start: Params, steps: Steps, bits: int) -> dict[str, NDA
             for name, w in numbers.items()
         }
 
-    share = task.effort if task.effort > 0.3 else 0.1 * task.effort
+    share = task.effort if task.effort > 0.3 else 0.03 * task.effort
     config = FitConfig(
         optimizer="adam",
         lr=RETRAINING_LR,

@@ -9,10 +9,12 @@ from sinr_codec.methods.base import Coded, Params, Task
 from sinr_codec.methods.direct import Refined, plan_for
 from sinr_codec.packed import decibels
 
-DICTIONARIES = (1024, 8192)
-"""Sizes k2 that are tried where the code is planned: larger ones take long and are seldom better, ..."""
-WIDE, WIDE_DICTIONARIES = 100, (PAPER_K2,)
-"""... but with s below k1 / 2 they alone keep the quality of networks this wide."""
+DICTIONARIES, LARGE = (1024, 8192), (PAPER_K2,)
+"""Sizes k2 that are tried where the code is planned. Larger ones take long and are seldom better, but with s below
+k1 / 2 they alone keep the quality of wide networks, and of some tiny ones.
+"""
+WIDE = 100
+"""Neurons of a network for which the smaller ones need not be tried."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,14 @@ class Published:
 
 
 def planned(task: Task) -> Coded:
-    """Weight matrices by sparse codes alone, coded as well as we know how: the fewest bytes at published quality."""
+    """Hidden matrices by sparse codes alone, coded as well as we know how: the fewest bytes at published quality."""
     drop = published_drop(task)
-    width = max((w.size for w in task.params.values() if w.ndim == 1), default=0)
-    dictionaries = WIDE_DICTIONARIES if width > WIDE else DICTIONARIES
-    return Coded(plan_for(replace(task, max_drop=drop), sparse=True, dictionaries=dictionaries), figures={"drop": drop})
+    narrow = max((w.size for w in task.params.values() if w.ndim == 1), default=0) <= WIDE
+    for dictionaries in (DICTIONARIES, LARGE) if narrow else (LARGE,):
+        found = plan_for(replace(task, max_drop=drop), sparse=True, dictionaries=dictionaries)
+        if any(isinstance(coding, Sparse) for coding in found.codings.values()):
+            break
+    return Coded(found, figures={"drop": drop})
 
 
 def scalar(task: Task) -> Coded:

@@ -1,0 +1,243 @@
+"""Runs: every point once, shared networks, resumed at any kill to the same table."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sinr_codec import codec
+from sinr_codec.bench import runs, studies
+from sinr_codec.bench.experiments import EXPERIMENTS, Configuration, Experiment, items_of, parse_numbers, parse_scale
+from sinr_codec.bench.fits import Fits, content_key
+from sinr_codec.bench.report import read_points, report, summarise
+from sinr_codec.bench.runs import Settings
+from sinr_codec.errors import InputError
+from sinr_codec.methods import METHODS
+from sinr_codec.progress import NullProgress
+
+METHODS_RUN = ("coin", "minmax", "direct")
+SMALL = Experiment("c1", "small", (Configuration(1, 8), Configuration(1, 12)), METHODS_RUN, {"steps": 20})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pictures, and a file that is none."""
+    folder = tmp_path_factory.mktemp("pictures")
+    y, x = np.mgrid[:32, :48] / 48
+    for number in (1, 2, 3):
+        planes = [np.sin(4 * number * x) * y, np.cos(5 * (x + y)), np.sin(3 * number * y)]
+        Image.fromarray(np.uint8(127 + 120 * np.stack(planes, -1))).save(folder / f"kodim0{number}.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def settings(data: Path, out: Path, **more: object) -> Settings:
+    return replace(Settings(data, out, steps=20, effort=0.01), **more)
+
+
+def tables(out: Path) -> dict[str, bytes]:
+    """Everything of a report that says nothing about time."""
+    report(out)
+    return {p.name: p.read_bytes() for p in sorted((out / "report").glob("*")) if p.suffix in (".md", ".png")}
+
+
+def test_points_say_what_is_on_disk(data: Path, tmp_path: Path) -> None:
+    files = runs.run(SMALL, settings(data, tmp_path, numbers=range(2, 3)))
+    assert len(files) == 6
+    for path in files:
+        point = json.loads(path.read_text())
+        file = tmp_path / point["file"]
+        assert point["bytes"] == file.stat().st_size
+        assert point["bpp"] == 8 * point["bytes"] / (32 * 48) == 8 * point["bytes"] / point["samples"]
+        error = codec.decode(file).astype(float) - np.asarray(Image.open(data / "kodim02.png"))
+        assert point["db"] == pytest.approx(-10 * np.log10(np.mean(error**2) / 255**2), abs=1e-9)
+        width = int(point["configuration"].removeprefix("1x"))
+        assert point["params"] == 2 * width + width * width + 3 * width + 2 * width + 3
+        assert point["signal"] == "kodim02"
+        assert point["steps"] == 20
+    assert len(list((tmp_path / "fits").glob("*.safetensors"))) == 2  # a network for all methods
+
+
+def test_stopped_and_resumed_gives_the_same_tables(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    runs.run(SMALL, settings(data, whole, numbers=range(1, 3)))
+    calls = []
+    write = runs._write_point
+
+    def interrupted(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runs, "_write_point", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(SMALL, settings(data, parts, numbers=range(1, 3)))
+    monkeypatch.undo()
+    before = {p: p.stat().st_mtime_ns for p in (parts / "points").rglob("*.json")}
+    assert len(before) == 4
+    runs.run(SMALL, settings(data, parts, numbers=range(1, 3)), resume=True)
+    assert all(p.stat().st_mtime_ns == at for p, at in before.items())
+    assert tables(whole) == tables(parts)
+
+
+def test_several_processes_give_the_same_tables(data: Path, tmp_path: Path) -> None:
+    runs.run(SMALL, settings(data, tmp_path / "one", numbers=range(1, 3)))
+    runs.run(SMALL, settings(data, tmp_path / "two", numbers=range(1, 3), jobs=2))
+    assert tables(tmp_path / "one") == tables(tmp_path / "two")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_killed_and_resumed(data: Path, tmp_path: Path) -> None:
+    """The command itself, killed without warning."""
+    out = tmp_path / "killed"
+    program = Path(sys.executable).with_name("sinr")
+    command = [str(program), "bench", "c1", "--data", str(data), "--images", "1", "--steps", "20"]
+    command += ["--methods", "coin,minmax", "--configurations", "2x32", "--quiet", "--out"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, str(out)], env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("points/c1/*/*/*.json")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (out / "run.json").exists()
+    subprocess.run([*command, str(out), "--resume"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, str(tmp_path / "whole")], env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert tables(out) == tables(tmp_path / "whole")
+
+
+def test_classical_codecs_are_searched_for_the_best_in_so_many_bytes(data: Path, tmp_path: Path) -> None:
+    experiment = replace(SMALL, configurations=(Configuration(1, 8),), methods=("coin",), classical=(4.0, 8.0))
+    runs.run(experiment, settings(data, tmp_path, numbers=range(1, 2)))
+    points = [p for p in read_points(tmp_path)["c1"] if p["protocol"] == "classical"]
+    assert {p["method"] for p in points} == {"jpeg", "jpeg2000", "webp", "avif", "jxl"}
+    for point in points:
+        assert point["bpp"] <= float(point["configuration"].removesuffix("bpp"))
+        assert point["bytes"] == (tmp_path / point["file"]).stat().st_size
+        if point["method"] in ("jpeg", "webp"):
+            error = np.asarray(Image.open(tmp_path / point["file"]).convert("RGB")).astype(float)
+            error -= np.asarray(Image.open(data / "kodim01.png"))
+            assert point["db"] == pytest.approx(-10 * np.log10(np.mean(error**2) / 255**2), abs=1e-6)
+    by_rate = {(p["method"], p["configuration"]): p["db"] for p in points}
+    assert all(by_rate[name, "8bpp"] >= by_rate[name, "4bpp"] for name, _ in by_rate)
+
+
+def test_networks_fitted_in_a_batch_are_found_again(data: Path, tmp_path: Path) -> None:
+    runs.run(SMALL, settings(data, tmp_path, together=4))
+    points = read_points(tmp_path)["c1"]
+    assert len(points) == 3 * 2 * 3
+    assert all(point["fit_db"] > 5 for point in points)
+    assert len(list((tmp_path / "fits").glob("*"))) == 6
+
+
+def test_runs_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
+    one = settings(data, tmp_path / "run", numbers=range(1, 2), methods=("coin",))
+    runs.run(SMALL, one)
+    for wrong, message, resume in (
+        (one, "--resume", False),
+        (replace(one, steps=30), "was begun with", True),
+        (replace(one, scale=Fraction(1, 2)), "was begun with", True),
+        (replace(one, out=data), "--out", False),
+        (replace(one, out=tmp_path / "a", data=tmp_path / "nothing"), "--data", False),
+        (replace(one, out=tmp_path / "b", methods=("jpeg",)), "expected some of", False),
+        (replace(one, out=tmp_path / "c", configurations=("9x9",)), "expected some of", False),
+        (replace(one, out=tmp_path / "d", numbers=range(9, 10)), "found none", False),
+    ):
+        with pytest.raises(InputError, match=message):
+            runs.run(SMALL, wrong, resume=resume)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"expected .*thai"):
+        items_of(EXPERIMENTS["occupancy"], tmp_path / "empty", None)
+    with pytest.raises(InputError, match="holds no run"):
+        studies.study("report", one_out(one, tmp_path / "none"), progress=NullProgress())
+    with pytest.raises(InputError, match="expected one of c1"):
+        studies.study("c9", one, progress=NullProgress())
+
+
+def one_out(one: Settings, out: Path) -> Settings:
+    return replace(one, out=out)
+
+
+def test_a_damaged_point_is_named(data: Path, tmp_path: Path) -> None:
+    paths = runs.run(SMALL, settings(data, tmp_path, numbers=range(1, 2), methods=("coin",)))
+    paths[0].write_text('{"experiment": ')
+    with pytest.raises(InputError, match=paths[0].name):
+        report(tmp_path)
+
+
+def test_damaged_fits_are_made_again(data: Path, tmp_path: Path) -> None:
+    one = settings(data, tmp_path, numbers=range(1, 2), methods=("coin",))
+    paths = runs.run(SMALL, one)
+    before = [json.loads(path.read_text())["bytes"] for path in paths]
+    for path in (*paths, *tmp_path.glob("coded/*/*")):
+        path.unlink()
+    for fit in (tmp_path / "fits").glob("*"):
+        fit.write_bytes(fit.read_bytes()[:100])
+    assert [json.loads(path.read_text())["bytes"] for path in runs.run(SMALL, one, resume=True)] == before
+
+
+def test_scale_and_numbers(data: Path, tmp_path: Path) -> None:
+    assert [item.name for item in items_of(SMALL, data, parse_numbers("2-3"))] == ["kodim02", "kodim03"]
+    half = settings(data, tmp_path, numbers=range(1, 2), scale=parse_scale("1/2"), methods=("coin",))
+    (point,) = {json.loads(p.read_text())["samples"] for p in runs.run(SMALL, half)}
+    assert point == 16 * 24
+    for text in ("0-2", "3-1", "a", "", "1-"):
+        if text != "1-":
+            with pytest.raises(InputError, match="images"):
+                parse_numbers(text)
+    for text in ("0", "2", "1/0", "x", "-1"):
+        with pytest.raises(InputError, match="scale"):
+            parse_scale(text)
+
+
+def test_content_keys_tell_everything_apart() -> None:
+    array = np.arange(4, dtype=np.float32)
+    keys = [
+        content_key(array),
+        content_key(array.reshape(2, 2)),
+        content_key(array.astype(np.float64)),
+        content_key("a", "bc"),
+        content_key("ab", "c"),
+        content_key(b"ab", "c"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
+
+
+def test_fits_go_on_from_a_checkpoint_of_their_own(data: Path, tmp_path: Path) -> None:
+    """A fit that is interrupted raises, and is not taken for a trained network."""
+    loaded = runs.load_item(items_of(SMALL, data, range(1, 2))[0], settings(data, tmp_path))
+    unit = next(runs.units_of(SMALL, settings(data, tmp_path)))
+    task, fit = runs.network_of(loaded, unit, settings(data, tmp_path), METHODS["coin"].training)
+
+    def stop(step: int, _total: int, _loss: float) -> None:
+        if step >= 5:
+            raise KeyboardInterrupt
+
+    fits = Fits(tmp_path / "fits")
+    with pytest.raises(KeyboardInterrupt):
+        fits.get(loaded.key, task.part, task.field, fit, progress=stop)
+    assert not list((tmp_path / "fits").glob("*.safetensors"))
+    fitted = fits.get(loaded.key, task.part, task.field, fit)
+    again = fits.get(loaded.key, task.part, task.field, fit)
+    assert again.loss == fitted.loss
+    assert all(np.array_equal(again.params[name], w) for name, w in fitted.params.items())
+
+
+def test_means_are_over_the_signals_that_all_methods_have(data: Path, tmp_path: Path) -> None:
+    runs.run(SMALL, settings(data, tmp_path, numbers=range(1, 3)))
+    next((tmp_path / "points/c1/kodim02/1x8").glob("minmax.json")).unlink()
+    rows = {(row.method, row.configuration): row for row in summarise(read_points(tmp_path)["c1"])}
+    assert {rows[name, "1x8"].signals for name in METHODS_RUN} == {1}
+    assert {rows[name, "1x12"].signals for name in METHODS_RUN} == {2}
+    assert rows["minmax", "1x12"].ratio == 1
