@@ -47,7 +47,10 @@ def write_crops(out: Path, points: Sequence[dict[str, Any]], path: Path) -> list
             text = f"{point['db']:.2f} dB\n{point['bpp']:.3f} bpp\n{point['bytes']:,} bytes"
             axis.set_title(f"{point['title']}", fontsize=6)
             axis.text(0.5, -0.03, text, transform=axis.transAxes, fontsize=6, ha="center", va="top")
-    figure.suptitle(", ".join(str(row[0][0]["signal"]) for row in rows), fontsize=7)
+    for line, row in zip(axes, rows):
+        line[0].text(
+            -0.06, 0.5, str(row[0][0]["signal"]), transform=line[0].transAxes, fontsize=6, va="center", rotation=90
+        )
     return [save(figure, path)]
 
 

@@ -60,14 +60,13 @@ def rate_distortion(name: str, kind: str, measure: str, rows: Sequence[Row], pat
                 axes.annotate(curve.name.removesuffix(" (published)"), (x, y), fontsize=6, color="0.45", va="bottom")
         for method, bpp, db in PAPER:
             axes.plot(bpp, db, "x", color="black", ms=7)
-            axes.annotate(
-                f"{method} in SINR's paper", (bpp, db), fontsize=6, xytext=(4, -8), textcoords="offset points"
-            )
+            text = f"{method}, SINR's paper"
+            axes.annotate(text, (bpp, db), fontsize=6, xytext=(2, 5), textcoords="offset points", rotation=40)
         axes.set_xlim(max(low, 0.02), high)
         axes.set_ylim(bottom - 0.7, max(top, 32) + 1)
     axes.set_xscale("log")
-    ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 4] if picture else None
-    if ticks:
+    if picture:
+        ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16) if low <= tick <= high]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
     axes.set_xlabel("bits a pixel, whole file" if picture else "bytes, whole file")
@@ -75,5 +74,5 @@ def rate_distortion(name: str, kind: str, measure: str, rows: Sequence[Row], pat
     signals = sorted({row.signals for row in rows})
     axes.set_title(f"{name}: {'-'.join(map(str, {signals[0]: 0, signals[-1]: 0}))} signal(s)", fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=6.5, ncol=2, loc="lower right")
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return save(figure, path)

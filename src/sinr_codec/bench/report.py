@@ -218,8 +218,8 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
                     number(row.bytes, ",.0f"),
                     number(row.bpp, ".3f"),
                     number(row.published_bpp, ".3f"),
-                    number(row.db, ".2f"),
-                    number(row.loss, ".2f"),
+                    number(row.db, "z.2f"),
+                    number(row.loss, "z.2f"),
                     number(row.ratio, ".3f"),
                 ]
                 for row in rows
@@ -368,7 +368,7 @@ def summary_text(out: Path) -> str:
         ]
         lines += [
             f"  {row.title:<32.32}{row.configuration:>8}{row.signals:>4}{row.bytes:>9,.0f}{row.bpp:>8.3f}{row.db:>8.2f}"
-            f"{number(row.loss, '.2f'):>7}"
+            f"{number(row.loss, 'z.2f'):>7}"
             for row in rows
         ]
     return "\n".join(lines)

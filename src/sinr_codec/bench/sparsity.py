@@ -276,7 +276,7 @@ def _find(entries: Sequence[dict[str, Any]], *key: Any) -> dict[str, Any]:
 
 def _loss(entries: Sequence[dict[str, Any]], *key: Any) -> str:
     entry = _find(entries, *key)
-    return f"{entry['loss']:.2f} ± {entry['deviation']:.2f}" if entry else "-"
+    return f"{entry['loss']:z.2f} ± {entry['deviation']:.2f}" if entry else "-"
 
 
 def _plot(points: Sequence[dict[str, Any]], path: Path) -> Path:
