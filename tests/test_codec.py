@@ -463,3 +463,21 @@ class TestParts:
             codec.encode(sound, resolution=3)
         with pytest.raises(InputError, match="image: the file holds a signal of kind audio"):
             codec.open(report.blob).image()
+
+
+# -- methods
+
+
+def test_methods_train_and_code_as_their_authors_did(tmp_path):
+    """A method's own network, whatever the preset's is, and no planner behind it."""
+    report = sinr_codec.encode(PICTURE, tmp_path / "a.sinr", method="inric-pe", **TINY)
+    about = codec.info(tmp_path / "a.sinr")
+    assert "sine (omega0 30)" in about["field"]
+    assert about["parameters"] == 66 * 8 + 8 + 8 * 8 + 8 + 3 * 8 + 3
+    assert report.psnr == pytest.approx(psnr(sinr_codec.decode(tmp_path / "a.sinr"), PICTURE))
+    refused(InputError, sinr_codec.encode, PICTURE, method="jpeg", **TINY)
+
+
+def test_a_method_that_removes_neurons_writes_a_narrower_network():
+    report = sinr_codec.encode(PICTURE, method="prune-rows-25-direct", **TINY)
+    assert "6 sine" in codec.info(report.blob)["field"]

@@ -457,7 +457,7 @@ class _Job:
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
         """The networks as a method codes them, and what they are then: pruning makes them narrower."""
         tasks = [
-            Task(network, params, part, self.seed, self.device, self.max_drop, progress=self.progress)
+            Task(network, params, part, self.seed, self.device, self.max_drop, self.preset.effort, self.progress)
             for part, params in zip(self.signal.parts, fitted)
         ]
         plans = []

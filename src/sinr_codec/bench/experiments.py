@@ -228,5 +228,5 @@ def parse_scale(text: str) -> Fraction:
     except (ValueError, ZeroDivisionError) as error:
         raise InputError(f"scale: expected a number such as 1/4, got {text!r}") from error
     if not 0 < scale <= 1:
-        raise InputError(f"scale: expected a number above 0 and at most 1, got {text!r}")
+        raise InputError(f"scale: expected a number above 0 and at most 1, such as 1/4, got {text!r}")
     return scale

@@ -73,7 +73,9 @@ def report(out: Path, results: Path | None = None) -> list[Path]:
             write_text(folder / f"{name}.csv", points_csv(points)),
             write_text(folder / f"{name}-summary.csv", rows_csv(rows)),
         ]
-        picture = plots.rate_distortion(name, points[0]["kind"], points[0]["measure"], rows, folder / f"{name}.png")
+        picture = plots.rate_distortion(
+            name, points[0]["kind"], points[0]["measure"], comparable(rows), folder / f"{name}.png"
+        )
         written.append(picture)
         for method, schema in compressai(name, rows).items():
             (folder / "compressai").mkdir(exist_ok=True)
@@ -168,10 +170,16 @@ def _order(row: Row) -> tuple[Any, ...]:
     )
 
 
+def comparable(rows: Sequence[Row]) -> list[Row]:
+    """The rows without classical codecs at rates that some pictures do not come down to: means of other pictures."""
+    most = max((row.signals for row in rows if row.protocol == "classical"), default=0)
+    return [row for row in rows if row.protocol != "classical" or row.signals == most]
+
+
 def curves(rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
     """(bpp, dB) of each method over its configurations, in order of rate."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
+    for row in comparable(rows):
         found.setdefault(row.method, []).append((row.bpp, row.db))
     return {method: sorted(points) for method, points in found.items()}
 

@@ -105,8 +105,9 @@ def run(
         No signals; or the folder has points already and `resume` is not set, or points with other settings.
     """
     progress = progress or NullProgress()
+    units = list(units_of(experiment, settings))
     open_run(experiment.name, settings, resume)
-    units = [unit for unit in units_of(experiment, settings) if missing(unit, settings)]
+    units = [unit for unit in units if missing(unit, settings)]
     if settings.together > 1:
         _fit_together(units, settings, progress)
     work_through(units, run_unit, settings, progress)
@@ -136,6 +137,8 @@ def open_run(name: str, settings: Settings, resume: bool) -> None:
     InputError
         The folder has points of the experiment and `resume` is not set, or they were made with other settings.
     """
+    if settings.out.exists() and not settings.out.is_dir():
+        raise InputError(f"{settings.out}: is a file; name a folder by --out")
     about = settings.out / "run.json"
     known: dict[str, Any] = {}
     if about.exists():

@@ -67,9 +67,9 @@ CASES = (
 
 def run(settings: Settings, *, resume: bool = False, progress: Progress) -> None:
     """Sweep s on the networks of all pictures and widths; a point for each."""
+    units = list(units_of(SPARSITY, settings))
     open_run(SPARSITY.name, settings, resume)
-    units = [unit for unit in units_of(SPARSITY, settings) if not point_file(unit, settings).exists()]
-    work_through(units, measure, settings, progress)
+    work_through([u for u in units if not point_file(u, settings).exists()], measure, settings, progress)
 
 
 def measure(unit: Unit, settings: Settings) -> None:

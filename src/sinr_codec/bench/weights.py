@@ -38,9 +38,9 @@ LEVEL = 0.01
 
 def run(settings: Settings, *, resume: bool = False, progress: Progress) -> None:
     """Measure the weights of the network of every signal; a point for each."""
+    units = list(units_of(WEIGHTS, settings))
     open_run(WEIGHTS.name, settings, resume)
-    units = [unit for unit in units_of(WEIGHTS, settings) if not point_file(unit, settings).exists()]
-    work_through(units, measure, settings, progress)
+    work_through([u for u in units if not point_file(u, settings).exists()], measure, settings, progress)
 
 
 def measure(unit: Unit, settings: Settings) -> None:
