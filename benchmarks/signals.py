@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from shape_lossless import lossless_bytes
 from sinr_codec import codec, networks
 from sinr_codec.bench import usual_codecs
+from sinr_codec.bench.lossless import lossless_bytes
 from sinr_codec.bench.provenance import commit, machine, write_report
 from sinr_codec.bench.usual_codecs import LOSSLESS, Codec
 from sinr_codec.checkpoints import read_checkpoint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ def save(figure: Any, path: Path) -> Path:
 def rate_distortion(name: str, kind: str, measure: str, rows: Sequence[Row], path: Path) -> Path:
     """Quality against rate: our methods in colour, published curves in grey, the paper's own statements as crosses."""
     plt = pyplot()
+    rows = [row for row in rows if math.isfinite(row.db)]
     figure, axes = plt.subplots(figsize=(9, 6))
     methods = list(dict.fromkeys((row.method, row.title, row.protocol) for row in rows))
     picture = kind == "image"

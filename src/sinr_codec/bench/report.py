@@ -77,10 +77,9 @@ def report(out: Path, results: Path | None = None) -> list[Path]:
             name, points[0]["kind"], points[0]["measure"], comparable(rows), folder / f"{name}.png"
         )
         written.append(picture)
-        for method, schema in compressai(name, rows).items():
-            (folder / "compressai").mkdir(exist_ok=True)
-            written.append(write_text(folder / "compressai" / f"{name}-{method}.json", _json(schema)))
         if points[0]["kind"] == "image":
+            for method, schema in compressai(name, rows).items():
+                written.append(write_text(folder / "compressai" / f"{name}-{method}.json", _json(schema)))
             written += write_crops(out, points, folder / f"{name}-crops.png")
         if results is not None:
             results.mkdir(parents=True, exist_ok=True)

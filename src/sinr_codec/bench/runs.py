@@ -174,7 +174,7 @@ def units_of(experiment: Experiment, settings: Settings) -> Iterator[Unit]:
     for item in items_of(experiment, settings.data, settings.numbers):
         for configuration in [item.configuration] if item.configuration else configurations:
             yield Unit(experiment, item, configuration, methods)
-        if experiment.classical and settings.methods is None:
+        if (experiment.classical or item.kind == "shape") and settings.methods is None:
             yield Unit(experiment, item, None, ())
 
 
@@ -322,7 +322,7 @@ def run_unit(unit: Unit, settings: Settings) -> None:
         return
     loaded = load_item(unit.item, settings)
     if unit.configuration is None:
-        _classical(unit, loaded, settings)
+        (_lossless if loaded.signal.spec.KIND == "shape" else _classical)(unit, loaded, settings)
         return
     fits = Fits(settings.out / "fits", settings.device)
     uncoded: dict[str, float] = {}
@@ -418,7 +418,7 @@ def _finite(db: float) -> float | None:
     return float(db) if np.isfinite(db) else None
 
 
-# -- classical codecs ------------------------------------------------------------------------------------------
+# -- classical codecs, and solids without loss -------------------------------------------------------------------
 
 #: Name of the method and extension of the file, by name of the codec.
 _CLASSICAL = {
@@ -455,25 +455,33 @@ def _classical(unit: Unit, loaded: Loaded, settings: Settings) -> None:
             relative = Path("files") / unit.experiment.name / unit.item.name / f"{rate:g}bpp" / f"{name}{suffix}"
             (settings.out / relative).parent.mkdir(parents=True, exist_ok=True)
             write_bytes(settings.out / relative, search.blob(best))
-            point = {
-                "method": name,
-                "title": title,
-                "protocol": "classical",
-                "training": None,
-                "weights": None,
-                "params": None,
-                "bytes": best.bytes,
-                "bpp": 8 * best.bytes / samples,
-                "published_bytes": None,
+            point = _reference(name, title, best.bytes, samples) | {
                 "db": best.db,
-                "fit_db": None,
-                "figures": {},
                 "seconds": {"code": round(best.seconds, 3)},
-                "fit": None,
-                "steps": None,
                 "file": str(relative),
             }
             _write_point(unit, loaded, settings, f"{rate:g}bpp", name, point)
+    _mark_done(unit, settings)
+
+
+def _lossless(unit: Unit, loaded: Loaded, settings: Settings) -> None:
+    """What the solid takes without loss: a size that is computed, no file."""
+    from sinr_codec.bench.lossless import lossless_bytes
+
+    solid = loaded.signal.solid  # type: ignore[attr-defined]
+    point = _reference("lossless", "lossless context coder", lossless_bytes(solid), loaded.signal.spec.samples)
+    _write_point(unit, loaded, settings, "lossless", "lossless", point | {"figures": {"iou": 1.0}})
+    _mark_done(unit, settings)
+
+
+def _reference(name: str, title: str, size: int, samples: int) -> Point:
+    """A point without a network."""
+    known = {"method": name, "title": title, "protocol": "classical", "bytes": size, "bpp": 8 * size / samples}
+    unknown = ("training", "weights", "params", "published_bytes", "db", "fit_db", "fit", "steps", "file")
+    return known | dict.fromkeys(unknown) | {"figures": {}, "seconds": {}}
+
+
+def _mark_done(unit: Unit, settings: Settings) -> None:
     done = _folder(unit, settings, "classical").with_suffix(".done")
     done.parent.mkdir(parents=True, exist_ok=True)
     done.touch()
