@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sinr_codec.bench.published import CURVES, PAPER
+from sinr_codec.bench.rates import rate_at
 from sinr_codec.errors import MissingExtraError
 from sinr_codec.files import atomic_write
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from sinr_codec.bench.report import Row
 
 _STYLES = {"paper": ("--", "s"), "own": ("-", "o"), "classical": (":", "^")}
-_PICTURE_CURVES = ("COIN (", "INRIC, 8", "JPEG (", "JPEG 2000", "BPG", "VTM", "C3", "COIN++")
 
 
 def pyplot() -> Any:
@@ -53,19 +53,19 @@ def rate_distortion(name: str, kind: str, measure: str, rows: Sequence[Row], pat
         axes.plot(*zip(*points), line, marker=marker, ms=4, lw=1.4, color=colours(number % 20), label=label)
     if picture:
         low, high = axes.get_xlim()[0], max(axes.get_xlim()[1], 4.2)
-        bottom, top = min(row.db for row in rows), max(row.db for row in rows)
+        bottom, top = min(row.db for row in rows), max(30.0, *(r.db for r in rows if r.protocol != "classical")) + 4
         for curve in CURVES:
-            if curve.name.startswith(_PICTURE_CURVES):
-                shown = [(x, y) for x, y in curve.points if y <= max(top, 32) + 1]
-                axes.plot(*zip(*shown), "-", color="0.75", lw=1, zorder=0)
-                x, y = shown[-1]
-                axes.annotate(curve.name.removesuffix(" (published)"), (x, y), fontsize=6, color="0.45", va="bottom")
+            cut = rate_at(curve.points, top)
+            shown = [(x, y) for x, y in curve.points if y < top] + ([] if cut is None else [(cut, top)])
+            axes.plot(*zip(*shown), "-", color="0.8", lw=0.8, zorder=0)
+            x, y = shown[-1]
+            axes.annotate(curve.name.removesuffix(" (published)"), (x, y), fontsize=5, color="0.4", rotation=60)
         for method, bpp, db in PAPER:
             axes.plot(bpp, db, "x", color="black", ms=7)
             text = f"{method}, SINR's paper"
-            axes.annotate(text, (bpp, db), fontsize=6, xytext=(2, 5), textcoords="offset points", rotation=40)
+            axes.annotate(text, (bpp, db), fontsize=6, xytext=(-3, 7), textcoords="offset points", rotation=70)
         axes.set_xlim(max(low, 0.02), high)
-        axes.set_ylim(bottom - 0.7, max(top, 32) + 1)
+        axes.set_ylim(bottom - 0.7, top)
     axes.set_xscale("log")
     if picture:
         ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16) if low <= tick <= high]
@@ -74,7 +74,8 @@ def rate_distortion(name: str, kind: str, measure: str, rows: Sequence[Row], pat
     axes.set_xlabel("bits a pixel, whole file" if picture else "bytes, whole file")
     axes.set_ylabel(f"{measure}, dB, mean over signals")
     signals = sorted({row.signals for row in rows})
-    axes.set_title(f"{name}: {'-'.join(map(str, {signals[0]: 0, signals[-1]: 0}))} signal(s)", fontsize=10)
+    count = "-".join(map(str, dict.fromkeys((signals[0], signals[-1]))))
+    axes.set_title(f"{name}: mean over {count} signal(s)", fontsize=10, pad=50 if picture else None)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return save(figure, path)

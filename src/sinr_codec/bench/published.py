@@ -89,6 +89,93 @@ CURVES = (
         ((0.1, 27.35), (0.2, 29.98), (0.3, 31.70), (0.5, 34.22), (0.75, 36.57), (1.0, 38.46)),
         "google-deepmind/c3_neural_compression, baselines/kodak.py",
     ),
+    Curve(
+        "MSCN (published)",
+        ((0.1, 26.22), (0.2, 28.06), (0.3, 29.19), (0.5, 30.05)),
+        "google-deepmind/c3_neural_compression, baselines/kodak.py",
+    ),
+    Curve(
+        "NIF (published)",
+        ((0.3, 28.60), (0.5, 30.43), (0.75, 32.09), (1.0, 33.36), (1.5, 35.24), (2.0, 36.66)),
+        "aegroto/nif, results/summaries/kodak/inr/nif.json",
+    ),
+    Curve(
+        "VC-INR (published)",
+        (
+            (0.1, 27.45),
+            (0.2, 29.41),
+            (0.3, 30.64),
+            (0.5, 32.20),
+            (0.75, 33.54),
+            (1.0, 34.50),
+            (1.5, 36.45),
+            (2.0, 38.10),
+        ),
+        "google-deepmind/c3_neural_compression, baselines/kodak.py",
+    ),
+    Curve(
+        "COOL-CHIC v1 (published)",
+        ((0.1, 26.44), (0.2, 28.53), (0.3, 30.00), (0.5, 32.31), (0.75, 34.51), (1.0, 36.45), (1.5, 39.66)),
+        "google-deepmind/c3_neural_compression, baselines/kodak.py",
+    ),
+    Curve(
+        "Cool-Chic 5.0 (published)",
+        ((0.1, 28.06), (0.2, 30.54), (0.3, 32.33), (0.5, 34.74), (0.75, 37.17), (1.0, 39.11)),
+        "Orange-OpenSource/Cool-Chic, results/v5.0",
+    ),
+    Curve(
+        "HM (published)",
+        (
+            (0.1, 27.23),
+            (0.2, 29.46),
+            (0.3, 30.97),
+            (0.5, 33.25),
+            (0.75, 35.46),
+            (1.0, 37.11),
+            (1.5, 39.74),
+            (2.0, 41.66),
+        ),
+        "InterDigitalInc/CompressAI, results/image/kodak/hm.json",
+    ),
+    Curve(
+        "AV1 (published)",
+        (
+            (0.1, 27.28),
+            (0.2, 29.65),
+            (0.3, 31.30),
+            (0.5, 33.66),
+            (0.75, 35.87),
+            (1.0, 37.59),
+            (1.5, 40.20),
+            (2.0, 42.14),
+        ),
+        "InterDigitalInc/CompressAI, results/image/kodak/av1.json",
+    ),
+    Curve(
+        "factorized prior (published)",
+        ((0.2, 28.41), (0.3, 29.78), (0.5, 31.83), (0.75, 33.84), (1.0, 35.58), (1.5, 38.16)),
+        "InterDigitalInc/CompressAI, compressai-bmshj2018-factorized_mse_cpu.json",
+    ),
+    Curve(
+        "scale hyperprior (published)",
+        ((0.2, 29.05), (0.3, 30.71), (0.5, 33.06), (0.75, 35.28), (1.0, 37.14), (1.5, 39.83)),
+        "InterDigitalInc/CompressAI, compressai-bmshj2018-hyperprior_mse_cpu.json",
+    ),
+    Curve(
+        "mean-scale hyperprior and context (published)",
+        ((0.2, 29.91), (0.3, 31.54), (0.5, 33.83), (0.75, 36.03), (1.0, 37.77), (1.5, 40.29)),
+        "InterDigitalInc/CompressAI, compressai-mbt2018_mse_cpu.json",
+    ),
+    Curve(
+        "Cheng 2020, anchor (published)",
+        ((0.2, 30.27), (0.3, 31.83), (0.5, 34.27), (0.75, 36.33)),
+        "InterDigitalInc/CompressAI, compressai-cheng2020-anchor_mse_cpu.json",
+    ),
+    Curve(
+        "ELIC (published)",
+        ((0.2, 30.77), (0.3, 32.36), (0.5, 34.68), (0.75, 36.85)),
+        "google-deepmind/c3_neural_compression, baselines/kodak.py",
+    ),
 )
 
 PAPER = (("SINR", 1.7, 30.0), ("INRIC", 2.0, 30.0), ("COIN", 3.7, 30.0))
