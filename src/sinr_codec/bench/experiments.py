@@ -8,7 +8,7 @@ from typing import Any
 
 from sinr_codec.errors import InputError
 
-SHARED = ("coin-fp32", "coin", "minmax", "inric", "inric-7", "sinr", "sinr-planned", "sinr-scalar", "direct")
+SHARED = ("coin-fp32", "coin", "minmax", "inric", "sinr", "sinr-planned", "sinr-scalar", "direct")
 """Methods that code the same trained networks."""
 CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
 """Bits a pixel that classical codecs may take."""
@@ -93,9 +93,9 @@ EXPERIMENTS = {
         ),
         Experiment(
             "encoding",
-            "INRIC with positional encoding and L1, and SINR on top of it",
+            "INRIC with 7 and 8 bits, with and without positional encoding and L1, and SINR on top of it",
             (Configuration(2, 32), Configuration(3, 64), Configuration(3, 128)),
-            ("inric-pe-minmax", "inric-pe", "inric-pe-sinr"),
+            ("minmax", "inric", "inric-7", "inric-pe-minmax", "inric-pe", "inric-pe-sinr"),
             FIT,
         ),
         Experiment(
@@ -135,7 +135,7 @@ EXPERIMENTS = {
             "occupancy",
             "Occupancy fields of Stanford's shapes",
             (Configuration(3, 128),),
-            ("coin-fp32", "coin", "minmax", "inric", "sinr", "sinr-planned", "sinr-scalar", "direct"),
+            SHARED,
             items=_SHAPES,
         ),
         Experiment(

@@ -89,7 +89,7 @@ class Fits:
             return found
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / f"{key}.checkpoint"
-        config = FitConfig(seed=seed, device=self.device, checkpoint=checkpoint, compile=False, **settings)
+        config = FitConfig(seed=seed, device=self.device, checkpoint=checkpoint, **settings)
         result = fit(field, part, config, params, progress)
         if result.interrupted:
             raise KeyboardInterrupt
@@ -116,7 +116,9 @@ class Fits:
     def key(source: str, field: Any, settings: Mapping[str, Any], seed: int, params: Params | None = None) -> str:
         """Name of the network that follows from these."""
         start = [] if params is None else [*params, *params.values()]
-        return content_key(source, field.to_header(), dict(settings), seed, *start)
+        # compiled or not, a fit is the same but for the rounding of sums
+        settled = {name: value for name, value in settings.items() if name != "compile"}
+        return content_key(source, field.to_header(), settled, seed, *start)
 
     def keep(self, key: str, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> Params:
         """Parameters that cost time to compute, such as those of a pruned network: computed once for a key."""

@@ -278,7 +278,6 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
     fit |= {"l1": training.l1} if training.l1 else {}
     fit |= {"steps": settings.steps} if settings.steps is not None else {}
     fit |= {"optimizer": "adam", "lr": TOGETHER_LR} if settings.together > 1 else {}
-    fit.pop("compile", None)
     part = loaded.signal.parts[0]
     return Task(network, {}, part, settings.seed, settings.device, effort=settings.effort), fit
 
