@@ -88,6 +88,9 @@ def test_stopped_and_resumed_gives_the_same_tables(data: Path, tmp_path: Path, m
     runs.run(SMALL, settings(data, parts, numbers=range(1, 3)), resume=True)
     assert all(p.stat().st_mtime_ns == at for p, at in before.items())
     assert tables(whole) == tables(parts)
+    # results say every command that made them
+    about = json.loads((parts / "run.json").read_text())["experiments"]["c1"]
+    assert [sorted(entry) for entry in about["resumed"]] == [["command", "commit", "date"]]
 
 
 def test_several_processes_give_the_same_tables(data: Path, tmp_path: Path) -> None:

@@ -136,7 +136,10 @@ def test_learned_rounding_beats_the_nearest_level() -> None:
     steps = {name: inric.best_step(w, 5) for name, w in task.params.items()}
     error = task.error()
     nearest = {name: np.float32(np.rint(w / steps[name]) * steps[name]) for name, w in task.params.items()}
-    assert decibels(error(inric.learn_rounding(task, steps, 5))) > decibels(error(nearest)) + 0.5
+    rounded = inric.learn_rounding(task, steps, 5)
+    assert decibels(error(rounded)) > decibels(error(nearest)) + 0.5
+    # and a short retraining moves enough weights to another level to be worth it
+    assert decibels(error(inric.retrain(task, rounded, steps, 5))) > decibels(error(rounded)) + 0.5
 
 
 def test_refinement_gains_at_equal_bytes() -> None:

@@ -154,9 +154,11 @@ def open_run(name: str, settings: Settings, resume: bool) -> None:
         if known[name]["settings"] != settings.to_json():
             before = json.dumps(known[name]["settings"])
             raise InputError(f"{settings.out}: {name} was begun with {before}; use the same, or name another --out")
-        return
-    settings.out.mkdir(parents=True, exist_ok=True)
-    known[name] = {"settings": settings.to_json(), **provenance()}
+        again = {key: value for key, value in provenance().items() if key in ("command", "commit", "date")}
+        known[name]["resumed"] = [*known[name].get("resumed", []), again]
+    else:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        known[name] = {"settings": settings.to_json(), **provenance()}
     with atomic_write(about) as temporary:
         temporary.write_text(json.dumps({"experiments": known}, indent=1) + "\n")
 

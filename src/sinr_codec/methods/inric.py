@@ -34,6 +34,10 @@ ZETA, GAMMA = 1.1, -0.1
 """Ends of the stretched sigmoid, which is cut to [0, 1] so that it reaches both (AdaRound, section 3.2)."""
 RETRAINING_STEPS, RETRAINING_LR, RETRAINING_BATCH = 7200, 1e-6, 16_384
 """The published 300 epochs of full 768 x 512 images, in batches of this size."""
+SHORT_STEPS, SHORT_BATCH = 1000, 4096
+"""Of a shorter retraining, at full effort. Its rate is higher, so that weights travel as far as in the published one:
+at the published rate none would come to another level.
+"""
 
 Steps = dict[str, float]
 
@@ -42,8 +46,7 @@ Steps = dict[str, float]
 class Inric:
     """INRIC's coder with b bits; 8 as published, 7 with a meta-learned start.
 
-    At `Task.effort` below 1 both trainings take that share of their steps, but retraining 3 % of it at an effort of
-    0.3 and less: at its rate of 1e-6 it moves few weights to another level.
+    At `Task.effort` below 1 learned rounding takes that share of its steps, and retraining is short.
     """
 
     bits: int = 8
@@ -175,12 +178,14 @@ def retrain(task: Task, start: Params, steps: Steps, bits: int) -> dict[str, NDA
             for name, w in numbers.items()
         }
 
-    share = task.effort if task.effort > 0.3 else 0.03 * task.effort
+    steps_taken, batch = RETRAINING_STEPS, RETRAINING_BATCH
+    if task.effort < 1:
+        steps_taken, batch = max(1, round(SHORT_STEPS * task.effort)), SHORT_BATCH
     config = FitConfig(
         optimizer="adam",
-        lr=RETRAINING_LR,
-        steps=max(1, round(RETRAINING_STEPS * share)),
-        batch=RETRAINING_BATCH,
+        lr=RETRAINING_LR * RETRAINING_STEPS / steps_taken,
+        steps=steps_taken,
+        batch=batch,
         seed=task.seed,
         compile=False,
         device=task.device,
