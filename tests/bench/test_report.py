@@ -145,13 +145,17 @@ def test_the_regression_leaves_tiny_networks_out() -> None:
         {
             "width": 32 if k1 == 1024 else k1,
             "rows": [
-                {"kind": "gaussian", "seed": 0, "k2": 8192, "k1": k1, "share": share, "s": s, "loss": loss, "snr": 1.0}
+                {"kind": "gaussian", "seed": 0, "k2": 8192, "k1": k1, "share": share, "s": s}
+                | {"loss": loss, "hidden_loss": loss / 4, "snr": 1.0}
                 for share, s, loss in sweep
             ],
         }
         for k1, sweep in rows.items()
     ]
-    found = {r["loss"]: r for r in sparsity.regressions(points)}
+    found = {r["loss"]: r for r in sparsity.regressions(points) if r["coded"] == "all"}
+    hidden = {r["loss"]: r for r in sparsity.regressions(points) if r["coded"] == "hidden"}
+    assert found[0.3]["slope"] is None
+    assert hidden[0.3]["slope"] == pytest.approx((64 * (12 + 13 * 0.2 / 0.375) + 128 * 39) / (64**2 + 128**2), abs=0.02)
     assert found[1.0]["share"]["64"] == pytest.approx((12 + 13 * 2 / 3) / 64, abs=1e-3)
     assert found[1.0]["slope"] == pytest.approx(0.33, abs=0.02)
     assert found[0.1]["slope"] is None

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ SHARES = (0.1, 0.2, 0.3, 0.35, 0.4, 0.415, 0.45, 0.4999)
 """s / k1; the constraint is 2s < k1."""
 BOUNDS = (0.1, 0.3, 1.0)
 """dB that may be lost at s*."""
-SAMPLES = 1 << 17
+SAMPLES = 1 << 16
+LEAST_SHOWN = 0.003
+"""dB in the plot; smaller losses and gains are drawn there."""
 
 Floats = NDArray[np.float64]
 
@@ -93,6 +96,8 @@ def measure(unit: Unit, settings: Settings) -> None:
             row: dict[str, Any] = {"kind": case.kind, "seed": case.seed, "k2": case.k2, "share": share}
             row |= {"s": hidden[0].atoms(share), "k1": hidden[0].vectors.shape[0]}
             row["loss"] = base - decibels(error({**task.params, **coded}))
+            inner = {m.name: coded[m.name] for m in hidden}
+            row["hidden_loss"] = base - decibels(error({**task.params, **inner}))
             row["snr"] = _snr([m.w for m in hidden], [coded[m.name] for m in hidden])
             if of_noise:
                 row["noise_snr"] = _snr([m.w for m in noise], of_noise[i])
@@ -162,19 +167,24 @@ def surface(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for key, rows in sorted(groups.items()):
         entry = dict(zip(names, key)) | {"pictures": len(rows)}
-        for name in ("loss", "snr", "noise_snr"):
+        for name in (*CODED, "snr", "noise_snr"):
             values = [row[name] for row in rows if name in row]
             if values:
                 entry[name] = round(float(np.mean(values)), 4)
-        entry["deviation"] = round(float(np.std([row["loss"] for row in rows])), 4)
+            if name in CODED:
+                entry[f"{name}_deviation"] = round(float(np.std(values)), 4)
         found.append(entry)
     return found
 
 
-def needed(entries: Sequence[dict[str, Any]], bound: float) -> float | None:
+CODED = {"loss": "all", "hidden_loss": "hidden"}
+"""Which matrices are coded, by name of the loss: all of them, as published, or the first and the last layer not."""
+
+
+def needed(entries: Sequence[dict[str, Any]], bound: float, loss: str = "loss") -> float | None:
     """The s, interpolated, at which the mean loss comes down to a bound; None where 2s < k1 does not allow it."""
     rows = sorted(entries, key=lambda entry: entry["s"])
-    losses = np.minimum.accumulate([row["loss"] for row in rows])
+    losses = np.minimum.accumulate([row[loss] for row in rows])
     if losses[-1] > bound:
         return None
     return float(np.interp(-bound, -losses, [row["s"] for row in rows]))
@@ -186,18 +196,17 @@ def regressions(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Tiny networks are flattened and not part of the line.
     """
     entries = [e for e in surface(points) if e["kind"] == "gaussian" and e["seed"] == 0]
+    widths = sorted({e["width"] for e in entries})
+    lengths = {e["width"]: e["k1"] for e in entries}
     found = []
-    for k2 in sorted({e["k2"] for e in entries}):
-        for bound in BOUNDS:
-            stars = {
-                width: needed([e for e in entries if (e["k2"], e["width"]) == (k2, width)], bound)
-                for width in sorted({e["width"] for e in entries})
-            }
-            lengths = {e["width"]: e["k1"] for e in entries}
-            line = [(lengths[w], s) for w, s in stars.items() if s is not None and lengths[w] == w]
-            slope = sum(k1 * s for k1, s in line) / sum(k1 * k1 for k1, _ in line) if line else None
-            shares = {str(w): None if s is None else round(s / lengths[w], 4) for w, s in stars.items()}
-            found.append({"k2": k2, "loss": bound, "share": shares, "slope": slope})
+    for (loss, coded), k2, bound in product(CODED.items(), sorted({e["k2"] for e in entries}), BOUNDS):
+        stars = {
+            width: needed([e for e in entries if (e["k2"], e["width"]) == (k2, width)], bound, loss) for width in widths
+        }
+        line = [(lengths[w], s) for w, s in stars.items() if s is not None and lengths[w] == w]
+        slope = sum(k1 * s for k1, s in line) / sum(k1 * k1 for k1, _ in line) if line else None
+        shares = {str(w): None if s is None else round(s / lengths[w], 4) for w, s in stars.items()}
+        found.append({"coded": coded, "k2": k2, "loss": bound, "share": shares, "slope": slope})
     return found
 
 
@@ -215,16 +224,13 @@ def page(points: Sequence[dict[str, Any]]) -> str:
         "network, mean over pictures ± standard deviation; coefficients are not quantised. SNR is that of the hidden "
         "weights. Width 32 is flattened (k1 = 1,024).",
         "",
-        "## Loss by s, Gaussian dictionary",
+        "## Loss by s, Gaussian dictionary, all matrices coded",
         "",
-        table(
-            ["width", "k2", *(f"{share:g} k1" for share in SHARES)],
-            (
-                [str(w), f"{k2:,}", *(_loss(entries, w, "gaussian", 0, k2, share) for share in SHARES)]
-                for w in widths
-                for k2 in (1024, 8192, 65_536)
-            ),
-        ),
+        _losses(entries, widths, "loss"),
+        "",
+        "## Loss by s, Gaussian dictionary, first and last layer left as they are",
+        "",
+        _losses(entries, widths, "hidden_loss"),
         "",
         "## Kinds and seeds, k2 = 8,192",
         "",
@@ -257,9 +263,9 @@ def page(points: Sequence[dict[str, Any]]) -> str:
         "## s* / k1: the least that keeps a loss, within 2s < k1",
         "",
         table(
-            ["k2", "loss, dB", *(f"width {w}" for w in widths), "s* = slope k1 (without width 32)"],
+            ["coded", "k2", "loss, dB", *(f"width {w}" for w in widths), "s* = slope k1 (without width 32)"],
             (
-                [f"{r['k2']:,}", f"{r['loss']:g}"]
+                [r["coded"], f"{r['k2']:,}", f"{r['loss']:g}"]
                 + [number(r["share"].get(str(w)), ".3f") for w in widths]
                 + [number(r["slope"], ".3f")]
                 for r in regressions(points)
@@ -269,14 +275,25 @@ def page(points: Sequence[dict[str, Any]]) -> str:
     return "\n".join(text) + "\n"
 
 
+def _losses(entries: Sequence[dict[str, Any]], widths: Sequence[int], loss: str) -> str:
+    return table(
+        ["width", "k2", *(f"{share:g} k1" for share in SHARES)],
+        (
+            [str(w), f"{k2:,}", *(_loss(entries, w, "gaussian", 0, k2, share, loss=loss) for share in SHARES)]
+            for w in widths
+            for k2 in (1024, 8192, 65_536)
+        ),
+    )
+
+
 def _find(entries: Sequence[dict[str, Any]], *key: Any) -> dict[str, Any]:
     names = ("width", "kind", "seed", "k2", "share")
     return next((e for e in entries if tuple(e[name] for name in names) == key), {})
 
 
-def _loss(entries: Sequence[dict[str, Any]], *key: Any) -> str:
+def _loss(entries: Sequence[dict[str, Any]], *key: Any, loss: str = "loss") -> str:
     entry = _find(entries, *key)
-    return f"{entry['loss']:z.2f} ± {entry['deviation']:.2f}" if entry else "-"
+    return f"{entry[loss]:z.2f} ± {entry[f'{loss}_deviation']:.2f}" if entry else "-"
 
 
 def _plot(points: Sequence[dict[str, Any]], path: Path) -> Path:
@@ -287,15 +304,18 @@ def _plot(points: Sequence[dict[str, Any]], path: Path) -> Path:
     for axes, width in zip(panels[0], widths):
         for k2 in sorted({e["k2"] for e in entries}):
             rows = sorted((e for e in entries if (e["width"], e["k2"]) == (width, k2)), key=lambda e: e["share"])
-            x, y, deviation = zip(*((e["share"], e["loss"], e["deviation"]) for e in rows))
-            axes.errorbar(x, y, yerr=deviation, marker="o", ms=3, lw=1.2, capsize=2, label=f"k2 = {k2:,}")
+            x = [e["share"] for e in rows]
+            all_, hidden = ([e[loss] for e in rows] for loss in CODED)
+            deviation = [e["loss_deviation"] for e in rows]
+            bars = axes.errorbar(x, all_, yerr=deviation, marker="o", ms=3, lw=1.2, capsize=2, label=f"k2 = {k2:,}")
+            axes.plot(x, np.maximum(hidden, LEAST_SHOWN), "--", lw=1.2, color=bars[0].get_color())
         k1 = rows[0]["k1"]
         axes.axvline(paper_sparsity(k1) / k1, color="0.6", lw=0.8, ls=":")
         axes.set_title(f"width {width}" + (f" (flattened, k1 = {k1:,})" if k1 != width else ""), fontsize=9)
         axes.set_xlabel("s / k1")
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
-    panels[0][0].set_ylabel("loss of PSNR, dB")
+    panels[0][0].set_ylabel("loss of PSNR, dB (dashed: hidden layers only)")
     panels[0][-1].legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     return plots.save(figure, path)
