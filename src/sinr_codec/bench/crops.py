@@ -11,7 +11,7 @@ from sinr_codec import codec
 from sinr_codec.bench.plots import pyplot, save
 from sinr_codec.errors import InputError
 
-SHOWN = ("coin", "minmax", "sinr", "sinr-planned", "inric", "direct", "jpeg")
+SHOWN = ("coin", "minmax", "sinr", "sinr-hidden", "sinr-planned", "inric", "direct", "jpeg")
 SIDE = 160
 """Pixels of a crop, where the picture has as many."""
 SIGNALS = 3

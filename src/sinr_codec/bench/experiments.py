@@ -8,7 +8,10 @@ from typing import Any
 
 from sinr_codec.errors import InputError
 
-SHARED = ("coin-fp32", "coin", "minmax", "inric", "sinr", "sinr-planned", "sinr-scalar", "direct")
+SHARED = (
+    *("coin-fp32", "coin", "minmax", "inric"),
+    *("sinr", "sinr-hidden", "sinr-planned", "sinr-scalar", "direct"),
+)
 """Methods that code the same trained networks."""
 CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
 """Bits a pixel that classical codecs may take."""
@@ -95,7 +98,7 @@ EXPERIMENTS = {
             "encoding",
             "INRIC with 7 and 8 bits, with and without positional encoding and L1, and SINR on top of it",
             (Configuration(2, 32), Configuration(3, 64), Configuration(3, 128)),
-            ("minmax", "inric", "inric-7", "inric-pe-minmax", "inric-pe", "inric-pe-sinr"),
+            ("minmax", "inric", "inric-7", "inric-pe-minmax", "inric-pe", "inric-pe-sinr", "inric-pe-sinr-hidden"),
             FIT,
         ),
         Experiment(
@@ -120,6 +123,7 @@ EXPERIMENTS = {
                 "minmax",
                 "direct",
                 "sinr",
+                "sinr-hidden",
                 *(f"l1-{weight}-{coder}" for weight in ("1e-6", "1e-5", "1e-4") for coder in ("minmax", "direct")),
                 *(f"prune-{share}-{coder}" for share in (30, 50, 70) for coder in ("minmax", "direct")),
                 *(f"prune-rows-{share}-{coder}" for share in (10, 25, 50) for coder in ("minmax", "direct")),
@@ -142,7 +146,7 @@ EXPERIMENTS = {
             "radiance",
             "A radiance field: lego",
             (Configuration(3, 64),),
-            ("coin-fp32", "coin", "minmax", "sinr", "sinr-planned", "sinr-scalar", "direct"),
+            tuple(name for name in SHARED if name != "inric"),
             items=(_LEGO,),
         ),
     )

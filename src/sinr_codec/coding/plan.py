@@ -63,7 +63,7 @@ _FINER = 2**-0.25
 _LEAST_MATRIX = 256  # elements of a matrix that a dictionary may pay for
 _TRIAL = 16  # vectors that tell whether a dictionary may pay for a whole matrix
 _NEAR = 1.2  # a candidate within this factor of the cheapest may win when kappa has settled
-_MAX_DICTIONARY = 1 << 25  # entries of a dictionary that is worth searching
+_MAX_DICTIONARY = 1 << 26  # entries of a dictionary that is worth searching
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def plan(
     dictionaries
         Sizes k2 of the random dictionaries to try; () leaves the sparse code out.
     sparse_only
-        Give weight matrices no other candidate than the sparse code: to measure what it costs.
+        Give square weight matrices no other candidate than the sparse code: to measure what it costs.
     seed
         Seed of the dictionaries, and of the probes.
     progress
@@ -211,18 +211,20 @@ def plan_paper(
     kind: str = "gaussian",
     bits: int = PAPER_BITS,
     flatten: bool = False,
+    hidden: bool = False,
 ) -> Plan:
     """SINR as published: weight matrices by OMP, s from the width, 16-bit min-max, Brotli; biases only quantised.
 
     The width k of the network is the length of its longest vector, a bias, or else the longer side of each matrix
     (section 3.3.2: matrices are flattened when k < 50). A matrix that is too large for a dictionary of k2 atoms, or
-    for what a reader computes, is only quantised.
+    for what a reader computes, is only quantised; with `hidden`, all are that are not k x k, such as the first and the
+    last, which hold few weights and most of the sensitivity.
     """
     codings: dict[str, Coding] = {}
     k = max((w.size for w in params.values() if w.ndim == 1), default=0)
     for name, w in params.items():
         codings[name] = Direct(bits=bits, paper=True) if is_lossy(w) else Raw()
-        if is_lossy(w) and w.ndim == 2 and min(w.shape) > 0:
+        if is_lossy(w) and w.ndim == 2 and min(w.shape) > 0 and (w.shape == (k, k) or not hidden):
             layout = Layout(None) if flatten else layout_of(w.shape, k or max(w.shape))
             shape = real_shape(w.shape, w.dtype)
             k1, _ = layout.dims(shape)
@@ -280,7 +282,7 @@ class _Tensor:
         return choices
 
     def add_sparse(self, kappa: float, k2s: tuple[int, ...], seed: int, only: bool) -> None:
-        """Find sparse codes of a matrix in each dictionary; with `only`, they are its only candidates.
+        """Find sparse codes of a matrix in each dictionary; with `only`, a square one has no other candidates.
 
         A pursuit is dear and seldom pays. Vectors of a matrix are much alike, so a few of them tell whether it can:
         where their sparse codes are far from the cheapest, the dictionary is left out.
@@ -301,7 +303,7 @@ class _Tensor:
                 if min(sparse) > _NEAR * direct:
                     continue
             self.sparse += _sparse_codes(vectors, k2, seed, layout)
-        self.dense = not (only and self.sparse)
+        self.dense = not (only and self.sparse and self.w.shape[0] == self.w.shape[1])
 
     def _step(self, kappa: float, power: float = 1.0) -> float:
         """The step of numbers whose squared errors count `power` times in the weights."""
@@ -324,7 +326,7 @@ def _sparse_codes(vectors: NDArray[np.float64], k2: int, seed: int, layout: Layo
     most = (len(vectors) - 1) // 2
     dictionary = make_dictionary("sign", seed, len(vectors), k2)
     indices, _ = omp(dictionary, vectors, most)
-    sparsities = sorted({most // 2, 3 * most // 4, paper_sparsity(len(vectors)), most} - {0})
+    sparsities = sorted({most // 2, 3 * most // 4, 7 * most // 8, paper_sparsity(len(vectors)), most} - {0})
     return [
         SparseCode("sign", seed, k2, layout, indices[:s], solve(dictionary, vectors, indices[:s])) for s in sparsities
     ]

@@ -1,6 +1,7 @@
 """Recipes by name: how a network is trained, and how it is coded."""
 
 from collections.abc import Callable
+from typing import Any
 
 from sinr_codec.errors import InputError
 from sinr_codec.methods import alternatives, coin, direct, inric, sinr
@@ -19,8 +20,11 @@ _ALL = [
     Method("inric-pe", "INRIC, encoding + L1, 8 bit", "own", inric.PE, inric.Inric(8), 7.0),
     Method("inric-pe-minmax", "INRIC, encoding + L1, 16 bit", "paper", inric.PE, direct.minmax),
     Method("inric-pe-sinr", "INRIC + SINR", "paper", inric.PE, sinr.Published(), 13.6),
-    # At the quality of SINR as published: its codes with our coder, and no dictionary at all.
-    Method("sinr-planned", "SINR, our coder", "own", SINE, sinr.planned, 8.0),
+    Method("inric-pe-sinr-hidden", "INRIC + SINR, hidden layers", "paper", inric.PE, sinr.Published(hidden=True), 13.6),
+    Method("sinr-hidden", "SINR, hidden layers", "paper", SINE, sinr.Published(hidden=True), 13.6),
+    # Its codes with our coder within the loss that the other planned methods may have; and no dictionary at all, at the
+    # quality of SINR as published.
+    Method("sinr-planned", "SINR, hidden layers, our coder", "own", SINE, sinr.planned, 8.0),
     Method("sinr-scalar", "scalar at SINR's quality", "own", SINE, sinr.scalar, 6.0),
 ]
 # Refinement at equal bytes.
@@ -29,18 +33,18 @@ for _bits in (4, 5, 6):
         Method(f"direct-refined-{_bits}", f"scalar, refined, {_bits} bits", "own", SINE, direct.refined(_bits), _bits),
         Method(f"sinr-refined-{_bits}", f"SINR, refined, {_bits} bits", "own", SINE, sinr.refined(_bits), _bits),
     ]
-# Variants of the published code.
-_ALL += [
-    Method(f"sinr-{name}", f"SINR, {title}", "paper", SINE, coder, 13.6)
-    for name, title, coder in (
-        ("flat", "flattened", sinr.Published(k2=8192, flatten=True)),
-        ("sign", "random signs", sinr.Published(kind="sign")),
-        ("hadamard", "Hadamard blocks", sinr.Published(kind="hadamard")),
-        *((f"seed-{seed}", f"seed {seed}", sinr.Published(seed=seed)) for seed in (1, 2, 3)),
-        *((f"{bits}bit", f"{bits}-bit values", sinr.Published(bits=bits)) for bits in (6, 8, 10, 12)),
-        *((f"k2-{k2}", f"k2 = {k2:,}", sinr.Published(k2=k2)) for k2 in (1024, 8192)),
-    )
-]
+# Variants of the published code, of hidden layers so that those show and not the first and the last one.
+_VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("flat", "flattened", {"k2": 8192, "flatten": True}),
+    ("sign", "random signs", {"kind": "sign"}),
+    ("hadamard", "Hadamard blocks", {"kind": "hadamard"}),
+    *((f"seed-{seed}", f"seed {seed}", {"seed": seed}) for seed in (1, 2, 3)),
+    *((f"{bits}bit", f"{bits}-bit values", {"bits": bits}) for bits in (6, 8, 10, 12)),
+    *((f"k2-{k2}", f"k2 = {k2:,}", {"k2": k2}) for k2 in (1024, 8192)),
+)
+for _name, _title, _options in _VARIANTS:
+    _published = sinr.Published(hidden=True, **_options)
+    _ALL.append(Method(f"sinr-{_name}", f"SINR, hidden layers, {_title}", "paper", SINE, _published, 13.6))
 
 # The alternatives of section 3.2; what trains the network anew is coded as the paper does, and as well as we know how.
 _CODERS: tuple[tuple[str, str, Protocol, Callable[[Task], Coded], float], ...] = (

@@ -9,12 +9,8 @@ from sinr_codec.methods.base import Coded, Params, Task
 from sinr_codec.methods.direct import Refined, plan_for
 from sinr_codec.packed import decibels
 
-DICTIONARIES, LARGE = (1024, 8192), (PAPER_K2,)
-"""Sizes k2 that are tried where the code is planned. Larger ones take long and are seldom better, but with s below
-k1 / 2 they alone keep the quality of wide networks, and of some tiny ones.
-"""
-WIDE = 100
-"""Neurons of a network for which the smaller ones need not be tried."""
+DICTIONARIES = (1024, 8192)
+"""Sizes k2 that are tried where codes are refined: after it, small dictionaries are no worse than large ones."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +18,8 @@ class Published:
     """SINR as published: OMP with s from the width, 16-bit min-max quantiser, Brotli (sections 3 and 4).
 
     A network narrower than 50 neurons has its matrices flattened (section 3.3.2); `flatten` does it to all. The paper
-    prints neither k2 nor s: the defaults are those that give its file sizes.
+    prints neither k2 nor s: the defaults are those that give its file sizes. With `hidden`, only the k x k matrices
+    are coded, which the paper's count of parameters (section 3.3.1) does not say, and which saves the quality.
     """
 
     k2: int = PAPER_K2
@@ -30,12 +27,22 @@ class Published:
     kind: str = "gaussian"
     bits: int = PAPER_BITS
     flatten: bool = False
+    hidden: bool = False
     seed: int | None = None
 
     def __call__(self, task: Task) -> Coded:
         """Code a network."""
         seed = task.seed if self.seed is None else self.seed
-        coded = plan_paper(task.params, seed, self.k2, self.s, kind=self.kind, bits=self.bits, flatten=self.flatten)
+        coded = plan_paper(
+            task.params,
+            seed,
+            self.k2,
+            self.s,
+            kind=self.kind,
+            bits=self.bits,
+            flatten=self.flatten,
+            hidden=self.hidden,
+        )
         sparse = [c for c in coded.codings.values() if isinstance(c, Sparse)]
         return Coded(
             coded, figures={"s": max((c.s for c in sparse), default=0), "sent": sent(task.params, coded.codings)}
@@ -43,14 +50,8 @@ class Published:
 
 
 def planned(task: Task) -> Coded:
-    """Hidden matrices by sparse codes alone, coded as well as we know how: the fewest bytes at published quality."""
-    drop = published_drop(task)
-    narrow = max((w.size for w in task.params.values() if w.ndim == 1), default=0) <= WIDE
-    for dictionaries in (DICTIONARIES, LARGE) if narrow else (LARGE,):
-        found = plan_for(replace(task, max_drop=drop), sparse=True, dictionaries=dictionaries)
-        if any(isinstance(coding, Sparse) for coding in found.codings.values()):
-            break
-    return Coded(found, figures={"drop": drop})
+    """Hidden matrices by sparse codes, coded as well as we know how: the fewest bytes within `max_drop`."""
+    return Coded(plan_for(task, sparse=True, dictionaries=(PAPER_K2,)))
 
 
 def scalar(task: Task) -> Coded:
