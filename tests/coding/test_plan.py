@@ -246,7 +246,7 @@ def test_paper_flattens_the_matrices_of_tiny_networks():
     rng = np.random.default_rng(0)
     result = plan_paper({"w": rng.normal(size=(16, 16)).astype(np.float32)}, k2=1024)
     assert result.codings["w"].layout.axis is None
-    assert result.codings["w"].s == 106
+    assert result.codings["w"].s == 104
 
 
 def test_paper_reads_the_width_of_the_network_from_its_biases():
