@@ -20,7 +20,9 @@ from sinr_codec.codec import decode
 from sinr_codec.coding.tensor import Direct, encode_tensor
 from sinr_codec.container import FIELD, Header, write
 from sinr_codec.fields import MLP
-from sinr_codec.signals.image import TILE, ImageSpec
+from sinr_codec.packed import tile_of
+from sinr_codec.signals.base import Fields
+from sinr_codec.signals.image import ImageSpec
 from sinr_codec.signals.tiles import map_tiles
 
 HEIGHT, WIDTH, TARGET = 512, 768, 3.0
@@ -29,17 +31,18 @@ HEIGHT, WIDTH, TARGET = 512, 768, 3.0
 def products(field: MLP, params: dict[str, Any]) -> Callable[[], None]:
     """Every matrix product of a rendering and nothing else, written into buffers that stay."""
     weights = [np.ascontiguousarray(params[f"layers.{i}.weight"].T) for i in range(field.layers)]
+    most = tile_of(field)
     local = threading.local()
 
     def tile(count: int) -> None:
         if not hasattr(local, "inputs"):
-            local.inputs = [np.ones((TILE, w.shape[0]), np.float32) for w in weights]
-            local.outputs = [np.empty((TILE, w.shape[1]), np.float32) for w in weights]
+            local.inputs = [np.ones((most, w.shape[0]), np.float32) for w in weights]
+            local.outputs = [np.empty((most, w.shape[1]), np.float32) for w in weights]
         for x, w, y in zip(local.inputs, weights, local.outputs):
             np.matmul(x[:count], w, out=y[:count])
 
     pixels = HEIGHT * WIDTH
-    counts = [min(TILE, pixels - start) for start in range(0, pixels, TILE)]
+    counts = [min(most, pixels - start) for start in range(0, pixels, most)]
 
     def run() -> None:
         for _ in map_tiles(tile, counts):
@@ -66,7 +69,7 @@ def main() -> None:
     blob = file_of(field, params, spec)
     runs: dict[str, Callable[[], Any]] = {
         "products": products(field, params),
-        "render": lambda: spec.render(field.decoder(params)),
+        "render": lambda: spec.render(Fields([field.decoder(params)], tile_of(field))),
         "file": lambda: decode(blob),
     }
     for run in runs.values():
