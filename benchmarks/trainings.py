@@ -3,8 +3,8 @@
     python benchmarks/trainings.py --data DIR [--picture kodim03] [--json FILE]
 
 Networks of the experiment C1, and a 3x64 trained in other ways, COIN's among them (Adam at a constant 2e-4; COIN takes
-50,000 full pictures, which takes days here). For each: what coding all matrices as published costs, all but the first and
-the last, and every matrix by itself.
+50,000 full pictures, which takes days here). For each: what coding all matrices as published costs, all but the first
+and the last, and every matrix by itself.
 """
 
 import argparse
