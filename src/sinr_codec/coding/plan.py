@@ -28,7 +28,7 @@ from sinr_codec.coding.dictionary import MAX_ENTRIES, make_dictionary
 from sinr_codec.coding.dtypes import real, real_shape
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.coding.quantize import MAX_STEP, MIN_STEP, minmax, round_step
-from sinr_codec.coding.sparse import Layout, SparseCode, layout_of, paper_sparsity, to_vectors
+from sinr_codec.coding.sparse import Layout, SparseCode, layout_of, paper_sparsity, sparse_encode, to_vectors
 from sinr_codec.coding.tensor import (
     Coding,
     Direct,
@@ -212,6 +212,7 @@ def plan_paper(
     bits: int = PAPER_BITS,
     flatten: bool = False,
     hidden: bool = False,
+    codes: Mapping[str, SparseCode | None] | None = None,
 ) -> Plan:
     """SINR as published: weight matrices by OMP, s from the width, 16-bit min-max, Brotli; biases only quantised.
 
@@ -219,7 +220,11 @@ def plan_paper(
     (section 3.3.2: matrices are flattened when k < 50). A matrix that is too large for a dictionary of k2 atoms, or
     for what a reader computes, is only quantised; with `hidden`, all are that are not k x k, such as the first and the
     last, which hold few weights and most of the sensitivity.
+
+    A pursuit takes most of the time: `codes` are those of an earlier plan with the same dictionary and s.
     """
+    known = codes or {}
+    found: dict[str, SparseCode | None] = {}
     codings: dict[str, Coding] = {}
     k = max((w.size for w in params.values() if w.ndim == 1), default=0)
     for name, w in params.items():
@@ -231,7 +236,10 @@ def plan_paper(
             sparsity = min(s or paper_sparsity(k1), (k1 - 1) // 2, k2)
             if sparsity > 0 and k1 * k2 <= MAX_ENTRIES and sparse_in_limits(shape, layout, k2, sparsity):
                 codings[name] = Sparse(kind, seed, k2, sparsity, layout, bits=bits, paper=True)
-    return assemble(params, codings)
+                found[name] = known.get(name) or sparse_encode(
+                    real(w), kind=kind, seed=seed, k2=k2, s=sparsity, layout=layout
+                )
+    return assemble(params, codings, found)
 
 
 def baseline_bytes(params: Params) -> int:

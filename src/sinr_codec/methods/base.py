@@ -61,7 +61,7 @@ class Task:
     effort
         Share of the published number of training steps that methods which train further may spend.
     known
-        What methods found out about these parameters, for each other.
+        What methods found out about these parameters, for each other; see `once`.
     """
 
     field: Field
@@ -72,7 +72,7 @@ class Task:
     max_drop: float = 0.1
     effort: float = 1.0
     progress: Progress = dataclasses.field(default_factory=NullProgress)
-    known: dict[str, float] = dataclasses.field(default_factory=dict)
+    known: dict[Any, Any] = dataclasses.field(default_factory=dict)
 
     def with_params(self, params: Params) -> "Task":
         """The task with other parameters, in the order of the network; an MLP becomes as narrow as they are."""
@@ -86,6 +86,12 @@ class Task:
     def trainable(self) -> Any:
         """What `fit` takes: the network, or the network with something around it, such as the rendering of rays."""
         return getattr(self.part, "trainable", lambda network: network)(self.field)
+
+    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """What `compute` gives, computed once for these parameters."""
+        if key not in self.known:
+            self.known[key] = compute()
+        return self.known[key]
 
     def error(self, samples: int | None = SEARCH_SAMPLES) -> Callable[[Params], float]:
         """``f(params)``: 10^(-dB / 10) of what a decoder makes of the parameters, on so many of the samples."""

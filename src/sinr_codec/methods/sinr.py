@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, plan_paper
 from sinr_codec.coding.tensor import Coding, Sparse
@@ -33,16 +35,12 @@ class Published:
     def __call__(self, task: Task) -> Coded:
         """Code a network."""
         seed = task.seed if self.seed is None else self.seed
-        coded = plan_paper(
-            task.params,
-            seed,
-            self.k2,
-            self.s,
-            kind=self.kind,
-            bits=self.bits,
-            flatten=self.flatten,
-            hidden=self.hidden,
-        )
+        options: dict[str, Any] = {"kind": self.kind, "bits": self.bits, "flatten": self.flatten, "hidden": self.hidden}
+        code = partial(plan_paper, task.params, seed, self.k2, self.s, **options)
+        # variants that differ in what is coded, or how finely, share one pursuit
+        pursued = replace(self, hidden=False, bits=PAPER_BITS)
+        whole = task.once(pursued, partial(code, hidden=False, bits=PAPER_BITS))
+        coded = whole if self == pursued else code(codes=whole.codes)
         sparse = [c for c in coded.codings.values() if isinstance(c, Sparse)]
         return Coded(
             coded, figures={"s": max((c.s for c in sparse), default=0), "sent": sent(task.params, coded.codings)}
@@ -62,10 +60,12 @@ def scalar(task: Task) -> Coded:
 
 def published_drop(task: Task) -> float:
     """What SINR as published loses on a network, in dB; `task.max_drop` where it loses less."""
-    if "published drop" not in task.known:
+
+    def measured() -> float:
         error = task.error()
-        task.known["published drop"] = decibels(error(task.params)) - decibels(error(Published()(task).plan.params))
-    return max(task.known["published drop"], task.max_drop)
+        return decibels(error(task.params)) - decibels(error(Published()(task).plan.params))
+
+    return max(float(task.once("published drop", measured)), task.max_drop)
 
 
 def refined(bits: float) -> Refined:
