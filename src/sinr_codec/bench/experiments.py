@@ -10,7 +10,7 @@ from sinr_codec.errors import InputError
 
 SHARED = (
     *("coin-fp32", "coin", "minmax", "inric"),
-    *("sinr", "sinr-hidden", "sinr-planned", "sinr-scalar", "direct"),
+    *("sinr", "sinr-hidden", "sinr-planned", "direct"),
 )
 """Methods that code the same trained networks."""
 CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
@@ -123,6 +123,7 @@ EXPERIMENTS = {
                 "minmax",
                 "direct",
                 "sinr",
+                "sinr-scalar",
                 "sinr-hidden",
                 *(f"l1-{weight}-{coder}" for weight in ("1e-6", "1e-5", "1e-4") for coder in ("minmax", "direct")),
                 *(f"prune-{share}-{coder}" for share in (30, 50, 70) for coder in ("minmax", "direct")),

@@ -18,6 +18,7 @@ import contextlib
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import brotli
@@ -154,13 +155,19 @@ def plan(
     for tensor in tensors:
         tensor.add_sparse(kappa, dictionaries, seed, sparse_only)
     if max_bytes is None:
-        return _within_loss(params, tensors, loss, base, limit, kappa, counted)
-    found = _within_bytes(params, tensors, loss, max_bytes, kappa, counted)
-    # A small file makes large errors, of which the loss may be steeper than of the probes: it is asked again.
+        search = partial(_within_loss, params, tensors, loss, base, limit, kappa, counted)
+    else:
+        search = partial(_within_bytes, params, tensors, loss, max_bytes, kappa, counted)
+    found = search()
+    # Its errors are not those of the probes: the loss may be steeper there, or a curvature show that drowned in noise.
     if _steeper(params, tensors, found, probe or loss, counted):
-        again = _within_bytes(params, tensors, loss, max_bytes, kappa, counted)
-        found = min(found, again, key=lambda plan: (plan.bytes > max_bytes, plan.loss))
+        found = min(found, search(), key=lambda plan: _worth(plan, max_bytes))
     return found
+
+
+def _worth(plan: Plan, max_bytes: int | None) -> tuple[float, ...]:
+    """What is least of the better of two plans: bytes, or the loss of those that fit."""
+    return (plan.bytes,) if max_bytes is None else (plan.bytes > max_bytes, plan.loss)
 
 
 def assemble(params: Params, codings: dict[str, Coding], codes: Mapping[str, SparseCode | None] | None = None) -> Plan:
