@@ -57,7 +57,7 @@ FIDELITY = 46.0
 _MOST_POINTS, _LEAST_POINTS = 1 << 16, 1 << 11  # that the planner compares outputs at
 _POINT_WEIGHTS = 1 << 34  # points times weights of one comparison: seconds on one core
 _CHECK = 4  # times as many points, and others, tell the fidelity of the finished file
-_PLANS = 3  # attempts to keep the fidelity at those
+_PLANS = 5  # attempts to keep the fidelity at those
 
 _NETWORKS, _CONTAINERS, _VALUES = "networks", "containers", "values"  # keys of a header's `extra`
 
