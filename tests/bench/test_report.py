@@ -1,12 +1,14 @@
 """What a report says of points that are made up."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sinr_codec.bench import sparsity, weights
+from sinr_codec.bench.plots import _apart
 from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import bd_psnr, bd_rate, rate_at, rising
 from sinr_codec.bench.report import (
@@ -110,6 +112,15 @@ def test_published_curves_rise_and_the_papers_statements_stand() -> None:
     assert rate_at(coin, 30.0) == pytest.approx(0.99, abs=0.01)
     inric = next(c for c in CURVES if c.name.startswith("INRIC, 8")).points
     assert rate_at(inric, 30.0) == pytest.approx(0.481, abs=0.1)
+
+
+def test_labels_keep_apart_and_in_order() -> None:
+    crowded = [1.0, 0.5, 0.51, 0.52, 3.0]
+    placed = _apart(crowded, 1.1)
+    assert all(after >= 1.1 * before * (1 - 1e-9) for before, after in pairwise(placed))
+    assert placed[-1] == pytest.approx(3.0)  # what has room stays
+    assert np.mean(np.log(placed[:3])) == pytest.approx(np.mean(np.log([0.5, 0.51, 0.52])))
+    assert _apart([], 1.1) == []
 
 
 def test_results_hold_every_point(tmp_path: Path) -> None:

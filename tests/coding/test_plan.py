@@ -283,3 +283,19 @@ def test_a_loss_that_forgives_small_errors_alone():
     found = plan(params, loss, 1.1e-4, max_bytes=800)
     assert found.bytes <= 800
     assert found.loss < 0.05  # half of the bits for each would be 0.1, and a "b" that seems free 100
+
+
+def test_a_curvature_that_the_probes_miss_is_found_at_the_errors_of_the_plan(monkeypatch):
+    """Of a tensor that forgives small errors and no larger ones."""
+    rng = np.random.default_rng(0)
+    params = {name: rng.normal(size=(32, 32)).astype(np.float32) for name in ("plain", "steep")}
+
+    def loss(given):
+        plain, steep = (float(np.mean((given[name] - params[name]) ** 2)) for name in params)
+        return 1e-3 + plain + max(0.0, steep - 2e-4)
+
+    twice = plan(params, loss, 1.1e-3, dictionaries=())
+    monkeypatch.setattr("sinr_codec.coding.plan._steeper", lambda *_: False)
+    once = plan(params, loss, 1.1e-3, dictionaries=())
+    assert loss(twice.params) <= 1.1e-3
+    assert twice.bytes < 0.9 * once.bytes

@@ -160,7 +160,8 @@ def plan(
         search = partial(_within_bytes, params, tensors, loss, max_bytes, kappa, counted)
     found = search()
     # Its errors are not those of the probes: the loss may be steeper there, or a curvature show that drowned in noise.
-    if _steeper(params, tensors, found, probe or loss, counted):
+    tried = found if any(not isinstance(c, Raw) for c in found.codings.values()) else _coded(kappa, params, tensors)
+    if _steeper(params, tensors, tried, probe or loss, counted):
         found = min(found, search(), key=lambda plan: _worth(plan, max_bytes))
     return found
 
