@@ -176,7 +176,7 @@ def units_of(experiment: Experiment, settings: Settings) -> Iterator[Unit]:
     for item in items_of(experiment, settings.data, settings.numbers):
         for configuration in [item.configuration] if item.configuration else configurations:
             yield Unit(experiment, item, configuration, methods)
-        if (experiment.classical or item.kind == "shape") and settings.methods is None:
+        if experiment.methods and (experiment.classical or item.kind == "shape") and settings.methods is None:
             yield Unit(experiment, item, None, ())
 
 
