@@ -456,8 +456,9 @@ class _Job:
 
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
         """The networks as a method codes them, and what they are then: pruning makes them narrower."""
+        drop, effort = self.max_drop, self.preset.effort
         tasks = [
-            Task(network, params, part, self.seed, self.device, self.max_drop, self.preset.effort, self.progress)
+            Task(network, params, part, self.seed, self.device, drop, effort=effort, progress=self.progress)
             for part, params in zip(self.signal.parts, fitted)
         ]
         plans = []

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from sinr_codec import codec
-from sinr_codec.bench import runs, studies
+from sinr_codec.bench import runs, studies, weights
 from sinr_codec.bench.experiments import EXPERIMENTS, Configuration, Experiment, items_of, parse_numbers, parse_scale
 from sinr_codec.bench.fits import Fits, content_key
 from sinr_codec.bench.report import read_points, report, summarise
@@ -97,6 +97,25 @@ def test_several_processes_give_the_same_tables(data: Path, tmp_path: Path) -> N
     runs.run(SMALL, settings(data, tmp_path / "one", numbers=range(1, 3)))
     runs.run(SMALL, settings(data, tmp_path / "two", numbers=range(1, 3), jobs=2))
     assert tables(tmp_path / "one") == tables(tmp_path / "two")
+
+
+def test_shapes_have_files_a_bound_without_loss_and_weights(tmp_path: Path) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    data, out = tmp_path / "data", tmp_path / "out"
+    (data / "mesh").mkdir(parents=True)
+    trimesh.creation.icosphere(3).export(data / "mesh" / "bunny_hr_odedstein.obj")
+    small = replace(EXPERIMENTS["occupancy"], configurations=(Configuration(1, 12),), methods=METHODS_RUN)
+    shapes = settings(data, out, scale=Fraction(1, 16), steps=200)
+    runs.run(small, shapes)
+    points = {point["method"]: point for point in read_points(out)["occupancy"]}
+    assert set(points) == {*METHODS_RUN, "lossless"}
+    iou = {method: point["figures"]["iou"] for method, point in points.items()}
+    assert iou["minmax"] > 0.5
+    assert iou["direct"] > iou["minmax"] - 0.05
+    assert points["direct"]["bytes"] < points["minmax"]["bytes"]
+    weights.run(shapes, progress=NullProgress())
+    (file,) = (out / "points" / "weights").rglob("*.json")
+    assert len(json.loads(file.read_text())["matrices"]) == 5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")

@@ -48,6 +48,13 @@ def tasks() -> dict[str, Task]:
     return found
 
 
+def test_a_plan_may_lose_a_share_of_the_error_or_a_slack(tasks: dict[str, Task]) -> None:
+    task = replace(tasks["sine"], max_drop=10.0)
+    assert task.limit(1e-3) == pytest.approx(1e-2)
+    assert replace(task, slack=0.5).limit(1e-3) == pytest.approx(0.501)
+    assert 0 < task.limit(0.0) < 1e-7
+
+
 def psnr(blob: bytes) -> float:
     error = codec.decode(blob).astype(float) - picture()
     return float(-10 * np.log10(np.mean(error**2) / 255**2))

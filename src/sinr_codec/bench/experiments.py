@@ -140,14 +140,14 @@ EXPERIMENTS = {
             "occupancy",
             "Occupancy fields of Stanford's shapes",
             (Configuration(3, 128),),
-            SHARED,
+            (*SHARED, "sinr-scalar"),
             items=_SHAPES,
         ),
         Experiment(
             "radiance",
             "A radiance field: lego",
             (Configuration(3, 64),),
-            tuple(name for name in SHARED if name != "inric"),
+            (*(name for name in SHARED if name != "inric"), "sinr-scalar"),
             items=(_LEGO,),
         ),
     )

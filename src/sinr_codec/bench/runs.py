@@ -29,6 +29,8 @@ from sinr_codec.signals.base import Fields, Quality, Signal
 
 Point = dict[str, Any]
 
+IOU_SLACK = 1e-3
+"""IoU that methods which plan may lose: 0.1 dB of 1 - IoU is a few voxels."""
 TOGETHER_LR = 2e-3
 """Of Adam, where networks are fitted in a batch."""
 
@@ -281,7 +283,8 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
     fit |= {"steps": settings.steps} if settings.steps is not None else {}
     fit |= {"optimizer": "adam", "lr": TOGETHER_LR} if settings.together > 1 else {}
     part = loaded.signal.parts[0]
-    return Task(network, {}, part, settings.seed, settings.device, effort=settings.effort), fit
+    slack = IOU_SLACK if spec.KIND == "shape" else 0.0
+    return Task(network, {}, part, settings.seed, settings.device, slack=slack, effort=settings.effort), fit
 
 
 def task_of(loaded: Loaded, unit: Unit, settings: Settings, training: Training, fits: Fits) -> tuple[Task, Fitted]:

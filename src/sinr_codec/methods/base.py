@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.coding.plan import Plan
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Field, Identity
-from sinr_codec.packed import tile_of
+from sinr_codec.packed import NO_LOSS, tile_of
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals.base import Part
 
@@ -56,8 +56,8 @@ class Task:
         The network.
     part
         The samples that it was fitted to.
-    max_drop
-        dB that a method which plans may lose.
+    max_drop, slack
+        What a method which plans may lose: so many dB, or so much of the error that `error` gives; the larger counts.
     effort
         Share of the published number of training steps that methods which train further may spend.
     known
@@ -70,6 +70,7 @@ class Task:
     seed: int = 0
     device: str = "cpu"
     max_drop: float = 0.1
+    slack: float = 0.0
     effort: float = 1.0
     progress: Progress = dataclasses.field(default_factory=NullProgress)
     known: dict[Any, Any] = dataclasses.field(default_factory=dict)
@@ -92,6 +93,11 @@ class Task:
         if key not in self.known:
             self.known[key] = compute()
         return self.known[key]
+
+    def limit(self, error: float) -> float:
+        """The largest error that a planned coding of a network with this one may have."""
+        base = max(error, NO_LOSS)
+        return max(base * 10 ** (self.max_drop / 10), base + self.slack)
 
     def error(self, samples: int | None = SEARCH_SAMPLES) -> Callable[[Params], float]:
         """``f(params)``: 10^(-dB / 10) of what a decoder makes of the parameters, on so many of the samples."""

@@ -6,7 +6,7 @@ from sinr_codec.coding.plan import PAPER_BITS, Plan, assemble, plan
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task
 from sinr_codec.methods.refine import refine
-from sinr_codec.packed import NO_LOSS, decibels
+from sinr_codec.packed import decibels
 
 
 def minmax(task: Task) -> Coded:
@@ -18,7 +18,7 @@ def minmax(task: Task) -> Coded:
 
 
 def planned(task: Task) -> Coded:
-    """Uniform steps by the sensitivity of each tensor and an entropy coder: the fewest bytes within `max_drop`."""
+    """Uniform steps by the sensitivity of each tensor and an entropy coder: the fewest bytes within `Task.limit`."""
     return Coded(plan_for(task))
 
 
@@ -48,13 +48,12 @@ class Refined:
 def plan_for(
     task: Task, max_bytes: int | None = None, *, sparse: bool = False, dictionaries: tuple[int, ...] = ()
 ) -> Plan:
-    """The planner for a task: the fewest bytes within `task.max_drop`, or the least loss in `max_bytes`."""
+    """The planner for a task: the fewest bytes within `task.limit`, or the least loss in `max_bytes`."""
     error = task.error()
-    base = max(error(task.params), NO_LOSS)
     return plan(
         task.params,
         error,
-        base * 10 ** (task.max_drop / 10),
+        task.limit(error(task.params)),
         probe=task.error(PROBE_SAMPLES),
         max_bytes=max_bytes,
         dictionaries=dictionaries,

@@ -48,7 +48,7 @@ class Published:
 
 
 def planned(task: Task) -> Coded:
-    """Hidden matrices by sparse codes, coded as well as we know how: the fewest bytes within `max_drop`."""
+    """Hidden matrices by sparse codes, coded as well as we know how: the fewest bytes within `Task.limit`."""
     return Coded(plan_for(task, sparse=True, dictionaries=(PAPER_K2,)))
 
 
