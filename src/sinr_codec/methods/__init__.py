@@ -35,7 +35,7 @@ for _bits in (4, 5, 6):
     ]
 # Variants of the published code, of hidden layers so that those show and not the first and the last one.
 _VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("flat", "flattened", {"k2": 8192, "flatten": True}),
+    ("flat", "flattened, k2 = 8,192", {"k2": 8192, "flatten": True}),
     ("sign", "random signs", {"kind": "sign"}),
     ("hadamard", "Hadamard blocks", {"kind": "hadamard"}),
     *((f"seed-{seed}", f"seed {seed}", {"seed": seed}) for seed in (1, 2, 3)),
