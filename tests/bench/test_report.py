@@ -80,7 +80,7 @@ def test_tables() -> None:
     assert len(lines) == 1 + len(POINTS)
     assert len({line.count(",") for line in lines}) == 1
     assert len(rows_csv(rows).splitlines()) == 1 + 8
-    assert "DIRECT" in delta_table(rows)
+    assert "DIRECT" in delta_table(rows, True)
     assert "VTM" in quality_table(rows)
 
 

@@ -173,7 +173,7 @@ def test_runs_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
         (replace(one, out=tmp_path / "a", data=tmp_path / "nothing"), "--data", False),
         (replace(one, out=tmp_path / "b", methods=("jpeg",)), "expected some of", False),
         (replace(one, out=tmp_path / "c", configurations=("9x9",)), "expected some of", False),
-        (replace(one, out=tmp_path / "d", numbers=range(9, 10)), "found none", False),
+        (replace(one, out=tmp_path / "d", numbers=range(9, 10)), "has 3 of", False),
     ):
         with pytest.raises(InputError, match=message):
             runs.run(SMALL, wrong, resume=resume)

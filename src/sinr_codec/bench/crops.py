@@ -1,5 +1,6 @@
 """A page of decoded crops, as the paper's Figure 5: what the numbers look like."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from PIL import Image
 
 from sinr_codec import codec
 from sinr_codec.bench.plots import pyplot, save
+from sinr_codec.bench.runs import original_file
 from sinr_codec.errors import InputError
 
 SHOWN = ("coin", "minmax", "sinr", "sinr-hidden", "sinr-planned", "inric", "direct", "jpeg")
@@ -18,7 +20,7 @@ SIGNALS = 3
 
 
 def write_crops(out: Path, points: Sequence[dict[str, Any]], path: Path) -> list[Path]:
-    """A PNG with a row a picture and a column a method, from the files of the run; nothing where there are none."""
+    """A PNG with a row a picture, the original first, then the methods, from the files of the run; nothing without."""
     rows = []
     for signal in list(dict.fromkeys(point["signal"] for point in points))[:SIGNALS]:
         mine = [p for p in points if p["signal"] == signal and (out / p["file"]).exists()]
@@ -32,26 +34,29 @@ def write_crops(out: Path, points: Sequence[dict[str, Any]], path: Path) -> list
             # the JPEG whose size is nearest to that of the smallest of the others
             least = min(p["bytes"] for p in chosen)
             chosen.append(min(jpegs, key=lambda p: abs(np.log(p["bytes"] / least))))
-        rows.append([(point, _decoded(out / point["file"])) for point in chosen])
-    rows = [row for row in rows if row]
+        if chosen:
+            cells = [(_caption(point), _decoded(out / point["file"])) for point in chosen]
+            original = original_file(out, chosen[0]["experiment"], signal)
+            rows.append((signal, ([("original", _decoded(original))] if original.exists() else []) + cells))
     if not rows:
         return []
     plt = pyplot()
-    columns = max(map(len, rows))
-    figure, axes = plt.subplots(len(rows), columns, figsize=(1.7 * columns, 2.25 * len(rows)), squeeze=False)
-    for line, row in zip(axes, rows):
+    columns = max(len(cells) for _, cells in rows)
+    figure, axes = plt.subplots(len(rows), columns, figsize=(1.7 * columns, 2.4 * len(rows)), squeeze=False)
+    for line, (signal, cells) in zip(axes, rows):
         for axis in line:
             axis.axis("off")
-        for axis, (point, array) in zip(line, row):
+        for axis, (caption, array) in zip(line, cells):
             axis.imshow(_crop(array), interpolation="nearest", cmap="gray", vmin=0, vmax=255)
-            text = f"{point['db']:.2f} dB\n{point['bpp']:.3f} bpp\n{point['bytes']:,} bytes"
-            axis.set_title(f"{point['title']}", fontsize=6)
-            axis.text(0.5, -0.03, text, transform=axis.transAxes, fontsize=6, ha="center", va="top")
-    for line, row in zip(axes, rows):
-        line[0].text(
-            -0.06, 0.5, str(row[0][0]["signal"]), transform=line[0].transAxes, fontsize=6, va="center", rotation=90
-        )
+            axis.set_title(caption, fontsize=6)
+        line[0].text(-0.12, 0.5, signal, transform=line[0].transAxes, fontsize=6, va="center", rotation=90)
     return [save(figure, path)]
+
+
+def _caption(point: dict[str, Any]) -> str:
+    title = textwrap.fill(point["title"], 24)
+    quality = "no loss" if point["db"] is None else f"{point['db']:.2f} dB"
+    return f"{title}\n{quality}, {point['bpp']:.3f} bpp\n{point['bytes']:,} bytes"
 
 
 def _decoded(file: Path) -> np.ndarray[Any, Any]:

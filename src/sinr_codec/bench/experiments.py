@@ -203,6 +203,8 @@ def items_of(experiment: Experiment, data: Path, numbers: range | None) -> list[
     if experiment.pictures or not items:
         items = [*_pictures(data), *items]
     there = [item for item in items if (data / item.path).exists()]
+    if there and numbers is not None and numbers[-1] > len(there):
+        raise InputError(f"images: {data} has {len(there)} of the signals wanted, got {numbers[0]}-{numbers[-1]}")
     if numbers is not None:
         there = [item for number, item in enumerate(there, 1) if number in numbers]
     if not there:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import rate_at
 from sinr_codec.errors import MissingExtraError
 from sinr_codec.files import atomic_write
+from sinr_codec.methods import METHODS
 
 if TYPE_CHECKING:
     from sinr_codec.bench.report import Row
 
-_STYLES = {"paper": ("--", "s"), "own": ("-", "o"), "classical": (":", "^")}
+_LINES = {"paper": "--", "own": "-", "classical": ":"}
+_MARKERS = "osD^v<>phPX*d8"
 
 
 def pyplot() -> Any:
@@ -41,62 +44,84 @@ def save(figure: Any, path: Path) -> Path:
 
 
 def rate_distortion(name: str, kind: str, measure: str, rows: Sequence[Row], path: Path) -> Path:
-    """Quality against rate: our methods in colour, published curves in grey, the paper's own statements as crosses."""
+    """Quality against rate: our methods in colour, published curves in grey, the paper's own statements as crosses.
+
+    Colours are those of families of methods ("sinr" of "sinr-hidden"), so that they mean the same in all plots; markers
+    tell the members apart, lines the protocols.
+    """
     plt = pyplot()
     rows = [row for row in rows if math.isfinite(row.db)]
     figure, axes = plt.subplots(figsize=(9, 6))
-    methods = list(dict.fromkeys((row.method, row.title, row.protocol) for row in rows))
     picture = kind == "image"
-    colours = plt.get_cmap("tab20")
-    for number, (method, title, protocol) in enumerate(methods):
+    for (method, title, protocol), (colour, marker) in _looks(rows).items():
         points = sorted((row.bpp if picture else row.bytes, row.db) for row in rows if row.method == method)
-        line, marker = _STYLES[protocol]
         label = f"{title} ({protocol})" if protocol != "classical" else title
-        axes.plot(*zip(*points), line, marker=marker, ms=4, lw=1.4, color=colours(number % 20), label=label)
-    if picture:
-        low, high = axes.get_xlim()[0], max(axes.get_xlim()[1], 4.2)
-        bottom, top = min(row.db for row in rows), max(30.0, *(r.db for r in rows if r.protocol != "classical")) + 4
-        above = {}
-        for curve in CURVES:
-            cut = rate_at(curve.points, top)
-            shown = [(x, y) for x, y in curve.points if y < top] + ([] if cut is None else [(cut, top)])
-            axes.plot(*zip(*shown), "-", color="0.8", lw=0.8, zorder=0)
-            codec = curve.name.removesuffix(" (published)")
-            if cut is None:
-                axes.annotate(codec, shown[-1], fontsize=5, color="0.4", rotation=60)
-            else:
-                above[codec] = cut
-        for (codec, x), at in zip(sorted(above.items(), key=lambda item: item[1]), _apart(above.values(), 1.07)):
-            axes.annotate(
-                codec,
-                (x, top),
-                (at, 1.03),
-                textcoords=axes.get_xaxis_transform(),
-                fontsize=5,
-                color="0.4",
-                rotation=90,
-                ha="center",
-                arrowprops={"arrowstyle": "-", "color": "0.8", "lw": 0.5, "shrinkA": 0, "shrinkB": 0},
-            )
-        for method, bpp, db in PAPER:
-            axes.plot(bpp, db, "x", color="black", ms=7)
-            text = f"{method}, SINR's paper"
-            axes.annotate(text, (bpp, db), fontsize=6, xytext=(-3, 7), textcoords="offset points", rotation=90)
-        axes.set_xlim(max(low, 0.02), high)
-        axes.set_ylim(bottom - 0.7, top)
+        filled = {"mfc": "white"} if protocol == "paper" else {}
+        axes.plot(*zip(*points), _LINES[protocol], marker=marker, ms=5, lw=1.4, color=colour, label=label, **filled)
     axes.set_xscale("log")
     if picture:
-        ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16) if low <= tick <= high]
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
+        _published(axes, rows)
     axes.set_xlabel("bits a pixel, whole file" if picture else "bytes, whole file")
     axes.set_ylabel(f"{measure}, dB, mean over signals")
     signals = sorted({row.signals for row in rows})
     count = "-".join(map(str, dict.fromkeys((signals[0], signals[-1]))))
-    axes.set_title(f"{name}: mean over {count} signal(s)", fontsize=10, loc="left")
+    axes.set_title(f"{name}: mean over {count} signal(s)", fontsize=10, loc="left", pad=16)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return save(figure, path)
+
+
+def _looks(rows: Sequence[Row]) -> dict[tuple[str, str, str], tuple[Any, str]]:
+    """Colour and marker of every method, in the order of the rows."""
+    known = list(dict.fromkeys(method.partition("-")[0] for method in METHODS))
+    colours = pyplot().get_cmap("tab20")
+    looks, members = {}, Counter[str]()
+    for key in dict.fromkeys((row.method, row.title, row.protocol) for row in rows):
+        family = key[0].partition("-")[0]
+        if family not in known:
+            known.append(family)
+        # the ten strong colours first
+        place = known.index(family)
+        looks[key] = (colours((2 * place) % 20 + place // 10 % 2), _MARKERS[members[family] % len(_MARKERS)])
+        members[family] += 1
+    return looks
+
+
+def _published(axes: Any, rows: Sequence[Row]) -> None:
+    """Published curves, numbered, with a key below the plot; and what SINR's paper states of 30 dB."""
+    ours = [row.db for row in rows if row.protocol != "classical"]
+    bottom, top = min(row.db for row in rows) - 0.7, max(30.0, *ours) + 4
+    low, high = max(axes.get_xlim()[0], 0.02), max(axes.get_xlim()[1], 4.2)
+    style = {"fontsize": 5.5, "color": "0.35"}
+    above: dict[int, float] = {}
+    for number, curve in enumerate(CURVES, 1):
+        cut = rate_at(curve.points, top)
+        shown = [(x, y) for x, y in curve.points if y < top] + ([] if cut is None else [(cut, top)])
+        axes.plot(*zip(*shown), "-", color="0.8", lw=0.8, zorder=0)
+        if cut is None:
+            axes.annotate(str(number), shown[-1], (2, 1), textcoords="offset points", **style)
+        else:
+            above[number] = cut
+    ordered = sorted(above.items(), key=lambda item: item[1])
+    span = math.log(high / low)
+    for (number, x), at in zip(ordered, _apart(above.values(), math.exp(0.018 * span))):
+        line = {"arrowstyle": "-", "color": "0.8", "lw": 0.5, "shrinkA": 0, "shrinkB": 0}
+        where = {"textcoords": axes.get_xaxis_transform(), "ha": "center"}
+        axes.annotate(str(number), (x, top), (at, 1.015), arrowprops=line, **where, **style)
+    for method, bpp, db in PAPER:
+        axes.plot(bpp, db, "x", color="black", ms=7)
+        text = f"{method}, SINR's paper"
+        axes.annotate(text, (bpp, db), fontsize=6, xytext=(-3, 7), textcoords="offset points", rotation=90)
+    names = [f"{number:>2} {curve.name.removesuffix(' (published)')}" for number, curve in enumerate(CURVES, 1)]
+    for column in range(0, len(names), 6):
+        key = "\n".join(names[column : column + 6])
+        axes.text(0.14 + 0.036 * column, -0.11, key, transform=axes.transAxes, va="top", **style)
+    axes.text(0, -0.11, "Published, of the 24\nwhole Kodak pictures:", transform=axes.transAxes, va="top", **style)
+    axes.set_xlim(low, high)
+    axes.set_ylim(bottom, top)
+    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16, 32, 64) if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
 
 
 def _apart(positions: Collection[float], factor: float) -> list[float]:

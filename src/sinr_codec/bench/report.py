@@ -15,7 +15,7 @@ from sinr_codec.bench import plots
 from sinr_codec.bench.crops import write_crops
 from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.bench.published import CURVES, PAPER
-from sinr_codec.bench.rates import bd_psnr, bd_rate, rate_at
+from sinr_codec.bench.rates import Points, bd_psnr, bd_rate, rate_at
 from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.errors import InputError
 
@@ -23,6 +23,10 @@ Point = dict[str, Any]
 
 QUALITIES = (24.0, 26.0, 28.0, 30.0)
 """dB at which rates are compared."""
+_NOT_COMPARABLE = (
+    "Published curves are means of the 24 Kodak pictures at full size: other pictures and smaller ones cannot be "
+    "compared with them."
+)
 _PROTOCOLS = {"paper": "paper", "own": "own best", "classical": "classical"}
 
 
@@ -49,7 +53,7 @@ class Row:
 
 
 def report(out: Path, results: Path | None = None) -> list[Path]:
-    """Write `out`/report from the points of a run; the same points give the same files, to the byte.
+    """Write `out`/report from the points of a run, if it has any; the same points give the same files, to the byte.
 
     Parameters
     ----------
@@ -61,7 +65,7 @@ def report(out: Path, results: Path | None = None) -> list[Path]:
     Raises
     ------
     InputError
-        A point that is no JSON, or no points at all.
+        A point that is no JSON, or lacks what every point has.
     """
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +101,8 @@ def read_points(out: Path) -> dict[str, list[Point]]:
             continue
         try:
             point = json.loads(path.read_text())
+            if lacking := [key for key in _EVERY_POINT if key not in point]:
+                raise KeyError(lacking[0])
             found.setdefault(point["experiment"], []).append(point)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a point of a run; remove it and run again with --resume") from error
@@ -109,14 +115,17 @@ def read_points(out: Path) -> dict[str, list[Point]]:
 def summarise(points: Sequence[Point]) -> list[Row]:
     """Means of every method and configuration, over the signals that all methods of the configuration have.
 
-    A method that no signal shares with the others is averaged over what it has; `signals` tells.
+    A method that no signal shares with the others, and a classical codec, which does not bring every picture down to
+    every rate, is averaged over what it has; `signals` tells.
     """
     groups: dict[tuple[str, str], dict[str, Point]] = {}
     for point in points:
         groups.setdefault((point["configuration"], point["method"]), {})[point["signal"]] = point
     rows = []
     for (configuration, _), members in groups.items():
-        common = set.intersection(*(set(g) for (c, _), g in groups.items() if c == configuration))
+        alike = [set(g) for (c, _), g in groups.items() if c == configuration]
+        classical = next(iter(members.values()))["protocol"] == "classical"
+        common = set(members) if classical else set.intersection(*alike)
         chosen = [members[signal] for signal in sorted(common or members)]
         rows.append(_row(configuration, chosen, groups.get((configuration, _base(chosen[0])), {})))
     return sorted(rows, key=_order)
@@ -171,7 +180,7 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 def comparable(rows: Sequence[Row]) -> list[Row]:
     """The rows without classical codecs at rates that some pictures do not come down to: means of other pictures."""
-    most = max((row.signals for row in rows if row.protocol == "classical"), default=0)
+    most = max((row.signals for row in rows), default=0)
     return [row for row in rows if row.protocol != "classical" or row.signals == most]
 
 
@@ -200,6 +209,7 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
         "Brotli for every method; *own best*: each with its own quantiser and coder. *Published* counts as the authors "
         "of a method do. Loss is against the uncoded network; ratio is of bytes to 16-bit min-max + Brotli of the same "
         "networks.",
+        *(["", _NOT_COMPARABLE] if points[0]["kind"] == "image" and not whole_set(points) else []),
         "",
         table(
             [
@@ -210,7 +220,7 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
                 "parameters",
                 "bytes",
                 "bpp",
-                "published",
+                "published bpp",
                 points[0]["measure"] + ", dB",
                 "loss, dB",
                 "ratio",
@@ -237,7 +247,7 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
         text += ["", "## IoU", "", _figure_table(rows, "iou", ".4f")]
     if points[0]["kind"] == "image":
         text += ["", "## Bits a pixel at equal quality", "", quality_table(rows)]
-        if deltas := delta_table(rows):
+        if deltas := delta_table(rows, whole_set(points)):
             text += ["", "## Bjontegaard deltas", "", deltas]
     return "\n".join(text) + "\n"
 
@@ -260,21 +270,29 @@ def quality_table(rows: Sequence[Row]) -> str:
     return table(["method", "protocol", *(f"{db:g} dB" for db in QUALITIES)], lines)
 
 
-def delta_table(rows: Sequence[Row]) -> str:
-    """Bjontegaard deltas of every method against 16-bit min-max + Brotli and against published JPEG."""
+def whole_set(points: Sequence[Point]) -> bool:
+    """Whether a run is of what published curves are means of: the 24 Kodak pictures, at full size."""
+    signals = {point["signal"] for point in points}
+    return signals == {f"kodim{n:02}" for n in range(1, 25)} and {point["scale"] for point in points} == {"1"}
+
+
+def delta_table(rows: Sequence[Row], published: bool) -> str:
+    """Bjontegaard deltas of every method against 16-bit min-max + Brotli and, where it may be, published JPEG."""
     found = curves(rows)
     titles = {row.method: row.title for row in rows}
-    jpeg = next(curve.points for curve in CURVES if curve.name.startswith("JPEG ("))
+    anchors: dict[str, Points] = {"min-max": found.get("minmax", [])}
+    if published:
+        anchors["published JPEG"] = next(curve.points for curve in CURVES if curve.name.startswith("JPEG ("))
     lines = []
     for method, points in found.items():
         cells = [
             number(delta(anchor, points), form)
-            for anchor in (found.get("minmax", []), jpeg)
+            for anchor in anchors.values()
             for delta, form in ((bd_rate, "+.1f"), (bd_psnr, "+.2f"))
         ]
         if method != "minmax" and any(cell != "-" for cell in cells):
             lines.append([titles[method], *cells])
-    heads = ["method", "rate to min-max, %", "dB", "rate to JPEG, %", "dB"]
+    heads = ["method", *(head for name in anchors for head in (f"rate to {name}, %", f"dB to {name}"))]
     return table(heads, lines) if lines else ""
 
 
@@ -295,6 +313,7 @@ _COLUMNS = (
     "samples",
     "weights",
 )
+_EVERY_POINT = (*_COLUMNS, "kind", "measure", "title", "figures", "bytes", "bpp", "params", "db", "fit_db", "file")
 _MEASURED = ("params", "bytes", "bpp", "published_bytes", "db", "fit_db")
 
 

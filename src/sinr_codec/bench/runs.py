@@ -1,8 +1,9 @@
 """Running an experiment: a folder in which every point is a file, written when it is done, and never done twice."""
 
+import difflib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from sinr_codec import codec
 from sinr_codec.bench.experiments import Configuration, Experiment, Item, items_of
 from sinr_codec.bench.fits import Fits, Fitted, content_key
 from sinr_codec.bench.provenance import provenance
 from sinr_codec.errors import InputError
-from sinr_codec.fields import Field
+from sinr_codec.fields import Field, Identity
 from sinr_codec.files import atomic_write, write_bytes
 from sinr_codec.methods import METHODS, Method, Task, Training
 from sinr_codec.packed import tile_of
@@ -31,6 +33,8 @@ Point = dict[str, Any]
 
 IOU_SLACK = 1e-3
 """IoU that methods which plan may lose: 0.1 dB of 1 - IoU is a few voxels."""
+LEAST_SIDE = 8
+"""Pixels of a picture that is made smaller."""
 TOGETHER_LR = 2e-3
 """Of Adam, where networks are fitted in a batch."""
 
@@ -108,6 +112,9 @@ def run(
     """
     progress = progress or NullProgress()
     units = list(units_of(experiment, settings))
+    for item in {unit.item.name: unit.item for unit in units}.values():
+        if item.kind == "image":
+            load_item(item, settings)  # a damaged picture ends a run now, not after hours
     open_run(experiment.name, settings, resume)
     units = [unit for unit in units if missing(unit, settings)]
     if settings.together > 1:
@@ -150,7 +157,8 @@ def open_run(name: str, settings: Settings, resume: bool) -> None:
             raise InputError(f"{about}: expected the description of a run; name another folder by --out") from error
     elif settings.out.is_dir() and any(path.name != "fits" for path in settings.out.iterdir()):
         raise InputError(f"{settings.out}: is not empty and holds no run; name another folder by --out")
-    if name in known:
+    begun = any((settings.out / "points" / name).rglob("*.*"))
+    if name in known and begun:
         if not resume:
             raise InputError(f"{settings.out}: has {name} already; add --resume to go on, or name another --out")
         if known[name]["settings"] != settings.to_json():
@@ -166,20 +174,39 @@ def open_run(name: str, settings: Settings, resume: bool) -> None:
 
 
 def units_of(experiment: Experiment, settings: Settings) -> Iterator[Unit]:
-    """All work of an experiment: signal by signal, so that a run that is stopped has whole signals."""
-    methods = settings.methods or experiment.methods
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise InputError(f"method: expected some of {', '.join(METHODS)}, got {unknown[0]!r}")
-    configurations = [
-        c for c in experiment.configurations if settings.configurations is None or c.name in settings.configurations
-    ]
-    if not configurations:
-        raise InputError(f"configurations: expected some of {', '.join(c.name for c in experiment.configurations)}")
+    """All work of an experiment: signal by signal, so that a run that is stopped has whole signals.
+
+    Raises
+    ------
+    InputError
+        A method or a network that is not known, a method of pictures for another kind of signal, or no signals.
+    """
+    methods = _chosen("methods", settings.methods, experiment.methods, METHODS)
+    by_name = {c.name: c for c in experiment.configurations}
+    configurations = [by_name[name] for name in _chosen("configurations", settings.configurations, by_name, by_name)]
     for item in items_of(experiment, settings.data, settings.numbers):
+        for name in methods:
+            if item.kind != "image" and not isinstance(METHODS[name].training.encoding, Identity):
+                raise InputError(
+                    f"methods: {name} is of pictures, whose networks it gives an encoding, not of {item.path}"
+                )
         for configuration in [item.configuration] if item.configuration else configurations:
             yield Unit(experiment, item, configuration, methods)
         if experiment.methods and (experiment.classical or item.kind == "shape") and settings.methods is None:
             yield Unit(experiment, item, None, ())
+
+
+def _chosen(what: str, wanted: Sequence[str] | None, usual: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """The names that were asked for, or the usual ones."""
+    if wanted is None:
+        return tuple(usual)
+    if not wanted:
+        raise InputError(f"{what}: expected names with commas between them, such as {','.join(list(usual)[:2])}")
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name.lower(), known, 3, 0.5) or list(usual)
+            raise InputError(f"{what}: expected some of {', '.join(near)}, got {name!r}")
+    return tuple(dict.fromkeys(wanted))
 
 
 def unit_name(unit: Unit) -> str:
@@ -259,11 +286,13 @@ def load_item(item: Item, settings: Settings) -> Loaded:
 
 def _smaller(path: Path, scale: Fraction) -> Any:
     """A picture scaled down by averaging."""
-    from PIL import Image
-
     try:
         with Image.open(path) as picture:
-            width, height = (max(1, round(side * scale)) for side in picture.size)
+            width, height = (round(side * scale) for side in picture.size)
+            if min(width, height) < LEAST_SIDE:
+                raise InputError(
+                    f"{path}: scale {scale} leaves fewer than {LEAST_SIDE} pixels a side; name a larger one"
+                )
             return picture.resize((width, height), Image.Resampling.BOX)
     except OSError as error:
         raise InputError(f"{path}: not a picture that can be read") from error
@@ -325,6 +354,7 @@ def run_unit(unit: Unit, settings: Settings) -> None:
     if not wanted:
         return
     loaded = load_item(unit.item, settings)
+    _keep_original(unit, loaded, settings)
     if unit.configuration is None:
         (_lossless if loaded.signal.spec.KIND == "shape" else _classical)(unit, loaded, settings)
         return
@@ -347,6 +377,22 @@ def run_unit(unit: Unit, settings: Settings) -> None:
         write_bytes(file, blob)
         point |= {"fit_db": _finite(uncoded[fitted.key]), "file": str(relative)}
         _write_point(unit, loaded, settings, unit.configuration.name, name, point)
+
+
+def original_file(out: Path, experiment: str, signal: str) -> Path:
+    """Where a run keeps a picture as its methods see it."""
+    return out / "files" / experiment / signal / "original.png"
+
+
+def _keep_original(unit: Unit, loaded: Loaded, settings: Settings) -> None:
+    path = original_file(settings.out, unit.experiment.name, unit.item.name)
+    if loaded.signal.spec.KIND != "image" or path.exists():
+        return
+    array = np.asarray(loaded.signal.array)  # type: ignore[attr-defined]
+    if array.dtype == np.uint8 and array.shape[-1] in (1, 3):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, format="png")
 
 
 def _coded(

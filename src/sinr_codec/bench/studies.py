@@ -42,7 +42,7 @@ def study(
     Raises
     ------
     InputError
-        An unknown name, a folder that cannot be used, or no signals.
+        An unknown name, a folder that cannot be used, no signals, or nothing to report on.
     """
     if name not in NAMES:
         raise InputError(f"experiment: expected one of {', '.join(NAMES)}, got {name!r}")
@@ -54,4 +54,7 @@ def study(
     else:
         {"sparsity": sparsity, "weights": weights}[name].run(settings, resume=resume, progress=progress)
     made = [*report(settings.out, results), *sparsity.report(settings.out, results)]
-    return Made([*made, *weights.report(settings.out, results)], summary_text(settings.out))
+    made += weights.report(settings.out, results)
+    if not made:
+        raise InputError(f"{settings.out}: has no points yet; go on with sinr bench NAME --resume")
+    return Made(made, summary_text(settings.out))

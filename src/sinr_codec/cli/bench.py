@@ -7,6 +7,7 @@ import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, QuietOption, SeedOption
+from sinr_codec.errors import InputError
 
 
 def bench(
@@ -48,6 +49,8 @@ def bench(
       sinr bench c1 --data kodak --jobs 2 --out out --resume
       sinr bench report --out out
     """
+    if not 0 <= effort <= 1:  # nan passes typer's limits
+        raise InputError(f"effort: expected a number from 0 to 1, got {effort}")
     from sinr_codec.bench import experiments, studies
     from sinr_codec.bench.runs import Settings
 

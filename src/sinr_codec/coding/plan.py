@@ -129,7 +129,8 @@ def plan(
     dictionaries
         Sizes k2 of the random dictionaries to try; () leaves the sparse code out.
     sparse_only
-        Give square weight matrices no other candidate than the sparse code: to measure what it costs.
+        Give square weight matrices no other candidate than the sparse code: to measure what it costs. Where no such
+        code keeps the limit, the plan is the one that comes nearest to it.
     seed
         Seed of the dictionaries, and of the probes.
     progress
@@ -155,7 +156,7 @@ def plan(
     for tensor in tensors:
         tensor.add_sparse(kappa, dictionaries, seed, sparse_only)
     if max_bytes is None:
-        search = partial(_within_loss, params, tensors, loss, base, limit, kappa, counted)
+        search = partial(_within_loss, params, tensors, loss, base, limit, kappa, counted, sparse_only)
     else:
         search = partial(_within_bytes, params, tensors, loss, max_bytes, kappa, counted)
     found = search()
@@ -433,7 +434,14 @@ def _lossless(params: Params) -> Plan:
 
 
 def _within_loss(
-    params: Params, tensors: list[_Tensor], loss: Loss, base: float, limit: float, kappa: float, counted: _Counter
+    params: Params,
+    tensors: list[_Tensor],
+    loss: Loss,
+    base: float,
+    limit: float,
+    kappa: float,
+    counted: _Counter,
+    sparse_only: bool,
 ) -> Plan:
     """The largest kappa whose measured loss is within `limit`, from a first guess.
 
@@ -442,9 +450,11 @@ def _within_loss(
     """
     low, high = 0.0, math.inf
     best: Plan | None = None
+    tried: list[Plan] = []
     for _ in range(_TRIES):
         plan = _coded(kappa, params, tensors)
         plan = replace(plan, loss=counted(loss, plan.params))
+        tried.append(plan)
         excess = (plan.loss - base) / (limit - base)
         if excess <= 1:
             low = kappa
@@ -456,6 +466,10 @@ def _within_loss(
             break
         guess = kappa * math.sqrt((1 - _TOLERANCE / 2) / excess) if excess > 1e-3 else 8 * kappa
         kappa = guess if low < guess < high else math.sqrt(low * high) if low else high / 4
+    if best is None and sparse_only:
+        # What is lost for want of atoms no step brings back: the smallest of those that lose about the least.
+        least = base + _NEAR * (min(plan.loss for plan in tried) - base)
+        return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes)
     if best is None:
         # Not even fine steps keep the loss: the weights as they are do.
         return replace(_lossless(params), loss=base)
