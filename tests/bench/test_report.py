@@ -12,6 +12,7 @@ from sinr_codec.bench.plots import _apart
 from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import bd_psnr, bd_rate, rate_at, rising
 from sinr_codec.bench.report import (
+    comparable,
     compressai,
     delta_table,
     page,
@@ -20,6 +21,7 @@ from sinr_codec.bench.report import (
     report,
     rows_csv,
     summarise,
+    whole_set,
 )
 
 
@@ -82,6 +84,30 @@ def test_tables() -> None:
     assert len(rows_csv(rows).splitlines()) == 1 + 8
     assert "DIRECT" in delta_table(rows, True)
     assert "VTM" in quality_table(rows)
+
+
+def test_published_curves_are_compared_with_the_whole_set_alone() -> None:
+    whole = [point("minmax", size, f"kodim{n:02}", 20 + size, "paper") for size in (8, 16) for n in range(1, 25)]
+    assert whole_set(whole)
+    assert not whole_set(whole[1:24])
+    assert not whole_set([p | {"scale": "1/2"} for p in whole])
+    assert "cannot be compared" in page("c1", POINTS, summarise(POINTS))
+    assert "cannot be compared" not in page("c1", whole, summarise(whole))
+    rows = summarise(POINTS)
+    assert "published JPEG" in delta_table(rows, True)
+    assert "published JPEG" not in delta_table(rows, False)
+
+
+def test_classical_codecs_are_averaged_over_what_they_have() -> None:
+    codecs = [
+        point("webp", 8, "a", 30.0, "classical"),
+        point("jpeg", 8, "a", 28.0, "classical"),
+        point("jpeg", 8, "b", 32.0, "classical"),
+    ]
+    rows = {row.method: row for row in summarise(codecs)}
+    assert (rows["webp"].signals, rows["webp"].db) == (1, 30.0)
+    assert (rows["jpeg"].signals, rows["jpeg"].db) == (2, 30.0)
+    assert [row.method for row in comparable(list(rows.values()))] == ["jpeg"]
 
 
 def test_the_schema_of_compressai() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 
 from sinr_codec import codec
 from sinr_codec.bench import runs, studies, weights
+from sinr_codec.bench.crops import write_crops
 from sinr_codec.bench.experiments import EXPERIMENTS, Configuration, Experiment, items_of, parse_numbers, parse_scale
 from sinr_codec.bench.fits import Fits, content_key
 from sinr_codec.bench.report import read_points, report, summarise
@@ -172,7 +174,10 @@ def test_runs_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
         (replace(one, out=data), "--out", False),
         (replace(one, out=tmp_path / "a", data=tmp_path / "nothing"), "--data", False),
         (replace(one, out=tmp_path / "b", methods=("jpeg",)), "expected some of", False),
+        (replace(one, out=tmp_path / "b", methods=("sinr-hiden",)), "expected some of .*sinr-hidden", False),
+        (replace(one, out=tmp_path / "b", methods=()), "expected names with commas", False),
         (replace(one, out=tmp_path / "c", configurations=("9x9",)), "expected some of", False),
+        (replace(one, out=tmp_path / "d", numbers=range(1, 5)), "has 3 of", False),
         (replace(one, out=tmp_path / "d", numbers=range(9, 10)), "has 3 of", False),
     ):
         with pytest.raises(InputError, match=message):
@@ -184,6 +189,36 @@ def test_runs_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
         studies.study("report", one_out(one, tmp_path / "none"), progress=NullProgress())
     with pytest.raises(InputError, match="expected one of c1"):
         studies.study("c9", one, progress=NullProgress())
+
+
+def test_methods_with_an_encoding_are_of_pictures(tmp_path: Path) -> None:
+    (tmp_path / "mesh").mkdir()
+    (tmp_path / "mesh" / "lucy_100k.ply").touch()
+    one = settings(tmp_path, tmp_path / "run", methods=("inric-pe",))
+    with pytest.raises(InputError, match="inric-pe is of pictures"):
+        runs.run(EXPERIMENTS["occupancy"], one)
+
+
+def test_a_run_that_failed_before_its_first_point_begins_anew(data: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    shutil.copytree(data, pictures)
+    whole = (pictures / "kodim02.png").read_bytes()
+    (pictures / "kodim02.png").write_bytes(whole[:200])
+    one = settings(pictures, tmp_path / "run", methods=("coin",), configurations=("1x8",))
+    with pytest.raises(InputError, match="kodim02"):
+        runs.run(SMALL, one)
+    (pictures / "kodim02.png").write_bytes(whole)
+    assert len(runs.run(SMALL, replace(one, steps=10))) == 3
+
+
+def test_crops_have_the_original_first(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.run(SMALL, settings(data, tmp_path, numbers=range(1, 2), configurations=("1x8",)))
+    assert np.array_equal(Image.open(runs.original_file(tmp_path, "c1", "kodim01")), Image.open(data / "kodim01.png"))
+    captions: list[str] = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda self, text, **more: captions.append(text))
+    write_crops(tmp_path, read_points(tmp_path)["c1"], tmp_path / "crops.png")
+    assert captions[0] == "original"
+    assert len(captions) == 1 + len(METHODS_RUN)
 
 
 def one_out(one: Settings, out: Path) -> Settings:

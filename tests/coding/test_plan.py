@@ -145,6 +145,21 @@ def test_the_sparse_code_is_used_where_it_is_smaller():
     assert sparse.bytes < 0.5 * direct.bytes
 
 
+def test_sparse_codes_that_cannot_keep_the_limit_come_as_near_to_it_as_they_can():
+    params = {"w": np.random.default_rng(1).normal(0, 0.1, (64, 64)).astype(np.float32)}
+
+    def loss(candidate):
+        return float(np.mean((candidate["w"].astype(float) - params["w"]) ** 2)) + 1e-9
+
+    limit = 1.1e-9
+    result = plan(params, loss, limit, dictionaries=(1024,), sparse_only=True)
+    assert isinstance(result.codings["w"], Sparse)
+    assert result.loss > limit
+    zeros = loss({"w": np.zeros_like(params["w"])})
+    assert result.loss < 0.1 * zeros
+    assert result.bytes < plan(params, loss, limit, dictionaries=()).bytes
+
+
 def test_without_a_loss_every_tensor_keeps_its_snr():
     params = network() | {"complex": (np.arange(64) * (1 - 2j)).astype(np.complex64)}
     result = plan_by_weights(params, 46.0)

@@ -465,9 +465,14 @@ def _within_loss(
         if (best is not None and excess > 1 - _TOLERANCE and excess <= 1) or high < low * (1 + _TOLERANCE / 4):
             break
         guess = kappa * math.sqrt((1 - _TOLERANCE / 2) / excess) if excess > 1e-3 else 8 * kappa
+        if sparse_only and best is None:
+            # What is lost for want of atoms no step brings back, and steps without end make the encoder store floats.
+            if len(tried) > 1 and plan.loss - base > 0.9 * (tried[-2].loss - base):
+                break
+            guess = max(guess, kappa / 8)
         kappa = guess if low < guess < high else math.sqrt(low * high) if low else high / 4
     if best is None and sparse_only:
-        # What is lost for want of atoms no step brings back: the smallest of those that lose about the least.
+        # The smallest of those that lose about the least.
         least = base + _NEAR * (min(plan.loss for plan in tried) - base)
         return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes)
     if best is None:
