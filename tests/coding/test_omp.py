@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinr_codec.coding import omp as module
-from sinr_codec.coding.dictionary import KINDS, make_dictionary
+from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.errors import InputError
 
@@ -46,7 +46,7 @@ def equal_supports(A, W, s):
     return ((ours != 0) == (theirs != 0)).all(axis=0).mean(), ours, theirs
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["gaussian", "sign", "hadamard"])
 @pytest.mark.parametrize(("k1", "k2", "s"), [(64, 1024, 31), (100, 700, 41)])
 def test_equals_scikit_learn_on_random_vectors(kind, k1, k2, s):
     W = np.random.default_rng(1).standard_normal((k1, 30))
@@ -100,7 +100,7 @@ def test_equals_the_textbook_algorithm(dtype):
         assert np.allclose(values[:, j], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["gaussian", "sign", "hadamard"])
 def test_recovers_sparse_vectors_and_stops(kind):
     rng = np.random.default_rng(7)
     A = make_dictionary(kind, 8, 128, 512)
@@ -244,7 +244,7 @@ def test_groups_blocks_and_batches_leave_no_trace(monkeypatch):
 
 
 @pytest.mark.parametrize("share", [2, 16, 1000])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["gaussian", "sign", "hadamard"])
 def test_guessed_steps_change_nothing(monkeypatch, kind, share):
     """Good guesses, poor ones, and hopeless ones from a single group; vectors that finish on the way."""
     rng = np.random.default_rng(21)

@@ -424,7 +424,7 @@ HEAD = bytes([3 << 4, 0x00, 0x88])  # sparse with a step, constant coefficients
     [
         (bytes([5 << 4, 0]), (2,), UnknownIdError),
         (bytes([0 << 4 | 5, 0]), (2,), UnknownIdError),
-        (HEAD + bytes([0x03, 0, 8, 1, 0, 0]), (4, 4), UnknownIdError),  # dictionary 3
+        (HEAD + bytes([0x04, 0, 8, 1, 0, 0]), (4, 4), UnknownIdError),  # dictionary 4
         (HEAD + bytes([0x30, 0, 8, 1, 0, 0]), (4, 4), UnknownIdError),  # layout 3
         (HEAD + bytes([0x80, 0, 8, 1, 0, 0]), (4, 4), UnknownIdError),  # index coder 2
         (HEAD + bytes([0x00, 0, 8, 0, 0, 0]), (4, 4), MalformedError),  # s = 0
@@ -439,6 +439,8 @@ HEAD = bytes([3 << 4, 0x00, 0x88])  # sparse with a step, constant coefficients
         (HEAD + bytes([0x4F, 0, 8, 1, 2, 0, 0, 0, 0x82, 0x80, 0x04]), (4, 4), MalformedError),  # an entry 32,769
         (HEAD + bytes([0x4F, 0, 0x80, 0x80, 0x02, 1, 2, 0, 0, 0, 2]), (2**8, 4), LimitError),  # 2^8 x 2^15 entries
         (HEAD + bytes([0x00, 0, 8, 1, 0x80, 0x80, 0x80, 0x80, 0x20, 0]), (4, 4), MalformedError),  # 2^33
+        (HEAD + bytes([0x03, 3, 4, 1, 0, 0]), (4, 4), MalformedError),  # 4 places are no rows of 3
+        (HEAD + bytes([0x03, 2, 8, 1, 0, 0]), (4, 4), MalformedError),  # 8 atoms are not f^2 4
         (bytes([1 << 4, 0, 0x88]) + bytes([0xFF] * 9 + [1]), (4,), MalformedError),  # 2^63 steps
         (bytes([2 << 4]) + np.array([np.nan, 0], "<f4").tobytes() + b"\0", (4,), MalformedError),
         (bytes([2 << 4]) + np.array([1, np.inf], "<f4").tobytes() + b"\0", (4,), MalformedError),

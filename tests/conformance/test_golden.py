@@ -125,6 +125,20 @@ def state() -> bytes:
     return container.write(header, [b"".join(records)])
 
 
+def cosines() -> bytes:
+    """Numbers of the places of a grid, as atoms that oscillate over it."""
+    y, x = np.mgrid[:6, :8]
+    smooth = np.stack([0.1 * y + x, np.hypot(y - 2, x - 3), (y * x) % 5], -1).reshape(48, 3).astype(np.float32)
+    tensors: dict[str, tuple[np.ndarray, Coding]] = {
+        "whole": (smooth, Sparse("dct", 8, 48, 12, Layout(0), step=0.0005)),
+        "twice": (smooth.T, Sparse("dct", 8, 192, 20, Layout(1), step=0.0002)),
+        "line": (smooth[:, 1], Sparse("dct", 1, 48, 10, Layout(None), bits=9)),
+    }
+    entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
+    records = [encode_tensor(array, coding) for array, coding in tensors.values()]
+    return container.write(Header(STATE, tensors=entries), [b"".join(records)])
+
+
 def large() -> bytes:
     """Streams and sets of more than 4,096 numbers, which state their lengths."""
     rng = np.random.Generator(np.random.Philox(4097))
@@ -141,7 +155,7 @@ def large() -> bytes:
     return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
 
 
-CASES = {make.__name__: make for make in (direct, sparse, sent, paper, wire, encodings, fourier, state, large)}
+CASES = {make.__name__: make for make in (direct, sparse, sent, paper, wire, encodings, fourier, state, large, cosines)}
 
 
 def digest(array: np.ndarray) -> str:

@@ -1,13 +1,18 @@
-"""Seeded integer dictionaries: the random matrix A of SINR that is never sent (paper, section 3.2).
+"""Integer dictionaries that are never sent: SINR's random matrix A (paper, section 3.2), and cosines.
 
-Every entry comes from raw words of the counter-based generator Philox4x64-10 (Salmon et al., "Parallel Random
-Numbers: As Easy as 1, 2, 3", SC 2011), so any language can rebuild any atom on its own; docs/format.md has
-the algorithm and known answers. The key is (seed, kind), the counter is the number of a block of four words,
-and every atom begins at its own block. An atom does not depend on k2: a small dictionary is the beginning of
-a larger one.
+Every entry of a random dictionary comes from raw words of the counter-based generator Philox4x64-10 (Salmon et al.,
+"Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011), so any language can rebuild any atom on its own;
+docs/format.md has the algorithm and known answers. The key is (seed, kind), the counter is the number of a block of
+four words, and every atom begins at its own block. An atom does not depend on k2: a small dictionary is the beginning
+of a larger one.
+
+The cosines are for numbers that belong to the places of a grid, such as the modulations of the patches of a picture,
+where neighbours are alike: an atom is an oscillation over the grid.
 """
 
+import math
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sinr_codec.errors import InputError, LimitError
 
-KINDS: dict[str, int] = {"gaussian": 0, "sign": 1, "hadamard": 2}
+KINDS: dict[str, int] = {"gaussian": 0, "sign": 1, "hadamard": 2, "dct": 3}
 
 MAX_ENTRIES = 2**28
 """Most entries (bytes) of a dictionary, or of a selection of atoms, that is ever allocated."""
@@ -23,12 +28,19 @@ MAX_ATOMS = 2**24
 """Largest k2."""
 MAX_LENGTH = 2**24
 """Largest k1."""
-MAX_MAGNITUDE = 32
-"""No entry of any kind is larger than this in magnitude; sums over atoms are bounded with it."""
+_COSINE_SCALE = 127
+MAX_MAGNITUDES = {"gaussian": 32, "sign": 32, "hadamard": 32, "dct": _COSINE_SCALE}
+"""No entry is larger than this in magnitude; sums over atoms are bounded with it."""
+MEAN_SQUARES = {"gaussian": 16.0, "sign": 1.0, "hadamard": 1.0, "dct": _COSINE_SCALE**2 / 4}
+"""Mean square of an entry, of most atoms."""
 
 _WORDS_PER_BLOCK = 4
 _CHUNK_WORDS = 1 << 20  # 8 MiB of raw words, or of int8 entries, at a time
 _JUMP_WORDS = 2048  # moving the counter costs about as much as drawing this many words
+
+_PI = 3141592653589793238462643383279502884197169399375105820974944592  # times 10^63
+_MAX_COSINES = 2**16  # atoms of a grid, and so cosines of a side: some seconds
+_COSINE_BITS = 24  # of the cosines whose products are rounded to entries: 127 products stay below 2^63
 
 
 def make_dictionary(kind: str, seed: int, k1: int, k2: int) -> NDArray[np.int8]:
@@ -36,14 +48,17 @@ def make_dictionary(kind: str, seed: int, k1: int, k2: int) -> NDArray[np.int8]:
 
     Parameters
     ----------
-    kind : {"gaussian", "sign", "hadamard"}
+    kind : {"gaussian", "sign", "hadamard", "dct"}
         `gaussian`: popcount of a 64-bit word, minus 32: the central limit theorem as the paper uses it, mean
         0 and standard deviation 4. `sign`: +1 or -1 from single bits. `hadamard`: blocks diag(sign) H, where
-        H is the Sylvester matrix whose order is the next power of two, with its rows cut to k1.
+        H is the Sylvester matrix whose order is the next power of two, with its rows cut to k1. `dct`: the
+        cosines of the two-dimensional DCT-II over a grid in row-major order, or f times as many in each
+        direction (Ahmed, Natarajan, Rao 1974; overcomplete as in Aharon, Elad, Bruckstein 2006).
     seed : int
-        0 <= seed < 2^64.
+        0 <= seed < 2^64; of `dct`, which has none, the number of columns of the grid.
     k1, k2 : int
-        Length of an atom and number of atoms, both at least 1, k1 * k2 <= MAX_ENTRIES.
+        Length of an atom and number of atoms, both at least 1, k1 * k2 <= MAX_ENTRIES. Of `dct` k1 is whole rows
+        of the grid, and k2 = f^2 k1 <= 2^16 with an integer f.
 
     Returns
     -------
@@ -52,13 +67,13 @@ def make_dictionary(kind: str, seed: int, k1: int, k2: int) -> NDArray[np.int8]:
     Raises
     ------
     InputError
-        An unknown kind, or a seed or size out of range.
+        An unknown kind, or a seed or size out of range, or such as no grid has.
     LimitError
         The dictionary would be larger than MAX_ENTRIES.
     """
     _check(kind, seed, k1, k2)
     _check_entries(k1, k2)
-    return _rows(kind, seed, k1, np.arange(k2)).T
+    return _rows(kind, seed, k1, k2, np.arange(k2)).T
 
 
 def atoms(kind: str, seed: int, k1: int, k2: int, indices: ArrayLike) -> NDArray[np.int8]:
@@ -88,7 +103,14 @@ def atoms(kind: str, seed: int, k1: int, k2: int, indices: ArrayLike) -> NDArray
         raise InputError(f"indices: atoms {wanted.min()} to {wanted.max()}, expected 0 to {k2 - 1}")
     _check_entries(k1, wanted.size)
     numbers, inverse = np.unique(wanted.astype(np.int64), return_inverse=True)
-    return _rows(kind, seed, k1, numbers)[inverse].T
+    return _rows(kind, seed, k1, k2, numbers)[inverse].T
+
+
+def fits(kind: str, seed: int, k1: int, k2: int) -> bool:
+    """Whether there is such a dictionary; a `dct` has whole rows of a grid, and f^2 k1 atoms."""
+    if kind != "dct":
+        return True
+    return seed > 0 and k1 % seed == 0 and k2 % k1 == 0 and math.isqrt(k2 // k1) ** 2 == k2 // k1 and k2 <= _MAX_COSINES
 
 
 def _check(kind: str, seed: int, k1: int, k2: int) -> None:
@@ -100,6 +122,10 @@ def _check(kind: str, seed: int, k1: int, k2: int) -> None:
         raise InputError(f"dictionary: expected k1 >= 1 and k2 >= 1, got {k1} x {k2}")
     if k1 > MAX_LENGTH or k2 > MAX_ATOMS:
         raise LimitError(f"dictionary: {k1} x {k2}, expected k1 <= {MAX_LENGTH} and k2 <= {MAX_ATOMS}")
+    if not fits(kind, seed, k1, k2):
+        raise InputError(
+            f"dct: expected whole rows of a grid of {seed} columns and k2 = f^2 k1 <= 65536, got {k1} x {k2}"
+        )
 
 
 def _check_entries(k1: int, count: int) -> None:
@@ -107,10 +133,12 @@ def _check_entries(k1: int, count: int) -> None:
         raise LimitError(f"dictionary: {k1} x {count} entries, expected at most {MAX_ENTRIES}")
 
 
-def _rows(kind: str, seed: int, k1: int, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
+def _rows(kind: str, seed: int, k1: int, k2: int, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
     """The atoms of increasing `numbers` as rows: int8 (len(numbers), k1)."""
     if kind == "hadamard":
         return _hadamard(seed, k1, numbers)
+    if kind == "dct":
+        return _dct(seed, k1, k2, numbers)
     gaussian = kind == "gaussian"
     words = k1 if gaussian else -(-k1 // 64)
     rows = np.empty((numbers.size, k1), np.int8)
@@ -170,3 +198,45 @@ def _hadamard(seed: int, k1: int, numbers: NDArray[np.int64]) -> NDArray[np.int8
         rows[begin : begin + step] = np.int8(1) - np.int8(2) * odd.view(np.int8)
         rows[begin : begin + step] *= np.concatenate(signs)[inverse]
     return rows
+
+
+def _dct(columns: int, k1: int, k2: int, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Entry y * columns + x of atom u * V + v is round(127 cos(pi u (2y + 1) / 2U) cos(pi v (2x + 1) / 2V)).
+
+    U and V are f times the rows and columns. The cosines are integers over 2^24, so rounding is exact; halves go up.
+    """
+    f = math.isqrt(k2 // k1)
+    y, x = np.arange(k1 // columns), np.arange(columns)
+    along_y, along_x = _turn(f * len(y)), _turn(f * len(x))
+    rows = np.empty((numbers.size, k1), np.int8)
+    step = max(1, _CHUNK_WORDS // k1)
+    for begin in range(0, numbers.size, step):
+        u, v = np.divmod(numbers[begin : begin + step], f * columns)
+        cosines_y = along_y[np.outer(u, 2 * y + 1) % len(along_y)]
+        cosines_x = along_x[np.outer(v, 2 * x + 1) % len(along_x)]
+        products = cosines_y[:, :, None] * cosines_x[:, None, :]
+        entries = (_COSINE_SCALE * products + (1 << (2 * _COSINE_BITS - 1))) >> (2 * _COSINE_BITS)
+        rows[begin : begin + step] = entries.reshape(-1, k1)
+    return rows
+
+
+@lru_cache(maxsize=8)
+def _turn(count: int) -> NDArray[np.int64]:
+    """round(2^24 cos(pi j / 2 count)) for 0 <= j < 4 count."""
+    quarter = [_cosine(j, 4 * count) for j in range(count + 1)]
+    half = quarter + [-c for c in quarter[-2::-1]]
+    return np.array(half + half[-2:0:-1])
+
+
+def _cosine(j: int, turn: int) -> int:
+    """round(2^24 cos(2 pi j / turn)), 0 <= j <= turn / 4, by the series in integers over 2^160."""
+    one = 1 << 160
+    angle = (2 * _PI * one // 10**63) * j // turn
+    square = angle * angle >> 160
+    term, total, n = one, one, 0
+    while term:
+        n += 2
+        term = (term * square >> 160) // (n * (n - 1))
+        total += -term if n % 4 == 2 else term
+    shift = 160 - _COSINE_BITS
+    return (total + (1 << (shift - 1))) >> shift

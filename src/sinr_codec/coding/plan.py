@@ -25,7 +25,7 @@ import brotli
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.coding.dictionary import MAX_ENTRIES, make_dictionary
+from sinr_codec.coding.dictionary import MAX_ENTRIES, MEAN_SQUARES, make_dictionary
 from sinr_codec.coding.dtypes import real, real_shape
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.coding.quantize import MAX_STEP, MIN_STEP, minmax, round_step
@@ -330,9 +330,9 @@ class _Tensor:
 
 
 def _atom_power(code: SparseCode, shape: tuple[int, ...]) -> float:
-    """Mean squared norm of the dictionary's atoms: 16 k1 for popcounts of 64 bits, k1 for signs."""
+    """Mean squared norm of the dictionary's atoms."""
     k1, _ = code.layout.dims(shape)
-    return k1 * (16.0 if code.kind == "gaussian" else 1.0)
+    return k1 * MEAN_SQUARES[code.kind]
 
 
 def _sparse_codes(vectors: NDArray[np.float64], k2: int, seed: int, layout: Layout) -> list[SparseCode]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sinr_codec.coding.dictionary import MAX_MAGNITUDE, atoms, make_dictionary
+from sinr_codec.coding.dictionary import MAX_MAGNITUDES, atoms, make_dictionary
 from sinr_codec.coding.omp import omp
 from sinr_codec.errors import InputError, LimitError
 
@@ -225,7 +225,9 @@ def reconstruct(
     # No partial sum, in any order, exceeds max |A| * s * max |q|. Up to 2^53 float64 holds all of them exactly,
     # fused or not, so that the fast product of floats is the integer product.
     s = len(q)
-    bound = (MAX_MAGNITUDE if table is None else MAX_SENT) * s * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
+    bound = (
+        (MAX_MAGNITUDES[kind] if table is None else MAX_SENT) * s * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
+    )
     if bound > _EXACT_INT:
         raise LimitError(f"q: sums up to {bound:.3g}, expected at most 2^62")
     exact = np.float64 if bound <= _EXACT_FLOAT else np.int64

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sinr_codec.coding.dictionary import KINDS
+from sinr_codec.coding.dictionary import KINDS, fits
 from sinr_codec.coding.dtypes import check_dtype, from_bits, from_floats, is_float, largest, real, real_shape, to_bits
 from sinr_codec.coding.entropy import (
     coder_name,
@@ -294,6 +294,8 @@ class _Atoms:
             raise MalformedError(f"{reader.name}: {s} of {k2} atoms for vectors of length {k1}")
         if kinds[kind] == SENT and seed:
             raise MalformedError(f"{reader.name}: a seed for a dictionary that has none")
+        if not fits(kinds[kind], seed, k1, k2):
+            raise MalformedError(f"{reader.name}: no grid of {seed} columns has {k1} places and {k2} atoms")
         atoms = cls(kinds[kind], seed, k2, s, layout, coder, shape, k1, n)
         atoms.check_limits(reader.name)
         return atoms
