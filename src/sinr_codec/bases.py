@@ -1,0 +1,201 @@
+"""What the files of many signals share: a meta-learned network, as a file of its own that they name by its hash."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sinr_codec.coding.quantize import round_step
+from sinr_codec.coding.tensor import Coding, Direct, Raw, decode_tensor, encode_tensor, is_lossy
+from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, Header, Limits, write
+from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.fields import MLP, Modulated, field_from_header
+from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.packed import Array, Source, load_source, naming, tensors_of
+
+STEP = 2.0**-7
+"""Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
+SIGMAS = 3.0
+"""Standard deviations of a latent on either side of its mean that the levels span (COIN++, section 4.3)."""
+MAX_LEVELS = 1 << 10
+"""Levels of a latent."""
+MAX_STEPS = 64
+"""Steps of an inner loop."""
+
+Params = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class LatentModel:
+    """How latents are quantised and how often each level occurs; of each latent by itself.
+
+    Attributes
+    ----------
+    mean, std
+        float32 (d,), of the latents of the signals learned from.
+    counts
+        int64 (d, levels): how often each level occurred among them.
+    """
+
+    mean: Array
+    std: Array
+    counts: Array
+
+    def quantised(self, latents: Array) -> Array:
+        """Levels int64 (n, d) of latents (n, d); the outermost ones stand for everything beyond `SIGMAS`."""
+        levels = self.counts.shape[1]
+        share = (latents.astype(np.float64) - self.mean) / self.std.astype(np.float64)
+        return np.clip(np.rint((share / SIGMAS + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
+
+    def dequantised(self, symbols: Array) -> Array:
+        """Latents float32 (n, d) of levels, computed in float64 and rounded once."""
+        levels = self.counts.shape[1]
+        share = SIGMAS * (2 * symbols.astype(np.float64) / (levels - 1) - 1)
+        return (share * self.std.astype(np.float64) + self.mean).astype(np.float32)
+
+    def to_bytes(self) -> bytes:
+        """Number of levels, then the records of mean, std and counts."""
+        records = (encode_tensor(value, Raw()) for value in (self.mean, self.std, self.counts))
+        return b"".join([write_varint(self.counts.shape[1]), *records])
+
+    @classmethod
+    def from_reader(cls, reader: Reader, latents: int) -> "LatentModel":
+        """Inverse of `to_bytes`; `MalformedError` for what no encoder writes."""
+        levels = reader.varint(MAX_LEVELS)
+        mean, std = (decode_tensor(reader, (latents,), np.float32) for _ in range(2))
+        counts = decode_tensor(reader, (latents, levels), np.int64)
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+            raise MalformedError("base: mean and standard deviation of latents must be finite, and the latter positive")
+        if levels < 2 or not ((counts >= 0).all() and (counts < 1 << 40).all()):
+            raise MalformedError("base: the histogram of a latent has at least two levels, and counts below 2^40")
+        return cls(mean, std, counts)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A meta-learned network.
+
+    Attributes
+    ----------
+    field
+        An `MLP`, where files code the difference of all parameters; a `Modulated`, where they code latents.
+    patch
+        Samples by axis of the patches that signals are cut into; empty where they are not.
+    section
+        The coded parameters, and the `LatentModel` of a `Modulated`.
+    params, model
+        What a decoder gets from them.
+    rates
+        Of the inner steps by name of what is adapted, float32 (steps, ...), ones where all numbers have the same. An
+        encoder needs them; None in a base that only decodes.
+    """
+
+    field: MLP | Modulated
+    patch: tuple[int, ...]
+    section: bytes
+    params: Params
+    model: LatentModel | None = None
+    rates: Params | None = None
+
+    @cached_property
+    def decoding(self) -> bytes:
+        """The file of what a decoder needs: without the rates."""
+        return write(Header(BASE, self.field.to_header(), base=self.patch), [self.section])
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The first bytes of the SHA-256 of `decoding`: the base's name in the files that need it."""
+        return hashlib.sha256(self.decoding).digest()[:DIGEST_BYTES]
+
+    @property
+    def bytes(self) -> int:
+        """What a receiver must hold."""
+        return len(self.decoding)
+
+    def to_bytes(self) -> bytes:
+        """The file, with the rates where there are any."""
+        if self.rates is None:
+            return self.decoding
+        steps = min(len(rate) for rate in self.rates.values())
+        each = any(rate[0].size > 1 for rate in self.rates.values())
+        records = (encode_tensor(rate, _coding(rate, STEP) if each else Raw()) for rate in self.rates.values())
+        section = b"".join([write_varint(steps), bytes([each]), *records])
+        return write(Header(BASE, self.field.to_header(), base=self.patch), [self.section, section])
+
+
+def make_base(
+    field: MLP | Modulated,
+    params: Params,
+    patch: tuple[int, ...] = (),
+    rates: Params | None = None,
+    model: LatentModel | None = None,
+    step: float = STEP,
+) -> Base:
+    """A base of learned parameters, which are rounded to multiples of a `step` of their root mean square."""
+    records = b"".join(encode_tensor(params[name], _coding(params[name], step)) for name in field.shapes())
+    decoded = tensors_of(_manifest(field), records)
+    return with_model(Base(field, patch, records, decoded, None, rates), model)
+
+
+def with_model(base: Base, model: LatentModel | None) -> Base:
+    """The base with a model of its latents, which can be counted only once its parameters are rounded."""
+    return base if model is None else replace(base, section=base.section + model.to_bytes(), model=model)
+
+
+def read_base(source: Source, limits: Limits = DEFAULT_LIMITS) -> Base:
+    """Read a base.
+
+    Raises
+    ------
+    FormatError : a file that breaks the format, or goes beyond the limits
+    InputError : no such file, or one that is no base
+    """
+    header, sections = load_source(source, limits)
+    with naming(source):
+        if header.kind != BASE:
+            raise InputError("holds no base; expected what `sinr learn` wrote")
+        field = field_from_header(header.field, limits.max_params)
+        if not isinstance(field, MLP | Modulated):
+            raise MalformedError("a base is a network that is an MLP, or one with modulations")
+        if len(header.base) not in (0, field.in_features):
+            raise MalformedError("the patch of a base has a length for every coordinate, or there is none")
+        if not 1 <= len(sections) <= 2:
+            raise MalformedError(f"expected one or two sections, found {len(sections)}")
+        reader = Reader(sections[0], "base")
+        params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in _manifest(field)}
+        model = LatentModel.from_reader(reader, field.latents) if isinstance(field, Modulated) else None
+        reader.end()
+        rates = _rates(Reader(sections[1], "rates"), field, limits) if len(sections) > 1 else None
+        return Base(field, header.base, sections[0], params, model, rates)
+
+
+def adapted(field: MLP | Modulated) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what files hold of their own: latents, or all parameters."""
+    return {LATENTS: (field.latents,)} if isinstance(field, Modulated) else field.shapes()
+
+
+def _rates(reader: Reader, field: MLP | Modulated, limits: Limits) -> dict[str, Array]:
+    steps, each = reader.varint(MAX_STEPS), reader.byte()
+    if steps < 1 or each > 1:
+        raise MalformedError("rates: expected a number of steps, and 0 or 1")
+    shapes = {
+        name: (steps, *(shape if each else (1,) * len(shape))) for name, shape in adapted(field).items()
+    }
+    limits.check("max_params", sum(int(np.prod(shape)) for shape in shapes.values()))
+    rates = {name: decode_tensor(reader, shape, np.float32) for name, shape in shapes.items()}
+    reader.end()
+    return rates
+
+
+def _manifest(field: MLP | Modulated) -> list[tuple[str, tuple[int, ...], Any]]:
+    dtypes = field.dtypes()
+    return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
+
+
+def _coding(value: Array, step: float) -> Coding:
+    power = float(np.sqrt(np.mean(np.abs(value.astype(np.complex128)) ** 2))) if is_lossy(value) else 0.0
+    return Direct(step=round_step(step * power)) if power > 0 else Raw()

@@ -1,0 +1,498 @@
+"""Meta-learning: parameters from which a few steps of gradient descent lead to those of any signal of a kind.
+
+MAML (Finn et al. 2017) learns where all parameters of a network start, and with Meta-SGD (Li et al. 2017) a rate for
+each of them in each step; INRIC (Strümpler et al. 2022, section 3.4) trains so. CAVIA (Zintgraf et al. 2019) adapts but
+a few numbers, and learns the network that all signals share; COIN++ (Dupont et al. 2022, section 2.3) trains so, from
+latents that are 0. Both are one loop here, which differs in the names of what is adapted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from array_api_compat import torch as xtorch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sinr_codec.errors import InputError
+from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.files import check_output
+from sinr_codec.fit import checkpoint
+from sinr_codec.fit.loop import Interrupt, Progress, rate_at
+from sinr_codec.fit.samples import check_device
+from sinr_codec.fit.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+Tensors = dict[str, Tensor]
+Function = Callable[[Mapping[str, Any], Any], Any]
+Loss = Callable[[Tensors], Tensor]
+
+#: Steps between looks at the running loss.
+LOOK = 10
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """Settings of `learn`.
+
+    Parameters
+    ----------
+    steps, seconds
+        Budget; with both, whichever is spent first. With neither, 1,000 steps.
+    tasks
+        Tasks a step.
+    at_once
+        Tasks whose graphs are held in memory together; all of a step where None. The gradient is the same.
+    inner_steps, inner_rate
+        Steps of gradient descent on a task, and their rate, for the mean squared error of the task.
+    learn_rates
+        Learn a factor on the rate for every adapted number in every step (Meta-SGD), with Adam at `rates_lr`.
+    second_order
+        Differentiate through the inner gradients, as MAML does; else they count as constants (first-order MAML).
+    lr, clip
+        Peak rate of Adam on the shared parameters; a short ramp and half a cosine to zero. Gradients longer than `clip`
+        are cut to that length: second-order ones have spikes.
+    precision
+        Of matrix products on a GPU: ``"float32"`` or ``"tf32"``.
+    compile
+        Use `torch.compile`.
+    seed, device
+        Of initial parameters and tasks; a torch device.
+    checkpoint, checkpoint_seconds
+        File (safetensors) from which `learn` goes on, written so often and at the end, and kept: with a larger budget
+        the learning goes on.
+    log
+        File that takes a line of JSON at every evaluation: step, seconds, loss, psnr.
+    evaluate_every
+        Steps between evaluations on held-out signals.
+
+    Raises
+    ------
+    InputError
+        A setting outside its range.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    tasks: int = 64
+    at_once: int | None = None
+    inner_steps: int = 3
+    inner_rate: float = 1e-2
+    learn_rates: bool = False
+    rates_lr: float = 1e-2
+    second_order: bool = True
+    lr: float = 2e-4
+    clip: float = 1.0
+    precision: Literal["float32", "tf32"] = "tf32"
+    compile: bool = False
+    seed: int = 0
+    device: str = "cpu"
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 60.0
+    log: Path | None = None
+    evaluate_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "seconds", "tasks", "at_once", "inner_steps", "inner_rate", "lr", "evaluate_every"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"learn: {name} must be positive, got {value!r}")
+        if self.precision not in ("float32", "tf32"):
+            raise InputError(f"learn: precision must be float32 or tf32, got {self.precision!r}")
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
+            raise InputError(f"learn: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
+
+    @property
+    def max_steps(self) -> int | None:
+        """The budget in steps, None where only seconds bound it."""
+        return 1000 if self.steps is None and self.seconds is None else self.steps
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `learn` gives.
+
+    Attributes
+    ----------
+    params
+        Shared parameters by name; where they are adapted, where they start.
+    rates
+        Rates of the inner steps by name of what is adapted, (steps,) + its shape, or (steps,) + ones.
+    steps, seconds, interrupted
+        As in `FitResult`.
+    curve
+        What was logged: dicts with "step", "seconds", "loss" and, with held-out signals, "psnr".
+    """
+
+    params: dict[str, NDArray[np.float32]]
+    rates: dict[str, NDArray[np.float32]]
+    steps: int
+    seconds: float
+    interrupted: bool
+    curve: tuple[dict[str, float], ...]
+
+
+# -- the inner loop --------------------------------------------------------------------------------------------
+
+
+def adapt(loss: Loss, start: Tensors, rates: Tensors, second_order: bool = True) -> Tensors:
+    """Gradient descent from `start`: as many steps as the rates have, each with rates of its own.
+
+    Parameters
+    ----------
+    loss
+        Of the adapted numbers; differentiable, under `torch.func.vmap` as well.
+    start
+        What is adapted, by name.
+    rates
+        By name, (steps,) + a shape that broadcasts to that of `start`.
+    second_order
+        Whether what comes out depends on `start` by way of the gradients, too.
+    """
+    gradient = torch.func.grad(loss)
+    adapted = dict(start)
+    for step in range(min(len(rate) for rate in rates.values())):
+        slopes = gradient(adapted)
+        adapted = {
+            name: value - rates[name][step] * (slopes[name] if second_order else slopes[name].detach())
+            for name, value in adapted.items()
+        }
+    return adapted
+
+
+def squared_error(function: Function, shared: Mapping[str, Any], coords: Any, values: Any) -> Loss:
+    """The loss of a task, its mean squared error, as a function of what is adapted."""
+
+    def loss(adapted: Tensors) -> Tensor:
+        error: Tensor = ((function({**shared, **adapted}, coords) - values) ** 2).mean()
+        return error
+
+    return loss
+
+
+def adapt_many(
+    function: Function,
+    shared: Tensors,
+    start: Tensors,
+    rates: Tensors,
+    coords: Tensor,
+    values: Tensor,
+) -> Tensors:
+    """Adapt to many tasks at once, without a graph: (count, ...) by name.
+
+    Coords are (n, a) for all tasks, or (count, n, a); values (count, n, b).
+    """
+
+    def one(coords: Tensor, values: Tensor) -> Tensors:
+        return adapt(squared_error(function, shared, coords, values), start, rates)
+
+    with torch.no_grad():
+        result: Tensors = torch.vmap(one, in_dims=(0 if coords.ndim == 3 else None, 0))(coords, values)
+        return result
+
+
+def inner_rates(start: Mapping[str, Any], steps: int, rate: float) -> Tensors:
+    """The same rate for every number in every step, as (steps, 1, ...)."""
+    return {name: torch.full((steps, *(1 for _ in value.shape)), rate) for name, value in start.items()}
+
+
+# -- the outer loop --------------------------------------------------------------------------------------------
+
+
+def learn(
+    field: Any,
+    tasks: Tasks,
+    config: MetaConfig | None = None,
+    *,
+    own: Mapping[str, tuple[int, ...]] | None = None,
+    evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None = None,
+    progress: Progress | None = None,
+) -> Learned:
+    """Learn the parameters that the signals of a kind share.
+
+    Parameters
+    ----------
+    field
+        A network: `MLP`, or `Modulated`.
+    tasks
+        Signals to learn from.
+    config
+        Budget and the rest.
+    own
+        Names and shapes of what is adapted, if that starts at zero and is no part of the shared parameters, as latents
+        do (CAVIA). None: all parameters are adapted (MAML).
+    evaluate
+        ``evaluate(function, shared, start, rates)`` in dB on held-out signals, see `held_out`.
+    progress
+        Called as ``progress(step, total, loss)``.
+
+    Raises
+    ------
+    InputError
+        The field does not fit the tasks, the device cannot be used, a file cannot be written or is of another
+        learning, or the loss is no longer finite.
+    """
+    config = config or MetaConfig()
+    if (field.in_features, field.out_features) != (tasks.in_features, tasks.out_features):
+        raise InputError(
+            f"field: expected the signals' {tasks.in_features} coordinates and {tasks.out_features} values, "
+            f"got {field.in_features} and {field.out_features}"
+        )
+    check_device(config.device)
+    for path in (config.checkpoint, config.log):
+        if path is not None:
+            check_output(path)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    try:
+        return _Learning(field, tasks, config, own, evaluate, progress).run()
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+class _Learning:
+    def __init__(
+        self,
+        field: Any,
+        tasks: Tasks,
+        config: MetaConfig,
+        own: Mapping[str, tuple[int, ...]] | None,
+        evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None,
+        progress: Progress | None,
+    ) -> None:
+        self.began, self.before = time.perf_counter(), 0.0
+        self.field, self.tasks, self.config, self.evaluate, self.progress = field, tasks, config, evaluate, progress
+        fresh = field.init(np.random.default_rng(config.seed))
+        self.params = {n: torch.from_numpy(v).to(config.device).requires_grad_() for n, v in fresh.items()}
+        self.own = None if own is None else {n: torch.zeros(s, device=config.device) for n, s in own.items()}
+        # Rates are learned as factors on the first one, so that one learning rate suits whatever that is.
+        self.factors = {
+            name: torch.ones(
+                (config.inner_steps, *(value.shape if config.learn_rates else [1] * value.ndim)), device=config.device
+            ).requires_grad_(config.learn_rates)
+            for name, value in self.adapted.items()
+        }
+        groups = [{"params": list(self.params.values()), "lr": config.lr}]
+        if config.learn_rates:
+            groups.append({"params": list(self.factors.values()), "lr": config.rates_lr})
+        self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        self.function = field.function(xtorch, torch.device(config.device))
+        self.losses = torch.compile(self._losses, dynamic=False) if config.compile else self._losses
+        self.step, self.recent = 0, math.nan
+        self.curve: list[dict[str, float]] = []
+        self.interrupt = Interrupt()
+
+    @property
+    def adapted(self) -> Tensors:
+        """What is adapted, where it starts."""
+        return self.params if self.own is None else self.own
+
+    @property
+    def rates(self) -> Tensors:
+        return {name: self.config.inner_rate * factor for name, factor in self.factors.items()}
+
+    def _losses(self, params: Tensors, factors: Tensors, coords: Tensor, values: Tensor) -> Tensor:
+        """Losses (count,) of tasks after the inner loop."""
+        start = params if self.own is None else self.own
+        rates = {name: self.config.inner_rate * factor for name, factor in factors.items()}
+
+        def one(coords: Tensor, values: Tensor) -> Tensor:
+            loss = squared_error(self.function, params, coords, values)
+            return loss(adapt(loss, start, rates, self.config.second_order))
+
+        result: Tensor = torch.vmap(one, in_dims=(0 if coords.ndim == 3 else None, 0))(coords, values)
+        return result
+
+    def run(self) -> Learned:
+        config, saved = self.config, time.perf_counter()
+        self.resume()
+        with self.interrupt:
+            while (share := self.share()) < 1 and not self.interrupt.seen:
+                self.one_step(share)
+                if self.step % config.evaluate_every == 0:
+                    self.look()
+                if config.checkpoint is not None and time.perf_counter() - saved > config.checkpoint_seconds:
+                    self.save()
+                    saved = time.perf_counter()
+        if not self.curve or self.curve[-1]["step"] != self.step:
+            self.look()
+        self.save()
+        self._report()
+        with torch.no_grad():
+            return Learned(
+                {name: value.detach().cpu().numpy().copy() for name, value in self.params.items()},
+                {name: value.detach().cpu().numpy().copy() for name, value in self.rates.items()},
+                self.step,
+                self.elapsed(),
+                self.interrupt.seen,
+                tuple(self.curve),
+            )
+
+    def one_step(self, share: float) -> None:
+        """One step of Adam on the mean loss of a batch of tasks."""
+        config = self.config
+        coords, values = self.tasks.draw(config.tasks)
+        at_once = config.at_once or config.tasks
+        total = torch.zeros((), device=config.device)
+        for first in range(0, config.tasks, at_once):
+            some = slice(first, first + at_once)
+            losses = self.losses(self.params, self.factors, coords[some] if coords.ndim == 3 else coords, values[some])
+            loss = losses.sum() / config.tasks
+            loss.backward()
+            total += loss.detach()
+        torch.nn.utils.clip_grad_norm_([*self.params.values()], config.clip)
+        factor = rate_at("cosine", self.step, share)
+        for group, rate in zip(self.optimizer.param_groups, (config.lr, config.rates_lr)):
+            group["lr"] = factor * rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.step % LOOK == 0 or self.step == 1:  # asking for the value waits for the GPU
+            value = float(total)
+            if not math.isfinite(value):
+                raise InputError(f"learn: diverged at step {self.step}; expected a lower lr than {config.lr:g}")
+            self.recent = value if math.isnan(self.recent) else self.recent + 0.2 * (value - self.recent)
+            self._report()
+
+    def look(self) -> None:
+        """Measure held-out signals, and log."""
+        line = {"step": self.step, "seconds": round(self.elapsed(), 1), "loss": self.recent}
+        if self.evaluate is not None:
+            with torch.no_grad():
+                shared = {name: value.detach() for name, value in self.params.items()}
+                start = shared if self.own is None else self.own
+                rates = {name: value.detach() for name, value in self.rates.items()}
+                line["psnr"] = round(self.evaluate(self.function, shared, start, rates), 3)
+        self.curve.append(line)
+        if self.config.log is not None:
+            with Path(self.config.log).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def elapsed(self) -> float:
+        """Seconds spent, those before a resumption included."""
+        return self.before + time.perf_counter() - self.began
+
+    def share(self) -> float:
+        """Share of the budget that is spent, by steps or by time, whichever is further."""
+        spent = 0.0
+        if self.config.max_steps is not None:
+            spent = self.step / self.config.max_steps
+        if self.config.seconds is not None:
+            spent = max(spent, self.elapsed() / self.config.seconds)
+        return spent
+
+    def _report(self) -> None:
+        if self.progress is None:
+            return
+        total = self.config.max_steps or max(self.step, round(self.step / max(self.share(), 1e-9)))
+        try:
+            self.progress(self.step, total, self.recent)
+        except KeyboardInterrupt:  # raised by the caller's code between two steps
+            self.interrupt.seen = True
+
+    # -- checkpoints
+
+    def _identity(self) -> str:
+        """Text that differs between learnings that must not go on from each other's checkpoints."""
+        free = {"steps", "seconds", "checkpoint", "checkpoint_seconds", "log", "evaluate_every", "device", "compile"}
+        settings = {key: value for key, value in asdict(self.config).items() if key not in free | {"at_once"}}
+        own = None if self.own is None else {name: list(value.shape) for name, value in self.own.items()}
+        return json.dumps([repr(self.field), own, settings])
+
+    def save(self) -> None:
+        """Write a checkpoint; a failure costs the checkpoint, not the learning."""
+        if self.config.checkpoint is None:
+            return
+        everything = {
+            "step": self.step,
+            "before": self.elapsed(),
+            "recent": None if math.isnan(self.recent) else self.recent,
+            "curve": self.curve,
+            "params": self.params,
+            "factors": self.factors,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.tasks.generator.get_state(),
+        }
+        try:
+            checkpoint.save(self.config.checkpoint, everything, self._identity())
+        except InputError as error:
+            logger.warning("checkpoint skipped: %s", error)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint where there is one."""
+        if self.config.checkpoint is None:
+            return
+        state = checkpoint.load(self.config.checkpoint, self._identity())
+        if state is None:
+            return
+        self.step, self.before, self.curve = state["step"], state["before"], state["curve"]
+        self.recent = math.nan if state["recent"] is None else state["recent"]
+        with torch.no_grad():
+            for leaves, kept in ((self.params, state["params"]), (self.factors, state["factors"])):
+                for name, leaf in leaves.items():
+                    leaf.copy_(kept[name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.tasks.generator.set_state(state["generator"])
+
+
+def latents_of(
+    field: Any, shared: Mapping[str, Any], rates: Mapping[str, Any], tasks: Tasks, count: int, config: MetaConfig
+) -> NDArray[np.float32]:
+    """Latents (count, d) of random tasks, adapted from zero by the rates."""
+    device = torch.device(config.device)
+    function = field.function(xtorch, device)
+    tensors = {name: torch.as_tensor(value, device=device) for name, value in shared.items()}
+    slopes = {name: torch.as_tensor(value, device=device) for name, value in rates.items()}
+    start = {LATENTS: torch.zeros(field.latents, device=device)}
+    found = []
+    for first in range(0, count, config.tasks):
+        coords, values = tasks.draw(min(config.tasks, count - first))
+        found.append(adapt_many(function, tensors, start, slopes, coords, values)[LATENTS].cpu().numpy())
+    return np.concatenate(found)
+
+
+# -- held-out signals ------------------------------------------------------------------------------------------
+
+
+def held_out(
+    signals: Sequence[tuple[Tensor, Tensor]], at_once: int = 64
+) -> Callable[[Function, Tensors, Tensors, Tensors], float]:
+    """``evaluate`` for `learn`: mean PSNR in dB, over signals, of what the adapted networks give, cut to [-1, 1].
+
+    Parameters
+    ----------
+    signals
+        For each: coords (n, a), or (m, n, a), and values (m, n, b) of its m tasks.
+    at_once
+        Tasks adapted together.
+    """
+
+    def evaluate(function: Function, shared: Tensors, start: Tensors, rates: Tensors) -> float:
+        return float(np.mean([_psnr(function, shared, start, rates, c, v, at_once) for c, v in signals]))
+
+    return evaluate
+
+
+def _psnr(
+    function: Function, shared: Tensors, start: Tensors, rates: Tensors, coords: Tensor, values: Tensor, at_once: int
+) -> float:
+    total = 0.0
+    for first in range(0, len(values), at_once):
+        some = slice(first, first + at_once)
+        v, c = values[some], coords[some] if coords.ndim == 3 else coords
+        adapted = adapt_many(function, shared, start, rates, c, v)
+        with torch.no_grad():
+            apply = torch.vmap(lambda a, c: function({**shared, **a}, c), in_dims=(0, 0 if c.ndim == 3 else None))
+            total += float(((apply(adapted, c).clamp(-1, 1) - v) ** 2).mean()) * len(v)
+    return 10 * math.log10(4 / max(total / len(values), 1e-12))

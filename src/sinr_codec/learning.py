@@ -1,0 +1,296 @@
+"""`learn`: a base from a folder of signals."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sinr_codec.bases import Base, LatentModel, adapted, make_base, with_model
+from sinr_codec.errors import InputError
+from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulated, Sine
+from sinr_codec.files import check_output, write_bytes
+from sinr_codec.packed import Array, PathLike, check_replaceable, check_seed
+from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.signals import registry
+
+LEVELS = 32
+"""Of a latent: 5 bits, the best for pictures at d = 64 (COIN++, section 4.3)."""
+_CALIBRATION = 4096  # tasks whose latents make the histograms
+_HELD_OUT = 256  # tasks of a held-out signal that are measured, evenly chosen
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a method's bases are.
+
+    Attributes
+    ----------
+    activation, encoding, width, depth
+        Of the network.
+    latents
+        Number of latents that a signal or patch has of its own; 0 where the difference of all parameters is coded.
+    patch
+        Length of a patch by the number of axes; 0 for whole signals.
+    least
+        Of whole signals, the least share of their sides that is learned from at a time.
+    fit
+        Settings of `fit.meta.MetaConfig`.
+    """
+
+    activation: AnyActivation
+    encoding: AnyEncoding
+    width: int
+    depth: int
+    latents: int
+    patch: dict[int, int]
+    least: float
+    fit: dict[str, Any]
+
+
+RECIPES = {
+    # 5 layers of 300 as in SINR's paper. omega0 = 30 learns faster than the published 50, and learned rates help.
+    "coinpp": Recipe(
+        Sine(30.0),
+        Identity(),
+        300,
+        3,
+        64,
+        {1: 200, 2: 32, 3: 16},
+        1.0,
+        {"tasks": 64, "inner_rate": 1e-2, "learn_rates": True, "rates_lr": 1e-2, "lr": 5e-4},
+    ),
+    "inric-meta": Recipe(
+        Sine(30.0),
+        Identity(),
+        64,
+        3,
+        0,
+        {},
+        0.5,
+        {"tasks": 8, "inner_rate": 1e-2, "learn_rates": True, "rates_lr": 1e-2, "lr": 1e-3},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LearnReport:
+    """What `learn` made.
+
+    Attributes
+    ----------
+    path
+        Where the base was written, or None.
+    bytes, receiver_bytes
+        Size of the file, and of what a receiver needs of it.
+    digest
+        The base's name, hexadecimal.
+    method, field
+        What was used.
+    signals, steps, seconds, interrupted
+        Signals learned from; steps and time of the learning.
+    curve
+        Lines of the learning curve, see `fit.meta.Learned`.
+    base
+        The base.
+    """
+
+    path: Path | None
+    bytes: int
+    receiver_bytes: int
+    digest: str
+    method: str
+    field: MLP | Modulated
+    signals: int
+    steps: int
+    seconds: float
+    interrupted: bool
+    curve: tuple[dict[str, float], ...]
+    base: Base
+
+
+def learn(
+    sources: Sequence[Any],
+    out: PathLike | None = None,
+    *,
+    method: str = "coinpp",
+    held_out: Sequence[Any] = (),
+    width: int | None = None,
+    depth: int | None = None,
+    activation: AnyActivation | None = None,
+    encoding: AnyEncoding | None = None,
+    latents: int | None = None,
+    patch: Sequence[int] | None = None,
+    kind: str | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    levels: int = LEVELS,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: PathLike | None = None,
+    log: PathLike | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> LearnReport:
+    """Learn what signals of a kind share, and write it as a base for `encode`.
+
+    Parameters
+    ----------
+    sources
+        Signals, or folders of them.
+    out
+        File to write.
+    method
+        "coinpp" (latents that shift a shared network) or "inric-meta" (a start for all parameters).
+    held_out
+        Signals whose PSNR the learning curve shows.
+    width, depth, activation, encoding, latents
+        The network, where it is not the method's.
+    patch
+        Samples of a patch by axis; empty for none.
+    kind
+        What the sources are, where they do not tell.
+    steps, seconds
+        Budget of the learning.
+    levels
+        Of a quantised latent.
+    seed, device, checkpoint, log, settings
+        As in `fit.meta.MetaConfig`.
+    progress
+        Listens to the work.
+
+    Raises
+    ------
+    InputError : signals that cannot be read, or that have not the same coordinates and values; other arguments
+    """
+    if method not in RECIPES:
+        raise InputError(f"method: expected one of {', '.join(RECIPES)} to learn for, got {method!r}")
+    if out is not None:
+        check_output(out)
+        check_replaceable(out)
+    check_seed(seed)
+    if type(levels) is not int or not 2 <= levels <= 1024:
+        raise InputError(f"levels: expected 2 to 1024, got {levels!r}")
+    recipe, began, progress = RECIPES[method], time.perf_counter(), progress or NullProgress()
+    progress.start("read", 0)
+    lattices = [lattice for source in _files(sources) for lattice in _lattices(source, kind)]
+    tests = [lattice for source in _files(held_out) for lattice in _lattices(source, kind)]
+    if not lattices:
+        raise InputError("signals: expected at least one to learn from")
+    axes, values = lattices[0].ndim - 1, lattices[0].shape[-1]
+    if patch is None and recipe.patch:
+        if axes not in recipe.patch:
+            raise InputError(f"patch: expected one, signals have {axes} axes")
+        patch = (recipe.patch[axes],) * axes
+    shape = tuple(patch or ())
+    mlp = MLP(
+        axes,
+        values,
+        recipe.width if width is None else width,
+        recipe.depth if depth is None else depth,
+        activation or recipe.activation,
+        recipe.encoding if encoding is None else encoding,
+    )
+    field = Modulated(mlp, recipe.latents if latents is None else latents) if recipe.latents else mlp
+
+    progress.start("load PyTorch", 0)
+    from sinr_codec.fit import meta
+    from sinr_codec.fit.tasks import Crops
+
+    config = meta.MetaConfig(
+        steps=steps,
+        seconds=seconds,
+        seed=seed,
+        device=device,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        log=None if log is None else Path(log),
+        **(recipe.fit | settings),
+    )
+    mirror = [True] * axes if shape else [False] * (axes - 1) + [True]
+    options: dict[str, Any] = {"least": recipe.least, "mirror": mirror, "device": device}
+    tasks = Crops(lattices, shape or None, seed=seed, **options)
+    own = adapted(field) if isinstance(field, Modulated) else None
+    evaluate = meta.held_out([_whole(test, shape, device) for test in tests], config.tasks) if tests else None
+    learned = meta.learn(field, tasks, config, own=own, evaluate=evaluate, progress=_Steps(progress))
+    base = make_base(field, learned.params, shape, learned.rates)
+    if isinstance(field, Modulated):
+        progress.start("count latents", 0)
+        draws = Crops(lattices, shape or None, seed=seed + 1, **options)
+        found = meta.latents_of(field, base.params, learned.rates, draws, _CALIBRATION, config)
+        base = with_model(base, latent_model(found, levels))
+    blob = base.to_bytes()
+    if out is not None:
+        write_bytes(out, blob)
+    return LearnReport(
+        path=None if out is None else Path(out),
+        bytes=len(blob),
+        receiver_bytes=base.bytes,
+        digest=base.digest.hex(),
+        method=method,
+        field=field,
+        signals=len(lattices),
+        steps=learned.steps,
+        seconds=time.perf_counter() - began,
+        interrupted=learned.interrupted,
+        curve=learned.curve,
+        base=base,
+    )
+
+
+def latent_model(latents: Array, levels: int) -> LatentModel:
+    """Quantiser and histograms of latents (n, d)."""
+    mean, std = latents.mean(0), np.maximum(latents.std(0), np.finfo(np.float32).tiny * 2**20)
+    model = LatentModel(mean.astype(np.float32), std.astype(np.float32), np.zeros((len(mean), levels), np.int64))
+    symbols = model.quantised(latents)
+    counts = np.stack([np.bincount(column, minlength=levels) for column in symbols.T])
+    return replace(model, counts=counts.astype(np.int64))
+
+
+class _Steps:
+    """Passes steps on, with the PSNR that the loss stands for."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._started = progress, False
+
+    def __call__(self, step: int, total: int, loss: float) -> None:
+        if not self._started:
+            self._progress.start("learn", total)
+            self._started = True
+        self._progress.update(step, f"{10 * np.log10(4 / loss):.2f} dB" if loss > 0 else "")
+
+
+def _files(sources: Sequence[Any]) -> list[Any]:
+    """The sources, folders replaced by the files in them."""
+    found: list[Any] = []
+    for source in sources:
+        if isinstance(source, str | Path) and Path(source).is_dir():
+            found += sorted(p for p in Path(source).iterdir() if p.is_file() and not p.name.startswith("."))
+        else:
+            found.append(source)
+    return found
+
+
+def _lattices(source: Any, kind: str | None) -> list[Array]:
+    """The values of a signal on its grid, float32 (*sizes, b), one for each network that it would have."""
+    signal = registry.load(source, kind)
+    sizes = tuple(signal.spec.describe()["shape"])[: signal.spec.in_features]
+    if len(signal.parts) == 1 and len(signal.parts[0]) == np.prod(sizes):
+        return [signal.parts[0].batch(np.arange(len(signal.parts[0])))[1].reshape(*sizes, -1)]
+    raise InputError(f"{source}: expected a signal on a regular grid with one network")
+
+
+def _whole(values: Array, shape: tuple[int, ...], device: str) -> Any:
+    """A held-out signal as tasks for `fit.meta.held_out`: its patches, or all of it as one."""
+    import torch
+
+    from sinr_codec.fit.tasks import local_coords, patches_of
+
+    sizes = shape or values.shape[:-1]
+    places = torch.from_numpy(np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), -1))
+    coords = local_coords(places, torch.tensor(sizes))
+    tasks = torch.from_numpy(patches_of(values, sizes))
+    if shape and len(tasks) > _HELD_OUT:
+        tasks = tasks[torch.linspace(0, len(tasks) - 1, _HELD_OUT).long()]
+    return coords.to(device), tasks.to(device)
