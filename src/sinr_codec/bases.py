@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from sinr_codec.coding.quantize import round_step
+from sinr_codec.coding.rangecoder import TOTAL, RangeDecoder, least_bytes, open_body, range_encode, write_body
 from sinr_codec.coding.tensor import Coding, Direct, Raw, decode_tensor, encode_tensor, is_lossy
 from sinr_codec.coding.varint import Reader, write_varint
-from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, Header, Limits, write
+from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, FIELD, Header, Limits, write
 from sinr_codec.errors import InputError, MalformedError
-from sinr_codec.fields import MLP, Modulated, field_from_header
+from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
-from sinr_codec.packed import Array, Source, load_source, naming, tensors_of
+from sinr_codec.packed import Array, Source, field_params, load_source, naming, tensors_of
+from sinr_codec.signals import registry
 
 STEP = 2.0**-7
 """Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
@@ -25,6 +27,8 @@ MAX_LEVELS = 1 << 10
 """Levels of a latent."""
 MAX_STEPS = 64
 """Steps of an inner loop."""
+
+_ONE_BLOCK = 1e9  # seconds
 
 Params = Mapping[str, Array]
 
@@ -57,6 +61,40 @@ class LatentModel:
         share = SIGMAS * (2 * symbols.astype(np.float64) / (levels - 1) - 1)
         return (share * self.std.astype(np.float64) + self.mean).astype(np.float32)
 
+    def encode(self, latents: Array) -> bytes:
+        """The section of a signal: levels of latents (m, d), all of a latent after another, by the range coder."""
+        symbols = self.quantised(latents)
+        coded = range_encode(
+            (starts[level], starts[level + 1] - starts[level], TOTAL)
+            for starts, column in zip(self._cumulative, symbols.T.tolist())
+            for level in column
+        )
+        return write_body(coded.ljust(least_bytes(symbols.size), b"\0"), symbols.size)
+
+    def decode(self, section: bytes, patches: int) -> Array:
+        """Inverse of `encode`: float32 (m, d)."""
+        reader = Reader(section, "latents")
+        count = patches * len(self.mean)
+        body = open_body(reader, count)
+        decoder = RangeDecoder(body, most=max(len(section), 8))
+        symbols = np.array([decoder.symbols(starts, patches) for starts in self._cumulative], np.int64)
+        decoder.finish()
+        if body.position < least_bytes(count) and any(body.take(least_bytes(count) - body.position)):
+            raise MalformedError("latents: what fills a short stream must be zeros")
+        body.end()
+        reader.end()
+        return self.dequantised(symbols.T)
+
+    @cached_property
+    def _cumulative(self) -> list[list[int]]:
+        """For each latent, where the levels begin among TOTAL: in proportion to the counts, at least one each."""
+        levels = self.counts.shape[1]
+        sums = np.maximum(self.counts.sum(1, keepdims=True), 1)
+        freqs = 1 + self.counts * (TOTAL - levels) // sums
+        rows = np.arange(len(freqs))
+        freqs[rows, freqs.argmax(1)] += TOTAL - freqs.sum(1)
+        return [[0, *row] for row in np.cumsum(freqs, 1).tolist()]
+
     def to_bytes(self) -> bytes:
         """Number of levels, then the records of mean, std and counts."""
         records = (encode_tensor(value, Raw()) for value in (self.mean, self.std, self.counts))
@@ -70,8 +108,8 @@ class LatentModel:
         counts = decode_tensor(reader, (latents, levels), np.int64)
         if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
             raise MalformedError("base: mean and standard deviation of latents must be finite, and the latter positive")
-        if levels < 2 or not ((counts >= 0).all() and (counts < 1 << 40).all()):
-            raise MalformedError("base: the histogram of a latent has at least two levels, and counts below 2^40")
+        if levels < 2 or not ((counts >= 0).all() and (counts < 1 << 32).all()):
+            raise MalformedError("base: the histogram of a latent has at least two levels, and counts below 2^32")
         return cls(mean, std, counts)
 
 
@@ -112,8 +150,8 @@ class Base:
         return hashlib.sha256(self.decoding).digest()[:DIGEST_BYTES]
 
     @property
-    def bytes(self) -> int:
-        """What a receiver must hold."""
+    def receiver_bytes(self) -> int:
+        """What a receiver must hold, in bytes."""
         return len(self.decoding)
 
     def to_bytes(self) -> bytes:
@@ -158,19 +196,85 @@ def read_base(source: Source, limits: Limits = DEFAULT_LIMITS) -> Base:
     with naming(source):
         if header.kind != BASE:
             raise InputError("holds no base; expected what `sinr learn` wrote")
-        field = field_from_header(header.field, limits.max_params)
-        if not isinstance(field, MLP | Modulated):
-            raise MalformedError("a base is a network that is an MLP, or one with modulations")
-        if len(header.base) not in (0, field.in_features):
-            raise MalformedError("the patch of a base has a length for every coordinate, or there is none")
-        if not 1 <= len(sections) <= 2:
-            raise MalformedError(f"expected one or two sections, found {len(sections)}")
-        reader = Reader(sections[0], "base")
-        params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in _manifest(field)}
-        model = LatentModel.from_reader(reader, field.latents) if isinstance(field, Modulated) else None
-        reader.end()
-        rates = _rates(Reader(sections[1], "rates"), field, limits) if len(sections) > 1 else None
-        return Base(field, header.base, sections[0], params, model, rates)
+        return base_in(header, sections, limits)
+
+
+def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
+    """The base of a file that was read, as `read_base`."""
+    of_latents = type(header.field) is list and header.field[:1] == [Modulated.ID]
+    field = (Modulated if of_latents else MLP).from_header(header.field, limits.max_params)
+    patch = header.base if isinstance(header.base, tuple) else ()
+    if len(patch) not in (0, field.in_features) or (patch and isinstance(field, MLP)):
+        raise MalformedError("the patch of modulations has a length for every coordinate, or there is none")
+    if not 1 <= len(sections) <= 2:
+        raise MalformedError(f"expected one or two sections, found {len(sections)}")
+    reader = Reader(sections[0], "base")
+    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in _manifest(field)}
+    model = LatentModel.from_reader(reader, field.latents) if isinstance(field, Modulated) else None
+    reader.end()
+    rates = _rates(Reader(sections[1], "rates"), field, limits) if len(sections) > 1 else None
+    return Base(field, patch, sections[0], params, model, rates)
+
+
+def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> Any:
+    """Read a signal as one network: a sound is not cut into blocks, for its patches are short enough."""
+    if (kind or registry.kind_of(source)) == "audio":
+        options = {"block": _ONE_BLOCK} | dict(options)
+    signal = registry.load(source, kind, **options)
+    if len(signal.parts) != 1:
+        raise InputError(f"base: expected a signal of one network, found {len(signal.parts)}")
+    return signal
+
+
+def sizes_of(spec: Any) -> tuple[int, ...]:
+    """Samples of a signal along each axis of its grid."""
+    return tuple(spec.describe()["shape"])[: spec.in_features]
+
+
+def base_of(header: Header, base: "Base | Source | None", limits: Limits) -> Base | None:
+    """The base that a file needs, of what was given; None where it needs none.
+
+    Raises
+    ------
+    InputError : none was given, or another one
+    """
+    if header.base is None or header.kind != FIELD:
+        return None
+    needed = bytes(header.base).hex()
+    if base is None:
+        raise InputError(f"needs the base {needed}; name its file with base (--base FILE)")
+    found = base if isinstance(base, Base) else read_base(base, limits)
+    if found.digest != header.base:
+        raise InputError(f"needs the base {needed}, but the one given is {found.digest.hex()}")
+    return found
+
+
+def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
+    """The field of a file of a signal, checked against its base and the limits."""
+    if base is None:
+        return field_from_header(header.field, limits.max_params)
+    value = header.field
+    if isinstance(base.field, MLP):
+        if value != base.field.to_header():
+            raise MalformedError("field header: expected the network of the base")
+        return Difference(base.field, base.params)
+    if type(value) is not list or not value or value[0] != Modulations.ID:
+        raise MalformedError("field header: expected latents of the base")
+    try:
+        network = Modulations(base.field, base.params, tuple(value[1:]), base.patch)
+    except InputError as error:
+        raise MalformedError(f"field header: {error}") from error
+    limits.check("max_params", network.num_params)
+    return network
+
+
+def params_of(network: Any, section: bytes, base: Base | None) -> dict[str, Array]:
+    """Decode the section of a network."""
+    if isinstance(network, Modulations):
+        assert base is not None
+        assert base.model is not None
+        return {LATENTS: base.model.decode(section, network.patches)}
+    return field_params(network, section)
 
 
 def adapted(field: MLP | Modulated) -> dict[str, tuple[int, ...]]:
@@ -182,9 +286,7 @@ def _rates(reader: Reader, field: MLP | Modulated, limits: Limits) -> dict[str, 
     steps, each = reader.varint(MAX_STEPS), reader.byte()
     if steps < 1 or each > 1:
         raise MalformedError("rates: expected a number of steps, and 0 or 1")
-    shapes = {
-        name: (steps, *(shape if each else (1,) * len(shape))) for name, shape in adapted(field).items()
-    }
+    shapes = {name: (steps, *(shape if each else (1,) * len(shape))) for name, shape in adapted(field).items()}
     limits.check("max_params", sum(int(np.prod(shape)) for shape in shapes.values()))
     rates = {name: decode_tensor(reader, shape, np.float32) for name, shape in shapes.items()}
     reader.end()

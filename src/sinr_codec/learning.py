@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from sinr_codec.bases import Base, LatentModel, adapted, make_base, with_model
+from sinr_codec.bases import Base, LatentModel, adapted, load_signal, make_base, sizes_of, with_model
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulated, Sine
+from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output, write_bytes
+from sinr_codec.methods.coinpp import some_of
 from sinr_codec.packed import Array, PathLike, check_replaceable, check_seed
 from sinr_codec.progress import NullProgress, Progress
-from sinr_codec.signals import registry
+from sinr_codec.signals import lattice
 
 LEVELS = 32
 """Of a latent: 5 bits, the best for pictures at d = 64 (COIN++, section 4.3)."""
@@ -175,12 +177,13 @@ def learn(
         raise InputError(f"levels: expected 2 to 1024, got {levels!r}")
     recipe, began, progress = RECIPES[method], time.perf_counter(), progress or NullProgress()
     progress.start("read", 0)
-    lattices = [lattice for source in _files(sources) for lattice in _lattices(source, kind)]
-    tests = [lattice for source in _files(held_out) for lattice in _lattices(source, kind)]
-    if not lattices:
+    signals = [load_signal(source, kind, {}) for source in _files(sources)]
+    tests = [load_signal(source, kind, {}) for source in _files(held_out)]
+    if not signals:
         raise InputError("signals: expected at least one to learn from")
-    axes, values = lattices[0].ndim - 1, lattices[0].shape[-1]
-    if patch is None and recipe.patch:
+    axes, values = signals[0].spec.in_features, signals[0].spec.out_features
+    gridded = signals[0].spec.KIND != "dataset"  # points of a sphere are no grid
+    if patch is None and recipe.patch and gridded:
         if axes not in recipe.patch:
             raise InputError(f"patch: expected one, signals have {axes} axes")
         patch = (recipe.patch[axes],) * axes
@@ -197,7 +200,6 @@ def learn(
 
     progress.start("load PyTorch", 0)
     from sinr_codec.fit import meta
-    from sinr_codec.fit.tasks import Crops
 
     config = meta.MetaConfig(
         steps=steps,
@@ -208,29 +210,27 @@ def learn(
         log=None if log is None else Path(log),
         **(recipe.fit | settings),
     )
-    mirror = [True] * axes if shape else [False] * (axes - 1) + [True]
-    options: dict[str, Any] = {"least": recipe.least, "mirror": mirror, "device": device}
-    tasks = Crops(lattices, shape or None, seed=seed, **options)
+    tasks, draws = (_tasks(signals, shape, gridded, recipe.least, seed + more, device) for more in (0, 1))
     own = adapted(field) if isinstance(field, Modulated) else None
-    evaluate = meta.held_out([_whole(test, shape, device) for test in tests], config.tasks) if tests else None
+    evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
     learned = meta.learn(field, tasks, config, own=own, evaluate=evaluate, progress=_Steps(progress))
     base = make_base(field, learned.params, shape, learned.rates)
     if isinstance(field, Modulated):
         progress.start("count latents", 0)
-        draws = Crops(lattices, shape or None, seed=seed + 1, **options)
-        found = meta.latents_of(field, base.params, learned.rates, draws, _CALIBRATION, config)
-        base = with_model(base, latent_model(found, levels))
+        batches = (draws.draw(config.tasks) for _ in range(-(-_CALIBRATION // config.tasks)))
+        found = meta.adapted_to(field, base.params, learned.rates, batches, device)
+        base = with_model(base, latent_model(found[LATENTS], levels))
     blob = base.to_bytes()
     if out is not None:
         write_bytes(out, blob)
     return LearnReport(
         path=None if out is None else Path(out),
         bytes=len(blob),
-        receiver_bytes=base.bytes,
+        receiver_bytes=base.receiver_bytes,
         digest=base.digest.hex(),
         method=method,
         field=field,
-        signals=len(lattices),
+        signals=len(signals),
         steps=learned.steps,
         seconds=time.perf_counter() - began,
         interrupted=learned.interrupted,
@@ -272,25 +272,39 @@ def _files(sources: Sequence[Any]) -> list[Any]:
     return found
 
 
-def _lattices(source: Any, kind: str | None) -> list[Array]:
-    """The values of a signal on its grid, float32 (*sizes, b), one for each network that it would have."""
-    signal = registry.load(source, kind)
-    sizes = tuple(signal.spec.describe()["shape"])[: signal.spec.in_features]
-    if len(signal.parts) == 1 and len(signal.parts[0]) == np.prod(sizes):
-        return [signal.parts[0].batch(np.arange(len(signal.parts[0])))[1].reshape(*sizes, -1)]
-    raise InputError(f"{source}: expected a signal on a regular grid with one network")
+def _tasks(signals: Sequence[Any], shape: tuple[int, ...], gridded: bool, least: float, seed: int, device: str) -> Any:
+    """Signals to draw tasks from."""
+    from sinr_codec.fit.tasks import Crops, Tables
+
+    if not gridded:
+        if shape:
+            raise InputError("patch: points of a sphere are no grid; expected none")
+        return Tables([_part(signal) for signal in signals], seed=seed, device=device)
+    arrays = [lattice.values_of(signal.parts[0], sizes_of(signal.spec)) for signal in signals]
+    axes = arrays[0].ndim - 1
+    # A patch looks like one in a mirror; of whole pictures only left and right are alike.
+    mirror = [True] * axes if shape else [False] * (axes - 1) + [axes > 1]
+    return Crops(arrays, shape or None, least=least, mirror=mirror, seed=seed, device=device)
 
 
-def _whole(values: Array, shape: tuple[int, ...], device: str) -> Any:
-    """A held-out signal as tasks for `fit.meta.held_out`: its patches, or all of it as one."""
+def _part(signal: Any) -> Any:
+    part = signal.parts[0]
+    if np.abs(part.batch(np.arange(len(part)))[1]).max() > 2:
+        raise InputError("signals: expected no gaps in what a base is learned from")
+    return part
+
+
+def _held_out(signal: Any, shape: tuple[int, ...], device: str) -> Any:
+    """A held-out signal as tasks for `fit.meta.held_out`: its patches, or some of all its samples as one."""
     import torch
 
-    from sinr_codec.fit.tasks import local_coords, patches_of
+    from sinr_codec.fit.tasks import box_coords, patches_of
 
-    sizes = shape or values.shape[:-1]
-    places = torch.from_numpy(np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), -1))
-    coords = local_coords(places, torch.tensor(sizes))
-    tasks = torch.from_numpy(patches_of(values, sizes))
-    if shape and len(tasks) > _HELD_OUT:
-        tasks = tasks[torch.linspace(0, len(tasks) - 1, _HELD_OUT).long()]
+    if shape:
+        coords = box_coords(shape)
+        tasks = torch.from_numpy(patches_of(lattice.values_of(signal.parts[0], sizes_of(signal.spec)), shape))
+        if len(tasks) > _HELD_OUT:
+            tasks = tasks[torch.linspace(0, len(tasks) - 1, _HELD_OUT).long()]
+    else:
+        coords, tasks = some_of(signal.parts[0])
     return coords.to(device), tasks.to(device)

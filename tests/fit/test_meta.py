@@ -101,7 +101,9 @@ def learned(tmp_path=None, name="x", *, field=None, **settings):
     field = field or Modulated(MLP(2, 3, 16, 1, Sine(10.0)), 8)
     own = {LATENTS: (field.latents,)} if isinstance(field, Modulated) else None
     tasks = Crops(pictures(), (8, 8), mirror=(True, True), seed=2)
-    files = {} if tmp_path is None else {"checkpoint": tmp_path / f"{name}.safetensors", "log": tmp_path / f"{name}.log"}
+    files = (
+        {} if tmp_path is None else {"checkpoint": tmp_path / f"{name}.safetensors", "log": tmp_path / f"{name}.log"}
+    )
     settings = {"steps": 12, "tasks": 4, "lr": 2e-3, "inner_rate": 1e-2, "learn_rates": True} | settings
     return learn(field, tasks, MetaConfig(**settings, **files), own=own)
 
@@ -171,7 +173,9 @@ def test_settings_out_of_range_are_refused(setting, text):
 # -- tasks -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sizes", "shape"), [((50,), (8,)), ((20, 33), (8, 8)), ((9, 7, 10), (4, 4, 4)), ((1, 5), (4, 4))])
+@pytest.mark.parametrize(
+    ("sizes", "shape"), [((50,), (8,)), ((20, 33), (8, 8)), ((9, 7, 10), (4, 4, 4)), ((1, 5), (4, 4))]
+)
 def test_patches_join_to_the_signal(sizes, shape):
     values = RNG.standard_normal((*sizes, 2))
     patches = patches_of(values, shape)

@@ -273,12 +273,16 @@ def _parse(items: Any, limits: Limits) -> Header:
     if kind == STATE and _SIGNAL in items:
         raise MalformedError("a file of kind 1 has no signal")
     base = items.get(_BASE)
-    if kind == BASE and not (isinstance(base, list) and len(base) <= _MAX_DIMS and all(_is_uint(n) and n for n in base)):
+    if kind == BASE and not (
+        isinstance(base, list) and len(base) <= _MAX_DIMS and all(_is_uint(n) and n for n in base)
+    ):
         raise MalformedError("a file of kind 2 states the samples of a patch by axis")
     if kind == BASE and (items.get(_FIELD) is None or _SIGNAL in items or _TENSORS in items):
         raise MalformedError("a file of kind 2 has a field, and neither a signal nor a tensor manifest")
-    if kind != BASE and base is not None and not (
-        kind == FIELD and isinstance(base, bytes) and len(base) == DIGEST_BYTES
+    if (
+        kind != BASE
+        and base is not None
+        and not (kind == FIELD and isinstance(base, bytes) and len(base) == DIGEST_BYTES)
     ):
         raise MalformedError(f"only a file of kind 0 names a base, by {DIGEST_BYTES} bytes")
     if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):

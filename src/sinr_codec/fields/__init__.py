@@ -11,18 +11,20 @@ from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, W
 from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.fields.encodings import AnyEncoding, Fourier, Identity, Octaves
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
-from sinr_codec.fields.modulated import Modulated
+from sinr_codec.fields.modulated import Difference, Modulated, Modulations
 from sinr_codec.fields.radiance import Radiance
 
 __all__ = [
     "MLP",
     "AnyActivation",
     "AnyEncoding",
+    "Difference",
     "Field",
     "Fourier",
     "Gaussian",
     "Identity",
     "Modulated",
+    "Modulations",
     "Octaves",
     "Radiance",
     "ReLU",
@@ -37,7 +39,7 @@ def field_from_header(value: object, max_params: int = MAX_PARAMS) -> Field:
     """The field that a file's header describes; see `MLP.from_header` for the errors."""
     if not is_list(value):
         raise MalformedError("field header: expected a list that starts with an integer id")
-    for kind in (MLP, Radiance, Modulated):
+    for kind in (MLP, Radiance):
         if value[0] == kind.ID:
             return kind.from_header(value, max_params)
     raise UnknownIdError(f"field header: field id {value[0]} is not known to this version")

@@ -12,8 +12,7 @@ import json
 import logging
 import math
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -446,20 +445,39 @@ class _Learning:
         self.tasks.generator.set_state(state["generator"])
 
 
-def latents_of(
-    field: Any, shared: Mapping[str, Any], rates: Mapping[str, Any], tasks: Tasks, count: int, config: MetaConfig
-) -> NDArray[np.float32]:
-    """Latents (count, d) of random tasks, adapted from zero by the rates."""
-    device = torch.device(config.device)
-    function = field.function(xtorch, device)
+def adapted_to(
+    field: Any,
+    shared: Mapping[str, Any],
+    rates: Mapping[str, Any],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: str = "cpu",
+    steps: int | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Adapt to batches of tasks, each with (coords, values) as for `adapt_many`: all results, stacked.
+
+    Parameters
+    ----------
+    field, shared, rates
+        What was learned: network, parameters and rates.
+    batches
+        Tasks.
+    device
+        A torch device.
+    steps
+        Inner steps, where they are not as many as the rates have: the last rates are used again.
+    """
+    check_device(device)
+    function = field.function(xtorch, torch.device(device))
     tensors = {name: torch.as_tensor(value, device=device) for name, value in shared.items()}
     slopes = {name: torch.as_tensor(value, device=device) for name, value in rates.items()}
-    start = {LATENTS: torch.zeros(field.latents, device=device)}
-    found = []
-    for first in range(0, count, config.tasks):
-        coords, values = tasks.draw(min(config.tasks, count - first))
-        found.append(adapt_many(function, tensors, start, slopes, coords, values)[LATENTS].cpu().numpy())
-    return np.concatenate(found)
+    if steps is not None:
+        slopes = {name: rate[torch.arange(steps).clamp(max=len(rate) - 1)] for name, rate in slopes.items()}
+    own = LATENTS in rates
+    start = {LATENTS: torch.zeros(field.latents, device=device)} if own else tensors
+    found = [
+        adapt_many(function, tensors, start, slopes, coords.to(device), values.to(device)) for coords, values in batches
+    ]
+    return {name: torch.cat([batch[name] for batch in found]).cpu().numpy() for name in start}
 
 
 # -- held-out signals ------------------------------------------------------------------------------------------

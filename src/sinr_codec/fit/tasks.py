@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sinr_codec.errors import InputError
-from sinr_codec.fit.samples import check_device
+from sinr_codec.fit.samples import Samples, check_device
+from sinr_codec.signals.base import Part
 
 
 class Tasks(Protocol):
@@ -119,6 +120,47 @@ def local_coords(places: Any, extents: Any) -> Tensor:
     """Centres of samples in a box: (..., a) from 0 on, of so many along each axis -> float32 in [-1, 1]."""
     coords: Tensor = ((2 * places + 1).double() / extents - 1).float()
     return coords
+
+
+def box_coords(shape: Sequence[int]) -> Tensor:
+    """Coordinates float32 (n, a) of all samples of a box, in C order."""
+    axes = [torch.arange(n) for n in shape]
+    return local_coords(torch.cartesian_prod(*axes).reshape(-1, len(shape)), torch.tensor(tuple(shape)))
+
+
+class Tables:
+    """Random samples of whole signals that lie on no grid, such as points of a sphere.
+
+    Parameters
+    ----------
+    parts
+        Signals, whose own coordinates are kept.
+    samples
+        How many positions to draw from each, at random and independently.
+    seed, device
+        As for `Crops`.
+
+    Raises
+    ------
+    InputError
+        As `Crops`.
+    """
+
+    def __init__(self, parts: Sequence[Part], samples: int = 4096, seed: int = 0, device: str = "cpu") -> None:
+        if not parts or len({(part.in_features, part.out_features) for part in parts}) != 1:
+            raise InputError("signals: expected at least one, and as many coordinates and values of each")
+        self.in_features, self.out_features = parts[0].in_features, parts[0].out_features
+        self._samples, self._tables = samples, [Samples(part, device) for part in parts]
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """See `Tasks.draw`; every signal is as likely."""
+        which = torch.randint(len(self._tables), (count,), generator=self.generator).tolist()
+        drawn = [
+            self._tables[i].take(torch.randint(len(self._tables[i]), (self._samples,), generator=self.generator))
+            for i in which
+        ]
+        return torch.stack([coords for coords, _ in drawn]), torch.stack([values for _, values in drawn])
 
 
 def patches_of(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
