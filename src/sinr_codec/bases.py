@@ -23,6 +23,8 @@ STEP = 2.0**-7
 """Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
 SIGMAS = 3.0
 """Standard deviations of a latent on either side of its mean that the levels span (COIN++, section 4.3)."""
+RATE_STEP = 2.0**-5
+"""The same of rates, which need not be exact."""
 MAX_LEVELS = 1 << 10
 """Levels of a latent."""
 MAX_STEPS = 64
@@ -127,9 +129,11 @@ class Base:
         The coded parameters, and the `LatentModel` of a `Modulated`.
     params, model
         What a decoder gets from them.
+    inner
+        The coded rates, which only an encoder needs; empty in a base that only decodes.
     rates
-        Of the inner steps by name of what is adapted, float32 (steps, ...), ones where all numbers have the same. An
-        encoder needs them; None in a base that only decodes.
+        What it gets from them: rates of the inner steps by name of what is adapted, float32 (steps, ...), ones where
+        all numbers have the same.
     """
 
     field: MLP | Modulated
@@ -137,6 +141,7 @@ class Base:
     section: bytes
     params: Params
     model: LatentModel | None = None
+    inner: bytes = b""
     rates: Params | None = None
 
     @cached_property
@@ -156,13 +161,8 @@ class Base:
 
     def to_bytes(self) -> bytes:
         """The file, with the rates where there are any."""
-        if self.rates is None:
-            return self.decoding
-        steps = min(len(rate) for rate in self.rates.values())
-        each = any(rate[0].size > 1 for rate in self.rates.values())
-        records = (encode_tensor(rate, _coding(rate, STEP) if each else Raw()) for rate in self.rates.values())
-        section = b"".join([write_varint(steps), bytes([each]), *records])
-        return write(Header(BASE, self.field.to_header(), base=self.patch), [self.section, section])
+        header = Header(BASE, self.field.to_header(), base=self.patch)
+        return write(header, [self.section, self.inner]) if self.inner else self.decoding
 
 
 def make_base(
@@ -176,7 +176,9 @@ def make_base(
     """A base of learned parameters, which are rounded to multiples of a `step` of their root mean square."""
     records = b"".join(encode_tensor(params[name], _coding(params[name], step)) for name in field.shapes())
     decoded = tensors_of(_manifest(field), records)
-    return with_model(Base(field, patch, records, decoded, None, rates), model)
+    inner = b"" if rates is None else _coded_rates(rates)
+    base = Base(field, patch, records, decoded, None, inner, _rates(inner, field, DEFAULT_LIMITS))
+    return with_model(base, model)
 
 
 def with_model(base: Base, model: LatentModel | None) -> Base:
@@ -212,8 +214,10 @@ def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
     params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in _manifest(field)}
     model = LatentModel.from_reader(reader, field.latents) if isinstance(field, Modulated) else None
     reader.end()
-    rates = _rates(Reader(sections[1], "rates"), field, limits) if len(sections) > 1 else None
-    return Base(field, patch, sections[0], params, model, rates)
+    inner = sections[1] if len(sections) > 1 else b""
+    if len(sections) > 1 and not inner:
+        raise MalformedError("an empty section of rates is left out, not written")
+    return Base(field, patch, sections[0], params, model, inner, _rates(inner, field, limits))
 
 
 def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> Any:
@@ -282,7 +286,19 @@ def adapted(field: MLP | Modulated) -> dict[str, tuple[int, ...]]:
     return {LATENTS: (field.latents,)} if isinstance(field, Modulated) else field.shapes()
 
 
-def _rates(reader: Reader, field: MLP | Modulated, limits: Limits) -> dict[str, Array]:
+def _coded_rates(rates: Params) -> bytes:
+    """Number of steps, whether each number has rates of its own, then the records."""
+    steps = min(len(rate) for rate in rates.values())
+    each = any(rate[0].size > 1 for rate in rates.values())
+    records = (encode_tensor(rate, _coding(rate, RATE_STEP) if each else Raw()) for rate in rates.values())
+    return b"".join([write_varint(steps), bytes([each]), *records])
+
+
+def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, Array] | None:
+    """Inverse of `_coded_rates`; None where there are none."""
+    if not section:
+        return None
+    reader = Reader(section, "rates")
     steps, each = reader.varint(MAX_STEPS), reader.byte()
     if steps < 1 or each > 1:
         raise MalformedError("rates: expected a number of steps, and 0 or 1")

@@ -925,6 +925,11 @@ def verify(
             decoder = _open(header, sections, limits, base)
             if against is None:
                 lines.append(f"decoded: {decoder.spec.summary(decoder.render())}")
+        elif header.kind == BASE:
+            if against is not None:
+                raise InputError("against: a base stands for no signal; leave it out")
+            itself = base_in(header, sections, limits)
+            lines.append(f"decoded: base {itself.digest.hex()}, {itself.field.num_params:,} numbers")
         else:
             state = state_of(header, sections, limits)
             lines.append(f"decoded: {len(state)} tensors, {sum(tensor.size for tensor in state.values()):,} numbers")

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from sinr_codec.bases import Base, LatentModel, adapted, load_signal, make_base, sizes_of, with_model
+from sinr_codec.bases import Base, LatentModel, adapted, load_signal, make_base, read_base, sizes_of, with_model
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulated, Sine
-from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.fields.modulated import LATENTS, MODULATION
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods.coinpp import some_of
-from sinr_codec.packed import Array, PathLike, check_replaceable, check_seed
+from sinr_codec.packed import Array, PathLike, Source, check_replaceable, check_seed
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import lattice
 
@@ -129,6 +129,7 @@ def learn(
     steps: int | None = None,
     seconds: float | None = None,
     levels: int = LEVELS,
+    start: Base | Source | None = None,
     seed: int = 0,
     device: str = "cpu",
     checkpoint: PathLike | None = None,
@@ -158,6 +159,9 @@ def learn(
         Budget of the learning.
     levels
         Of a quantised latent.
+    start
+        A base to begin with, of the same network and patches. With fewer latents, the directions are kept in which
+        those of the signals vary most; with more, fresh ones are added.
     seed, device, checkpoint, log, settings
         As in `fit.meta.MetaConfig`.
     progress
@@ -212,8 +216,9 @@ def learn(
     )
     tasks, draws = (_tasks(signals, shape, gridded, recipe.least, seed + more, device) for more in (0, 1))
     own = adapted(field) if isinstance(field, Modulated) else None
+    begin = None if start is None else _begun(start, field, shape, draws, config.tasks, device, seed)
     evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
-    learned = meta.learn(field, tasks, config, own=own, evaluate=evaluate, progress=_Steps(progress))
+    learned = meta.learn(field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=_Steps(progress))
     base = make_base(field, learned.params, shape, learned.rates)
     if isinstance(field, Modulated):
         progress.start("count latents", 0)
@@ -237,6 +242,33 @@ def learn(
         curve=learned.curve,
         base=base,
     )
+
+
+def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, tasks: int, device: str, seed: int) -> Any:
+    """Parameters and rates of another base, for a network with as many or other latents."""
+    from sinr_codec.fit import meta
+
+    other = start if isinstance(start, Base) else read_base(start)
+    same = isinstance(field, Modulated) == isinstance(other.field, Modulated)
+    if not same or other.patch != shape or getattr(field, "mlp", field) != getattr(other.field, "mlp", other.field):
+        raise InputError(f"start: is a base of {other.field.describe()}, expected the network that is learned")
+    if other.rates is None:
+        raise InputError("start: has no rates; expected the file that `sinr learn` wrote")
+    if field == other.field or not isinstance(other.field, Modulated):
+        return other.params, other.rates
+    params = dict(other.params)
+    rates = other.rates[LATENTS].mean(1, keepdims=True).repeat(field.latents, 1)
+    matrix = params[MODULATION]
+    if field.latents > other.field.latents:
+        fresh = field.init(np.random.default_rng(seed))[MODULATION]
+        fresh[:, : other.field.latents] = matrix
+        return params | {MODULATION: fresh}, {LATENTS: rates}
+    batches = (draws.draw(tasks) for _ in range(-(-_CALIBRATION // tasks)))
+    found = meta.adapted_to(other.field, other.params, other.rates, batches, device)[LATENTS].astype(np.float64)
+    mean = found.mean(0)
+    axes = np.linalg.eigh(np.cov(found, rowvar=False))[1][:, ::-1][:, : field.latents]
+    params[MODULATION] = (matrix @ axes).astype(np.float32)
+    return other.field.shifted(params, (matrix @ mean).astype(np.float32)), {LATENTS: rates}
 
 
 def latent_model(latents: Array, levels: int) -> LatentModel:

@@ -10,6 +10,7 @@ from array_api_compat import torch as xtorch
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Modulated, Sine
 from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.fit import meta
 from sinr_codec.fit.meta import MetaConfig, adapt, adapt_many, inner_rates, learn, squared_error
 from sinr_codec.fit.tasks import Crops, joined, local_coords, patches_of
 
@@ -160,6 +161,47 @@ def test_what_is_resumed_ends_at_the_same_bits(tmp_path):
     assert [json.loads(line)["step"] for line in (tmp_path / "x.log").read_text().splitlines()] == [5, 10, 12]
     with pytest.raises(InputError, match="another fit"):
         learned(tmp_path, lr=1e-3)
+
+
+def test_after_a_collapse_it_goes_on_from_before(tmp_path):
+    class Tasks(Crops):
+        """One batch that no network survives at this rate, after which nothing is as it was."""
+
+        def draw(self, count):
+            self.drawn = getattr(self, "drawn", 0) + 1
+            coords, values = super().draw(count)
+            return coords, values * 1e4 if self.drawn == 51 else values
+
+    field = Modulated(MLP(2, 3, 16, 1, Sine(10.0)), 8)
+    config = MetaConfig(steps=100, tasks=4, lr=2e-3, log=tmp_path / "log", evaluate_every=20)
+    result = learn(field, Tasks(pictures(), (8, 8), seed=2), config, own={LATENTS: (8,)})
+    assert all(np.isfinite(value).all() for value in result.params.values())
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert tuple(lines) == result.curve
+    steady = [line for line in lines if "lr" not in line]
+    assert steady[-1]["loss"] < 1.2 * min(line["loss"] for line in steady)
+
+
+def test_one_that_always_collapses_is_refused(monkeypatch):
+    monkeypatch.setattr(meta, "COLLAPSE", 0.0)
+    monkeypatch.setattr(meta, "GOOD", 0.0)
+    with pytest.raises(InputError, match=r"diverged at step .* lower lr than 0\.002"):
+        learned(steps=200)
+
+
+def test_the_best_on_held_out_signals_is_kept():
+    seen = []
+
+    def evaluate(function, shared, start, rates):
+        seen.append({name: value.clone() for name, value in shared.items()})
+        return [10.0, 30.0, 20.0][len(seen) - 1]
+
+    field = Modulated(MLP(2, 3, 16, 1, Sine(10.0)), 8)
+    config = MetaConfig(steps=9, tasks=4, lr=2e-3, evaluate_every=3)
+    result = learn(field, Crops(pictures(), (8, 8), seed=2), config, own={LATENTS: (8,)}, evaluate=evaluate)
+    for name, value in result.params.items():
+        np.testing.assert_array_equal(value, seen[1][name])
+        assert not np.array_equal(value, seen[2][name])
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ latents that are 0. Both are one loop here, which differs in the names of what i
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +41,11 @@ Loss = Callable[[Tensors], Tensor]
 
 #: Steps between looks at the running loss.
 LOOK = 10
+#: A running loss so many times the least so far is a collapse, from which second-order learning does not recover.
+COLLAPSE = 3.0
+#: A state with a running loss so many times the least is good enough to go back to.
+GOOD = 1.2
+MAX_COLLAPSES = 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class MetaConfig:
         Differentiate through the inner gradients, as MAML does; else they count as constants (first-order MAML).
     lr, clip
         Peak rate of Adam on the shared parameters; a short ramp and half a cosine to zero. Gradients longer than `clip`
-        are cut to that length: second-order ones have spikes.
+        are cut to that length: second-order ones have spikes. Where the loss rises to `COLLAPSE` times its least all
+        the same, the learning goes back to an earlier state, and on at half the rate.
     precision
         Of matrix products on a GPU: ``"float32"`` or ``"tf32"``.
     compile
@@ -131,7 +139,8 @@ class Learned:
     steps, seconds, interrupted
         As in `FitResult`.
     curve
-        What was logged: dicts with "step", "seconds", "loss" and, with held-out signals, "psnr".
+        What was logged: dicts with "step", "seconds", "loss" and, with held-out signals, "psnr"; where the learning
+        collapsed and went on from an earlier state, also "lr", the rate from there on.
     """
 
     params: dict[str, NDArray[np.float32]]
@@ -216,6 +225,7 @@ def learn(
     *,
     own: Mapping[str, tuple[int, ...]] | None = None,
     evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None = None,
+    start: tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]] | None = None,
     progress: Progress | None = None,
 ) -> Learned:
     """Learn the parameters that the signals of a kind share.
@@ -232,7 +242,10 @@ def learn(
         Names and shapes of what is adapted, if that starts at zero and is no part of the shared parameters, as latents
         do (CAVIA). None: all parameters are adapted (MAML).
     evaluate
-        ``evaluate(function, shared, start, rates)`` in dB on held-out signals, see `held_out`.
+        ``evaluate(function, shared, start, rates)`` in dB on held-out signals, see `held_out`; the parameters with the
+        best of them are kept.
+    start
+        Shared parameters and rates to begin with instead of fresh ones.
     progress
         Called as ``progress(step, total, loss)``.
 
@@ -240,7 +253,7 @@ def learn(
     ------
     InputError
         The field does not fit the tasks, the device cannot be used, a file cannot be written or is of another
-        learning, or the loss is no longer finite.
+        learning, or the loss collapses again and again.
     """
     config = config or MetaConfig()
     if (field.in_features, field.out_features) != (tasks.in_features, tasks.out_features):
@@ -255,7 +268,7 @@ def learn(
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     try:
-        return _Learning(field, tasks, config, own, evaluate, progress).run()
+        return _Learning(field, tasks, config, own, evaluate, start, progress).run()
     finally:
         torch.set_float32_matmul_precision(before)
 
@@ -268,12 +281,14 @@ class _Learning:
         config: MetaConfig,
         own: Mapping[str, tuple[int, ...]] | None,
         evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None,
+        start: tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]] | None,
         progress: Progress | None,
     ) -> None:
         self.began, self.before = time.perf_counter(), 0.0
         self.field, self.tasks, self.config, self.evaluate, self.progress = field, tasks, config, evaluate, progress
-        fresh = field.init(np.random.default_rng(config.seed))
-        self.params = {n: torch.from_numpy(v).to(config.device).requires_grad_() for n, v in fresh.items()}
+        fresh = field.init(np.random.default_rng(config.seed)) if start is None else start[0]
+        self.digest = zlib.crc32(b"".join(np.ascontiguousarray(value).tobytes() for value in fresh.values()))
+        self.params = {n: torch.tensor(v, device=config.device).requires_grad_() for n, v in fresh.items()}
         self.own = None if own is None else {n: torch.zeros(s, device=config.device) for n, s in own.items()}
         # Rates are learned as factors on the first one, so that one learning rate suits whatever that is.
         self.factors = {
@@ -282,13 +297,21 @@ class _Learning:
             ).requires_grad_(config.learn_rates)
             for name, value in self.adapted.items()
         }
+        if start is not None:
+            with torch.no_grad():
+                for name, factor in self.factors.items():
+                    factor.copy_(torch.as_tensor(start[1][name]) / config.inner_rate)
         groups = [{"params": list(self.params.values()), "lr": config.lr}]
         if config.learn_rates:
             groups.append({"params": list(self.factors.values()), "lr": config.rates_lr})
         self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
         self.function = field.function(xtorch, torch.device(config.device))
         self.losses = torch.compile(self._losses, dynamic=False) if config.compile else self._losses
-        self.step, self.recent = 0, math.nan
+        self.step, self.recent, self.least = 0, math.nan, math.inf
+        self.collapses = 0
+        #: A state to go back to, and the parameters that were best on held-out signals.
+        self.good: dict[str, Any] = self.state()
+        self.best: dict[str, Any] | None = None
         self.curve: list[dict[str, float]] = []
         self.interrupt = Interrupt()
 
@@ -326,12 +349,13 @@ class _Learning:
                     saved = time.perf_counter()
         if not self.curve or self.curve[-1]["step"] != self.step:
             self.look()
+        best = {"params": self.params, "factors": self.factors} if self.best is None else self.best
         self.save()
         self._report()
         with torch.no_grad():
             return Learned(
-                {name: value.detach().cpu().numpy().copy() for name, value in self.params.items()},
-                {name: value.detach().cpu().numpy().copy() for name, value in self.rates.items()},
+                {name: value.detach().cpu().numpy().copy() for name, value in best["params"].items()},
+                {n: config.inner_rate * value.detach().cpu().numpy() for n, value in best["factors"].items()},
                 self.step,
                 self.elapsed(),
                 self.interrupt.seen,
@@ -353,16 +377,45 @@ class _Learning:
         torch.nn.utils.clip_grad_norm_([*self.params.values()], config.clip)
         factor = rate_at("cosine", self.step, share)
         for group, rate in zip(self.optimizer.param_groups, (config.lr, config.rates_lr)):
-            group["lr"] = factor * rate
+            group["lr"] = factor * rate / 2**self.collapses
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.step % LOOK == 0 or self.step == 1:  # asking for the value waits for the GPU
-            value = float(total)
-            if not math.isfinite(value):
-                raise InputError(f"learn: diverged at step {self.step}; expected a lower lr than {config.lr:g}")
-            self.recent = value if math.isnan(self.recent) else self.recent + 0.2 * (value - self.recent)
+            self.watch(float(total))
             self._report()
+
+    def watch(self, loss: float) -> None:
+        """Keep a good state, and go back to it after a collapse."""
+        self.recent = loss if math.isnan(self.recent) else self.recent + 0.2 * (loss - self.recent)
+        if self.recent <= GOOD * self.least:
+            self.least = min(self.least, self.recent)
+            self.good = self.state()
+        elif not self.recent < COLLAPSE * self.least:  # NaN, too
+            self.collapses += 1
+            if self.collapses > MAX_COLLAPSES:
+                raise InputError(f"learn: diverged at step {self.step}; expected a lower lr than {self.config.lr:g}")
+            self.restore(self.good)
+            self.recent = self.least
+            lr = self.config.lr / 2**self.collapses
+            logger.warning("learn: the loss collapsed at step %d; going on from an earlier one at %g", self.step, lr)
+            self.log({"step": self.step, "seconds": round(self.elapsed(), 1), "loss": self.recent, "lr": lr})
+
+    def state(self) -> dict[str, Any]:
+        """A copy of what is learned, and of the optimiser."""
+        return {
+            "params": {name: value.detach().clone() for name, value in self.params.items()},
+            "factors": {name: value.detach().clone() for name, value in self.factors.items()},
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        with torch.no_grad():
+            for leaves, kept in ((self.params, state["params"]), (self.factors, state["factors"])):
+                for name, leaf in leaves.items():
+                    leaf.copy_(kept[name])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
 
     def look(self) -> None:
         """Measure held-out signals, and log."""
@@ -373,6 +426,12 @@ class _Learning:
                 start = shared if self.own is None else self.own
                 rates = {name: value.detach() for name, value in self.rates.items()}
                 line["psnr"] = round(self.evaluate(self.function, shared, start, rates), 3)
+            if line["psnr"] >= max((known.get("psnr", -math.inf) for known in self.curve), default=-math.inf):
+                self.best = {name: value for name, value in self.state().items() if name != "optimizer"}
+        self.log(line)
+
+    def log(self, line: dict[str, float]) -> None:
+        """Add a line to the learning curve and its file."""
         self.curve.append(line)
         if self.config.log is not None:
             with Path(self.config.log).open("a") as file:
@@ -407,7 +466,7 @@ class _Learning:
         free = {"steps", "seconds", "checkpoint", "checkpoint_seconds", "log", "evaluate_every", "device", "compile"}
         settings = {key: value for key, value in asdict(self.config).items() if key not in free | {"at_once"}}
         own = None if self.own is None else {name: list(value.shape) for name, value in self.own.items()}
-        return json.dumps([repr(self.field), own, settings])
+        return json.dumps([repr(self.field), own, settings, self.digest])
 
     def save(self) -> None:
         """Write a checkpoint; a failure costs the checkpoint, not the learning."""
@@ -418,9 +477,11 @@ class _Learning:
             "before": self.elapsed(),
             "recent": None if math.isnan(self.recent) else self.recent,
             "curve": self.curve,
-            "params": self.params,
-            "factors": self.factors,
-            "optimizer": self.optimizer.state_dict(),
+            "least": None if math.isinf(self.least) else self.least,
+            "collapses": self.collapses,
+            "now": self.state(),
+            "good": self.good,
+            "best": self.best,
             "generator": self.tasks.generator.get_state(),
         }
         try:
@@ -437,11 +498,9 @@ class _Learning:
             return
         self.step, self.before, self.curve = state["step"], state["before"], state["curve"]
         self.recent = math.nan if state["recent"] is None else state["recent"]
-        with torch.no_grad():
-            for leaves, kept in ((self.params, state["params"]), (self.factors, state["factors"])):
-                for name, leaf in leaves.items():
-                    leaf.copy_(kept[name])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.least = math.inf if state["least"] is None else state["least"]
+        self.collapses, self.good, self.best = state["collapses"], state["good"], state["best"]
+        self.restore(state["now"])
         self.tasks.generator.set_state(state["generator"])
 
 
