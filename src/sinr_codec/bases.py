@@ -1,6 +1,7 @@
 """What the files of many signals share: a meta-learned network, as a file of its own that they name by its hash."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from sinr_codec.coding.quantize import round_step
 from sinr_codec.coding.rangecoder import TOTAL, RangeDecoder, least_bytes, open_body, range_encode, write_body
 from sinr_codec.coding.tensor import Coding, Direct, Raw, decode_tensor, encode_tensor, is_lossy
 from sinr_codec.coding.varint import Reader, write_varint
@@ -21,8 +21,6 @@ from sinr_codec.signals import registry
 
 STEP = 2.0**-7
 """Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
-SIGMAS = 3.0
-"""Standard deviations of a latent on either side of its mean that the levels span (COIN++, section 4.3)."""
 RATE_STEP = 2.0**-5
 """The same of rates, which need not be exact."""
 MAX_LEVELS = 1 << 10
@@ -41,27 +39,27 @@ class LatentModel:
 
     Attributes
     ----------
-    mean, std
-        float32 (d,), of the latents of the signals learned from.
+    mean, reach
+        float32 (d,): of the latents of the signals learned from, and how far from it the outermost levels are.
     counts
         int64 (d, levels): how often each level occurred among them.
     """
 
     mean: Array
-    std: Array
+    reach: Array
     counts: Array
 
     def quantised(self, latents: Array) -> Array:
-        """Levels int64 (n, d) of latents (n, d); the outermost ones stand for everything beyond `SIGMAS`."""
+        """Levels int64 (n, d) of latents (n, d); the outermost ones stand for everything beyond."""
         levels = self.counts.shape[1]
-        share = (latents.astype(np.float64) - self.mean) / self.std.astype(np.float64)
-        return np.clip(np.rint((share / SIGMAS + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
+        share = (latents.astype(np.float64) - self.mean) / self.reach.astype(np.float64)
+        return np.clip(np.rint((share + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
 
     def dequantised(self, symbols: Array) -> Array:
         """Latents float32 (n, d) of levels, computed in float64 and rounded once."""
         levels = self.counts.shape[1]
-        share = SIGMAS * (2 * symbols.astype(np.float64) / (levels - 1) - 1)
-        return (share * self.std.astype(np.float64) + self.mean).astype(np.float32)
+        share = 2 * symbols.astype(np.float64) / (levels - 1) - 1
+        return (share * self.reach.astype(np.float64) + self.mean).astype(np.float32)
 
     def encode(self, latents: Array) -> bytes:
         """The section of a signal: levels of latents (m, d), all of a latent after another, by the range coder."""
@@ -98,21 +96,21 @@ class LatentModel:
         return [[0, *row] for row in np.cumsum(freqs, 1).tolist()]
 
     def to_bytes(self) -> bytes:
-        """Number of levels, then the records of mean, std and counts."""
-        records = (encode_tensor(value, Raw()) for value in (self.mean, self.std, self.counts))
+        """Number of levels, then the records of mean, reach and counts."""
+        records = (encode_tensor(value, Raw()) for value in (self.mean, self.reach, self.counts))
         return b"".join([write_varint(self.counts.shape[1]), *records])
 
     @classmethod
     def from_reader(cls, reader: Reader, latents: int) -> "LatentModel":
         """Inverse of `to_bytes`; `MalformedError` for what no encoder writes."""
         levels = reader.varint(MAX_LEVELS)
-        mean, std = (decode_tensor(reader, (latents,), np.float32) for _ in range(2))
+        mean, reach = (decode_tensor(reader, (latents,), np.float32) for _ in range(2))
         counts = decode_tensor(reader, (latents, levels), np.int64)
-        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-            raise MalformedError("base: mean and standard deviation of latents must be finite, and the latter positive")
+        if not (np.isfinite(mean).all() and np.isfinite(reach).all() and (reach > 0).all()):
+            raise MalformedError("base: mean and reach of latents must be finite, and the reach positive")
         if levels < 2 or not ((counts >= 0).all() and (counts < 1 << 32).all()):
             raise MalformedError("base: the histogram of a latent has at least two levels, and counts below 2^32")
-        return cls(mean, std, counts)
+        return cls(mean, reach, counts)
 
 
 @dataclass(frozen=True)
@@ -316,4 +314,5 @@ def _manifest(field: MLP | Modulated) -> list[tuple[str, tuple[int, ...], Any]]:
 
 def _coding(value: Array, step: float) -> Coding:
     power = float(np.sqrt(np.mean(np.abs(value.astype(np.complex128)) ** 2))) if is_lossy(value) else 0.0
-    return Direct(step=round_step(step * power)) if power > 0 else Raw()
+    # of a power of two: what is rounded again stays as it is
+    return Direct(step=2.0 ** math.floor(math.log2(step * power))) if power > 0 else Raw()

@@ -14,13 +14,16 @@ from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulat
 from sinr_codec.fields.modulated import LATENTS, MODULATION
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods.coinpp import some_of
-from sinr_codec.packed import Array, PathLike, Source, check_replaceable, check_seed
+from sinr_codec.packed import Array, PathLike, Source, check_positive, check_replaceable, check_seed
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import lattice
 
-LEVELS = 32
-"""Of a latent: 5 bits, the best for pictures at d = 64 (COIN++, section 4.3)."""
+LEVELS, SIGMAS = 63, 6.0
+"""Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section 4.3),
+which is the same step, but cuts the latents of lively patches; the range coder charges little for levels that are rare.
+"""
 _CALIBRATION = 4096  # tasks whose latents make the histograms
+_LEAST_REACH = 1e-30  # of a latent that never moves
 _HELD_OUT = 256  # tasks of a held-out signal that are measured, evenly chosen
 
 
@@ -129,6 +132,7 @@ def learn(
     steps: int | None = None,
     seconds: float | None = None,
     levels: int = LEVELS,
+    sigmas: float = SIGMAS,
     start: Base | Source | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -156,9 +160,9 @@ def learn(
     kind
         What the sources are, where they do not tell.
     steps, seconds
-        Budget of the learning.
-    levels
-        Of a quantised latent.
+        Budget of the learning; 0 steps to count the latents of `start` anew.
+    levels, sigmas
+        Of a quantised latent, and how many standard deviations from the mean the outermost are.
     start
         A base to begin with, of the same network and patches. With fewer latents, the directions are kept in which
         those of the signals vary most; with more, fresh ones are added.
@@ -177,6 +181,7 @@ def learn(
         check_output(out)
         check_replaceable(out)
     check_seed(seed)
+    check_positive("sigmas", sigmas)
     if type(levels) is not int or not 2 <= levels <= 1024:
         raise InputError(f"levels: expected 2 to 1024, got {levels!r}")
     recipe, began, progress = RECIPES[method], time.perf_counter(), progress or NullProgress()
@@ -224,7 +229,7 @@ def learn(
         progress.start("count latents", 0)
         batches = (draws.draw(config.tasks) for _ in range(-(-_CALIBRATION // config.tasks)))
         found = meta.adapted_to(field, base.params, learned.rates, batches, device)
-        base = with_model(base, latent_model(found[LATENTS], levels))
+        base = with_model(base, latent_model(found[LATENTS], levels, sigmas))
     blob = base.to_bytes()
     if out is not None:
         write_bytes(out, blob)
@@ -271,10 +276,10 @@ def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, tasks: in
     return other.field.shifted(params, (matrix @ mean).astype(np.float32)), {LATENTS: rates}
 
 
-def latent_model(latents: Array, levels: int) -> LatentModel:
+def latent_model(latents: Array, levels: int, sigmas: float) -> LatentModel:
     """Quantiser and histograms of latents (n, d)."""
-    mean, std = latents.mean(0), np.maximum(latents.std(0), np.finfo(np.float32).tiny * 2**20)
-    model = LatentModel(mean.astype(np.float32), std.astype(np.float32), np.zeros((len(mean), levels), np.int64))
+    mean, reach = latents.mean(0), np.maximum(sigmas * latents.std(0), _LEAST_REACH)
+    model = LatentModel(mean.astype(np.float32), reach.astype(np.float32), np.zeros((len(mean), levels), np.int64))
     symbols = model.quantised(latents)
     counts = np.stack([np.bincount(column, minlength=levels) for column in symbols.T])
     return replace(model, counts=counts.astype(np.int64))

@@ -26,7 +26,8 @@ def learn(
     patch: Annotated[
         str | None, typer.Option(metavar="AxB", help="Samples of a patch by axis, such as 32x32; none for none.")
     ] = None,
-    levels: Annotated[int, typer.Option(help="Of coinpp: levels of a latent.")] = 32,
+    levels: Annotated[int, typer.Option(help="Of coinpp: levels of a latent.")] = 63,
+    sigmas: Annotated[float, typer.Option(help="Of coinpp: standard deviations that they reach from the mean.")] = 6.0,
     kind: Annotated[str | None, typer.Option("--as", metavar="KIND", help="What the signals are.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps to learn for.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time to learn for.")] = None,
@@ -83,6 +84,7 @@ def learn(
             latents=latents,
             patch=None if patch is None else _patch(patch),
             levels=levels,
+            sigmas=sigmas,
             kind=kind,
             steps=steps,
             seconds=seconds,

@@ -55,7 +55,7 @@ class MetaConfig:
     Parameters
     ----------
     steps, seconds
-        Budget; with both, whichever is spent first. With neither, 1,000 steps.
+        Budget, steps >= 0; with both, whichever is spent first. With neither, 1,000 steps.
     tasks
         Tasks a step.
     at_once
@@ -111,10 +111,12 @@ class MetaConfig:
     evaluate_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "seconds", "tasks", "at_once", "inner_steps", "inner_rate", "lr", "evaluate_every"):
+        for name in ("seconds", "tasks", "at_once", "inner_steps", "inner_rate", "lr", "evaluate_every"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"learn: {name} must be positive, got {value!r}")
+        if self.steps is not None and self.steps < 0:
+            raise InputError(f"learn: steps must not be negative, got {self.steps!r}")
         if self.precision not in ("float32", "tf32"):
             raise InputError(f"learn: precision must be float32 or tf32, got {self.precision!r}")
         if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
@@ -445,7 +447,7 @@ class _Learning:
         """Share of the budget that is spent, by steps or by time, whichever is further."""
         spent = 0.0
         if self.config.max_steps is not None:
-            spent = self.step / self.config.max_steps
+            spent = self.step / self.config.max_steps if self.config.max_steps else 1.0
         if self.config.seconds is not None:
             spent = max(spent, self.elapsed() / self.config.seconds)
         return spent

@@ -13,7 +13,7 @@ from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part
 
-AT_ONCE = 1 << 15
+AT_ONCE = 1 << 12
 """Samples that are adapted to together."""
 WHOLE = 1 << 16
 """Samples of a signal without patches that it is adapted to."""
