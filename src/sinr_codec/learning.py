@@ -19,8 +19,8 @@ from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import lattice
 
 LEVELS, SIGMAS = 63, 6.0
-"""Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section 4.3),
-which is the same step, but cuts the latents of lively patches; the range coder charges little for levels that are rare.
+"""Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section
+4.3): the same step, but it cuts the latents of lively patches. The range coder charges little for levels that are rare.
 """
 _CALIBRATION = 4096  # tasks whose latents make the histograms
 _LEAST_REACH = 1e-30  # of a latent that never moves
