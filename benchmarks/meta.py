@@ -2,10 +2,11 @@
 
     python benchmarks/meta.py --data DIR --coinpp BASE --inric BASE [--pictures kodim13 ...] [--json FILE]
 
-Each picture is encoded from the COIN++ base, and then from scratch into as many bytes with ever more steps until the file
-is as good; both times are those of `encode`, reading and checking included. From the INRIC base, networks are fitted with
-ever more steps until they are as good as a fit from scratch of the same network and optimiser after `--steps`. Wanted: at
-most 1/5 of them. Rates are told three times: of the file, with the picture's share of the base, and with all of it.
+Each picture is encoded from the COIN++ base, and then from scratch into as many bytes with ever more steps until the
+file is as good; both times are those of `encode`, reading and checking included. From the INRIC base, networks are
+fitted with ever more steps until they are as good as a fit from scratch of the same network and optimiser after
+`--steps`. Wanted: at most 1/5 of them. Rates are told three times: of the file, with the picture's share of the base,
+and with all of it.
 """
 
 import argparse
