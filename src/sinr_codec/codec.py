@@ -391,7 +391,7 @@ class _Job:
         sizes = sizes_of(spec) if base.patch else ()
         network = Modulations(base.field, base.params, sizes, base.patch)
         DEFAULT_LIMITS.check("max_params", network.num_params)
-        latents = coinpp.latents_of(base, part, sizes, self.device)
+        latents = coinpp.latents_of(base, part, sizes, self.device, self.preset.inner_steps)
         fit_quality = self._fit_quality(network, [network.decoder({LATENTS: latents})])
         self.progress.start("check", 0)
         section = base.model.encode(latents)

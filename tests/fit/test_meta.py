@@ -11,7 +11,7 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Modulated, Sine
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.fit import meta
-from sinr_codec.fit.meta import MetaConfig, adapt, adapt_many, inner_rates, learn, squared_error
+from sinr_codec.fit.meta import MetaConfig, adapt, adapt_many, descend, inner_rates, learn, squared_error
 from sinr_codec.fit.tasks import Crops, joined, local_coords, patches_of
 
 RNG = np.random.default_rng(5)
@@ -86,6 +86,26 @@ def test_a_batch_of_tasks_is_adapted_as_each_by_itself():
         alone = adapt(squared_error(function, shared, coords, v), start, rates)[LATENTS]
         torch.testing.assert_close(one, alone)
     assert not torch.allclose(batch[0], batch[1])
+
+
+def test_further_steps_lower_the_loss_of_each_task():
+    field = modulated()
+    shared, coords, values = task(field, torch.float32)
+    function = field.function(xtorch)
+    many = torch.stack([values, -values, values.roll(1, 0), torch.zeros_like(values)])
+    start, rates = {LATENTS: torch.zeros(4)}, inner_rates({LATENTS: torch.zeros(4)}, 3, 5.0)  # too large by far
+
+    def losses(adapted):
+        each = [squared_error(function, shared, coords, v)({LATENTS: z}) for z, v in zip(adapted[LATENTS], many)]
+        return torch.stack(each)
+
+    adapted = adapt_many(function, shared, start, rates, coords, many)
+    known = [losses(adapted)]
+    for _ in range(12):
+        known.append(losses(descend(function, shared, adapted, rates, coords, many, len(known))))
+    assert (torch.stack(known).diff(dim=0) <= 1e-7).all()
+    assert (known[-1] < 0.8 * known[0]).any()
+    assert torch.equal(descend(function, shared, adapted, rates, coords, many, 0)[LATENTS], adapted[LATENTS])
 
 
 # -- learning ----------------------------------------------------------------------------------------------------

@@ -212,6 +212,31 @@ def adapt_many(
         return result
 
 
+def descend(
+    function: Function, shared: Tensors, start: Tensors, rates: Tensors, coords: Tensor, values: Tensor, steps: int
+) -> Tensors:
+    """Further steps from where `adapt_many` ended, (count, ...) by name, each task at a pace of its own.
+
+    The last rates lead too far where they are used again: a step that does not lower the loss of its task is not
+    taken, and halves the task's pace.
+    """
+    last = {name: rate[-1] for name, rate in rates.items()}
+
+    def one(adapted: Tensors, pace: Tensor, coords: Tensor, values: Tensor) -> tuple[Tensors, Tensor]:
+        loss = squared_error(function, shared, coords, values)
+        slopes, before = torch.func.grad_and_value(loss)(adapted)
+        there = {name: value - pace * last[name] * slopes[name] for name, value in adapted.items()}
+        better = loss(there) < before
+        return {n: torch.where(better, there[n], v) for n, v in adapted.items()}, torch.where(better, pace, pace / 2)
+
+    pace = torch.ones(len(values), device=values.device)
+    each = torch.vmap(one, in_dims=(0, 0, 0 if coords.ndim == 3 else None, 0))
+    with torch.no_grad():
+        for _ in range(steps):
+            start, pace = each(start, pace, coords, values)
+    return start
+
+
 def inner_rates(start: Mapping[str, Any], steps: int, rate: float) -> Tensors:
     """The same rate for every number in every step, as (steps, 1, ...)."""
     return {name: torch.full((steps, *(1 for _ in value.shape)), rate) for name, value in start.items()}
@@ -525,20 +550,24 @@ def adapted_to(
     device
         A torch device.
     steps
-        Inner steps, where they are not as many as the rates have: the last rates are used again.
+        Inner steps, where they are not as many as the rates have; see `descend` for more.
     """
     check_device(device)
     function = field.function(xtorch, torch.device(device))
     tensors = {name: torch.as_tensor(value, device=device) for name, value in shared.items()}
     slopes = {name: torch.as_tensor(value, device=device) for name, value in rates.items()}
+    known = min(len(rate) for rate in slopes.values())
+    more = 0 if steps is None else max(0, steps - known)
     if steps is not None:
-        slopes = {name: rate[torch.arange(steps).clamp(max=len(rate) - 1)] for name, rate in slopes.items()}
+        slopes = {name: rate[:steps] for name, rate in slopes.items()}
     own = LATENTS in rates
     start = {LATENTS: torch.zeros(field.latents, device=device)} if own else tensors
-    found = [
-        adapt_many(function, tensors, start, slopes, coords.to(device), values.to(device)) for coords, values in batches
-    ]
-    return {name: torch.cat([batch[name] for batch in found]).cpu().numpy() for name in start}
+    found = []
+    for batch in batches:
+        coords, values = (tensor.to(device) for tensor in batch)
+        adapted = adapt_many(function, tensors, start, slopes, coords, values)
+        found.append(descend(function, tensors, adapted, slopes, coords, values, more))
+    return {name: torch.cat([adapted[name] for adapted in found]).cpu().numpy() for name in start}
 
 
 # -- held-out signals ------------------------------------------------------------------------------------------
