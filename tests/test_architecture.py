@@ -20,8 +20,9 @@ LAYERS = [
     ("fit",),
     ("checkpoints", "presets"),
     ("packed",),
+    ("bases",),
     ("methods", "networks"),
-    ("codec",),
+    ("codec", "learning"),
     ("bench",),
     ("integrations", "cli"),
 ]

@@ -16,11 +16,12 @@ from sinr_codec.errors import SinrError
 
 if TYPE_CHECKING:
     from sinr_codec.codec import decode, encode, info, open, verify
+    from sinr_codec.learning import learn
     from sinr_codec.networks import compress, decompress
 
 __version__ = "0.1.0"
-__all__ = ["SinrError", "compress", "decode", "decompress", "encode", "info", "open", "verify"]
-_MODULES = {"compress": "networks", "decompress": "networks"}
+__all__ = ["SinrError", "compress", "decode", "decompress", "encode", "info", "learn", "open", "verify"]
+_MODULES = {"compress": "networks", "decompress": "networks", "learn": "learning"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from sinr_codec.bases import Base, base_in, base_of, load_signal, network_of, params_of, read_base, sizes_of
 from sinr_codec.coding.plan import Plan, plan, plan_paper
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
-from sinr_codec.container import DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
+from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
 from sinr_codec.errors import InputError, LimitError, MalformedError
-from sinr_codec.fields import Field, field_from_header
+from sinr_codec.fields import Difference, Field, Modulated, Modulations, field_from_header
+from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output, write_bytes
-from sinr_codec.methods import Method, Task, method_named
+from sinr_codec.methods import BASED, Method, Task, coinpp, inric, method_named
 from sinr_codec.networks import compare_networks, network_names, state_of
 from sinr_codec.packed import (
     NO_LOSS,
@@ -35,7 +37,6 @@ from sinr_codec.packed import (
     check_seed,
     decibels,
     evaluate,
-    field_params,
     hundredths,
     load_source,
     naming,
@@ -51,6 +52,9 @@ Blob = bytes
 
 MAX_DROP = 0.1
 """dB that coding may cost `encode`, under the unquantised fit."""
+
+FEWER_STEPS = 5
+"""Times fewer steps of a fit that begins from a base."""
 
 _SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the file itself is measured on all
 _PROBE_SAMPLES = 1 << 16
@@ -135,7 +139,7 @@ class EncodeReport:
 class _Coded:
     """Fitted networks as a file."""
 
-    field: Field
+    field: Any
     blob: bytes
     quality: Quality
     fit_quality: float
@@ -150,6 +154,7 @@ def encode(
     *,
     preset: str = "balanced",
     method: str | None = None,
+    base: Base | Source | None = None,
     kind: str | None = None,
     width: int | None = None,
     depth: int | None = None,
@@ -178,7 +183,11 @@ def encode(
         "fast", "balanced", "best" or "paper" (SINR as published).
     method
         Code as one of `methods.METHODS` does, such as "coin" or "inric", instead of by the preset's planner. The preset
-        says how long to fit; under "paper" a method trains as its authors did, which may take hours.
+        says how long to fit; under "paper" a method trains as its authors did, which may take hours. "coinpp" and
+        "inric-meta" begin from a base.
+    base
+        What `learning.learn` made, or its file; a decoder needs it, too. Width, depth, activation and the rate follow
+        from it.
     kind
         What the source is, where it does not tell: one of `signals.registry.KINDS`.
     width, depth, activation
@@ -224,20 +233,23 @@ def encode(
     check_seed(seed)
     check_activation(activation)
     chosen = preset_named(preset)
-    how = None if method is None else method_named(method)
+    shared = _base_for(method, base, width=width, depth=depth, activation=activation, bpp=bpp, size=size, psnr=psnr)
+    how = None if method is None or shared is not None else method_named(method)
     progress = progress or NullProgress()
     progress.start("read", 0)
-    signal = _load_signal(source, kind, options)
+    signal = _load_signal(source, kind, options, shared)
     spec = signal.spec
     DEFAULT_LIMITS.check("max_samples", spec.values)
     recipe = RECIPES[spec.KIND]
     if how is not None:
         recipe, chosen = _recipe_of(how, recipe, chosen, spec.KIND)
-    job = _Job(signal, chosen, how, recipe, seconds, seed, device, max_drop, checkpoint, progress)
+    job = _Job(signal, chosen, how, recipe, seconds, seed, device, max_drop, checkpoint, progress, shared)
     budget = size if bpp is None else int(bpp * spec.samples / 8)
     network = partial(recipe.network, spec, depth=depth, activation=activation)
 
-    if psnr is not None and width is None:
+    if shared is not None:
+        coded = job.from_base(shared)
+    elif psnr is not None and width is None:
         coded = _search_quality(job, network, psnr)
     elif width is None and budget is None and recipe.width is not None:
         coded = job.run(network(recipe.width))
@@ -299,11 +311,36 @@ def _recipe_of(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tup
     return recipe, replace(preset, fit={}, bits=method.bits, paper=False)
 
 
-def _load_signal(source: Any, kind: str | None, options: dict[str, Any]) -> Signal:
+def _base_for(method: str | None, base: Base | Source | None, **network: Any) -> Base | None:
+    """The base of a method that begins from one; None for other methods."""
+    if method not in BASED:
+        if base is not None:
+            raise InputError(f"base: only the methods {' and '.join(BASED)} begin from one")
+        return None
+    if base is None:
+        raise InputError(f"method {method}: expected a base, which `sinr learn` makes")
+    if given := [name for name, value in network.items() if value is not None]:
+        raise InputError(f"{given[0]}: follows from the base; leave it out")
+    found = base if isinstance(base, Base) else read_base(base)
+    if isinstance(found.field, Modulated) != (method == "coinpp"):
+        raise InputError(f"base: was learned for {'coinpp' if isinstance(found.field, Modulated) else 'inric-meta'}")
+    return found
+
+
+def _load_signal(source: Any, kind: str | None, options: dict[str, Any], base: Base | None) -> Signal:
     name = kind or registry.kind_of(source)
     if options and name in registry.KINDS:
         check_options(registry.signal_class(name).load, options, f"{name} input", beside=("source", "like"))
-    return registry.load(source, kind, **options)
+    if base is None:
+        return registry.load(source, kind, **options)
+    signal: Signal = load_signal(source, kind, options)
+    features = base.field.in_features, base.field.out_features
+    if features != (signal.spec.in_features, signal.spec.out_features):
+        raise InputError(
+            f"base: is for {features[0]} coordinates and {features[1]} values, but the signal has "
+            f"{signal.spec.in_features} and {signal.spec.out_features}"
+        )
+    return signal
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, Any], what: str, beside: Sequence[str]) -> None:
@@ -314,13 +351,16 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any], what
             raise InputError(f"{name}: not an option of {what}; expected {', '.join(known) or 'none'}")
 
 
-def file_of(signal: Signal, network: Field, plans: Sequence[Plan]) -> tuple[Blob, Quality]:
+def file_of(signal: Signal, network: Field, plans: Sequence[Plan], base: Base | None = None) -> tuple[Blob, Quality]:
     """The file of a signal whose networks are coded, and the quality of what it decodes to, measured on that."""
+    return _file_of(signal, network, [b"".join(p.records[name] for name in network.shapes()) for p in plans], base)
+
+
+def _file_of(signal: Signal, network: Any, sections: list[bytes], base: Base | None) -> tuple[Blob, Quality]:
     spec = signal.spec
-    header = Header(FIELD, network.to_header(), spec.to_header())
-    sections = [b"".join(coded.records[name] for name in network.shapes()) for coded in plans]
-    sections += [spec.side] if spec.side else []
-    decoder = open(write(header, sections))
+    header = Header(FIELD, network.to_header(), spec.to_header(), base=None if base is None else base.digest)
+    sections = [*sections, spec.side] if spec.side else sections
+    decoder = open(write(header, sections), base=base)
     quality = signal.quality(partial(decoder.spec.render, decoder.fields))
     return write(replace(header, quality=hundredths(quality.db)), sections), quality
 
@@ -339,6 +379,26 @@ class _Job:
     max_drop: float
     checkpoint: PathLike | None
     progress: Progress
+    base: Base | None = None
+
+    def from_base(self, base: Base) -> _Coded:
+        """Code the signal as what it has of its own beside a base."""
+        if not isinstance(base.field, Modulated):
+            return self.run(Difference(base.field, base.params))
+        assert base.model is not None
+        self.progress.start("adapt", 0)
+        spec, part = self.signal.spec, self.signal.parts[0]
+        sizes = sizes_of(spec) if base.patch else ()
+        network = Modulations(base.field, base.params, sizes, base.patch)
+        DEFAULT_LIMITS.check("max_params", network.num_params)
+        latents = coinpp.latents_of(base, part, sizes, self.device, self.preset.inner_steps)
+        fit_quality = self._fit_quality(network, [network.decoder({LATENTS: latents})])
+        self.progress.start("check", 0)
+        section = base.model.encode(latents)
+        blob, quality = _file_of(self.signal, network, [section], base)
+        sizes_by_part = {LATENTS: len(section)} | ({"side": len(spec.side)} if spec.side else {})
+        header = len(blob) - sum(sizes_by_part.values())
+        return _Coded(network, blob, quality, fit_quality, sizes_by_part | {"header": header}, False, ())
 
     def run(self, network: Field, max_bytes: int | None = None, min_db: float | None = None) -> _Coded:
         """Fit and code one network for each part of the signal."""
@@ -354,11 +414,11 @@ class _Job:
             budgets = self._budgets(network, header, [spec.side] if spec.side else [], max_bytes)
             plans = self._plans(network, fitted, fit_quality, budgets, min_db)
         self.progress.start("check", 0)
-        blob, quality = file_of(self.signal, network, plans)
+        blob, quality = file_of(self.signal, network, plans, self.base)
         sizes = _sections(plans, spec.side, blob)
         return _Coded(network, blob, quality, fit_quality, sizes, interrupted, notes)
 
-    def _fit_quality(self, network: Field, decoders: list[Apply]) -> float:
+    def _fit_quality(self, network: Any, decoders: list[Apply]) -> float:
         """Quality of the uncoded networks; of a large signal of independent samples, on some of them."""
         parts, tile = self.signal.parts, tile_of(network)
         if self.signal.spec.samples <= _LARGE or not all(isinstance(part, SampledPart) for part in parts):
@@ -375,6 +435,8 @@ class _Job:
         from sinr_codec.fit import FitConfig, fit
 
         settings = self.recipe.settings(self.preset)
+        if self.base is not None and settings.get("steps"):
+            settings |= {"steps": max(1, settings["steps"] // FEWER_STEPS)}
         parts = self.signal.parts
         if self.seconds is not None:
             settings |= {"steps": None, "seconds": self.seconds / len(parts)}
@@ -390,7 +452,8 @@ class _Job:
             )
             # What is fitted may be the network with something around it, such as the rendering of rays.
             trainable = getattr(part, "trainable", lambda network: network)(network)
-            result = fit(trainable, part, config, progress=_FitProgress(self.progress, "fit" + mark, part))
+            start = None if self.base is None else inric.start_of(self.base, part, self.device)
+            result = fit(trainable, part, config, start, _FitProgress(self.progress, "fit" + mark, part))
             fitted.append(result.params)
             interrupted |= result.interrupted
             if result.restarts:
@@ -555,8 +618,8 @@ def _part_name(number: int, parts: int, name: str) -> str:
 class _Networks(Sequence[Apply]):
     """The networks of a file, each decoded when it is first taken."""
 
-    def __init__(self, network: Field, sections: Sequence[bytes]) -> None:
-        self.network, self._sections = network, sections
+    def __init__(self, network: Field, sections: Sequence[bytes], base: Base | None) -> None:
+        self.network, self._sections, self._base = network, sections, base
         self._params: dict[int, Params] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
@@ -574,7 +637,7 @@ class _Networks(Sequence[Apply]):
         """Weights of one network."""
         with self._lock:
             if number not in self._params:
-                self._params[number] = field_params(self.network, self._sections[number])
+                self._params[number] = params_of(self.network, self._sections[number], self._base)
             return self._params[number]
 
 
@@ -613,7 +676,7 @@ class Decoder:
     @property
     def fields(self) -> Fields:
         """The networks, as a renderer wants them."""
-        positions = self.limits.max_work // self.network.num_params
+        positions = self.limits.max_work // getattr(self.network, "work", self.network.num_params)
         return Fields(
             self._networks,
             tile_of(self.network),
@@ -665,32 +728,39 @@ class Decoder:
         return decoded
 
 
-def open(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Decoder:
+def open(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> Decoder:
     """Open a `.sinr` file of a signal: its weights are decoded, nothing is rendered yet.
+
+    `base` is what a file needs that names one: a `Base`, or its file.
 
     Raises
     ------
     FormatError : a file that breaks the format, or goes beyond the limits
-    InputError : no such file, or one that holds a network instead of a signal
+    InputError : no such file, one that holds a network instead of a signal, or one whose base is missing or another
     """
     header, sections = load_source(source, limits)
     with naming(source):
-        return _open(header, sections, limits)
+        return _open(header, sections, limits, base)
 
 
-def _open(header: Header, sections: list[bytes], limits: Limits) -> Decoder:
+def _open(header: Header, sections: list[bytes], limits: Limits, base: Base | Source | None) -> Decoder:
+    if header.kind == BASE:
+        raise InputError("holds a base, not a signal; name it with base where a file needs it")
     if header.kind != FIELD:
         raise InputError("holds the weights of a network, not a signal; use decompress")
-    network, spec, records = _described(header, sections, limits)
-    networks = _Networks(network, records)
+    shared = base_of(header, base, limits)
+    network, spec, records = _described(header, sections, limits, shared)
+    networks = _Networks(network, records, shared)
     for number in range(len(records)):
         networks.params(number)
     return Decoder(header, network, spec, limits, networks)
 
 
-def _described(header: Header, sections: list[bytes], limits: Limits) -> tuple[Field, Spec, list[bytes]]:
+def _described(
+    header: Header, sections: list[bytes], limits: Limits, base: Base | None
+) -> tuple[Any, Spec, list[bytes]]:
     """Field, signal and the sections of networks of a file, checked against each other and the limits."""
-    network = field_from_header(header.field, limits.max_params)
+    network = network_of(header, base, limits)
     parts = registry.parts_in_header(header.signal)
     if not parts <= len(sections) <= parts + 1:
         raise MalformedError(f"expected {parts} section(s) of networks, found {len(sections)} sections")
@@ -710,6 +780,7 @@ def decode(
     source: Source,
     out: PathLike | None = None,
     *,
+    base: Base | Source | None = None,
     limits: Limits = DEFAULT_LIMITS,
     **options: Any,
 ) -> Any:
@@ -721,6 +792,8 @@ def decode(
         A file or its bytes.
     out
         File to write; the extension names the format.
+    base
+        The base that the file needs, if it needs one.
     limits
         What this reader is willing to allocate.
     options
@@ -733,28 +806,44 @@ def decode(
     """
     if out is not None:
         check_output(out, source)
-    decoder = open(source, limits=limits)
+    decoder = open(source, base=base, limits=limits)
     return decoder.render(**options) if out is None else decoder.save(out, **options)
 
 
 # -- look and check --------------------------------------------------------------------------------------------
 
 
-def info(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+def info(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
     """Tell what a file holds, without decoding it: kind, field, bytes by part, how each tensor is coded.
 
-    The result is ready for JSON.
+    Of a file that needs a base, without that, it tells which, and what can be told. The result is ready for JSON.
     """
     header, sections = load_source(source, limits)
     with naming(source):
         size = header.header_bytes + sum(len(section) + 4 for section in sections)
         answer: dict[str, Any] = {
-            "kind": "signal" if header.kind == FIELD else "network",
+            "kind": {FIELD: "signal", BASE: "base"}.get(header.kind, "network"),
             "bytes": size,
             "quality_db": None if header.quality is None else header.quality / 100,
         }
+        if header.kind == BASE:
+            itself = base_in(header, sections, limits)
+            answer |= {
+                "base": itself.digest.hex(),
+                "receiver_bytes": itself.receiver_bytes,
+                "patch": list(itself.patch),
+            }
+            answer |= {"field": itself.field.describe(), "parameters": itself.field.num_params}
+            return answer | {"tensors": [], "header_bytes": header.header_bytes}
+        if isinstance(header.base, bytes):
+            answer["base"] = header.base.hex()
+            if base is None:
+                spec = registry.spec_from_header(header.signal, b"".join(sections[1:]))
+                answer |= {"signal": spec.describe(), "bpp": 8 * size / spec.samples, "unit": spec.UNIT}
+                return answer | {"measure": spec.MEASURE, "tensors": [], "header_bytes": header.header_bytes}
+        shared = base_of(header, base, limits)
         if header.kind == FIELD:
-            network, spec, records = _described(header, sections, limits)
+            network, spec, records = _described(header, sections, limits, shared)
             answer["measure"] = spec.MEASURE
             answer["field"] = network.describe()
             answer["networks"] = len(records)
@@ -776,7 +865,7 @@ def info(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
         answer["tensors"] = [
             {"name": _part_name(number, len(records), name), "shape": list(shape), "dtype": str(dtype)} | description
             for number, section in enumerate(records)
-            for (name, shape, dtype), description in zip(manifest, _describe_section(manifest, section))
+            for (name, shape, dtype), description in zip(manifest, _describe_section(manifest, section, shared))
         ]
         coded = sum(tensor["bytes"] for tensor in answer["tensors"])
         answer["header_bytes"] = size - coded - answer.get("side_bytes", 0)
@@ -784,7 +873,11 @@ def info(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
         return answer
 
 
-def _describe_section(manifest: list[tuple[str, tuple[int, ...], Any]], section: bytes) -> list[dict[str, Any]]:
+def _describe_section(
+    manifest: list[tuple[str, tuple[int, ...], Any]], section: bytes, base: Base | None
+) -> list[dict[str, Any]]:
+    if base is not None and base.model is not None:
+        return [{"bytes": len(section), "coding": "levels of a base", "levels": base.model.counts.shape[1]}]
     reader = Reader(section)
     descriptions = [describe_tensor(reader, shape, dtype) for _, shape, dtype in manifest]
     reader.end()
@@ -806,7 +899,14 @@ class VerifyReport:
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-def verify(source: Source, against: Any = None, *, limits: Limits = DEFAULT_LIMITS, **options: Any) -> VerifyReport:
+def verify(
+    source: Source,
+    against: Any = None,
+    *,
+    base: Base | Source | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    **options: Any,
+) -> VerifyReport:
     """Check every checksum and decode everything; with `against`, measure the quality and compare it.
 
     `against` is the signal that was encoded, or the network that was compressed; `options` are those it was read
@@ -822,9 +922,14 @@ def verify(source: Source, against: Any = None, *, limits: Limits = DEFAULT_LIMI
     figures: dict[str, float] = {}
     with naming(source):
         if header.kind == FIELD:
-            decoder = _open(header, sections, limits)
+            decoder = _open(header, sections, limits, base)
             if against is None:
                 lines.append(f"decoded: {decoder.spec.summary(decoder.render())}")
+        elif header.kind == BASE:
+            if against is not None:
+                raise InputError("against: a base stands for no signal; leave it out")
+            itself = base_in(header, sections, limits)
+            lines.append(f"decoded: base {itself.digest.hex()}, {itself.field.num_params:,} numbers")
         else:
             state = state_of(header, sections, limits)
             lines.append(f"decoded: {len(state)} tensors, {sum(tensor.size for tensor in state.values()):,} numbers")

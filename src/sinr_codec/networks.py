@@ -15,7 +15,7 @@ import numpy as np
 
 from sinr_codec.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_by_weights, plan_paper
-from sinr_codec.container import DEFAULT_LIMITS, FIELD, STATE, Header, Limits, TensorEntry, write
+from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, STATE, Header, Limits, TensorEntry, write
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, field_from_header
 from sinr_codec.fields.activations import activation_text
@@ -526,6 +526,9 @@ def _surroundings(header: Header) -> dict[str, Any]:
 
 def state_of(header: Header, sections: list[bytes], limits: Limits) -> Params:
     """The tensors of a file: of a state dict, or of the networks of a signal."""
+    if header.base is not None:
+        what = "a base" if header.kind == BASE else f"but what is its own beside the base {bytes(header.base).hex()}"
+        raise InputError(f"holds {what}, no network that stands by itself")
     if header.kind == FIELD:
         field = field_from_header(header.field, limits.max_params)
         parts = [field_params(field, section) for section in sections[: registry.parts_in_header(header.signal)]]

@@ -38,6 +38,8 @@ class Preset:
         Sizes k2 of the random dictionaries that the planner tries.
     paper
         Code as published instead of planning.
+    inner_steps
+        Steps from a base to the latents of a signal; None for those that it was learned with.
     effort
         Share of their published steps that methods spend which train further (`methods.Task.effort`).
     """
@@ -48,14 +50,15 @@ class Preset:
     dictionaries: tuple[int, ...] = ()
     paper: bool = False
     effort: float = 1.0
+    inner_steps: int | None = None
 
 
 PRESETS = {
     preset.name: preset
     for preset in (
         Preset("fast", fit={"steps": 500, "lr": 2e-3}, effort=0.1),
-        Preset("balanced", fit={"steps": 3000}, dictionaries=(1024, 8192), effort=0.3),
-        Preset("best", fit={"steps": 15_000}, dictionaries=(1024, 8192, 65_536)),
+        Preset("balanced", fit={"steps": 3000}, dictionaries=(1024, 8192), effort=0.3, inner_steps=10),
+        Preset("best", fit={"steps": 15_000}, dictionaries=(1024, 8192, 65_536), inner_steps=20),
         Preset("paper", fit={"steps": 3000}, bits=13.6, paper=True),
     )
 }

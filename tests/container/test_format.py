@@ -195,7 +195,7 @@ class TestStructure:
         ("changes", "error"),
         [
             ({"key_0": ...}, MalformedError),
-            ({"key_0": 2}, UnknownIdError),
+            ({"key_0": 3}, UnknownIdError),
             ({"key_0": True}, MalformedError),
             ({"key_0": 1}, MalformedError),  # a state dict without tensors
             ({"key_1": ...}, MalformedError),
@@ -214,7 +214,7 @@ class TestStructure:
             ({"key_5": [2**64 - 1] * 3}, LimitError),
             ({"key_6": {}}, MalformedError),
             ({"key_6": [1]}, MalformedError),
-            ({"key_7": 1}, UnknownIdError),
+            ({"key_8": 1}, UnknownIdError),
             ({"key_99": 1}, UnknownIdError),
         ],
     )

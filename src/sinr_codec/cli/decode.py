@@ -20,6 +20,9 @@ def decode(
             show_default="FILE with the kind's extension behind it, as in photo.sinr.png",
         ),
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")
+    ] = None,
     scale: Annotated[
         Any,
         typer.Option(
@@ -75,7 +78,7 @@ def decode(
         orbit=orbit,
         mesh=mesh or None,
     )
-    decoder = codec.open(source)
+    decoder = codec.open(source, base=base)
     out = source.with_name(source.name + decoder.spec.suffix) if out is None else out
     check_output(out, source)
     decoded = decoder.save(out, **options)

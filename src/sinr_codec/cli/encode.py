@@ -20,6 +20,9 @@ def encode(
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="Code as coin, inric, sinr, ... do, instead of planning.")
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of coinpp and inric-meta: what `sinr learn` wrote.")
+    ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -64,6 +67,7 @@ def encode(
       sinr encode photo.png -o photo.sinr
       sinr encode photo.png --bpp 0.3 --preset fast
       sinr encode brain.nii.gz --size 90000
+      sinr encode photo.png --method coinpp --base photos.sinr
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
     out = (
@@ -79,6 +83,7 @@ def encode(
             out,
             preset=preset.value,
             method=method,
+            base=base,
             kind=kind,
             width=width,
             depth=depth,

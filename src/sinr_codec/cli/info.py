@@ -11,6 +11,9 @@ from sinr_codec.cli._common import JsonOption
 
 def info(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
+    base: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a file holds.
@@ -22,7 +25,7 @@ def info(
     """
     from sinr_codec import codec
 
-    answer = codec.info(source)
+    answer = codec.info(source, base=base)
     if as_json:
         _common.show_json(answer)
         return
@@ -34,13 +37,18 @@ def info(
             f"{key} {_short(value)}" for key, value in signal.items() if key not in ("type", "dtype") and value
         )
         rows.append(("source", f"{signal['type']} {shape} {signal.get('dtype', '')}, {rest}".rstrip(", ")))
+    if "base" in answer:
+        rows.append(("name" if answer["kind"] == "base" else "base", answer["base"]))
     if "field" in answer:
         many = f"{answer['networks']} of " if answer.get("networks", 1) > 1 else ""
         rows.append(("network", f"{many}{answer['field']}"))
     rate = f", {answer['bpp']:.3g} bits a {answer['unit']}" if "bpp" in answer else ""
     beside = f", beside the networks {answer['side_bytes']:,} bytes" if answer.get("side_bytes") else ""
     rows.append(("size", f"{answer['bytes']:,} bytes{rate}; header {answer['header_bytes']:,} bytes{beside}"))
-    rows.append(("weights", f"{answer['parameters']:,} at {answer['bits_per_parameter']:.2f} bits each"))
+    if "receiver_bytes" in answer:
+        rows.append(("decoding", f"{answer['receiver_bytes']:,} bytes are needed"))
+    if "bits_per_parameter" in answer:
+        rows.append(("weights", f"{answer['parameters']:,} at {answer['bits_per_parameter']:.2f} bits each"))
     if answer["quality_db"] is not None:
         rows.append(("quality", f"{answer['quality_db']:.2f} dB {answer.get('measure', 'fidelity')} recorded"))
     _common.show(str(source), rows)

@@ -14,6 +14,9 @@ def verify(
     against: Annotated[
         Path | None, typer.Option(metavar="INPUT", help="What was encoded or compressed: measure the quality.")
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")
+    ] = None,
     frames: Annotated[
         Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: the frames that were encoded.")
     ] = None,
@@ -29,7 +32,7 @@ def verify(
     """
     from sinr_codec import codec
 
-    report = codec.verify(source, against, **_common.given(frames=frames))
+    report = codec.verify(source, against, base=base, **_common.given(frames=frames))
     if as_json:
         _common.show_json(report)
     else:

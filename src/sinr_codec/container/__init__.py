@@ -1,6 +1,8 @@
 """The `.sinr` file: header, sections, checksums, limits."""
 
 from sinr_codec.container.format import (
+    BASE,
+    DIGEST_BYTES,
     DTYPES,
     FIELD,
     MAGIC,
@@ -18,7 +20,9 @@ from sinr_codec.container.format import (
 from sinr_codec.container.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
+    "BASE",
     "DEFAULT_LIMITS",
+    "DIGEST_BYTES",
     "DTYPES",
     "FIELD",
     "MAGIC",

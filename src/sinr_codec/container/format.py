@@ -38,8 +38,10 @@ from sinr_codec.errors import (
 
 MAGIC = b"\x89SINR\r\n\x1a"
 VERSION = 1
-FIELD, STATE = 0, 1
-"""Kinds of content: a field that stands for a signal; a state dict."""
+FIELD, STATE, BASE = 0, 1, 2
+"""Kinds of content: a field that stands for a signal; a state dict; what the fields of many signals share."""
+DIGEST_BYTES = 16
+"""Of the SHA-256 of a base, in files that need it."""
 
 DTYPES: tuple[np.dtype, ...] = tuple(
     np.dtype(name)
@@ -54,7 +56,7 @@ MAX_QUALITY = 65535
 _MAX_DEPTH = 8
 _MAX_NAME = 1024
 _MAX_DIMS = 16
-_KIND, _FIELD, _SIGNAL, _TENSORS, _QUALITY, _SECTIONS, _EXTRA = range(7)
+_KIND, _FIELD, _SIGNAL, _TENSORS, _QUALITY, _SECTIONS, _EXTRA, _BASE = range(8)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Header:
     Attributes
     ----------
     kind
-        `FIELD` or `STATE`.
+        `FIELD`, `STATE` or `BASE`.
     field, signal
         CBOR values (ints, finite floats, bools, None, str, bytes, lists, maps) that the packages `fields` and
         `signals` define. A file of kind `FIELD` has both; a state dict has no signal, and its field, where it is
@@ -90,6 +92,9 @@ class Header:
         What the encoder measured, in 1/100 dB, 0..65535: PSNR against the signal, or fidelity of the outputs.
     extra
         Information no decoder needs, as a non-empty map; readers ignore keys that they do not know.
+    base
+        Of a field that begins from a base, the first bytes of that base's SHA-256. Of a base, the samples of a patch by
+        axis, which is empty where signals are not cut into patches.
     section_lengths, header_bytes
         Filled in by `read_header`: bytes of each section, and the offset of the first one.
     """
@@ -100,6 +105,7 @@ class Header:
     tensors: Sequence[TensorEntry] = ()
     quality: int | None = None
     extra: dict[Any, Any] | None = None
+    base: bytes | tuple[int, ...] | None = None
     section_lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
     header_bytes: int = dataclasses.field(default=0, compare=False)
 
@@ -242,6 +248,7 @@ def _encode(header: Header) -> bytes:
         _QUALITY: header.quality,
         _SECTIONS: list(header.section_lengths),
         _EXTRA: header.extra,
+        _BASE: list(header.base) if isinstance(header.base, tuple) else header.base,
     }
     try:
         return cbor2.dumps({key: item for key, item in items.items() if item is not None}, canonical=True)
@@ -252,19 +259,32 @@ def _encode(header: Header) -> bytes:
 def _parse(items: Any, limits: Limits) -> Header:
     if not isinstance(items, dict):
         raise MalformedError("the header is not a map")
-    if unknown := [key for key in items if not _is_uint(key) or key > _EXTRA]:
-        raise UnknownIdError(f"unknown header key {unknown[0]!r:.40}; the last one known is {_EXTRA}")
+    if unknown := [key for key in items if not _is_uint(key) or key > _BASE]:
+        raise UnknownIdError(f"unknown header key {unknown[0]!r:.40}; the last one known is {_BASE}")
     kind, quality, extra = items.get(_KIND), items.get(_QUALITY), items.get(_EXTRA)
     if not _is_uint(kind):
         raise MalformedError("the header does not state the kind of its content")
-    if kind not in (FIELD, STATE):
-        raise UnknownIdError(f"unknown kind of content {kind}; expected 0 (field) or 1 (state dict)")
+    if kind not in (FIELD, STATE, BASE):
+        raise UnknownIdError(f"unknown kind of content {kind}; expected 0 (field), 1 (state dict) or 2 (base)")
     if kind == FIELD and (items.get(_FIELD) is None or items.get(_SIGNAL) is None or _TENSORS in items):
         raise MalformedError("a file of kind 0 has a field and a signal, and no tensor manifest")
     if kind == STATE and not items.get(_TENSORS):
         raise MalformedError("a file of kind 1 has a tensor manifest with at least one entry")
     if kind == STATE and _SIGNAL in items:
         raise MalformedError("a file of kind 1 has no signal")
+    base = items.get(_BASE)
+    if kind == BASE and not (
+        isinstance(base, list) and len(base) <= _MAX_DIMS and all(_is_uint(n) and n for n in base)
+    ):
+        raise MalformedError("a file of kind 2 states the samples of a patch by axis")
+    if kind == BASE and (items.get(_FIELD) is None or _SIGNAL in items or _TENSORS in items):
+        raise MalformedError("a file of kind 2 has a field, and neither a signal nor a tensor manifest")
+    if (
+        kind != BASE
+        and base is not None
+        and not (kind == FIELD and isinstance(base, bytes) and len(base) == DIGEST_BYTES)
+    ):
+        raise MalformedError(f"only a file of kind 0 names a base, by {DIGEST_BYTES} bytes")
     if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):
         raise MalformedError(f"quality {quality!r:.40} is not an integer in 0..{MAX_QUALITY}")
     if extra is not None and not (isinstance(extra, dict) and extra):
@@ -280,6 +300,7 @@ def _parse(items: Any, limits: Limits) -> Header:
         tensors=_manifest_from_cbor(items.get(_TENSORS, []), limits),
         quality=quality,
         extra=extra,
+        base=tuple(base) if isinstance(base, list) else base,
         section_lengths=tuple(lengths),
     )
 

@@ -11,16 +11,20 @@ from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, W
 from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.fields.encodings import AnyEncoding, Fourier, Identity, Octaves
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
+from sinr_codec.fields.modulated import Difference, Modulated, Modulations
 from sinr_codec.fields.radiance import Radiance
 
 __all__ = [
     "MLP",
     "AnyActivation",
     "AnyEncoding",
+    "Difference",
     "Field",
     "Fourier",
     "Gaussian",
     "Identity",
+    "Modulated",
+    "Modulations",
     "Octaves",
     "Radiance",
     "ReLU",

@@ -180,7 +180,7 @@ class _Fit:
         self.start = dict(params) if params is not None else self._fresh(mean)
         self.packing = Packing(self.start, joins(config.optimizer))
         self.state = _State(lr=config.peak_lr)
-        self.interrupt = _Interrupt()
+        self.interrupt = Interrupt()
         self.begin()
 
     def _fresh(self, mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -430,14 +430,14 @@ class _Fit:
         self.batches.generator.set_state(everything["generator"])
 
 
-class _Interrupt:
+class Interrupt:
     """Turns the first Ctrl-C into a flag that takes effect between two steps; a second one raises as usual."""
 
     def __init__(self) -> None:
         self.seen = False
         self._old: Any = None
 
-    def __enter__(self) -> _Interrupt:
+    def __enter__(self) -> Interrupt:
         # only the main thread may set handlers; elsewhere a Ctrl-C reaches the main thread anyway
         if threading.current_thread() is threading.main_thread():
             self._old = signals_of_os.signal(signals_of_os.SIGINT, self._handle)

@@ -74,6 +74,10 @@ for _share in (50, 75, 90):
 METHODS = {method.name: method for method in _ALL}
 
 
+BASED = ("coinpp", "inric-meta")
+"""Methods whose files begin from a base: see `bases` and `learning`."""
+
+
 def method_named(name: str) -> Method:
     """Look a method up; `InputError` names the ones there are."""
     if name not in METHODS:
@@ -81,4 +85,4 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
-__all__ = ["METHODS", "Coded", "Method", "Task", "Training", "method_named"]
+__all__ = ["BASED", "METHODS", "Coded", "Method", "Task", "Training", "method_named"]

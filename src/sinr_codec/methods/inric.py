@@ -1,4 +1,4 @@
-"""INRIC (Strümpler et al. 2022) without meta-learning: low-bit weights by learned rounding and retraining.
+"""INRIC (Strümpler et al. 2022): low-bit weights by learned rounding and retraining; a meta-learned start.
 
 The trained network is quantised in four steps: a symmetric grid for each tensor, learned rounding layer by layer
 (AdaRound, Nagel et al. 2020), retraining under straight-through rounding, and an arithmetic coder.
@@ -13,11 +13,15 @@ import brotli
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.bases import Base
 from sinr_codec.coding.plan import assemble
 from sinr_codec.coding.quantize import round_step, symmetric
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
+from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Octaves, Sine
 from sinr_codec.methods.base import Coded, Params, Task, Training
+from sinr_codec.methods.coinpp import some_of
+from sinr_codec.signals.base import Part
 
 #: Adam 5e-4 on full images with an L1 penalty; the published schedule halves the rate where the loss stalls.
 PUBLISHED = {"optimizer": "adam", "lr": 5e-4, "steps": 25_000, "batch": 1 << 40}
@@ -192,6 +196,22 @@ def retrain(task: Task, start: Params, steps: Steps, bits: int) -> dict[str, NDA
     )
     result = fit(Through(task.trainable, weights), task.part, config, dict(start))
     return {name: _on_grid(w, steps.get(name), bits) for name, w in result.params.items()}
+
+
+# -- a meta-learned start ------------------------------------------------------------------------------------------
+
+
+def start_of(base: Base, part: Part, device: str, steps: int | None = None) -> dict[str, NDArray[Any]]:
+    """Where the difference to a base begins: at what a few steps of gradient descent with its rates make of it.
+
+    Device and steps are as for `fit.meta.adapted_to`.
+    """
+    from sinr_codec.fit.meta import adapted_to
+
+    if base.rates is None:
+        raise InputError("base: has no rates, and so it can only decode; expected the file that `sinr learn` wrote")
+    found = adapted_to(base.field, base.params, base.rates, [some_of(part)], device, steps)
+    return {name: value[0] - base.params[name] for name, value in found.items()}
 
 
 # -- the authors' accounting -----------------------------------------------------------------------------------

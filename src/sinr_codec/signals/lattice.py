@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
-from sinr_codec.signals.base import Apply, Array, Fields
+from sinr_codec.signals.base import Apply, Array, Fields, Part
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.tiles import map_tiles
 
@@ -194,3 +194,23 @@ def evaluated(apply: Apply, coords: Array, values: int) -> Array:
     if result.shape != (len(coords), values):
         raise MalformedError(f"field: expected {values} values a position, found {result.shape}")
     return result
+
+
+def values_of(part: Part, sizes: Sequence[int]) -> NDArray[np.float32]:
+    """Values (*sizes, b) of a part whose samples are the centres of a grid over [-1, 1]^a.
+
+    Raises
+    ------
+    InputError : samples that lie elsewhere, such as points of a sphere or pixels at the corners of their grid
+    """
+    if len(sizes) != part.in_features or math.prod(sizes) != len(part):
+        raise InputError("patches: expected a signal whose samples are a regular grid, and nothing else")
+    out = np.empty((*sizes, part.out_features), np.float32)
+    for start in range(0, len(part), 1 << 18):
+        coords, values = part.batch(np.arange(start, min(start + (1 << 18), len(part))))
+        places = ((coords.astype(np.float64) + 1) * sizes - 1) / 2
+        nearest = np.rint(places)
+        if np.abs(places - nearest).max() > 0.25:
+            raise InputError("patches: expected samples at the centres of a grid over [-1, 1]")
+        out[tuple(nearest.astype(np.int64).T)] = values
+    return out

@@ -1,0 +1,318 @@
+"""What the files of many signals share: a meta-learned network, as a file of its own that they name by its hash."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sinr_codec.coding.rangecoder import TOTAL, RangeDecoder, least_bytes, open_body, range_encode, write_body
+from sinr_codec.coding.tensor import Coding, Direct, Raw, decode_tensor, encode_tensor, is_lossy
+from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, FIELD, Header, Limits, write
+from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
+from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.packed import Array, Source, field_params, load_source, naming, tensors_of
+from sinr_codec.signals import registry
+
+STEP = 2.0**-7
+"""Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
+RATE_STEP = 2.0**-5
+"""The same of rates, which need not be exact."""
+MAX_LEVELS = 1 << 10
+"""Levels of a latent."""
+MAX_STEPS = 64
+"""Steps of an inner loop."""
+
+_ONE_BLOCK = 1e9  # seconds
+
+Params = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class LatentModel:
+    """How latents are quantised and how often each level occurs; of each latent by itself.
+
+    Attributes
+    ----------
+    mean, reach
+        float32 (d,): of the latents of the signals learned from, and how far from it the outermost levels are.
+    counts
+        int64 (d, levels): how often each level occurred among them.
+    """
+
+    mean: Array
+    reach: Array
+    counts: Array
+
+    def quantised(self, latents: Array) -> Array:
+        """Levels int64 (n, d) of latents (n, d); the outermost ones stand for everything beyond."""
+        levels = self.counts.shape[1]
+        share = (latents.astype(np.float64) - self.mean) / self.reach.astype(np.float64)
+        return np.clip(np.rint((share + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
+
+    def dequantised(self, symbols: Array) -> Array:
+        """Latents float32 (n, d) of levels, computed in float64 and rounded once."""
+        levels = self.counts.shape[1]
+        share = 2 * symbols.astype(np.float64) / (levels - 1) - 1
+        return (share * self.reach.astype(np.float64) + self.mean).astype(np.float32)
+
+    def encode(self, latents: Array) -> bytes:
+        """The section of a signal: levels of latents (m, d), all of a latent after another, by the range coder."""
+        symbols = self.quantised(latents)
+        coded = range_encode(
+            (starts[level], starts[level + 1] - starts[level], TOTAL)
+            for starts, column in zip(self._cumulative, symbols.T.tolist())
+            for level in column
+        )
+        return write_body(coded.ljust(least_bytes(symbols.size), b"\0"), symbols.size)
+
+    def decode(self, section: bytes, patches: int) -> Array:
+        """Inverse of `encode`: float32 (m, d)."""
+        reader = Reader(section, "latents")
+        count = patches * len(self.mean)
+        body = open_body(reader, count)
+        decoder = RangeDecoder(body, most=max(len(section), 8))
+        symbols = np.array([decoder.symbols(starts, patches) for starts in self._cumulative], np.int64)
+        decoder.finish()
+        if body.position < least_bytes(count) and any(body.take(least_bytes(count) - body.position)):
+            raise MalformedError("latents: what fills a short stream must be zeros")
+        body.end()
+        reader.end()
+        return self.dequantised(symbols.T)
+
+    @cached_property
+    def _cumulative(self) -> list[list[int]]:
+        """For each latent, where the levels begin among TOTAL: in proportion to the counts, at least one each."""
+        levels = self.counts.shape[1]
+        sums = np.maximum(self.counts.sum(1, keepdims=True), 1)
+        freqs = 1 + self.counts * (TOTAL - levels) // sums
+        rows = np.arange(len(freqs))
+        freqs[rows, freqs.argmax(1)] += TOTAL - freqs.sum(1)
+        return [[0, *row] for row in np.cumsum(freqs, 1).tolist()]
+
+    def to_bytes(self) -> bytes:
+        """Number of levels, then the records of mean, reach and counts."""
+        records = (encode_tensor(value, Raw()) for value in (self.mean, self.reach, self.counts))
+        return b"".join([write_varint(self.counts.shape[1]), *records])
+
+    @classmethod
+    def from_reader(cls, reader: Reader, latents: int) -> "LatentModel":
+        """Inverse of `to_bytes`; `MalformedError` for what no encoder writes."""
+        levels = reader.varint(MAX_LEVELS)
+        mean, reach = (decode_tensor(reader, (latents,), np.float32) for _ in range(2))
+        counts = decode_tensor(reader, (latents, levels), np.int64)
+        if not (np.isfinite(mean).all() and np.isfinite(reach).all() and (reach > 0).all()):
+            raise MalformedError("base: mean and reach of latents must be finite, and the reach positive")
+        if levels < 2 or not ((counts >= 0).all() and (counts < 1 << 32).all()):
+            raise MalformedError("base: the histogram of a latent has at least two levels, and counts below 2^32")
+        return cls(mean, reach, counts)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A meta-learned network.
+
+    Attributes
+    ----------
+    field
+        An `MLP`, where files code the difference of all parameters; a `Modulated`, where they code latents.
+    patch
+        Samples by axis of the patches that signals are cut into; empty where they are not.
+    section
+        The coded parameters, and the `LatentModel` of a `Modulated`.
+    params, model
+        What a decoder gets from them.
+    inner
+        The coded rates, which only an encoder needs; empty in a base that only decodes.
+    rates
+        What it gets from them: rates of the inner steps by name of what is adapted, float32 (steps, ...), ones where
+        all numbers have the same.
+    """
+
+    field: MLP | Modulated
+    patch: tuple[int, ...]
+    section: bytes
+    params: Params
+    model: LatentModel | None = None
+    inner: bytes = b""
+    rates: Params | None = None
+
+    @cached_property
+    def decoding(self) -> bytes:
+        """The file of what a decoder needs: without the rates."""
+        return write(Header(BASE, self.field.to_header(), base=self.patch), [self.section])
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The first bytes of the SHA-256 of `decoding`: the base's name in the files that need it."""
+        return hashlib.sha256(self.decoding).digest()[:DIGEST_BYTES]
+
+    @property
+    def receiver_bytes(self) -> int:
+        """What a receiver must hold, in bytes."""
+        return len(self.decoding)
+
+    def to_bytes(self) -> bytes:
+        """The file, with the rates where there are any."""
+        header = Header(BASE, self.field.to_header(), base=self.patch)
+        return write(header, [self.section, self.inner]) if self.inner else self.decoding
+
+
+def make_base(
+    field: MLP | Modulated,
+    params: Params,
+    patch: tuple[int, ...] = (),
+    rates: Params | None = None,
+    model: LatentModel | None = None,
+    step: float = STEP,
+) -> Base:
+    """A base of learned parameters, which are rounded to multiples of a `step` of their root mean square."""
+    records = b"".join(encode_tensor(params[name], _coding(params[name], step)) for name in field.shapes())
+    decoded = tensors_of(_manifest(field), records)
+    inner = b"" if rates is None else _coded_rates(rates)
+    base = Base(field, patch, records, decoded, None, inner, _rates(inner, field, DEFAULT_LIMITS))
+    return with_model(base, model)
+
+
+def with_model(base: Base, model: LatentModel | None) -> Base:
+    """The base with a model of its latents, which can be counted only once its parameters are rounded."""
+    return base if model is None else replace(base, section=base.section + model.to_bytes(), model=model)
+
+
+def read_base(source: Source, limits: Limits = DEFAULT_LIMITS) -> Base:
+    """Read a base.
+
+    Raises
+    ------
+    FormatError : a file that breaks the format, or goes beyond the limits
+    InputError : no such file, or one that is no base
+    """
+    header, sections = load_source(source, limits)
+    with naming(source):
+        if header.kind != BASE:
+            raise InputError("holds no base; expected what `sinr learn` wrote")
+        return base_in(header, sections, limits)
+
+
+def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
+    """The base of a file that was read, as `read_base`."""
+    of_latents = type(header.field) is list and header.field[:1] == [Modulated.ID]
+    field = (Modulated if of_latents else MLP).from_header(header.field, limits.max_params)
+    patch = header.base if isinstance(header.base, tuple) else ()
+    if len(patch) not in (0, field.in_features) or (patch and isinstance(field, MLP)):
+        raise MalformedError("the patch of modulations has a length for every coordinate, or there is none")
+    if not 1 <= len(sections) <= 2:
+        raise MalformedError(f"expected one or two sections, found {len(sections)}")
+    reader = Reader(sections[0], "base")
+    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in _manifest(field)}
+    model = LatentModel.from_reader(reader, field.latents) if isinstance(field, Modulated) else None
+    reader.end()
+    inner = sections[1] if len(sections) > 1 else b""
+    if len(sections) > 1 and not inner:
+        raise MalformedError("an empty section of rates is left out, not written")
+    return Base(field, patch, sections[0], params, model, inner, _rates(inner, field, limits))
+
+
+def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> Any:
+    """Read a signal as one network: a sound is not cut into blocks, for its patches are short enough."""
+    if (kind or registry.kind_of(source)) == "audio":
+        options = {"block": _ONE_BLOCK} | dict(options)
+    signal = registry.load(source, kind, **options)
+    if len(signal.parts) != 1:
+        raise InputError(f"base: expected a signal of one network, found {len(signal.parts)}")
+    return signal
+
+
+def sizes_of(spec: Any) -> tuple[int, ...]:
+    """Samples of a signal along each axis of its grid."""
+    return tuple(spec.describe()["shape"])[: spec.in_features]
+
+
+def base_of(header: Header, base: "Base | Source | None", limits: Limits) -> Base | None:
+    """The base that a file needs, of what was given; None where it needs none.
+
+    Raises
+    ------
+    InputError : none was given, or another one
+    """
+    if header.base is None or header.kind != FIELD:
+        return None
+    needed = bytes(header.base).hex()
+    if base is None:
+        raise InputError(f"needs the base {needed}; name its file with base (--base FILE)")
+    found = base if isinstance(base, Base) else read_base(base, limits)
+    if found.digest != header.base:
+        raise InputError(f"needs the base {needed}, but the one given is {found.digest.hex()}")
+    return found
+
+
+def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
+    """The field of a file of a signal, checked against its base and the limits."""
+    if base is None:
+        return field_from_header(header.field, limits.max_params)
+    value = header.field
+    if isinstance(base.field, MLP):
+        if value != base.field.to_header():
+            raise MalformedError("field header: expected the network of the base")
+        return Difference(base.field, base.params)
+    if type(value) is not list or not value or value[0] != Modulations.ID:
+        raise MalformedError("field header: expected latents of the base")
+    try:
+        network = Modulations(base.field, base.params, tuple(value[1:]), base.patch)
+    except InputError as error:
+        raise MalformedError(f"field header: {error}") from error
+    limits.check("max_params", network.num_params)
+    return network
+
+
+def params_of(network: Any, section: bytes, base: Base | None) -> dict[str, Array]:
+    """Decode the section of a network."""
+    if isinstance(network, Modulations):
+        assert base is not None
+        assert base.model is not None
+        return {LATENTS: base.model.decode(section, network.patches)}
+    return field_params(network, section)
+
+
+def adapted(field: MLP | Modulated) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what files hold of their own: latents, or all parameters."""
+    return {LATENTS: (field.latents,)} if isinstance(field, Modulated) else field.shapes()
+
+
+def _coded_rates(rates: Params) -> bytes:
+    """Number of steps, whether each number has rates of its own, then the records."""
+    steps = min(len(rate) for rate in rates.values())
+    each = any(rate[0].size > 1 for rate in rates.values())
+    records = (encode_tensor(rate, _coding(rate, RATE_STEP) if each else Raw()) for rate in rates.values())
+    return b"".join([write_varint(steps), bytes([each]), *records])
+
+
+def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, Array] | None:
+    """Inverse of `_coded_rates`; None where there are none."""
+    if not section:
+        return None
+    reader = Reader(section, "rates")
+    steps, each = reader.varint(MAX_STEPS), reader.byte()
+    if steps < 1 or each > 1:
+        raise MalformedError("rates: expected a number of steps, and 0 or 1")
+    shapes = {name: (steps, *(shape if each else (1,) * len(shape))) for name, shape in adapted(field).items()}
+    limits.check("max_params", sum(int(np.prod(shape)) for shape in shapes.values()))
+    rates = {name: decode_tensor(reader, shape, np.float32) for name, shape in shapes.items()}
+    reader.end()
+    return rates
+
+
+def _manifest(field: MLP | Modulated) -> list[tuple[str, tuple[int, ...], Any]]:
+    dtypes = field.dtypes()
+    return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
+
+
+def _coding(value: Array, step: float) -> Coding:
+    power = float(np.sqrt(np.mean(np.abs(value.astype(np.complex128)) ** 2))) if is_lossy(value) else 0.0
+    # of a power of two: what is rounded again stays as it is
+    return Direct(step=2.0 ** math.floor(math.log2(step * power))) if power > 0 else Raw()

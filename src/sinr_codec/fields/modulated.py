@@ -1,0 +1,333 @@
+"""Networks that many signals share: shifted by a few latents of each, or with a difference to all parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields.mlp import MAX_PARAMS, MLP
+
+Params = Mapping[str, Any]
+
+LATENTS = "latents"
+"""Name of the numbers that one signal has of its own."""
+MODULATION = "modulation.weight"
+"""Name of the map from them to shifts."""
+MAX_LATENTS = 1 << 14
+MAX_SIDE = 1 << 20
+"""Samples along an axis that is cut into patches: beyond, float32 coordinates do not tell them apart."""
+
+
+@dataclass(frozen=True)
+class Modulated:
+    """An MLP that all signals share, and a linear map from latents z (d,) to a shift of each hidden neuron.
+
+    A layer is ``f(gain (W x + b + M z))`` (COIN++, Dupont et al. 2022, section 2.2); the output layer is not shifted. M
+    has no bias, which would do what b does.
+
+    Parameters
+    ----------
+    mlp
+        The network; its activation must be real.
+    latents
+        Number d of latents.
+
+    Raises
+    ------
+    InputError
+        A complex activation, or no latents.
+    """
+
+    mlp: MLP
+    latents: int
+
+    ID: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        if self.mlp.activation.COMPLEX:
+            raise InputError("modulations: expected a real activation")
+        if type(self.latents) is not int or not 1 <= self.latents <= MAX_LATENTS:
+            raise InputError(f"modulations: latents must be an integer in [1, {MAX_LATENTS}], got {self.latents!r}")
+
+    @property
+    def in_features(self) -> int:
+        """Number of coordinates a."""
+        return self.mlp.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Number of values b."""
+        return self.mlp.out_features
+
+    @property
+    def width(self) -> int:
+        """Neurons a hidden layer."""
+        return self.mlp.width
+
+    @property
+    def shifts(self) -> int:
+        """Neurons that are shifted: those of all layers but the last."""
+        return self.mlp.width * (self.mlp.layers - 1)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name of what signals share: the MLP's, then M (shifts, d)."""
+        return self.mlp.shapes() | {MODULATION: (self.shifts, self.latents)}
+
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Dtypes by name: float32."""
+        return dict.fromkeys(self.shapes(), np.dtype(np.float32))
+
+    @property
+    def num_params(self) -> int:
+        """Numbers that signals share."""
+        return self.mlp.num_params + self.shifts * self.latents
+
+    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """Fresh parameters: those of the MLP, and M as PyTorch initialises a linear layer."""
+        bound = 1 / math.sqrt(self.latents)
+        return {
+            **self.mlp.init(rng),
+            MODULATION: rng.uniform(-bound, bound, (self.shifts, self.latents)).astype(np.float32),
+        }
+
+    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+        """``f(params, coords) -> values``, where `params` hold the latents (d,), or one set a sample, (n, d)."""
+        apply = self.mlp.function(xp, device)
+
+        def f(params: Params, coords: Any) -> Any:
+            shifts = xp.matmul(params[LATENTS], params[MODULATION].mT)
+            return apply(self.shifted(params, shifts), coords)
+
+        return f
+
+    def shifted(self, params: Params, shifts: Any) -> dict[str, Any]:
+        """Parameters of the MLP, their biases moved by shifts (..., shifts)."""
+        width = self.mlp.width
+        biases = {
+            f"layers.{i}.bias": params[f"layers.{i}.bias"] + shifts[..., i * width : (i + 1) * width]
+            for i in range(self.mlp.layers - 1)
+        }
+        return {**params, **biases}
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.mlp.describe()}, shifted by {self.latents} latents"
+
+    # -- the header of a file
+
+    def to_header(self) -> list[Any]:
+        """``[3, d, MLP]``."""
+        return [self.ID, self.latents, self.mlp.to_header()]
+
+    @classmethod
+    def from_header(cls, value: object, max_params: int = MAX_PARAMS) -> Modulated:
+        """Inverse of `to_header`; nothing is allocated. Errors as those of `MLP.from_header`."""
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != 3 or value[0] != cls.ID:
+            raise MalformedError(
+                "field header: a modulated network is a list of its id, a number of latents and an MLP"
+            )
+        mlp = MLP.from_header(value[2], max_params)
+        try:
+            modulated = cls(mlp, value[1])
+        except InputError as error:
+            raise MalformedError(f"field header: {error}") from error
+        if modulated.num_params > max_params:
+            raise LimitError(f"field header: {modulated.num_params} parameters are more than {max_params}")
+        return modulated
+
+
+@dataclass(frozen=True)
+class Modulations:
+    """A signal as latents of a `Modulated` network: one set for all of it, or one a patch (COIN++, section 2.4).
+
+    Patches are boxes of so many samples along each axis, in C order; the last ones may reach beyond the signal. Each
+    has coordinates of its own, which span [-1, 1], and the place of a sample tells which patch it is in.
+
+    Parameters
+    ----------
+    network, shared
+        What all signals share: the field, and its parameters.
+    sizes, patch
+        Samples along each axis of the signal, and of a patch; both empty where there are no patches.
+
+    Raises
+    ------
+    InputError
+        Sizes beyond what coordinates can tell apart, or not one for every coordinate.
+    """
+
+    network: Modulated
+    shared: Params = field(compare=False, repr=False)
+    sizes: tuple[int, ...] = ()
+    patch: tuple[int, ...] = ()
+
+    ID: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) != len(self.patch) or len(self.sizes) not in (0, self.network.in_features):
+            raise InputError("patches: expected a length for every axis of the signal, or none")
+        for n in (*self.sizes, *self.patch):
+            if type(n) is not int or not 1 <= n <= MAX_SIDE:
+                raise InputError(f"patches: expected 1 to {MAX_SIDE} samples along an axis, got {n!r}")
+
+    @property
+    def in_features(self) -> int:
+        """Number of coordinates a."""
+        return self.network.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Number of values b."""
+        return self.network.out_features
+
+    @property
+    def width(self) -> int:
+        """Neurons a hidden layer."""
+        return self.network.width
+
+    @property
+    def widest(self) -> int:
+        """Numbers that one sample takes: its shifts in all layers."""
+        return max(self.network.shifts, self.network.mlp.widest)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Patches along each axis."""
+        return tuple(-(-n // k) for n, k in zip(self.sizes, self.patch))
+
+    @property
+    def patches(self) -> int:
+        """Sets of latents."""
+        return math.prod(self.counts)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The latents (m, d)."""
+        return {LATENTS: (self.patches, self.network.latents)}
+
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """The latents are float32."""
+        return {LATENTS: np.dtype(np.float32)}
+
+    @property
+    def num_params(self) -> int:
+        """Latents of the signal."""
+        return self.patches * self.network.latents
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds a sample."""
+        return self.network.num_params
+
+    def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """``f(coords (n, a)) -> values (n, b)``, on NumPy; may be called from several threads at a time."""
+        latents = np.asarray(params[LATENTS])
+        apply, whole = self.network.mlp.function(np), self.network.function(np)
+
+        def decode(coords: NDArray[np.float32]) -> NDArray[np.float32]:
+            if not self.patch:
+                return whole({**self.shared, LATENTS: latents[0]}, coords)
+            rows, local = self.located(coords)
+            met, which = np.unique(rows, return_inverse=True)
+            # the shifts of a patch are the same for all its samples
+            shifts = (latents[met] @ self.shared[MODULATION].T)[which]
+            return apply(self.network.shifted(self.shared, shifts), local)
+
+        return decode
+
+    def located(self, coords: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Coords (n, a) in the signal -> number of the patch (n,), and coordinates (n, a) in it."""
+        places = (coords.astype(np.float64) + 1) * self.sizes / 2 / self.patch
+        with np.errstate(invalid="ignore"):
+            numbers = np.clip(np.nan_to_num(np.floor(places)), 0, np.array(self.counts) - 1).astype(np.int64)
+        return np.ravel_multi_index(tuple(numbers.T), self.counts), (2 * (places - numbers) - 1).astype(np.float32)
+
+    def describe(self) -> str:
+        """One line for people."""
+        many = "x".join(map(str, self.counts))
+        return f"{many} patches of {self.network.describe()}" if self.patch else self.network.describe()
+
+    def to_header(self) -> list[Any]:
+        """``[4, sizes...]``; the rest is the base's."""
+        return [self.ID, *self.sizes]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An MLP whose parameters are given by their difference to those of a base (INRIC, section 3.4)."""
+
+    mlp: MLP
+    shared: Params = field(compare=False, repr=False)
+
+    @property
+    def in_features(self) -> int:
+        """Number of coordinates a."""
+        return self.mlp.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Number of values b."""
+        return self.mlp.out_features
+
+    @property
+    def num_params(self) -> int:
+        """Real numbers among the parameters."""
+        return self.mlp.num_params
+
+    @property
+    def width(self) -> int:
+        """Neurons a hidden layer."""
+        return self.mlp.width
+
+    @property
+    def widest(self) -> int:
+        """Real numbers that one sample takes where the network is widest."""
+        return self.mlp.widest
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the MLP."""
+        return self.mlp.shapes()
+
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Those of the MLP."""
+        return self.mlp.dtypes()
+
+    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """No difference."""
+        return {name: np.zeros_like(value) for name, value in self.shared.items()}
+
+    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """The parameters as they are: the base knows where signals lie."""
+        return dict(params)
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """See `MLP.check`."""
+        self.mlp.check(params)
+
+    def whole(self, params: Params) -> dict[str, Any]:
+        """Base and difference, added in the dtype of both."""
+        return {name: self.shared[name] + params[name] for name in self.shapes()}
+
+    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+        """``f(differences, coords) -> values``; see `MLP.function`."""
+        apply = self.mlp.function(xp, device)
+        shared = {name: xp.asarray(value, device=device) for name, value in self.shared.items()}
+        return lambda params, coords: apply({name: shared[name] + params[name] for name in shared}, coords)
+
+    def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """``f(coords (n, a)) -> values (n, b)`` on NumPy; see `MLP.decoder`."""
+        return self.mlp.decoder(self.whole(params))
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.mlp.describe()}, from a base"
+
+    def to_header(self) -> list[Any]:
+        """That of the MLP."""
+        return self.mlp.to_header()

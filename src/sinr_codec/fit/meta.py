@@ -1,0 +1,606 @@
+"""Meta-learning: parameters from which a few steps of gradient descent lead to those of any signal of a kind.
+
+MAML (Finn et al. 2017) learns where all parameters of a network start, and with Meta-SGD (Li et al. 2017) a rate for
+each of them in each step; INRIC (Strümpler et al. 2022, section 3.4) trains so. CAVIA (Zintgraf et al. 2019) adapts but
+a few numbers, and learns the network that all signals share; COIN++ (Dupont et al. 2022, section 2.3) trains so, from
+latents that are 0. Both are one loop here, which differs in the names of what is adapted.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from array_api_compat import torch as xtorch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sinr_codec.errors import InputError
+from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.files import check_output
+from sinr_codec.fit import checkpoint
+from sinr_codec.fit.loop import Interrupt, Progress, rate_at
+from sinr_codec.fit.samples import check_device
+from sinr_codec.fit.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+Tensors = dict[str, Tensor]
+Function = Callable[[Mapping[str, Any], Any], Any]
+Loss = Callable[[Tensors], Tensor]
+
+#: Steps between looks at the running loss.
+LOOK = 10
+#: A running loss so many times the least so far is a collapse, from which second-order learning does not recover.
+COLLAPSE = 3.0
+#: A state with a running loss so many times the least is good enough to go back to.
+GOOD = 1.2
+MAX_COLLAPSES = 8
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """Settings of `learn`.
+
+    Parameters
+    ----------
+    steps, seconds
+        Budget, steps >= 0; with both, whichever is spent first. With neither, 1,000 steps.
+    tasks
+        Tasks a step.
+    at_once
+        Tasks whose graphs are held in memory together; all of a step where None. The gradient is the same.
+    inner_steps, inner_rate
+        Steps of gradient descent on a task, and their rate, for the mean squared error of the task.
+    learn_rates
+        Learn a factor on the rate for every adapted number in every step (Meta-SGD), with Adam at `rates_lr`.
+    second_order
+        Differentiate through the inner gradients, as MAML does; else they count as constants (first-order MAML).
+    lr, clip
+        Peak rate of Adam on the shared parameters; a short ramp and half a cosine to zero. Gradients longer than `clip`
+        are cut to that length: second-order ones have spikes. Where the loss rises to `COLLAPSE` times its least all
+        the same, the learning goes back to an earlier state, and on at half the rate.
+    precision
+        Of matrix products on a GPU: ``"float32"`` or ``"tf32"``.
+    compile
+        Use `torch.compile`.
+    seed, device
+        Of initial parameters and tasks; a torch device.
+    checkpoint, checkpoint_seconds
+        File (safetensors) from which `learn` goes on, written so often and at the end, and kept: with a larger budget
+        the learning goes on.
+    log
+        File that takes a line of JSON at every evaluation: step, seconds, loss, psnr.
+    evaluate_every
+        Steps between evaluations on held-out signals.
+
+    Raises
+    ------
+    InputError
+        A setting outside its range.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    tasks: int = 64
+    at_once: int | None = None
+    inner_steps: int = 3
+    inner_rate: float = 1e-2
+    learn_rates: bool = False
+    rates_lr: float = 1e-2
+    second_order: bool = True
+    lr: float = 2e-4
+    clip: float = 1.0
+    precision: Literal["float32", "tf32"] = "tf32"
+    compile: bool = False
+    seed: int = 0
+    device: str = "cpu"
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 60.0
+    log: Path | None = None
+    evaluate_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "tasks", "at_once", "inner_steps", "inner_rate", "lr", "evaluate_every"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"learn: {name} must be positive, got {value!r}")
+        if self.steps is not None and self.steps < 0:
+            raise InputError(f"learn: steps must not be negative, got {self.steps!r}")
+        if self.precision not in ("float32", "tf32"):
+            raise InputError(f"learn: precision must be float32 or tf32, got {self.precision!r}")
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
+            raise InputError(f"learn: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
+
+    @property
+    def max_steps(self) -> int | None:
+        """The budget in steps, None where only seconds bound it."""
+        return 1000 if self.steps is None and self.seconds is None else self.steps
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `learn` gives.
+
+    Attributes
+    ----------
+    params
+        Shared parameters by name; where they are adapted, where they start.
+    rates
+        Rates of the inner steps by name of what is adapted, (steps,) + its shape, or (steps,) + ones.
+    steps, seconds, interrupted
+        As in `FitResult`.
+    curve
+        What was logged: dicts with "step", "seconds", "loss" and, with held-out signals, "psnr"; where the learning
+        collapsed and went on from an earlier state, also "lr", the rate from there on.
+    """
+
+    params: dict[str, NDArray[np.float32]]
+    rates: dict[str, NDArray[np.float32]]
+    steps: int
+    seconds: float
+    interrupted: bool
+    curve: tuple[dict[str, float], ...]
+
+
+# -- the inner loop --------------------------------------------------------------------------------------------
+
+
+def adapt(loss: Loss, start: Tensors, rates: Tensors, second_order: bool = True) -> Tensors:
+    """Gradient descent from `start`: as many steps as the rates have, each with rates of its own.
+
+    Parameters
+    ----------
+    loss
+        Of the adapted numbers; differentiable, under `torch.func.vmap` as well.
+    start
+        What is adapted, by name.
+    rates
+        By name, (steps,) + a shape that broadcasts to that of `start`.
+    second_order
+        Whether what comes out depends on `start` by way of the gradients, too.
+    """
+    gradient = torch.func.grad(loss)
+    adapted = dict(start)
+    for step in range(min(len(rate) for rate in rates.values())):
+        slopes = gradient(adapted)
+        adapted = {
+            name: value - rates[name][step] * (slopes[name] if second_order else slopes[name].detach())
+            for name, value in adapted.items()
+        }
+    return adapted
+
+
+def squared_error(function: Function, shared: Mapping[str, Any], coords: Any, values: Any) -> Loss:
+    """The loss of a task, its mean squared error, as a function of what is adapted."""
+
+    def loss(adapted: Tensors) -> Tensor:
+        error: Tensor = ((function({**shared, **adapted}, coords) - values) ** 2).mean()
+        return error
+
+    return loss
+
+
+def adapt_many(
+    function: Function,
+    shared: Tensors,
+    start: Tensors,
+    rates: Tensors,
+    coords: Tensor,
+    values: Tensor,
+) -> Tensors:
+    """Adapt to many tasks at once, without a graph: (count, ...) by name.
+
+    Coords are (n, a) for all tasks, or (count, n, a); values (count, n, b).
+    """
+
+    def one(coords: Tensor, values: Tensor) -> Tensors:
+        return adapt(squared_error(function, shared, coords, values), start, rates)
+
+    with torch.no_grad():
+        result: Tensors = torch.vmap(one, in_dims=(0 if coords.ndim == 3 else None, 0))(coords, values)
+        return result
+
+
+def descend(
+    function: Function, shared: Tensors, start: Tensors, rates: Tensors, coords: Tensor, values: Tensor, steps: int
+) -> Tensors:
+    """Further steps from where `adapt_many` ended, (count, ...) by name, each task at a pace of its own.
+
+    The last rates lead too far where they are used again: a step that does not lower the loss of its task is not
+    taken, and halves the task's pace.
+    """
+    last = {name: rate[-1] for name, rate in rates.items()}
+
+    def one(adapted: Tensors, pace: Tensor, coords: Tensor, values: Tensor) -> tuple[Tensors, Tensor]:
+        loss = squared_error(function, shared, coords, values)
+        slopes, before = torch.func.grad_and_value(loss)(adapted)
+        there = {name: value - pace * last[name] * slopes[name] for name, value in adapted.items()}
+        better = loss(there) < before
+        return {n: torch.where(better, there[n], v) for n, v in adapted.items()}, torch.where(better, pace, pace / 2)
+
+    pace = torch.ones(len(values), device=values.device)
+    each = torch.vmap(one, in_dims=(0, 0, 0 if coords.ndim == 3 else None, 0))
+    with torch.no_grad():
+        for _ in range(steps):
+            start, pace = each(start, pace, coords, values)
+    return start
+
+
+def inner_rates(start: Mapping[str, Any], steps: int, rate: float) -> Tensors:
+    """The same rate for every number in every step, as (steps, 1, ...)."""
+    return {name: torch.full((steps, *(1 for _ in value.shape)), rate) for name, value in start.items()}
+
+
+# -- the outer loop --------------------------------------------------------------------------------------------
+
+
+def learn(
+    field: Any,
+    tasks: Tasks,
+    config: MetaConfig | None = None,
+    *,
+    own: Mapping[str, tuple[int, ...]] | None = None,
+    evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None = None,
+    start: tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]] | None = None,
+    progress: Progress | None = None,
+) -> Learned:
+    """Learn the parameters that the signals of a kind share.
+
+    Parameters
+    ----------
+    field
+        A network: `MLP`, or `Modulated`.
+    tasks
+        Signals to learn from.
+    config
+        Budget and the rest.
+    own
+        Names and shapes of what is adapted, if that starts at zero and is no part of the shared parameters, as latents
+        do (CAVIA). None: all parameters are adapted (MAML).
+    evaluate
+        ``evaluate(function, shared, start, rates)`` in dB on held-out signals, see `held_out`; the parameters with the
+        best of them are kept.
+    start
+        Shared parameters and rates to begin with instead of fresh ones.
+    progress
+        Called as ``progress(step, total, loss)``.
+
+    Raises
+    ------
+    InputError
+        The field does not fit the tasks, the device cannot be used, a file cannot be written or is of another
+        learning, or the loss collapses again and again.
+    """
+    config = config or MetaConfig()
+    if (field.in_features, field.out_features) != (tasks.in_features, tasks.out_features):
+        raise InputError(
+            f"field: expected the signals' {tasks.in_features} coordinates and {tasks.out_features} values, "
+            f"got {field.in_features} and {field.out_features}"
+        )
+    check_device(config.device)
+    for path in (config.checkpoint, config.log):
+        if path is not None:
+            check_output(path)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    try:
+        return _Learning(field, tasks, config, own, evaluate, start, progress).run()
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+class _Learning:
+    def __init__(
+        self,
+        field: Any,
+        tasks: Tasks,
+        config: MetaConfig,
+        own: Mapping[str, tuple[int, ...]] | None,
+        evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None,
+        start: tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]] | None,
+        progress: Progress | None,
+    ) -> None:
+        self.began, self.before = time.perf_counter(), 0.0
+        self.field, self.tasks, self.config, self.evaluate, self.progress = field, tasks, config, evaluate, progress
+        fresh = field.init(np.random.default_rng(config.seed)) if start is None else start[0]
+        self.digest = zlib.crc32(b"".join(np.ascontiguousarray(value).tobytes() for value in fresh.values()))
+        self.params = {n: torch.tensor(v, device=config.device).requires_grad_() for n, v in fresh.items()}
+        self.own = None if own is None else {n: torch.zeros(s, device=config.device) for n, s in own.items()}
+        # Rates are learned as factors on the first one, so that one learning rate suits whatever that is.
+        self.factors = {
+            name: torch.ones(
+                (config.inner_steps, *(value.shape if config.learn_rates else [1] * value.ndim)), device=config.device
+            ).requires_grad_(config.learn_rates)
+            for name, value in self.adapted.items()
+        }
+        if start is not None:
+            with torch.no_grad():
+                for name, factor in self.factors.items():
+                    factor.copy_(torch.as_tensor(start[1][name]) / config.inner_rate)
+        groups = [{"params": list(self.params.values()), "lr": config.lr}]
+        if config.learn_rates:
+            groups.append({"params": list(self.factors.values()), "lr": config.rates_lr})
+        self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        self.function = field.function(xtorch, torch.device(config.device))
+        self.losses = torch.compile(self._losses, dynamic=False) if config.compile else self._losses
+        self.step, self.recent, self.least = 0, math.nan, math.inf
+        self.collapses = 0
+        #: A state to go back to, and the parameters that were best on held-out signals.
+        self.good: dict[str, Any] = self.state()
+        self.best: dict[str, Any] | None = None
+        self.curve: list[dict[str, float]] = []
+        self.interrupt = Interrupt()
+
+    @property
+    def adapted(self) -> Tensors:
+        """What is adapted, where it starts."""
+        return self.params if self.own is None else self.own
+
+    @property
+    def rates(self) -> Tensors:
+        return {name: self.config.inner_rate * factor for name, factor in self.factors.items()}
+
+    def _losses(self, params: Tensors, factors: Tensors, coords: Tensor, values: Tensor) -> Tensor:
+        """Losses (count,) of tasks after the inner loop."""
+        start = params if self.own is None else self.own
+        rates = {name: self.config.inner_rate * factor for name, factor in factors.items()}
+
+        def one(coords: Tensor, values: Tensor) -> Tensor:
+            loss = squared_error(self.function, params, coords, values)
+            return loss(adapt(loss, start, rates, self.config.second_order))
+
+        result: Tensor = torch.vmap(one, in_dims=(0 if coords.ndim == 3 else None, 0))(coords, values)
+        return result
+
+    def run(self) -> Learned:
+        config, saved = self.config, time.perf_counter()
+        self.resume()
+        with self.interrupt:
+            while (share := self.share()) < 1 and not self.interrupt.seen:
+                self.one_step(share)
+                if self.step % config.evaluate_every == 0:
+                    self.look()
+                if config.checkpoint is not None and time.perf_counter() - saved > config.checkpoint_seconds:
+                    self.save()
+                    saved = time.perf_counter()
+        if not self.curve or self.curve[-1]["step"] != self.step:
+            self.look()
+        best = {"params": self.params, "factors": self.factors} if self.best is None else self.best
+        self.save()
+        self._report()
+        with torch.no_grad():
+            return Learned(
+                {name: value.detach().cpu().numpy().copy() for name, value in best["params"].items()},
+                {n: config.inner_rate * value.detach().cpu().numpy() for n, value in best["factors"].items()},
+                self.step,
+                self.elapsed(),
+                self.interrupt.seen,
+                tuple(self.curve),
+            )
+
+    def one_step(self, share: float) -> None:
+        """One step of Adam on the mean loss of a batch of tasks."""
+        config = self.config
+        coords, values = self.tasks.draw(config.tasks)
+        at_once = config.at_once or config.tasks
+        total = torch.zeros((), device=config.device)
+        for first in range(0, config.tasks, at_once):
+            some = slice(first, first + at_once)
+            losses = self.losses(self.params, self.factors, coords[some] if coords.ndim == 3 else coords, values[some])
+            loss = losses.sum() / config.tasks
+            loss.backward()
+            total += loss.detach()
+        torch.nn.utils.clip_grad_norm_([*self.params.values()], config.clip)
+        factor = rate_at("cosine", self.step, share)
+        for group, rate in zip(self.optimizer.param_groups, (config.lr, config.rates_lr)):
+            group["lr"] = factor * rate / 2**self.collapses
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.step % LOOK == 0 or self.step == 1:  # asking for the value waits for the GPU
+            self.watch(float(total))
+            self._report()
+
+    def watch(self, loss: float) -> None:
+        """Keep a good state, and go back to it after a collapse."""
+        self.recent = loss if math.isnan(self.recent) else self.recent + 0.2 * (loss - self.recent)
+        if self.recent <= GOOD * self.least:
+            self.least = min(self.least, self.recent)
+            self.good = self.state()
+        elif not self.recent < COLLAPSE * self.least:  # NaN, too
+            self.collapses += 1
+            if self.collapses > MAX_COLLAPSES:
+                raise InputError(f"learn: diverged at step {self.step}; expected a lower lr than {self.config.lr:g}")
+            self.restore(self.good)
+            self.recent = self.least
+            lr = self.config.lr / 2**self.collapses
+            logger.warning("learn: the loss collapsed at step %d; going on from an earlier one at %g", self.step, lr)
+            self.log({"step": self.step, "seconds": round(self.elapsed(), 1), "loss": self.recent, "lr": lr})
+
+    def state(self) -> dict[str, Any]:
+        """A copy of what is learned, and of the optimiser."""
+        return {
+            "params": {name: value.detach().clone() for name, value in self.params.items()},
+            "factors": {name: value.detach().clone() for name, value in self.factors.items()},
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        with torch.no_grad():
+            for leaves, kept in ((self.params, state["params"]), (self.factors, state["factors"])):
+                for name, leaf in leaves.items():
+                    leaf.copy_(kept[name])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+
+    def look(self) -> None:
+        """Measure held-out signals, and log."""
+        line = {"step": self.step, "seconds": round(self.elapsed(), 1), "loss": self.recent}
+        if self.evaluate is not None:
+            with torch.no_grad():
+                shared = {name: value.detach() for name, value in self.params.items()}
+                start = shared if self.own is None else self.own
+                rates = {name: value.detach() for name, value in self.rates.items()}
+                line["psnr"] = round(self.evaluate(self.function, shared, start, rates), 3)
+            if line["psnr"] >= max((known.get("psnr", -math.inf) for known in self.curve), default=-math.inf):
+                self.best = {name: value for name, value in self.state().items() if name != "optimizer"}
+        self.log(line)
+
+    def log(self, line: dict[str, float]) -> None:
+        """Add a line to the learning curve and its file."""
+        self.curve.append(line)
+        if self.config.log is not None:
+            with Path(self.config.log).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def elapsed(self) -> float:
+        """Seconds spent, those before a resumption included."""
+        return self.before + time.perf_counter() - self.began
+
+    def share(self) -> float:
+        """Share of the budget that is spent, by steps or by time, whichever is further."""
+        spent = 0.0
+        if self.config.max_steps is not None:
+            spent = self.step / self.config.max_steps if self.config.max_steps else 1.0
+        if self.config.seconds is not None:
+            spent = max(spent, self.elapsed() / self.config.seconds)
+        return spent
+
+    def _report(self) -> None:
+        if self.progress is None:
+            return
+        total = self.config.max_steps or max(self.step, round(self.step / max(self.share(), 1e-9)))
+        try:
+            self.progress(self.step, total, self.recent)
+        except KeyboardInterrupt:  # raised by the caller's code between two steps
+            self.interrupt.seen = True
+
+    # -- checkpoints
+
+    def _identity(self) -> str:
+        """Text that differs between learnings that must not go on from each other's checkpoints."""
+        free = {"steps", "seconds", "checkpoint", "checkpoint_seconds", "log", "evaluate_every", "device", "compile"}
+        settings = {key: value for key, value in asdict(self.config).items() if key not in free | {"at_once"}}
+        own = None if self.own is None else {name: list(value.shape) for name, value in self.own.items()}
+        return json.dumps([repr(self.field), own, settings, self.digest])
+
+    def save(self) -> None:
+        """Write a checkpoint; a failure costs the checkpoint, not the learning."""
+        if self.config.checkpoint is None:
+            return
+        everything = {
+            "step": self.step,
+            "before": self.elapsed(),
+            "recent": None if math.isnan(self.recent) else self.recent,
+            "curve": self.curve,
+            "least": None if math.isinf(self.least) else self.least,
+            "collapses": self.collapses,
+            "now": self.state(),
+            "good": self.good,
+            "best": self.best,
+            "generator": self.tasks.generator.get_state(),
+        }
+        try:
+            checkpoint.save(self.config.checkpoint, everything, self._identity())
+        except InputError as error:
+            logger.warning("checkpoint skipped: %s", error)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint where there is one."""
+        if self.config.checkpoint is None:
+            return
+        state = checkpoint.load(self.config.checkpoint, self._identity())
+        if state is None:
+            return
+        self.step, self.before, self.curve = state["step"], state["before"], state["curve"]
+        self.recent = math.nan if state["recent"] is None else state["recent"]
+        self.least = math.inf if state["least"] is None else state["least"]
+        self.collapses, self.good, self.best = state["collapses"], state["good"], state["best"]
+        self.restore(state["now"])
+        self.tasks.generator.set_state(state["generator"])
+
+
+def adapted_to(
+    field: Any,
+    shared: Mapping[str, Any],
+    rates: Mapping[str, Any],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: str = "cpu",
+    steps: int | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Adapt to batches of tasks, each with (coords, values) as for `adapt_many`: all results, stacked.
+
+    Parameters
+    ----------
+    field, shared, rates
+        What was learned: network, parameters and rates.
+    batches
+        Tasks.
+    device
+        A torch device.
+    steps
+        Inner steps, where they are not as many as the rates have; see `descend` for more.
+    """
+    check_device(device)
+    function = field.function(xtorch, torch.device(device))
+    tensors = {name: torch.as_tensor(value, device=device) for name, value in shared.items()}
+    slopes = {name: torch.as_tensor(value, device=device) for name, value in rates.items()}
+    known = min(len(rate) for rate in slopes.values())
+    more = 0 if steps is None else max(0, steps - known)
+    if steps is not None:
+        slopes = {name: rate[:steps] for name, rate in slopes.items()}
+    own = LATENTS in rates
+    start = {LATENTS: torch.zeros(field.latents, device=device)} if own else tensors
+    found = []
+    for batch in batches:
+        coords, values = (tensor.to(device) for tensor in batch)
+        adapted = adapt_many(function, tensors, start, slopes, coords, values)
+        found.append(descend(function, tensors, adapted, slopes, coords, values, more))
+    return {name: torch.cat([adapted[name] for adapted in found]).cpu().numpy() for name in start}
+
+
+# -- held-out signals ------------------------------------------------------------------------------------------
+
+
+def held_out(
+    signals: Sequence[tuple[Tensor, Tensor]], at_once: int = 64
+) -> Callable[[Function, Tensors, Tensors, Tensors], float]:
+    """``evaluate`` for `learn`: mean PSNR in dB, over signals, of what the adapted networks give, cut to [-1, 1].
+
+    Parameters
+    ----------
+    signals
+        For each: coords (n, a), or (m, n, a), and values (m, n, b) of its m tasks.
+    at_once
+        Tasks adapted together.
+    """
+
+    def evaluate(function: Function, shared: Tensors, start: Tensors, rates: Tensors) -> float:
+        return float(np.mean([_psnr(function, shared, start, rates, c, v, at_once) for c, v in signals]))
+
+    return evaluate
+
+
+def _psnr(
+    function: Function, shared: Tensors, start: Tensors, rates: Tensors, coords: Tensor, values: Tensor, at_once: int
+) -> float:
+    total = 0.0
+    for first in range(0, len(values), at_once):
+        some = slice(first, first + at_once)
+        v, c = values[some], coords[some] if coords.ndim == 3 else coords
+        adapted = adapt_many(function, shared, start, rates, c, v)
+        with torch.no_grad():
+            apply = torch.vmap(lambda a, c: function({**shared, **a}, c), in_dims=(0, 0 if c.ndim == 3 else None))
+            total += float(((apply(adapted, c).clamp(-1, 1) - v) ** 2).mean()) * len(v)
+    return 10 * math.log10(4 / max(total / len(values), 1e-12))

@@ -1,0 +1,347 @@
+"""`learn`: a base from a folder of signals."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sinr_codec.bases import Base, LatentModel, adapted, load_signal, make_base, read_base, sizes_of, with_model
+from sinr_codec.errors import InputError
+from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulated, Sine
+from sinr_codec.fields.modulated import LATENTS, MODULATION
+from sinr_codec.files import check_output, write_bytes
+from sinr_codec.methods.coinpp import some_of
+from sinr_codec.packed import Array, PathLike, Source, check_positive, check_replaceable, check_seed
+from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.signals import lattice
+
+LEVELS, SIGMAS = 63, 6.0
+"""Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section
+4.3): the same step, but it cuts the latents of lively patches. The range coder charges little for levels that are rare.
+"""
+_CALIBRATION = 4096  # tasks whose latents make the histograms
+_LEAST_REACH = 1e-30  # of a latent that never moves
+_HELD_OUT = 256  # tasks of a held-out signal that are measured, evenly chosen
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a method's bases are.
+
+    Attributes
+    ----------
+    activation, encoding, width, depth
+        Of the network.
+    latents
+        Number of latents that a signal or patch has of its own; 0 where the difference of all parameters is coded.
+    patch
+        Length of a patch by the number of axes; 0 for whole signals.
+    least
+        Of whole signals, the least share of their sides that is learned from at a time.
+    fit
+        Settings of `fit.meta.MetaConfig`.
+    """
+
+    activation: AnyActivation
+    encoding: AnyEncoding
+    width: int
+    depth: int
+    latents: int
+    patch: dict[int, int]
+    least: float
+    fit: dict[str, Any]
+
+
+RECIPES = {
+    # 5 layers of 300 as in SINR's paper. omega0 = 30 learns faster than the published 50, and learned rates help.
+    "coinpp": Recipe(
+        Sine(30.0),
+        Identity(),
+        300,
+        3,
+        64,
+        {1: 200, 2: 32, 3: 16},
+        1.0,
+        {"tasks": 64, "inner_rate": 1e-2, "learn_rates": True, "rates_lr": 1e-2, "lr": 5e-4},
+    ),
+    "inric-meta": Recipe(
+        Sine(30.0),
+        Identity(),
+        64,
+        3,
+        0,
+        {},
+        0.5,
+        {"tasks": 8, "inner_rate": 1e-2, "learn_rates": True, "rates_lr": 1e-2, "lr": 1e-3},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LearnReport:
+    """What `learn` made.
+
+    Attributes
+    ----------
+    path
+        Where the base was written, or None.
+    bytes, receiver_bytes
+        Size of the file, and of what a receiver needs of it.
+    digest
+        The base's name, hexadecimal.
+    method, field
+        What was used.
+    signals, steps, seconds, interrupted
+        Signals learned from; steps and time of the learning.
+    curve
+        Lines of the learning curve, see `fit.meta.Learned`.
+    base
+        The base.
+    """
+
+    path: Path | None
+    bytes: int
+    receiver_bytes: int
+    digest: str
+    method: str
+    field: MLP | Modulated
+    signals: int
+    steps: int
+    seconds: float
+    interrupted: bool
+    curve: tuple[dict[str, float], ...]
+    base: Base
+
+
+def learn(
+    sources: Sequence[Any],
+    out: PathLike | None = None,
+    *,
+    method: str = "coinpp",
+    held_out: Sequence[Any] = (),
+    width: int | None = None,
+    depth: int | None = None,
+    activation: AnyActivation | None = None,
+    encoding: AnyEncoding | None = None,
+    latents: int | None = None,
+    patch: Sequence[int] | None = None,
+    kind: str | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    levels: int = LEVELS,
+    sigmas: float = SIGMAS,
+    start: Base | Source | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint: PathLike | None = None,
+    log: PathLike | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> LearnReport:
+    """Learn what signals of a kind share, and write it as a base for `encode`.
+
+    Parameters
+    ----------
+    sources
+        Signals, or folders of them.
+    out
+        File to write.
+    method
+        "coinpp" (latents that shift a shared network) or "inric-meta" (a start for all parameters).
+    held_out
+        Signals whose PSNR the learning curve shows.
+    width, depth, activation, encoding, latents
+        The network, where it is not the method's.
+    patch
+        Samples of a patch by axis; empty for none.
+    kind
+        What the sources are, where they do not tell.
+    steps, seconds
+        Budget of the learning; 0 steps to count the latents of `start` anew.
+    levels, sigmas
+        Of a quantised latent, and how many standard deviations from the mean the outermost are.
+    start
+        A base to begin with, of the same network and patches. With fewer latents, the directions are kept in which
+        those of the signals vary most; with more, fresh ones are added.
+    seed, device, checkpoint, log, settings
+        As in `fit.meta.MetaConfig`.
+    progress
+        Listens to the work.
+
+    Raises
+    ------
+    InputError : signals that cannot be read, or that have not the same coordinates and values; other arguments
+    """
+    if method not in RECIPES:
+        raise InputError(f"method: expected one of {', '.join(RECIPES)} to learn for, got {method!r}")
+    if out is not None:
+        check_output(out)
+        check_replaceable(out)
+    check_seed(seed)
+    check_positive("sigmas", sigmas)
+    if type(levels) is not int or not 2 <= levels <= 1024:
+        raise InputError(f"levels: expected 2 to 1024, got {levels!r}")
+    recipe, began, progress = RECIPES[method], time.perf_counter(), progress or NullProgress()
+    progress.start("read", 0)
+    signals = [load_signal(source, kind, {}) for source in _files(sources)]
+    tests = [load_signal(source, kind, {}) for source in _files(held_out)]
+    if not signals:
+        raise InputError("signals: expected at least one to learn from")
+    axes, values = signals[0].spec.in_features, signals[0].spec.out_features
+    gridded = signals[0].spec.KIND != "dataset"  # points of a sphere are no grid
+    if patch is None and recipe.patch and gridded:
+        if axes not in recipe.patch:
+            raise InputError(f"patch: expected one, signals have {axes} axes")
+        patch = (recipe.patch[axes],) * axes
+    shape = tuple(patch or ())
+    mlp = MLP(
+        axes,
+        values,
+        recipe.width if width is None else width,
+        recipe.depth if depth is None else depth,
+        activation or recipe.activation,
+        recipe.encoding if encoding is None else encoding,
+    )
+    field = Modulated(mlp, recipe.latents if latents is None else latents) if recipe.latents else mlp
+
+    progress.start("load PyTorch", 0)
+    from sinr_codec.fit import meta
+
+    config = meta.MetaConfig(
+        steps=steps,
+        seconds=seconds,
+        seed=seed,
+        device=device,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        log=None if log is None else Path(log),
+        **(recipe.fit | settings),
+    )
+    tasks, draws = (_tasks(signals, shape, gridded, recipe.least, seed + more, device) for more in (0, 1))
+    own = adapted(field) if isinstance(field, Modulated) else None
+    begin = None if start is None else _begun(start, field, shape, draws, config.tasks, device, seed)
+    evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
+    learned = meta.learn(field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=_Steps(progress))
+    base = make_base(field, learned.params, shape, learned.rates)
+    if isinstance(field, Modulated):
+        progress.start("count latents", 0)
+        batches = (draws.draw(config.tasks) for _ in range(-(-_CALIBRATION // config.tasks)))
+        found = meta.adapted_to(field, base.params, learned.rates, batches, device)
+        base = with_model(base, latent_model(found[LATENTS], levels, sigmas))
+    blob = base.to_bytes()
+    if out is not None:
+        write_bytes(out, blob)
+    return LearnReport(
+        path=None if out is None else Path(out),
+        bytes=len(blob),
+        receiver_bytes=base.receiver_bytes,
+        digest=base.digest.hex(),
+        method=method,
+        field=field,
+        signals=len(signals),
+        steps=learned.steps,
+        seconds=time.perf_counter() - began,
+        interrupted=learned.interrupted,
+        curve=learned.curve,
+        base=base,
+    )
+
+
+def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, tasks: int, device: str, seed: int) -> Any:
+    """Parameters and rates of another base, for a network with as many or other latents."""
+    from sinr_codec.fit import meta
+
+    other = start if isinstance(start, Base) else read_base(start)
+    same = isinstance(field, Modulated) == isinstance(other.field, Modulated)
+    if not same or other.patch != shape or getattr(field, "mlp", field) != getattr(other.field, "mlp", other.field):
+        raise InputError(f"start: is a base of {other.field.describe()}, expected the network that is learned")
+    if other.rates is None:
+        raise InputError("start: has no rates; expected the file that `sinr learn` wrote")
+    if field == other.field or not isinstance(other.field, Modulated):
+        return other.params, other.rates
+    params = dict(other.params)
+    rates = other.rates[LATENTS].mean(1, keepdims=True).repeat(field.latents, 1)
+    matrix = params[MODULATION]
+    if field.latents > other.field.latents:
+        fresh = field.init(np.random.default_rng(seed))[MODULATION]
+        fresh[:, : other.field.latents] = matrix
+        return params | {MODULATION: fresh}, {LATENTS: rates}
+    batches = (draws.draw(tasks) for _ in range(-(-_CALIBRATION // tasks)))
+    found = meta.adapted_to(other.field, other.params, other.rates, batches, device)[LATENTS].astype(np.float64)
+    mean = found.mean(0)
+    axes = np.linalg.eigh(np.cov(found, rowvar=False))[1][:, ::-1][:, : field.latents]
+    params[MODULATION] = (matrix @ axes).astype(np.float32)
+    return other.field.shifted(params, (matrix @ mean).astype(np.float32)), {LATENTS: rates}
+
+
+def latent_model(latents: Array, levels: int, sigmas: float) -> LatentModel:
+    """Quantiser and histograms of latents (n, d)."""
+    mean, reach = latents.mean(0), np.maximum(sigmas * latents.std(0), _LEAST_REACH)
+    model = LatentModel(mean.astype(np.float32), reach.astype(np.float32), np.zeros((len(mean), levels), np.int64))
+    symbols = model.quantised(latents)
+    counts = np.stack([np.bincount(column, minlength=levels) for column in symbols.T])
+    return replace(model, counts=counts.astype(np.int64))
+
+
+class _Steps:
+    """Passes steps on, with the PSNR that the loss stands for."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._started = progress, False
+
+    def __call__(self, step: int, total: int, loss: float) -> None:
+        if not self._started:
+            self._progress.start("learn", total)
+            self._started = True
+        self._progress.update(step, f"{10 * np.log10(4 / loss):.2f} dB" if loss > 0 else "")
+
+
+def _files(sources: Sequence[Any]) -> list[Any]:
+    """The sources, folders replaced by the files in them."""
+    found: list[Any] = []
+    for source in sources:
+        if isinstance(source, str | Path) and Path(source).is_dir():
+            found += sorted(p for p in Path(source).iterdir() if p.is_file() and not p.name.startswith("."))
+        else:
+            found.append(source)
+    return found
+
+
+def _tasks(signals: Sequence[Any], shape: tuple[int, ...], gridded: bool, least: float, seed: int, device: str) -> Any:
+    """Signals to draw tasks from."""
+    from sinr_codec.fit.tasks import Crops, Tables
+
+    if not gridded:
+        if shape:
+            raise InputError("patch: points of a sphere are no grid; expected none")
+        return Tables([_part(signal) for signal in signals], seed=seed, device=device)
+    arrays = [lattice.values_of(signal.parts[0], sizes_of(signal.spec)) for signal in signals]
+    axes = arrays[0].ndim - 1
+    # A patch looks like one in a mirror; of whole pictures only left and right are alike.
+    mirror = [True] * axes if shape else [False] * (axes - 1) + [axes > 1]
+    return Crops(arrays, shape or None, least=least, mirror=mirror, seed=seed, device=device)
+
+
+def _part(signal: Any) -> Any:
+    part = signal.parts[0]
+    if np.abs(part.batch(np.arange(len(part)))[1]).max() > 2:
+        raise InputError("signals: expected no gaps in what a base is learned from")
+    return part
+
+
+def _held_out(signal: Any, shape: tuple[int, ...], device: str) -> Any:
+    """A held-out signal as tasks for `fit.meta.held_out`: its patches, or some of all its samples as one."""
+    import torch
+
+    from sinr_codec.fit.tasks import box_coords, patches_of
+
+    if shape:
+        coords = box_coords(shape)
+        tasks = torch.from_numpy(patches_of(lattice.values_of(signal.parts[0], sizes_of(signal.spec)), shape))
+        if len(tasks) > _HELD_OUT:
+            tasks = tasks[torch.linspace(0, len(tasks) - 1, _HELD_OUT).long()]
+    else:
+        coords, tasks = some_of(signal.parts[0])
+    return coords.to(device), tasks.to(device)
