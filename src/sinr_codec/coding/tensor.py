@@ -60,8 +60,8 @@ class Raw:
 class Direct:
     """Uniform scalar quantisation of the weights themselves: multiples of `step`, or min-max with `bits`.
 
-    `paper` goes with bits and stores them as the paper does: Brotli over little-endian words. `row` goes with a step: the
-    tensor, flattened, is a grid with rows of that length, whose neighbours are worth a look (`context`).
+    `paper` goes with bits and stores them as the paper does: Brotli over little-endian words. `row` goes with a step:
+    the tensor, flattened, is a grid with rows of that length, whose neighbours are worth a look (`context`).
     """
 
     step: float | None = None

@@ -13,6 +13,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
+from sinr_codec.coding.tensor import Direct
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields.activations import ReLU
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP, Params
@@ -131,6 +132,11 @@ class HashGrid:
                 weight = weight * factor
             yield entry & (self.table - 1) if self.hashed(level) else entry, weight
 
+    def coding(self, level: int) -> Direct:
+        """How a table of integers is coded without loss: the entries of a level that is not hashed have neighbours."""
+        row = None if self.hashed(level) else self.vertices(level)[-1] * self.channels
+        return Direct(step=1.0, row=row)
+
     def _strides(self, level: int) -> tuple[int, ...]:
         """What the number of a vertex along each axis is multiplied with: primes to hash, or strides in C order."""
         if self.hashed(level):
@@ -214,7 +220,10 @@ class HashGrid:
         return lambda coords: network(self.features(np, params, coords))
 
     def describe(self) -> str:
-        """One line for people, such as "hash grid 2 -> 3..129 cells, 6 levels of up to 4096 x 1 -> 1 x 16 relu -> 3"."""
+        """One line for people.
+
+        Such as "hash grid 2 -> 6 levels of 8..256 cells, at most 65536 x 1 -> 1 x 16 relu -> 3".
+        """
         cells = f"{self.cells[0]}..{self.cells[-1]}" if self.levels > 1 else f"{self.cells[0]}"
         return (
             f"hash grid {self.in_features} -> {self.levels} levels of {cells} cells, at most {self.table} x "

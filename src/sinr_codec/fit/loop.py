@@ -23,10 +23,12 @@ from torch import Tensor
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Field, Trainable
+from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.files import check_output
 from sinr_codec.fit import checkpoint, compilation
 from sinr_codec.fit.config import FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
+from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
 from sinr_codec.fit.threads import threads_for
@@ -102,6 +104,11 @@ def fit(
         )
     if config.checkpoint is not None:
         check_output(config.checkpoint)
+    if config.bits is not None:
+        if params is not None:
+            raise InputError("fit: latents start from fresh parameters, got some")
+        with threads_for(field.num_params):
+            return fit_latents(cast(HashGrid, field), signal, config, progress)
     if params is not None:
         field.check(params)
     with threads_for(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):

@@ -1,0 +1,376 @@
+"""Hash grids whose entries are integers, trained for a number of bytes: quantised latents under an entropy penalty.
+
+After SHACIRA (Girish, Shrivastava, Gupta 2023, section 3): latents are rounded, decoded by an affine map for each
+level, and penalised by the entropy that a small factorised model, learned along with them, gives them. What is new
+here is that the penalty's weight follows the bytes that the latents take in a file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from array_api_compat import torch as xtorch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sinr_codec.coding.tensor import encode_tensor
+from sinr_codec.errors import InputError
+from sinr_codec.fields.hashgrid import HashGrid, grid_name
+from sinr_codec.fit import checkpoint
+from sinr_codec.fit.config import FitConfig, FitResult
+from sinr_codec.fit.evaluate import Evaluator
+from sinr_codec.fit.samples import Batches, Samples, even_subset
+from sinr_codec.signals.base import Part
+
+#: Shares of the steps at which uniform noise in place of rounding (Ballé et al. 2017) gives way to stochastic Gumbel
+#: annealing, and that to rounding. Annealing alone, as published, ends 0.4 dB lower: it keeps latents where they are.
+ANNEAL_AT, ROUND_AT = 0.7, 0.9
+TEMPERATURES = 0.15, 0.1
+#: Of Adam, for latents, their decoder and the network, and the entropy model.
+RATES = 5e-2, 5e-3, 1e-2
+WARMUP_STEPS = 50
+#: Standard deviation of the decoded latents to begin with, in the units of the network's inputs.
+SCALE = 0.1
+#: Multiplies of interpolation that are kept as matrices; a signal with more is trained on batches.
+MOST_KEPT = 1 << 26
+BATCH = 1 << 16
+CHUNK = 8192
+#: Looks at the bytes of the rounded latents, which the weight of the entropy follows.
+LOOKS = 50
+FOLLOW_AT, GAIN = 0.1, 0.3
+#: The weight to begin with, over bits a sample; pictures end between a third and three times of it.
+FIRST_WEIGHT, WEIGHTS = 5e-3, (1e-6, 1e2)
+#: Further looks that a fit may take which ends above its bytes.
+MOST_EXTRA, EXTRA_WEIGHT, EXTRA_SHARE = 10, 1.2, 0.9
+EVALUATION_SAMPLES = 1 << 20
+
+
+def anneal(latents: Tensor, temperature: float, uniform: Tensor) -> Tensor:
+    """Stochastic Gumbel annealing (Yang, Bamler, Mandt 2020, section 3.2): relaxed samples of rounding down or up.
+
+    The logits of both integers are -artanh of the distance to them, over the temperature, and so is the logistic noise
+    made of `uniform`, numbers in (0, 1): samples tend to the nearest integer as the temperature tends to 0.
+    """
+    down = latents.detach().floor()
+    share = latents - down
+    edge = 1e-4
+    share = share.clamp(edge, 1 - edge)
+    logit = (torch.atanh(share) - torch.atanh(1 - share)) / temperature
+    return down + torch.sigmoid((logit + torch.log(uniform) - torch.log1p(-uniform)) / temperature)
+
+
+class EntropyModel:
+    """A distribution of integers for each level, by its cumulative distribution function on the real line.
+
+    An affine map, ``x + tanh(g) tanh(x)``, another affine map and a sigmoid, slopes positive: the factorised model of
+    Ballé et al. (2018, appendix 6.1) with one unit a layer. It is not sent.
+    """
+
+    def __init__(self, sizes: list[int], device: str) -> None:
+        one = math.log(math.expm1(1.0))
+        start = torch.tensor([one, 0.0, 0.0, one, 0.0])[:, None].repeat(1, len(sizes))
+        self.numbers = start.to(device).requires_grad_()
+        self._sizes = torch.tensor(sizes, device=device)
+
+    def bits(self, latents: Tensor) -> Tensor:
+        """Bits of each of the latents (n,), which may lie between integers."""
+        numbers = torch.repeat_interleave(self.numbers, self._sizes, dim=1, output_size=len(latents))
+        low, high = self._logit(latents - 0.5, numbers), self._logit(latents + 0.5, numbers)
+        # On the side where the sigmoid is small: differences of numbers close to 1 would be rounding errors.
+        side = -torch.sign(low + high).detach()
+        mass = (torch.sigmoid(side * high) - torch.sigmoid(side * low)).abs()
+        return -torch.log2(mass.clamp_min(1e-9))
+
+    @staticmethod
+    def _logit(x: Tensor, numbers: Tensor) -> Tensor:
+        slope, shift, gate, last, offset = numbers
+        x = functional.softplus(slope) * x + shift
+        x = x + torch.tanh(gate) * torch.tanh(x)
+        return functional.softplus(last) * x + offset
+
+
+class _Gather(torch.autograd.Function):
+    """Interpolation as a product with a sparse matrix, whose transpose is at hand."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
+        ctx.transposed = transposed
+        return matrix @ table
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.transposed @ gradients[0].contiguous(), None, None
+
+
+def interpolation(field: HashGrid, level: int, coords: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrix (samples, entries) of a level's weights at coords (n, a), and its transpose, both CSR."""
+    corners = list(field.corners(xtorch, level, coords))
+    columns = torch.stack([entry for entry, _ in corners], 1).reshape(-1)
+    weights = torch.stack([weight for _, weight in corners], 1).reshape(-1)
+    shape = len(coords), field.entries(level)
+    rows = torch.arange(len(coords), device=coords.device).repeat_interleave(len(corners))
+    made = []
+    for index, size in (((rows, columns), shape), ((columns, rows), shape[::-1])):
+        matrix = torch.sparse_coo_tensor(torch.stack(index), weights, size).coalesce().to_sparse_csr()
+        narrow = matrix.crow_indices().int(), matrix.col_indices().int(), matrix.values()
+        made.append(torch.sparse_csr_tensor(*narrow, size, check_invariants=False))
+    return made[0], made[1]
+
+
+def fit_latents(
+    field: HashGrid,
+    signal: Part,
+    config: FitConfig,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> FitResult:
+    """Fit a hash grid with integer entries to a signal, in `config.bits` bits a sample.
+
+    Whole signals are trained on at every step where their interpolation fits into memory: with it as a sparse matrix a
+    step costs little more than the network, and latents get gradients without noise, which their entropy would
+    follow. Larger signals are trained on batches.
+
+    Parameters
+    ----------
+    field, signal, progress
+        As in `fit`.
+    config
+        Its `bits`, `steps`, `seconds`, `seed`, `device` and `checkpoint` count; `lr`, where it is not None, is that
+        of the network, and the other rates follow.
+
+    Returns
+    -------
+    FitResult
+        Its tables hold integers; the affine maps of the levels are part of the first layer. The loss is that of the
+        rounded latents.
+
+    Raises
+    ------
+    InputError
+        The field is no hash grid, or does not fit the signal.
+    """
+    if not isinstance(field, HashGrid):
+        raise InputError("fit: bits go with a hash grid, whose entries become integers")
+    if hasattr(signal, "trainable"):
+        raise InputError("fit: a hash grid of latents is fitted to samples, not to rendered rays")
+    return _Latents(field, signal, config, progress).run()
+
+
+class _Latents:
+    def __init__(self, field: HashGrid, signal: Part, config: FitConfig, progress: Any) -> None:
+        self.began = time.perf_counter()
+        self.field, self.signal, self.config, self.progress = field, signal, config, progress
+        assert config.bits is not None
+        self.samples = Samples(signal, config.device)
+        self.sizes = [field.entries(level) for level in range(field.levels)]
+        self.target = config.bits * len(signal) / 8 - field.network.num_params - 64
+        if self.target <= 0:
+            raise InputError(f"bits: {config.bits:g} a sample are too few for the network alone; expected more")
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.step, self.before, self.weight, self.interrupted = 0, 0.0, FIRST_WEIGHT / config.bits, False
+        self.recent = math.inf
+        self._start()
+        kept = len(signal) * field.levels * 2**field.in_features <= MOST_KEPT
+        self.matrices = self._matrices() if kept else None
+        self.batches = Batches(len(signal), min(BATCH, len(signal)), config.seed)
+
+    def _start(self) -> None:
+        """Leaves and optimiser."""
+        field, device = self.field, self.config.device
+        rng = np.random.default_rng(self.config.seed)
+        values = torch.cat([v for _, v in self.samples.chunks(even_subset(len(self.samples), 1 << 16))])
+        start = field.centre(field.init(rng), values.mean(0).cpu().numpy())
+        tables = np.concatenate([start.pop(grid_name(level)) for level in range(field.levels)])
+        self.latents = torch.tensor(tables, device=device).requires_grad_()
+        self.scales = torch.full((field.levels,), math.log(SCALE), device=device).requires_grad_()
+        self.shifts = torch.zeros(field.levels * field.channels, device=device).requires_grad_()
+        self.network = {name: torch.tensor(w, device=device).requires_grad_() for name, w in start.items()}
+        self.model = EntropyModel([size * field.channels for size in self.sizes], device)
+        of_network = self.config.lr or RATES[1]
+        self.rates = [rate * of_network / RATES[1] for rate in RATES]
+        groups = ([self.latents], [self.scales, self.shifts, *self.network.values()], [self.model.numbers])
+        self.optimizer = torch.optim.Adam([{"params": p} for p in groups], betas=(0.9, 0.99))
+        self.apply = field.network.function(xtorch, torch.device(device))
+
+    def _matrices(self) -> list[tuple[Tensor, Tensor]]:
+        coords = torch.cat([c for c, _ in self.samples.chunks()])
+        return [interpolation(self.field, level, coords) for level in range(self.field.levels)]
+
+    # -- the loop
+
+    def run(self) -> FitResult:
+        self._resume()
+        saved, looked = time.perf_counter(), -1
+        try:
+            while (share := self.share()) < 1:
+                if (look := int(share * LOOKS)) > looked:
+                    if share >= FOLLOW_AT:
+                        self._follow()
+                    looked = look
+                self._step(share)
+                if self.step % 10 == 0 and self.progress is not None:
+                    total = self.config.max_steps or round(self.step / max(share, 1e-9))
+                    self.progress(self.step, total, self.recent)
+                if time.perf_counter() - saved > self.config.checkpoint_seconds:
+                    self._save()
+                    saved = time.perf_counter()
+            self._fit_in()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self._save()
+        return self._result()
+
+    def _fit_in(self) -> None:
+        """Some more steps with ever more weight on the entropy, until the latents fit into their bytes."""
+        for _ in range(MOST_EXTRA):
+            if self._bytes() <= self.target:
+                return
+            self.weight *= EXTRA_WEIGHT
+            for _ in range(max(1, self.step // LOOKS)):
+                self._step(EXTRA_SHARE)
+
+    def share(self) -> float:
+        """Share of the budget that is spent."""
+        spent = self.step / self.config.max_steps if self.config.max_steps is not None else 0.0
+        if self.config.seconds is not None:
+            spent = max(spent, self.elapsed() / self.config.seconds)
+        return spent
+
+    def elapsed(self) -> float:
+        return self.before + time.perf_counter() - self.began
+
+    def quantised(self, share: float) -> Tensor:
+        """The latents with noise, annealed, or rounded, by the share of the budget that is spent."""
+        if share >= ROUND_AT:
+            return self.latents + (self.latents.round() - self.latents).detach()
+        uniform = torch.rand(self.latents.shape, generator=self.generator).to(self.latents.device)
+        if share < ANNEAL_AT:
+            return self.latents + uniform - 0.5
+        first, last = TEMPERATURES
+        temperature = first * (last / first) ** ((share - ANNEAL_AT) / (ROUND_AT - ANNEAL_AT))
+        return anneal(self.latents, temperature, uniform.clamp(1e-6, 1 - 1e-6))
+
+    def decoded(self, quantised: Tensor) -> list[Tensor]:
+        """Tables of features: the affine map of each level but for its shift, which goes into the first layer."""
+        tables = quantised.split(self.sizes)
+        return [table * scale for table, scale in zip(tables, self.scales.exp())]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters of the network with the shifts of all levels in its first bias."""
+        bias = self.network["layers.0.bias"] + self.network["layers.0.weight"] @ self.shifts
+        return self.network | {"layers.0.bias": bias}
+
+    def _step(self, share: float) -> None:
+        latents = self.quantised(share)
+        bits = self.model.bits(latents.reshape(-1)).sum() / len(self.samples)
+        tables = self.decoded(latents)
+        self.recent = (self._whole if self.matrices is not None else self._batch)(tables, self.weight * bits)
+        ramp = min(1.0, (self.step + 1) / WARMUP_STEPS)
+        factor = ramp * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+        for group, rate in zip(self.optimizer.param_groups, self.rates):
+            group["lr"] = factor * rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+
+    def _whole(self, tables: list[Tensor], penalty: Tensor) -> float:
+        """Gradients of the loss over all samples, the network's chunk by chunk, for the sake of the cache."""
+        assert self.matrices is not None
+        features = torch.cat([_Gather.apply(t, *matrix) for t, matrix in zip(tables, self.matrices)], 1)
+        weights = self.weights()
+        leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
+        gradient, total, at = torch.empty_like(features), 0.0, 0
+        for _, values in self.samples.chunks(size=CHUNK):
+            some = slice(at, at + len(values))
+            chunk = features.detach()[some].requires_grad_()
+            loss = self.signal.loss(self.apply(leaves, chunk), values) * (len(values) / len(self.samples))
+            loss.backward()
+            gradient[some], total, at = chunk.grad, total + float(loss.detach()), some.stop
+        outputs = [features, *weights.values(), penalty]
+        torch.autograd.backward(outputs, [gradient, *(leaf.grad for leaf in leaves.values()), None])
+        return total
+
+    def _batch(self, tables: list[Tensor], penalty: Tensor) -> float:
+        coords, values = self.samples.take(self.batches.draw())
+        named = {grid_name(level): table for level, table in enumerate(tables)}
+        features = self.field.features(xtorch, named, coords)
+        loss = self.signal.loss(self.apply(self.weights(), features), values)
+        (loss + penalty).backward()
+        value = float(loss.detach())
+        return value if self.recent == math.inf else self.recent + 0.05 * (value - self.recent)
+
+    # -- bytes
+
+    def _rounded(self) -> list[NDArray[np.float32]]:
+        return [table.cpu().numpy() for table in self.latents.detach().round().split(self.sizes)]
+
+    def _bytes(self) -> int:
+        """Bytes that the rounded latents take in a file."""
+        tables = enumerate(self._rounded())
+        return sum(len(encode_tensor(table, self.field.coding(level))) for level, table in tables)
+
+    def _follow(self) -> None:
+        """Let the weight of the entropy follow the bytes that the latents take."""
+        ratio = self._bytes() / self.target
+        self.weight = min(max(self.weight * min(max(ratio, 0.5), 2.0) ** GAIN, WEIGHTS[0]), WEIGHTS[1])
+
+    # -- the end, and checkpoints
+
+    def _result(self) -> FitResult:
+        field = self.field
+        params: dict[str, NDArray[Any]] = {grid_name(level): table for level, table in enumerate(self._rounded())}
+        with torch.no_grad():
+            weights = {name: w.clone() for name, w in self.weights().items()}
+            weights["layers.0.weight"] *= self.scales.exp().repeat_interleave(field.channels)
+        params |= {name: w.cpu().numpy() for name, w in weights.items()}
+        subset = even_subset(len(self.signal), EVALUATION_SAMPLES)
+        loss = Evaluator(field, self.signal, subset, self.config.device, self.samples)(params)
+        if not math.isfinite(loss):
+            raise InputError("fit: diverged; expected a lower lr")
+        if not self.interrupted and self.config.checkpoint is not None:
+            self.config.checkpoint.unlink(missing_ok=True)
+        return FitResult(params, loss, self.step, self.elapsed(), self.interrupted, 0, False, False)
+
+    def _leaves(self) -> Mapping[str, Tensor]:
+        own = {"latents": self.latents, "scales": self.scales, "shifts": self.shifts, "model": self.model.numbers}
+        return own | self.network
+
+    def _identity(self) -> str:
+        c = self.config
+        digest = 0
+        for index in (even_subset(len(self.samples), 256),):
+            for part in next(iter(self.samples.chunks(index))):
+                digest = zlib.crc32(part.cpu().contiguous().numpy().tobytes(), digest)
+        return json.dumps([self.field.to_header(), c.bits, c.steps, c.seconds, c.lr, c.seed, len(self.samples), digest])
+
+    def _save(self) -> None:
+        if self.config.checkpoint is None:
+            return
+        state = {
+            "state": [self.step, self.elapsed(), self.weight],
+            "leaves": dict(self._leaves()),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": [self.generator.get_state(), self.batches.generator.get_state()],
+        }
+        checkpoint.save(self.config.checkpoint, state, self._identity())
+
+    def _resume(self) -> None:
+        if self.config.checkpoint is None:
+            return
+        if (state := checkpoint.load(self.config.checkpoint, self._identity())) is None:
+            return
+        self.step, self.before, self.weight = state["state"]
+        self.began = time.perf_counter()
+        with torch.no_grad():
+            for name, leaf in self._leaves().items():
+                leaf.copy_(state["leaves"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for generator, saved in zip((self.generator, self.batches.generator), state["generators"]):
+            generator.set_state(saved)
