@@ -19,15 +19,16 @@ CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class Configuration:
-    """A network size as the paper has it: (h, m) hidden layers of m neurons."""
+    """A network size as the paper has it: (h, m) hidden layers of m neurons; or bits a position, to be trained for."""
 
-    depth: int
-    width: int
+    depth: int = 0
+    width: int = 0
+    rate: float | None = None
 
     @property
     def name(self) -> str:
-        """Such as "3x64"."""
-        return f"{self.depth}x{self.width}"
+        """Such as "3x64" or "0.3bpp"."""
+        return f"{self.depth}x{self.width}" if self.rate is None else f"{self.rate:g}bpp"
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,13 @@ EXPERIMENTS = {
                 *(f"sinr-k2-{k2}" for k2 in (1024, 8192)),
             ),
             FIT,
+        ),
+        Experiment(
+            "shacira",
+            "Hash grids of latents, and SINR on their network",
+            tuple(Configuration(rate=rate) for rate in (0.1, 0.2, 0.3, 0.5)),
+            ("shacira", "shacira-sinr"),
+            classical=CLASSICAL,
         ),
         Experiment(
             "occupancy",

@@ -29,12 +29,13 @@ Ints = npt.NDArray[np.int64]
 Model = list[int]
 """How often a bit was 0 and 1, in units of which it starts with one each."""
 
-_STEP, _FULL = 2, 512  # what a bit adds; the sum above which a model forgets half
+_STEP, _FULL = 2, 256  # what a bit adds; the sum above which a model forgets half
 _THRESHOLDS = (0, 1, 2, 3, 5, 8, 12, 18)  # of the weighted magnitudes around a place
 _CONTEXT = tuple(sum(near > t for t in _THRESHOLDS) for near in range(_THRESHOLDS[-1] + 2))
 _LAST = len(_CONTEXT) - 1
 _UNARY = 15  # magnitudes from here on have the rest in an Elias gamma code
 _LONGEST = 61  # bits of that rest
+_MOST_BYTES = 40  # of an integer: 16 bits of models at 8 bits each, and 123 plain ones
 
 
 def context_body(values: Ints, row: int) -> bytes | None:
@@ -54,7 +55,7 @@ def decode_context(reader: Reader, count: int) -> Ints:
 
 def _decode(reader: Reader, count: int, row: int) -> Ints:
     body = open_body(reader, count)
-    decoder = RangeDecoder(body, most=body.remaining)
+    decoder = RangeDecoder(body, most=_MOST_BYTES * count + 8)
     values = [0] * count
 
     def bit(model: Model, _: bool) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,7 +46,7 @@ BATCH = 1 << 16
 CHUNK = 8192
 #: Looks at the bytes of the rounded latents, which the weight of the entropy follows.
 LOOKS = 50
-FOLLOW_AT, GAIN = 0.1, 0.3
+FOLLOW_AT, GAIN = 0.1, 0.8
 #: The weight to begin with, over bits a sample; pictures end between a third and three times of it.
 FIRST_WEIGHT, WEIGHTS = 5e-3, (1e-6, 1e2)
 #: Further looks that a fit may take which ends above its bytes.
@@ -118,10 +119,13 @@ def interpolation(field: HashGrid, level: int, coords: Tensor) -> tuple[Tensor, 
     shape = len(coords), field.entries(level)
     rows = torch.arange(len(coords), device=coords.device).repeat_interleave(len(corners))
     made = []
-    for index, size in (((rows, columns), shape), ((columns, rows), shape[::-1])):
-        matrix = torch.sparse_coo_tensor(torch.stack(index), weights, size).coalesce().to_sparse_csr()
-        narrow = matrix.crow_indices().int(), matrix.col_indices().int(), matrix.values()
-        made.append(torch.sparse_csr_tensor(*narrow, size, check_invariants=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls its sparse matrices a beta feature
+        for index, size in (((rows, columns), shape), ((columns, rows), shape[::-1])):
+            matrix = torch.sparse_coo_tensor(torch.stack(index), weights, size, check_invariants=False)
+            matrix = matrix.coalesce().to_sparse_csr()
+            narrow = matrix.crow_indices().int(), matrix.col_indices().int(), matrix.values()
+            made.append(torch.sparse_csr_tensor(*narrow, size, check_invariants=False))
     return made[0], made[1]
 
 
