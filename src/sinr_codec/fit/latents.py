@@ -33,11 +33,12 @@ from sinr_codec.signals.base import Part
 
 #: Shares of the steps at which uniform noise in place of rounding (Ballé et al. 2017) gives way to stochastic Gumbel
 #: annealing, and that to rounding. Annealing alone, as published, ends 0.4 dB lower: it keeps latents where they are.
-ANNEAL_AT, ROUND_AT = 0.7, 0.9
-TEMPERATURES = 0.15, 0.1
+ANNEAL_AT, ROUND_AT = 0.8, 0.95
+TEMPERATURES = 0.3, 0.1
 #: Of Adam, for latents, their decoder and the network, and the entropy model.
 RATES = 5e-2, 5e-3, 1e-2
-WARMUP_STEPS = 50
+#: The rates rise over so many steps, and fall to this share of them by half a cosine when annealing begins.
+WARMUP_STEPS, LEAST_RATE = 50, 0.02
 #: Standard deviation of the decoded latents to begin with, in the units of the network's inputs.
 SCALE = 0.1
 #: Multiplies of interpolation that are kept as matrices; a signal with more is trained on batches.
@@ -46,11 +47,13 @@ BATCH = 1 << 16
 CHUNK = 8192
 #: Looks at the bytes of the rounded latents, which the weight of the entropy follows.
 LOOKS = 50
-FOLLOW_AT, GAIN = 0.1, 0.8
-#: The weight to begin with, over bits a sample; pictures end between a third and three times of it.
-FIRST_WEIGHT, WEIGHTS = 5e-3, (1e-6, 1e2)
-#: Further looks that a fit may take which ends above its bytes.
-MOST_EXTRA, EXTRA_WEIGHT, EXTRA_SHARE = 10, 1.2, 0.9
+FOLLOW_AT, AIM = 0.1, 0.99
+#: Exponents of the ratios of bytes to those aimed at, and to those at the look before, without which it overshoots.
+GAIN, DAMPING = 0.3, 0.5
+#: The weight to begin with, over bits a sample; pictures end between a quarter and three times of it.
+FIRST_WEIGHT, WEIGHTS = 1e-2, (1e-6, 1e2)
+#: Halvings of the range that is searched for what fits in the end.
+SHY_STEPS = 6
 EVALUATION_SAMPLES = 1 << 20
 
 
@@ -167,6 +170,11 @@ def fit_latents(
     return _Latents(field, signal, config, progress).run()
 
 
+def _clipped(ratio: float, most: float) -> float:
+    """A ratio, or its limit of `most` or its inverse."""
+    return min(max(ratio, 1 / most), most)
+
+
 class _Latents:
     def __init__(self, field: HashGrid, signal: Part, config: FitConfig, progress: Any) -> None:
         self.began = time.perf_counter()
@@ -179,7 +187,7 @@ class _Latents:
             raise InputError(f"bits: {config.bits:g} a sample are too few for the network alone; expected more")
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step, self.before, self.weight, self.interrupted = 0, 0.0, FIRST_WEIGHT / config.bits, False
-        self.recent = math.inf
+        self.recent, self.taken, self.shy = math.inf, 0, 0.0
         self._start()
         kept = len(signal) * field.levels * 2**field.in_features <= MOST_KEPT
         self.matrices = self._matrices() if kept else None
@@ -231,15 +239,6 @@ class _Latents:
             self._save()
         return self._result()
 
-    def _fit_in(self) -> None:
-        """Some more steps with ever more weight on the entropy, until the latents fit into their bytes."""
-        for _ in range(MOST_EXTRA):
-            if self._bytes() <= self.target:
-                return
-            self.weight *= EXTRA_WEIGHT
-            for _ in range(max(1, self.step // LOOKS)):
-                self._step(EXTRA_SHARE)
-
     def share(self) -> float:
         """Share of the budget that is spent."""
         spent = self.step / self.config.max_steps if self.config.max_steps is not None else 0.0
@@ -276,8 +275,11 @@ class _Latents:
         bits = self.model.bits(latents.reshape(-1)).sum() / len(self.samples)
         tables = self.decoded(latents)
         self.recent = (self._whole if self.matrices is not None else self._batch)(tables, self.weight * bits)
-        ramp = min(1.0, (self.step + 1) / WARMUP_STEPS)
-        factor = ramp * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+        factor = min(1.0, (self.step + 1) / WARMUP_STEPS)
+        if share > ANNEAL_AT:
+            factor *= (
+                LEAST_RATE + (1 - LEAST_RATE) * (1 + math.cos(math.pi * (share - ANNEAL_AT) / (1 - ANNEAL_AT))) / 2
+            )
         for group, rate in zip(self.optimizer.param_groups, self.rates):
             group["lr"] = factor * rate
         self.optimizer.step()
@@ -313,7 +315,10 @@ class _Latents:
     # -- bytes
 
     def _rounded(self) -> list[NDArray[np.float32]]:
-        return [table.cpu().numpy() for table in self.latents.detach().round().split(self.sizes)]
+        """Tables of integers. `shy` is what a magnitude needs beyond a half to be rounded up."""
+        latents = self.latents.detach()
+        rounded = latents.sign() * (latents.abs() + (0.5 - self.shy)).floor().clamp_min(0)
+        return [table.cpu().numpy() for table in rounded.split(self.sizes)]
 
     def _bytes(self) -> int:
         """Bytes that the rounded latents take in a file."""
@@ -322,8 +327,21 @@ class _Latents:
 
     def _follow(self) -> None:
         """Let the weight of the entropy follow the bytes that the latents take."""
-        ratio = self._bytes() / self.target
-        self.weight = min(max(self.weight * min(max(ratio, 0.5), 2.0) ** GAIN, WEIGHTS[0]), WEIGHTS[1])
+        taken = self._bytes()
+        far = _clipped(taken / (AIM * self.target), 3.0) ** GAIN
+        faster = _clipped(taken / (self.taken or taken), 1.25) ** DAMPING
+        self.weight = min(max(self.weight * far * faster, WEIGHTS[0]), WEIGHTS[1])
+        self.taken = taken
+
+    def _fit_in(self) -> None:
+        """Round so many magnitudes down that the latents fit into their bytes: training on would cost far more."""
+        if self._bytes() <= self.target:
+            return
+        low, self.shy = 0.0, 0.5
+        for _ in range(SHY_STEPS):
+            high, self.shy = self.shy, (low + self.shy) / 2
+            if self._bytes() > self.target:
+                low, self.shy = self.shy, high
 
     # -- the end, and checkpoints
 
@@ -358,7 +376,7 @@ class _Latents:
         if self.config.checkpoint is None:
             return
         state = {
-            "state": [self.step, self.elapsed(), self.weight],
+            "state": [self.step, self.elapsed(), self.weight, self.taken],
             "leaves": dict(self._leaves()),
             "optimizer": self.optimizer.state_dict(),
             "generators": [self.generator.get_state(), self.batches.generator.get_state()],
@@ -370,7 +388,7 @@ class _Latents:
             return
         if (state := checkpoint.load(self.config.checkpoint, self._identity())) is None:
             return
-        self.step, self.before, self.weight = state["state"]
+        self.step, self.before, self.weight, self.taken = state["state"]
         self.began = time.perf_counter()
         with torch.no_grad():
             for name, leaf in self._leaves().items():

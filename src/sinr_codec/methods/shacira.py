@@ -50,7 +50,7 @@ def published_grid(spec: Any, bits: float, width: int | None = None, depth: int 
     return _field(spec, cells, PUBLISHED_TABLE, (), width, depth)
 
 
-FINEST = 0.35
+FINEST = 0.5
 """Finest cells a sample and bit, from kodim05 and kodim19 at 0.2 to 0.4 bits a pixel."""
 
 
