@@ -298,7 +298,7 @@ def _recipe_of(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tup
     """Recipe and preset with the network, the training and the rate of a method."""
     training = method.training
     if training.network is not None:
-        return replace(recipe, fit={"": dict(training.fit[preset.name])}), replace(preset, fit={}, paper=False)
+        return replace(recipe, fit={"": training.settings(preset.name, kind)}), replace(preset, fit={}, paper=False)
     fit = dict(training.published) if preset.paper else recipe.settings(preset)
     fit |= {"l1": training.l1} if training.l1 else {}
     recipe = replace(recipe, fit={"": fit}, bits=None)
@@ -389,7 +389,8 @@ class _Job:
         if self.seconds is not None:
             settings |= {"steps": None, "seconds": self.seconds / len(parts)}
         if self.bits is not None:
-            settings |= {"bits": self.bits * self.signal.spec.samples / sum(map(len, parts))}
+            spec = self.signal.spec
+            settings |= {"bits": (self.bits * spec.samples - 8 * len(spec.side)) / sum(map(len, parts))}
         fitted: list[Params] = []
         interrupted, notes = False, []
         for number, part in enumerate(parts):

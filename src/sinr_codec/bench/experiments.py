@@ -13,6 +13,7 @@ SHARED = (
     *("sinr", "sinr-hidden", "sinr-planned", "direct"),
 )
 """Methods that code the same trained networks."""
+_SHACIRA = ("shacira", "shacira-sinr-planned", "shacira-minmax", "shacira-sinr", "shacira-sinr-hidden")
 CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
 """Bits a pixel that classical codecs may take."""
 
@@ -141,8 +142,15 @@ EXPERIMENTS = {
             "shacira",
             "Hash grids of latents, and SINR on their network",
             tuple(Configuration(rate=rate) for rate in (0.1, 0.2, 0.3, 0.5)),
-            ("shacira", "shacira-sinr"),
+            _SHACIRA,
             classical=CLASSICAL,
+        ),
+        Experiment(
+            "shacira-radiance",
+            "A radiance field as a hash grid of latents",
+            (Configuration(rate=0.12),),
+            _SHACIRA,
+            items=(_LEGO,),
         ),
         Experiment(
             "occupancy",

@@ -314,7 +314,8 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
     fit: dict[str, Any]
     if training.network is not None and configuration.rate is not None:
         network = training.network(spec, configuration.rate, None, None)
-        fit = {**training.fit["balanced"], "bits": configuration.rate * spec.samples / len(part)}
+        bits = (configuration.rate * spec.samples - 8 * len(spec.side)) / len(part)
+        fit = {**training.settings("balanced", spec.KIND), "bits": bits}
     else:
         network = recipe.network(spec, configuration.width, configuration.depth)
         of_pictures = unit.experiment.fit if spec.KIND == "image" else None

@@ -12,7 +12,7 @@ from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.fields.encodings import AnyEncoding, Fourier, Identity, Octaves
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
-from sinr_codec.fields.radiance import Radiance
+from sinr_codec.fields.radiance import Radiance, RadianceGrid
 
 __all__ = [
     "MLP",
@@ -25,6 +25,7 @@ __all__ = [
     "Identity",
     "Octaves",
     "Radiance",
+    "RadianceGrid",
     "ReLU",
     "Sine",
     "Trainable",
@@ -37,7 +38,7 @@ def field_from_header(value: object, max_params: int = MAX_PARAMS) -> Field:
     """The field that a file's header describes; see `MLP.from_header` for the errors."""
     if not is_list(value):
         raise MalformedError("field header: expected a list that starts with an integer id")
-    for kind in (MLP, Radiance, HashGrid):
+    for kind in (MLP, Radiance, HashGrid, RadianceGrid):
         if value[0] == kind.ID:
             return kind.from_header(value, max_params)
     raise UnknownIdError(f"field header: field id {value[0]} is not known to this version")

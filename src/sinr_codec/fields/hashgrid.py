@@ -132,10 +132,13 @@ class HashGrid:
                 weight = weight * factor
             yield entry & (self.table - 1) if self.hashed(level) else entry, weight
 
-    def coding(self, level: int) -> Direct:
-        """How a table of integers is coded without loss: the entries of a level that is not hashed have neighbours."""
-        row = None if self.hashed(level) else self.vertices(level)[-1] * self.channels
-        return Direct(step=1.0, row=row)
+    @property
+    def tables(self) -> dict[str, Direct]:
+        """By name, how tables of integers are coded without loss: where nothing is hashed, entries have neighbours."""
+        rows = (
+            None if self.hashed(level) else self.vertices(level)[-1] * self.channels for level in range(self.levels)
+        )
+        return {grid_name(level): Direct(step=1.0, row=row) for level, row in enumerate(rows)}
 
     def _strides(self, level: int) -> tuple[int, ...]:
         """What the number of a vertex along each axis is multiplied with: primes to hash, or strides in C order."""
@@ -145,6 +148,11 @@ class HashGrid:
         return tuple(math.prod(vertices[axis + 1 :]) for axis in range(self.in_features))
 
     # -- parameters
+
+    @property
+    def layers(self) -> int:
+        """Affine layers of the network."""
+        return self.network.layers
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes by name in the order of storage: ``grid.0`` (entries, channels), ...; then those of the network."""

@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from sinr_codec.coding.tensor import encode_tensor
 from sinr_codec.errors import InputError
-from sinr_codec.fields.hashgrid import HashGrid, grid_name
+from sinr_codec.fields.base import Trainable
+from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fit import checkpoint
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
@@ -43,7 +44,6 @@ WARMUP_STEPS, LEAST_RATE = 50, 0.02
 SCALE = 0.1
 #: Multiplies of interpolation that are kept as matrices; a signal with more is trained on batches.
 MOST_KEPT = 1 << 26
-BATCH = 1 << 16
 CHUNK = 8192
 #: Looks at the bytes of the rounded latents, which the weight of the entropy follows.
 LOOKS = 50
@@ -133,24 +133,24 @@ def interpolation(field: HashGrid, level: int, coords: Tensor) -> tuple[Tensor, 
 
 
 def fit_latents(
-    field: HashGrid,
+    field: Trainable,
     signal: Part,
     config: FitConfig,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> FitResult:
-    """Fit a hash grid with integer entries to a signal, in `config.bits` bits a sample.
+    """Fit a field with a hash grid of integers to a signal, in `config.bits` bits a sample.
 
     Whole signals are trained on at every step where their interpolation fits into memory: with it as a sparse matrix a
     step costs little more than the network, and latents get gradients without noise, which their entropy would
-    follow. Larger signals are trained on batches.
+    follow. Larger signals, and rays, are trained on batches.
 
     Parameters
     ----------
     field, signal, progress
         As in `fit`.
     config
-        Its `bits`, `steps`, `seconds`, `seed`, `device` and `checkpoint` count; `lr`, where it is not None, is that
-        of the network, and the other rates follow.
+        Its `bits`, `steps`, `seconds`, `batch`, `seed`, `device` and `checkpoint` count; `lr`, where it is not None,
+        is that of the network, and the other rates follow.
 
     Returns
     -------
@@ -161,12 +161,10 @@ def fit_latents(
     Raises
     ------
     InputError
-        The field is no hash grid, or does not fit the signal.
+        The field has no hash grid, the bits do not suffice for its network, or the fit diverged.
     """
-    if not isinstance(field, HashGrid):
+    if not hasattr(field, "tables"):
         raise InputError("fit: bits go with a hash grid, whose entries become integers")
-    if hasattr(signal, "trainable"):
-        raise InputError("fit: a hash grid of latents is fitted to samples, not to rendered rays")
     return _Latents(field, signal, config, progress).run()
 
 
@@ -176,22 +174,27 @@ def _clipped(ratio: float, most: float) -> float:
 
 
 class _Latents:
-    def __init__(self, field: HashGrid, signal: Part, config: FitConfig, progress: Any) -> None:
+    def __init__(self, field: Any, signal: Part, config: FitConfig, progress: Any) -> None:
         self.began = time.perf_counter()
         self.field, self.signal, self.config, self.progress = field, signal, config, progress
         assert config.bits is not None
         self.samples = Samples(signal, config.device)
-        self.sizes = [field.entries(level) for level in range(field.levels)]
-        self.target = config.bits * len(signal) / 8 - field.network.num_params - 64
+        self.names, shapes = list(field.tables), field.shapes()
+        self.sizes = [shapes[name][0] for name in self.names]
+        self.channels = shapes[self.names[0]][1]
+        #: What the name of the network's first layer begins with.
+        self.first = self.names[0].removesuffix("grid.0") + "layers.0."
+        of_network = field.num_params - sum(self.sizes) * self.channels
+        self.target = config.bits * len(signal) / 8 - of_network - 64
         if self.target <= 0:
             raise InputError(f"bits: {config.bits:g} a sample are too few for the network alone; expected more")
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step, self.before, self.weight, self.interrupted = 0, 0.0, FIRST_WEIGHT / config.bits, False
         self.recent, self.taken, self.shy = math.inf, 0, 0.0
         self._start()
-        kept = len(signal) * field.levels * 2**field.in_features <= MOST_KEPT
-        self.matrices = self._matrices() if kept else None
-        self.batches = Batches(len(signal), min(BATCH, len(signal)), config.seed)
+        kept = len(signal) * len(self.names) * 2**field.in_features <= MOST_KEPT
+        self.matrices = self._matrices() if kept and isinstance(field, HashGrid) else None
+        self.batches = Batches(len(signal), min(config.batch, len(signal)), config.seed)
 
     def _start(self) -> None:
         """Leaves and optimiser."""
@@ -199,17 +202,17 @@ class _Latents:
         rng = np.random.default_rng(self.config.seed)
         values = torch.cat([v for _, v in self.samples.chunks(even_subset(len(self.samples), 1 << 16))])
         start = field.centre(field.init(rng), values.mean(0).cpu().numpy())
-        tables = np.concatenate([start.pop(grid_name(level)) for level in range(field.levels)])
+        tables = np.concatenate([start.pop(name) for name in self.names])
         self.latents = torch.tensor(tables, device=device).requires_grad_()
-        self.scales = torch.full((field.levels,), math.log(SCALE), device=device).requires_grad_()
-        self.shifts = torch.zeros(field.levels * field.channels, device=device).requires_grad_()
+        self.scales = torch.full((len(self.names),), math.log(SCALE), device=device).requires_grad_()
+        self.shifts = torch.zeros(len(self.names) * self.channels, device=device).requires_grad_()
         self.network = {name: torch.tensor(w, device=device).requires_grad_() for name, w in start.items()}
-        self.model = EntropyModel([size * field.channels for size in self.sizes], device)
+        self.model = EntropyModel([size * self.channels for size in self.sizes], device)
         of_network = self.config.lr or RATES[1]
         self.rates = [rate * of_network / RATES[1] for rate in RATES]
         groups = ([self.latents], [self.scales, self.shifts, *self.network.values()], [self.model.numbers])
         self.optimizer = torch.optim.Adam([{"params": p} for p in groups], betas=(0.9, 0.99))
-        self.apply = field.network.function(xtorch, torch.device(device))
+        self.function = field.function(xtorch, torch.device(device))
 
     def _matrices(self) -> list[tuple[Tensor, Tensor]]:
         coords = torch.cat([c for c, _ in self.samples.chunks()])
@@ -267,8 +270,8 @@ class _Latents:
 
     def weights(self) -> dict[str, Tensor]:
         """Parameters of the network with the shifts of all levels in its first bias."""
-        bias = self.network["layers.0.bias"] + self.network["layers.0.weight"] @ self.shifts
-        return self.network | {"layers.0.bias": bias}
+        weight, bias = (self.network[self.first + name] for name in ("weight", "bias"))
+        return self.network | {self.first + "bias": bias + weight @ self.shifts}
 
     def _step(self, share: float) -> None:
         latents = self.quantised(share)
@@ -289,6 +292,7 @@ class _Latents:
     def _whole(self, tables: list[Tensor], penalty: Tensor) -> float:
         """Gradients of the loss over all samples, the network's chunk by chunk, for the sake of the cache."""
         assert self.matrices is not None
+        network = self.field.network.function(xtorch, self.latents.device)
         features = torch.cat([_Gather.apply(t, *matrix) for t, matrix in zip(tables, self.matrices)], 1)
         weights = self.weights()
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
@@ -296,7 +300,7 @@ class _Latents:
         for _, values in self.samples.chunks(size=CHUNK):
             some = slice(at, at + len(values))
             chunk = features.detach()[some].requires_grad_()
-            loss = self.signal.loss(self.apply(leaves, chunk), values) * (len(values) / len(self.samples))
+            loss = self.signal.loss(network(leaves, chunk), values) * (len(values) / len(self.samples))
             loss.backward()
             gradient[some], total, at = chunk.grad, total + float(loss.detach()), some.stop
         outputs = [features, *weights.values(), penalty]
@@ -304,10 +308,12 @@ class _Latents:
         return total
 
     def _batch(self, tables: list[Tensor], penalty: Tensor) -> float:
+        params = dict(zip(self.names, tables)) | self.weights()
+        if hasattr(self.field, "refresh"):
+            with torch.no_grad():
+                self.field.refresh(params, self.step)
         coords, values = self.samples.take(self.batches.draw())
-        named = {grid_name(level): table for level, table in enumerate(tables)}
-        features = self.field.features(xtorch, named, coords)
-        loss = self.signal.loss(self.apply(self.weights(), features), values)
+        loss = self.signal.loss(self.function(params, coords), values)
         (loss + penalty).backward()
         value = float(loss.detach())
         return value if self.recent == math.inf else self.recent + 0.05 * (value - self.recent)
@@ -322,8 +328,8 @@ class _Latents:
 
     def _bytes(self) -> int:
         """Bytes that the rounded latents take in a file."""
-        tables = enumerate(self._rounded())
-        return sum(len(encode_tensor(table, self.field.coding(level))) for level, table in tables)
+        codings = self.field.tables.values()
+        return sum(len(encode_tensor(table, coding)) for table, coding in zip(self._rounded(), codings))
 
     def _follow(self) -> None:
         """Let the weight of the entropy follow the bytes that the latents take."""
@@ -347,10 +353,10 @@ class _Latents:
 
     def _result(self) -> FitResult:
         field = self.field
-        params: dict[str, NDArray[Any]] = {grid_name(level): table for level, table in enumerate(self._rounded())}
+        params: dict[str, NDArray[Any]] = dict(zip(self.names, self._rounded()))
         with torch.no_grad():
             weights = {name: w.clone() for name, w in self.weights().items()}
-            weights["layers.0.weight"] *= self.scales.exp().repeat_interleave(field.channels)
+            weights[self.first + "weight"] *= self.scales.exp().repeat_interleave(self.channels)
         params |= {name: w.cpu().numpy() for name, w in weights.items()}
         subset = even_subset(len(self.signal), EVALUATION_SAMPLES)
         loss = Evaluator(field, self.signal, subset, self.config.device, self.samples)(params)

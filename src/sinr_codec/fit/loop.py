@@ -23,7 +23,6 @@ from torch import Tensor
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Field, Trainable
-from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.files import check_output
 from sinr_codec.fit import checkpoint, compilation
 from sinr_codec.fit.config import FitConfig, FitResult, Schedule
@@ -108,7 +107,7 @@ def fit(
         if params is not None:
             raise InputError("fit: latents start from fresh parameters, got some")
         with threads_for(field.num_params):
-            return fit_latents(cast(HashGrid, field), signal, config, progress)
+            return fit_latents(field, signal, config, progress)
     if params is not None:
         field.check(params)
     with threads_for(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sinr_codec.coding.plan import assemble, plan, plan_paper
+from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, assemble, plan, plan_paper
+from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.errors import InputError
-from sinr_codec.fields import HashGrid, ReLU
+from sinr_codec.fields import HashGrid, RadianceGrid, ReLU
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Params, Task, Training
-from sinr_codec.packed import NO_LOSS
 
 WIDTH, DEPTH = 16, 1
 """Two ReLU layers of 16, as the authors have for pictures."""
@@ -26,14 +26,22 @@ MAX_DROP = 0.02
 """dB that the coding of the network may lose: it takes few of the bytes."""
 
 
-def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid:
-    """The hash grid for a signal in so many bits a sample: the more bits, the finer.
+FINEST = 0.5
+"""Finest cells a sample and bit, from pictures at 0.2 to 0.4 bits a pixel."""
+OF_SCENES = 8, 16, 31, 62
+"""Cells of a scene: the finest level has as many vertices as a table may have without hashing."""
+
+
+def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid | RadianceGrid:
+    """The hash grid for a signal in so many bits a sample: the more bits, the finer. Scenes have the same at all rates.
 
     Raises
     ------
     InputError
         The signal has more than three coordinates.
     """
+    if spec.KIND == "radiance":
+        return RadianceGrid(OF_SCENES, TABLE, 1, width or WIDTH, DEPTH if depth is None else depth)
     axes = _axes(spec)
     # Cells that are worth their bits cover some bits^-1/a samples an axis each.
     finest = max(axes) * min(1.0, (FINEST * bits) ** (1 / len(axes)))
@@ -48,10 +56,6 @@ def published_grid(spec: Any, bits: float, width: int | None = None, depth: int 
     ratio = (last / first) ** (1 / (PUBLISHED_LEVELS - 1))
     cells = tuple(round(first * ratio**level) for level in range(PUBLISHED_LEVELS))
     return _field(spec, cells, PUBLISHED_TABLE, (), width, depth)
-
-
-FINEST = 0.5
-"""Finest cells a sample and bit, from kodim05 and kodim19 at 0.2 to 0.4 bits a pixel."""
 
 
 def _axes(spec: Any) -> tuple[int, ...]:
@@ -73,49 +77,85 @@ def _field(
     return HashGrid(spec.in_features, spec.out_features, cells, table, 1, width or WIDTH, hidden, extent)
 
 
-#: 60,000 steps over the whole picture; it takes an hour on a GPU.
+#: As published it is 60,000 steps over the whole picture. Of rays there are too many for one step.
 GRID = Training(
     "shacira",
     ReLU(),
     network=grid,
-    fit={"fast": {"steps": 300}, "balanced": {"steps": 1000}, "best": {"steps": 4000}, "paper": {"steps": 60_000}},
+    fit={
+        "fast": {"steps": 300, "batch": 1 << 16},
+        "balanced": {"steps": 1000, "batch": 1 << 16},
+        "best": {"steps": 4000, "batch": 1 << 16},
+        "paper": {"steps": 60_000, "batch": 1 << 16},
+        "radiance": {"batch": 4096},
+    },
 )
 PUBLISHED_GRID = replace(GRID, name="shacira-24", network=published_grid)
 
 
 def latents(task: Task) -> Coded:
     """Latents without loss, the network quantised by the planner within 0.02 dB."""
+    return _planned(task)
+
+
+def _planned(task: Task, dictionaries: tuple[int, ...] = (), sparse_only: bool = False) -> Coded:
     tables, network = _parts(task)
     whole = task.error(PROBE_SAMPLES)
 
     def error(params: Params) -> float:
         return whole({**tables, **params})
 
-    base = max(error(network), NO_LOSS)
-    limit = replace(task, max_drop=min(task.max_drop, MAX_DROP)).limit(base)
-    coded = plan(network, error, limit, dictionaries=(), seed=task.seed, progress=task.progress.update)
-    return _together(task, coded.codings)
+    limit = replace(task, max_drop=min(task.max_drop, MAX_DROP)).limit(error(network))
+    coded = plan(
+        network,
+        error,
+        limit,
+        dictionaries=dictionaries,
+        sparse_only=sparse_only,
+        seed=task.seed,
+        progress=task.progress.update,
+    )
+    return _together(task, {**task.field.tables, **coded.codings}, coded.codes)  # type: ignore[attr-defined]
+
+
+def latents_sinr_planned(task: Task) -> Coded:
+    """Latents without loss, the hidden matrices of the network by sparse codes, coded as well as we know how."""
+    return _planned(task, dictionaries=(PAPER_K2,), sparse_only=True)
+
+
+def latents_minmax(task: Task) -> Coded:
+    """Latents and network by 16-bit min-max and Brotli, as SINR's paper codes every method."""
+    return _published(task, {name: Direct(bits=PAPER_BITS, paper=True) for name in _parts(task)[1]})
 
 
 def latents_sinr(task: Task) -> Coded:
-    """Latents without loss, the hidden matrices of the network by SINR as published, the rest of it in 16 bits."""
-    _, network = _parts(task)
-    coded = plan_paper(network, task.seed, hidden=True)
-    return _together(task, coded.codings, coded.codes)
+    """The same, with all matrices of the network by SINR as published."""
+    coded = plan_paper(_parts(task)[1], task.seed)
+    return _published(task, coded.codings, coded.codes)
+
+
+def latents_sinr_hidden(task: Task) -> Coded:
+    """The same, with its hidden matrices by SINR."""
+    coded = plan_paper(_parts(task)[1], task.seed, hidden=True)
+    return _published(task, coded.codings, coded.codes)
+
+
+def _published(task: Task, codings: Mapping[str, Any], codes: Mapping[str, Any] | None = None) -> Coded:
+    tables: dict[str, Coding] = {
+        name: Direct(bits=PAPER_BITS, paper=True) if is_lossy(w) else Raw() for name, w in _parts(task)[0].items()
+    }
+    return _together(task, {**tables, **codings}, codes)
 
 
 def _parts(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tables, and the network's parameters."""
-    names = task.field.network.shapes()  # type: ignore[attr-defined]
-    tables = {name: w for name, w in task.params.items() if name not in names}
-    return tables, {name: task.params[name] for name in names}
+    names = task.field.tables  # type: ignore[attr-defined]
+    tables = {name: w for name, w in task.params.items() if name in names}
+    return tables, {name: w for name, w in task.params.items() if name not in names}
 
 
 def _together(task: Task, codings: Mapping[str, Any], codes: Mapping[str, Any] | None = None) -> Coded:
     """The plan of all parameters, with the bytes of the latents and of the network as figures."""
-    field = task.field
-    assert isinstance(field, HashGrid)
-    tables = {name: field.coding(level) for level, name in enumerate(_parts(task)[0])}
-    whole = assemble(task.params, {**tables, **codings}, codes)
-    of_tables = sum(len(whole.records[name]) for name in tables)
+    whole = assemble(task.params, dict(codings), codes)
+    of_tables = sum(len(whole.records[name]) for name in _parts(task)[0])
     return Coded(whole, figures={"latent_bytes": of_tables, "network_bytes": whole.bytes - of_tables})
