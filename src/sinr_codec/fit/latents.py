@@ -29,6 +29,7 @@ from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fit import checkpoint
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
+from sinr_codec.fit.interrupt import Interrupt
 from sinr_codec.fit.samples import Batches, Samples, even_subset
 from sinr_codec.signals.base import Part
 
@@ -189,8 +190,9 @@ class _Latents:
         if self.target <= 0:
             raise InputError(f"bits: {config.bits:g} a sample are too few for the network alone; expected more")
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.step, self.before, self.weight, self.interrupted = 0, 0.0, FIRST_WEIGHT / config.bits, False
-        self.recent, self.taken, self.shy = math.inf, 0, 0.0
+        self.step, self.before, self.weight = 0, 0.0, FIRST_WEIGHT / config.bits
+        self.recent, self.taken, self.looked, self.shy = math.inf, 0, -1, 0.0
+        self.interrupt = Interrupt()
         self._start()
         kept = len(signal) * len(self.names) * 2**field.in_features <= MOST_KEPT
         self.matrices = self._matrices() if kept and isinstance(field, HashGrid) else None
@@ -222,25 +224,37 @@ class _Latents:
 
     def run(self) -> FitResult:
         self._resume()
-        saved, looked = time.perf_counter(), -1
-        try:
-            while (share := self.share()) < 1:
-                if (look := int(share * LOOKS)) > looked:
-                    if share >= FOLLOW_AT:
-                        self._follow()
-                    looked = look
-                self._step(share)
-                if self.step % 10 == 0 and self.progress is not None:
-                    total = self.config.max_steps or round(self.step / max(share, 1e-9))
-                    self.progress(self.step, total, self.recent)
-                if time.perf_counter() - saved > self.config.checkpoint_seconds:
+        saved = time.perf_counter()
+        with self.interrupt:
+            try:
+                while (share := self.share()) < 1 and not self.interrupt.seen:
+                    if (look := int(share * LOOKS)) > self.looked:
+                        if share >= FOLLOW_AT:
+                            self._follow()
+                        self.looked = look
+                    self._step(share)
+                    if self.step % 10 == 0:
+                        self._report(share)
+                    if time.perf_counter() - saved > self.config.checkpoint_seconds:
+                        self._save()
+                        saved = time.perf_counter()
+                if self.interrupt.seen:
                     self._save()
-                    saved = time.perf_counter()
-            self._fit_in()
-        except KeyboardInterrupt:
-            self.interrupted = True
-            self._save()
+            except KeyboardInterrupt:  # a second Ctrl-C; the state may be halfway through a step, so it is not saved
+                self.interrupt.seen = True
+        self._fit_in()
+        if not self.interrupt.seen:
+            checkpoint.discard(self.config.checkpoint)
         return self._result()
+
+    def _report(self, share: float) -> None:
+        if self.progress is None:
+            return
+        total = self.config.max_steps or round(self.step / max(share, 1e-9))
+        try:
+            self.progress(self.step, total, self.recent)
+        except KeyboardInterrupt:  # raised by the caller's code between two steps
+            self.interrupt.seen = True
 
     def share(self) -> float:
         """Share of the budget that is spent."""
@@ -323,7 +337,7 @@ class _Latents:
     def _rounded(self) -> list[NDArray[np.float32]]:
         """Tables of integers. `shy` is what a magnitude needs beyond a half to be rounded up."""
         latents = self.latents.detach()
-        rounded = latents.sign() * (latents.abs() + (0.5 - self.shy)).floor().clamp_min(0)
+        rounded = latents.sign() * (latents.abs() + (0.5 - self.shy)).floor().clamp_min(0) + 0.0  # no negative zero
         return [table.cpu().numpy() for table in rounded.split(self.sizes)]
 
     def _bytes(self) -> int:
@@ -344,6 +358,8 @@ class _Latents:
         if self._bytes() <= self.target:
             return
         low, self.shy = 0.0, 0.5
+        while self._bytes() > self.target and self.shy < float(self.latents.abs().max()):
+            low, self.shy = self.shy, 2 * self.shy
         for _ in range(SHY_STEPS):
             high, self.shy = self.shy, (low + self.shy) / 2
             if self._bytes() > self.target:
@@ -362,9 +378,7 @@ class _Latents:
         loss = Evaluator(field, self.signal, subset, self.config.device, self.samples)(params)
         if not math.isfinite(loss):
             raise InputError("fit: diverged; expected a lower lr")
-        if not self.interrupted and self.config.checkpoint is not None:
-            self.config.checkpoint.unlink(missing_ok=True)
-        return FitResult(params, loss, self.step, self.elapsed(), self.interrupted, 0, False, False)
+        return FitResult(params, loss, self.step, self.elapsed(), self.interrupt.seen, 0, False, False)
 
     def _leaves(self) -> Mapping[str, Tensor]:
         own = {"latents": self.latents, "scales": self.scales, "shifts": self.shifts, "model": self.model.numbers}
@@ -382,19 +396,19 @@ class _Latents:
         if self.config.checkpoint is None:
             return
         state = {
-            "state": [self.step, self.elapsed(), self.weight, self.taken],
+            "state": [self.step, self.elapsed(), self.weight, self.taken, self.looked],
             "leaves": dict(self._leaves()),
             "optimizer": self.optimizer.state_dict(),
             "generators": [self.generator.get_state(), self.batches.generator.get_state()],
         }
-        checkpoint.save(self.config.checkpoint, state, self._identity())
+        checkpoint.try_to_save(self.config.checkpoint, state, self._identity())
 
     def _resume(self) -> None:
         if self.config.checkpoint is None:
             return
         if (state := checkpoint.load(self.config.checkpoint, self._identity())) is None:
             return
-        self.step, self.before, self.weight, self.taken = state["state"]
+        self.step, self.before, self.weight, self.taken, self.looked = state["state"]
         self.began = time.perf_counter()
         with torch.no_grad():
             for name, leaf in self._leaves().items():
