@@ -149,3 +149,7 @@ def test_damage_is_refused() -> None:
         decode_stream(Reader(bytes([1]) + range_encode([(1, 1, 2)] * 90), "x"), CONTEXT, 1)
     with pytest.raises(LimitError):
         decode_ints(bytes([CONTEXT, 1]) + write_varint(3) + bytes(3), 10**6)
+
+
+def test_the_example_of_the_format():
+    assert decode_ints(bytes.fromhex("02 04 61 eb ff f7 f8 1b"), 11).tolist() == [0, 1, 0, 0, 3, 17, -1, 0, 1, -2, 0]

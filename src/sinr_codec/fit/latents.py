@@ -358,7 +358,7 @@ class _Latents:
         if self._bytes() <= self.target:
             return
         low, self.shy = 0.0, 0.5
-        while self._bytes() > self.target and self.shy < float(self.latents.abs().max()):
+        while self._bytes() > self.target and self.shy < float(self.latents.detach().abs().max()):
             low, self.shy = self.shy, 2 * self.shy
         for _ in range(SHY_STEPS):
             high, self.shy = self.shy, (low + self.shy) / 2
