@@ -210,8 +210,7 @@ class _Latents:
         self.shifts = torch.zeros(len(self.names) * self.channels, device=device).requires_grad_()
         self.network = {name: torch.tensor(w, device=device).requires_grad_() for name, w in start.items()}
         self.model = EntropyModel([size * self.channels for size in self.sizes], device)
-        of_network = self.config.lr or RATES[1]
-        self.rates = [rate * of_network / RATES[1] for rate in RATES]
+        self.rates = [rate * (self.config.lr or RATES[1]) / RATES[1] for rate in RATES]
         groups = ([self.latents], [self.scales, self.shifts, *self.network.values()], [self.model.numbers])
         self.optimizer = torch.optim.Adam([{"params": p} for p in groups], betas=(0.9, 0.99))
         self.function = field.function(xtorch, torch.device(device))
@@ -294,9 +293,8 @@ class _Latents:
         self.recent = (self._whole if self.matrices is not None else self._batch)(tables, self.weight * bits)
         factor = min(1.0, (self.step + 1) / WARMUP_STEPS)
         if share > ANNEAL_AT:
-            factor *= (
-                LEAST_RATE + (1 - LEAST_RATE) * (1 + math.cos(math.pi * (share - ANNEAL_AT) / (1 - ANNEAL_AT))) / 2
-            )
+            fall = (share - ANNEAL_AT) / (1 - ANNEAL_AT)
+            factor *= LEAST_RATE + (1 - LEAST_RATE) * (1 + math.cos(math.pi * fall)) / 2
         for group, rate in zip(self.optimizer.param_groups, self.rates):
             group["lr"] = factor * rate
         self.optimizer.step()
@@ -385,12 +383,12 @@ class _Latents:
         return own | self.network
 
     def _identity(self) -> str:
-        c = self.config
-        digest = 0
-        for index in (even_subset(len(self.samples), 256),):
-            for part in next(iter(self.samples.chunks(index))):
-                digest = zlib.crc32(part.cpu().contiguous().numpy().tobytes(), digest)
-        return json.dumps([self.field.to_header(), c.bits, c.steps, c.seconds, c.lr, c.seed, len(self.samples), digest])
+        """Text that differs between fits that must not go on from each other's checkpoints."""
+        c, digest = self.config, 0
+        for array in next(iter(self.samples.chunks(even_subset(len(self.samples), 256)))):
+            digest = zlib.crc32(array.cpu().contiguous().numpy().tobytes(), digest)
+        settings = [c.bits, c.steps, c.seconds, c.lr, c.batch, c.seed]
+        return json.dumps([self.field.to_header(), settings, len(self.samples), digest])
 
     def _save(self) -> None:
         if self.config.checkpoint is None:
