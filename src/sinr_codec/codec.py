@@ -58,6 +58,7 @@ _LARGE = 1 << 21  # positions of a signal that is rendered once, after coding, a
 _MARGIN = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
 _FEW_STEPS = 100  # before which every fit looks like a failure
 _NEAR_DB = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
+_LATENT_SHARE = 2  # times the bytes of the network that are not worth less, where latents go with it
 _QUALITY_FITS = 3  # networks that a search for a quality may fit
 
 
@@ -503,7 +504,7 @@ class _FitProgress:
         self._progress.update(step, f"{self._part.decibels(loss):.2f} dB")
 
 
-def _at_rate(job: _Job, network: Callable[[float], Field], rate: float, budget: int | None, db: float | None) -> _Coded:
+def _at_rate(job: _Job, network: Callable[[float], Any], rate: float, budget: int | None, db: float | None) -> _Coded:
     """Fit networks that are trained for so many bits a sample; for a quality, at the rate that should reach it."""
 
     def run(bits: float) -> _Coded:
@@ -513,8 +514,10 @@ def _at_rate(job: _Job, network: Callable[[float], Field], rate: float, budget: 
     if db is None:
         return run(rate)
     rate = rate_for(job.signal.spec.KIND, db)
+    least = _LATENT_SHARE * 8 * network(rate).network_params / job.signal.spec.samples
     tried: list[tuple[float, _Coded]] = []
     for _ in range(_QUALITY_FITS):
+        rate = max(rate, least)
         coded = run(rate)
         tried.append((math.log2(rate), coded))
         if coded.interrupted or db <= coded.quality.db <= db + _NEAR_DB:

@@ -169,6 +169,11 @@ class HashGrid:
         return sum(map(self.entries, range(self.levels))) * self.channels + self.network.num_params
 
     @property
+    def network_params(self) -> int:
+        """Numbers outside the tables."""
+        return self.network.num_params
+
+    @property
     def work(self) -> int:
         """Multiply-adds a sample."""
         return self.levels * 2**self.in_features * (self.channels + self.in_features) + self.network.num_params

@@ -259,6 +259,11 @@ class RadianceGrid(_TrunkAndHead):
         return {_TRUNK + name: coding for name, coding in self.parts[_TRUNK].tables.items()}
 
     @property
+    def network_params(self) -> int:
+        """As in `HashGrid`."""
+        return int(self.parts[_TRUNK].network_params) + int(self.parts[_HEAD].num_params)
+
+    @property
     def work(self) -> int:
         """Multiply-adds a sample."""
         return int(self.parts[_TRUNK].work) + int(self.parts[_HEAD].num_params)

@@ -185,8 +185,8 @@ class _Latents:
         self.channels = shapes[self.names[0]][1]
         #: What the name of the network's first layer begins with.
         self.first = self.names[0].removesuffix("grid.0") + "layers.0."
-        of_network = field.num_params - sum(self.sizes) * self.channels
-        self.target = config.bits * len(signal) / 8 - of_network - 64
+        # A byte a number of the network, and what is around the records.
+        self.target = config.bits * len(signal) / 8 - field.network_params - 64
         if self.target <= 0:
             raise InputError(f"bits: {config.bits:g} a sample are too few for the network alone; expected more")
         self.generator = torch.Generator().manual_seed(config.seed)

@@ -7,6 +7,7 @@ the network's first layer; the network itself is quantised and coded as well, wh
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, assemble, plan, plan_paper
@@ -105,16 +106,12 @@ def _planned(task: Task, dictionaries: tuple[int, ...] = (), sparse_only: bool =
     def error(params: Params) -> float:
         return whole({**tables, **params})
 
+    search = partial(plan, network, error, dictionaries=dictionaries, sparse_only=sparse_only, seed=task.seed)
     limit = replace(task, max_drop=min(task.max_drop, MAX_DROP)).limit(error(network))
-    coded = plan(
-        network,
-        error,
-        limit,
-        dictionaries=dictionaries,
-        sparse_only=sparse_only,
-        seed=task.seed,
-        progress=task.progress.update,
-    )
+    coded = search(limit, progress=task.progress.update)
+    left = task.field.network_params  # type: ignore[attr-defined]  # bytes: what the fit leaves for the network
+    if coded.bytes > left and not sparse_only:
+        coded = search(limit, max_bytes=left, progress=task.progress.update)
     return _together(task, {**task.field.tables, **coded.codings}, coded.codes)  # type: ignore[attr-defined]
 
 
