@@ -19,7 +19,7 @@ from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Params, Task, Training
 WIDTH, DEPTH = 16, 1
 """Two ReLU layers of 16, as the authors have for pictures."""
 TABLE = 1 << 18
-"""Entries of a level. A level that is not hashed is coded in the context of its neighbours, which saves a quarter."""
+"""Entries of a level. A level that is not hashed is coded in the context of its neighbours, which saves a seventh."""
 COARSEST = 8
 """Cells of the coarsest level, at least; every level has twice as many as the one before."""
 PUBLISHED_LEVELS, PUBLISHED_TABLE, PUBLISHED_CELLS = 24, 1 << 11, (16, 512)
