@@ -13,7 +13,8 @@ from sinr_codec import codec, presets
 from sinr_codec.coding.tensor import Direct, Raw, encode_tensor
 from sinr_codec.container import FIELD, Header, Limits, read, write
 from sinr_codec.errors import FormatError, InputError, LimitError, UnknownIdError
-from sinr_codec.fields import MLP, Sine
+from sinr_codec.fields import MLP, HashGrid, Sine
+from sinr_codec.methods import shacira
 from sinr_codec.signals.image import ImageSpec
 
 HEIGHT, WIDTH = 16, 24
@@ -118,6 +119,16 @@ class TestEncode:
         report = check(codec.encode(PICTURE, bpp=1.0, **FAST))
         assert (report.target, report.target_met) == ("1 bpp", False)
         assert report.bpp > 1
+
+    def test_a_rate_that_is_trained_for(self, monkeypatch):
+        monkeypatch.setitem(shacira.GRID.fit["fast"], "steps", 80)
+        reports = [check(codec.encode(PICTURE, size=size, preset="fast", method="shacira")) for size in (700, 1200)]
+        assert all(report.target_met for report in reports)
+        assert isinstance(reports[0].field, HashGrid)
+        report = check(codec.encode(PICTURE, psnr=21, preset="fast", method="shacira"))
+        assert report.psnr >= 21
+        refused(InputError, codec.encode, PICTURE, size=200, preset="fast", method="shacira")
+        refused(InputError, codec.encode, PICTURE, preset="fast", method="shacira", activation=Sine(20.0))
 
     def test_size(self):
         report = check(codec.encode(PICTURE, size=700, **FAST))

@@ -61,6 +61,8 @@ _PROBE_SAMPLES = 1 << 16
 _LARGE = 1 << 21  # positions of a signal that is rendered once, after coding, and not before it as well
 _MARGIN = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
 _FEW_STEPS = 100  # before which every fit looks like a failure
+_NEAR_DB = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
+_LATENT_SHARE = 2  # times the bytes of the network that are not worth less, where latents go with it
 _QUALITY_FITS = 3  # networks that a search for a quality may fit
 
 
@@ -249,6 +251,11 @@ def encode(
 
     if shared is not None:
         coded = job.from_base(shared)
+    elif how is not None and (of_rate := how.training.network) is not None:
+        if activation is not None:
+            raise InputError(f"activation: method {how.name} has one of its own; leave it out")
+        rate = recipe.rate if budget is None else 8 * budget / spec.samples
+        coded = _at_rate(job, lambda bits: of_rate(spec, bits, width, depth), rate, budget, psnr)
     elif psnr is not None and width is None:
         coded = _search_quality(job, network, psnr)
     elif width is None and budget is None and recipe.width is not None:
@@ -303,6 +310,8 @@ def encode(
 def _recipe_of(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tuple[Recipe, Preset]:
     """Recipe and preset with the network, the training and the rate of a method."""
     training = method.training
+    if training.network is not None:
+        return replace(recipe, fit={"": training.settings(preset.name, kind)}), replace(preset, fit={}, paper=False)
     fit = dict(training.published) if preset.paper else recipe.settings(preset)
     fit |= {"l1": training.l1} if training.l1 else {}
     recipe = replace(recipe, fit={"": fit}, bits=None)
@@ -380,6 +389,8 @@ class _Job:
     checkpoint: PathLike | None
     progress: Progress
     base: Base | None = None
+    bits: float | None = None
+    """Bits a sample, where a network is trained for them."""
 
     def from_base(self, base: Base) -> _Coded:
         """Code the signal as what it has of its own beside a base."""
@@ -440,6 +451,9 @@ class _Job:
         parts = self.signal.parts
         if self.seconds is not None:
             settings |= {"steps": None, "seconds": self.seconds / len(parts)}
+        if self.bits is not None:
+            spec = self.signal.spec
+            settings |= {"bits": (self.bits * spec.samples - 8 * len(spec.side)) / sum(map(len, parts))}
         fitted: list[Params] = []
         interrupted, notes = False, []
         for number, part in enumerate(parts):
@@ -553,6 +567,36 @@ class _FitProgress:
         self._progress.update(step, f"{self._part.decibels(loss):.2f} dB")
 
 
+def _at_rate(job: _Job, network: Callable[[float], Any], rate: float, budget: int | None, db: float | None) -> _Coded:
+    """Fit networks that are trained for so many bits a sample; for a quality, at the rate that should reach it."""
+
+    def run(bits: float) -> _Coded:
+        checkpoint = job.checkpoint if db is None else _beside(job.checkpoint, f"-{bits:.4g}")
+        return replace(job, bits=bits, checkpoint=checkpoint).run(network(bits), budget)
+
+    if db is None:
+        return run(rate)
+    rate = rate_for(job.signal.spec.KIND, db)
+    least = _LATENT_SHARE * 8 * network(rate).network_params / job.signal.spec.samples
+    tried: list[tuple[float, _Coded]] = []
+    for _ in range(_QUALITY_FITS):
+        rate = max(rate, least)
+        coded = run(rate)
+        tried.append((math.log2(rate), coded))
+        if coded.interrupted or db <= coded.quality.db <= db + _NEAR_DB:
+            break
+        rate = 2 ** min(_interpolate([(x, c.quality.db) for x, c in tried], db + _NEAR_DB / 2), 64)
+    return _best(tried, db)
+
+
+def _best(tried: list[tuple[float, _Coded]], db: float) -> _Coded:
+    """The smallest file that has a quality, or else the one with the best."""
+    reached = [coded for _, coded in tried if coded.quality.db >= db]
+    if reached:
+        return min(reached, key=lambda coded: len(coded.blob))
+    return max((coded for _, coded in tried), key=lambda coded: coded.quality.db)
+
+
 def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Coded:
     """Fit networks of the size that should reach `db`; give the smallest file that does, or else the best.
 
@@ -572,11 +616,8 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
         if coded.interrupted or db + 0.05 <= coded.fit_quality <= db + 0.5:
             break
         params = 2 ** min(_interpolate([(x, c.fit_quality) for x, c in tried], db + 0.2), 64)
-    reached = [coded for _, coded in tried if coded.quality.db >= db]
-    if reached:
-        return min(reached, key=lambda coded: len(coded.blob))
-    best = max((coded for _, coded in tried), key=lambda coded: coded.quality.db)
-    if best.field.width >= MAX_WIDTH:
+    best = _best(tried, db)
+    if best.quality.db < db and best.field.width >= MAX_WIDTH:
         note = f"no width above {MAX_WIDTH} is tried by itself; name one with width, or a longer fit"
         return replace(best, notes=(*best.notes, note))
     return best

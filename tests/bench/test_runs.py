@@ -95,6 +95,21 @@ def test_stopped_and_resumed_gives_the_same_tables(data: Path, tmp_path: Path, m
     assert [sorted(entry) for entry in about["resumed"]] == [["command", "commit", "date"]]
 
 
+def test_networks_trained_for_a_rate_are_shared_by_their_methods(data: Path, tmp_path: Path) -> None:
+    latents = replace(EXPERIMENTS["shacira"], configurations=(Configuration(rate=4.0), Configuration(rate=6.0)))
+    files = runs.run(latents, settings(data, tmp_path, numbers=range(1, 2), methods=latents.methods, steps=60))
+    points = {(p["configuration"], p["method"]): p for p in (json.loads(path.read_text()) for path in files)}
+    assert len(points) == 2 * len(latents.methods)
+    assert len(list((tmp_path / "fits").glob("*.safetensors"))) == 2
+    for rate in ("4bpp", "6bpp"):
+        point = points[rate, "shacira"]
+        assert point["bpp"] <= float(rate.removesuffix("bpp"))
+        assert point["bytes"] > point["figures"]["latent_bytes"] + point["figures"]["network_bytes"] > 0
+        assert points[rate, "shacira-minmax"]["db"] == pytest.approx(point["fit_db"], abs=0.02)
+    with pytest.raises(InputError, match="layers and neurons"):
+        runs.run(replace(latents, name="other"), settings(data, tmp_path, methods=("coin",)))
+
+
 def test_several_processes_give_the_same_tables(data: Path, tmp_path: Path) -> None:
     runs.run(SMALL, settings(data, tmp_path / "one", numbers=range(1, 3)))
     runs.run(SMALL, settings(data, tmp_path / "two", numbers=range(1, 3), jobs=2))

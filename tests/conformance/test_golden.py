@@ -20,7 +20,7 @@ from sinr_codec import container, decode, decompress
 from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
-from sinr_codec.fields import MLP, Fourier, Gaussian, Octaves, ReLU, Wire
+from sinr_codec.fields import MLP, Fourier, Gaussian, HashGrid, Octaves, ReLU, Wire
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSpec
 
@@ -99,6 +99,24 @@ def fourier() -> bytes:
     return image(MLP(2, 3, 8, 0, ReLU(), Fourier(5, 1.25, 99)), RGB, lambda name: DIRECT)
 
 
+def hashgrid() -> bytes:
+    """Levels of integers: two in the context of their neighbours, one of them with a long code; one that is hashed."""
+    rng = np.random.Generator(np.random.Philox(77))
+    field = HashGrid(2, 3, (6, 40, 90), 2048, 1, 8, 1, (2, 3))
+    records = []
+    params = field.init(rng)
+    for level in range(field.levels):
+        rows, columns = field.vertices(level)
+        busy = np.exp(-((np.mgrid[:rows, :columns] - rows / 2) ** 2).sum(0) / rows**2 * 9)
+        table = np.rint(rng.laplace(0, 2 * busy.reshape(-1)[: field.entries(level)]))[:, None]
+        if level == 1:
+            table[700:703, 0] = 14, -15, 70_000
+        records.append(encode_tensor(table.astype(np.float32), field.coding(level)))
+    records += [encode_tensor(params[name], DIRECT) for name in field.network.shapes()]
+    header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245)
+    return container.write(header, [b"".join(records)])
+
+
 def state() -> bytes:
     rng = np.random.Generator(np.random.Philox(11))
     normal = rng.standard_normal((9, 7))
@@ -155,7 +173,10 @@ def large() -> bytes:
     return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
 
 
-CASES = {make.__name__: make for make in (direct, sparse, sent, paper, wire, encodings, fourier, state, large, cosines)}
+CASES = {
+    make.__name__: make
+    for make in (direct, sparse, sent, paper, wire, encodings, fourier, hashgrid, state, large, cosines)
+}
 
 
 def digest(array: np.ndarray) -> str:

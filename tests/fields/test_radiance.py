@@ -5,12 +5,24 @@ import pytest
 from array_api_compat import numpy as xnp
 
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.fields import Fourier, Identity, Octaves, Radiance, ReLU, Sine, Wire, field_from_header
+from sinr_codec.fields import (
+    Fourier,
+    HashGrid,
+    Identity,
+    Octaves,
+    Radiance,
+    RadianceGrid,
+    ReLU,
+    Sine,
+    Wire,
+    field_from_header,
+)
 
 FIELDS = [
     Radiance(16, 2, ReLU(), Octaves(4)),
     Radiance(8, 1, Sine(20.0), features=3, head=5, octaves=0),
     Radiance(8, 1, Wire(6.0, 6.0), Fourier(8, 2.0, 1)),
+    RadianceGrid((3, 7), 256, 2, 8, 1, features=4, head=6, octaves=1),
 ]
 
 
@@ -21,7 +33,7 @@ def rays(n, seed=0):
     return np.concatenate([rng.uniform(-1, 1, (n, 3)), directions], axis=1).astype(np.float32)
 
 
-@pytest.fixture(params=FIELDS, ids=lambda field: type(field.activation).__name__)
+@pytest.fixture(params=FIELDS, ids=lambda field: type(getattr(field, "activation", field)).__name__)
 def field(request):
     return request.param
 
@@ -93,6 +105,16 @@ def test_header_of_the_recipe():
         ([1, 64, 3, 15, 32, 2, [99]], UnknownIdError),
         ([1, 64, 3, 15, 32, 2, "sine"], MalformedError),
         ([1, 16384, 1000, 15, 32, 2, [3]], LimitError),
+        ([3], MalformedError),
+        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 15, 32], MalformedError),
+        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 15, 32, 2.0], MalformedError),
+        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 0, 32, 2], MalformedError),
+        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 14, 32, 2], MalformedError),
+        ([3, [2, 2, 16, 8, 1, 1, 8, [4]], 15, 32, 2], MalformedError),
+        ([3, [2, 3, 16, 8, 1, 1, 8, [4], [1, 1, 2]], 15, 32, 2], MalformedError),
+        ([3, [0, 3, 16, 8, 1, [3]], 15, 32, 2], MalformedError),
+        ([3, "grid", 15, 32, 2], MalformedError),
+        ([3, [2, 3, 16, 8, 1, 8, 24, [1 << 20] * 32], 15, 32, 2], LimitError),
     ],
 )
 def test_bad_headers(header, error):
@@ -115,3 +137,16 @@ def test_bad_arguments():
 
 def test_describe_names_both_parts():
     assert FIELDS[0].describe().startswith("trunk 3 -> octaves -> 2 x 16 relu -> 16; head ")
+
+
+def test_the_trunk_of_a_grid_is_a_hash_grid_of_the_position():
+    field = FIELDS[3]
+    trunk = HashGrid(3, 5, (3, 7), 256, 2, 8, 1)
+    params, coords = field.init(np.random.default_rng(0)), rays(50)
+    assert (trunk.hashed(0), trunk.hashed(1)) == (False, True)
+    assert list(field.tables) == ["trunk.grid.0", "trunk.grid.1"]
+    alone = {name.removeprefix("trunk."): value for name, value in params.items() if name.startswith("trunk.")}
+    np.testing.assert_allclose(field.apply(params, coords)[:, 3], trunk.apply(alone, coords[:, :3])[:, 0], atol=1e-6)
+    assert field.to_header() == [3, [2, 3, 5, 8, 1, 2, 8, [3, 7]], 4, 6, 1]
+    with pytest.raises(LimitError):
+        field_from_header(field.to_header(), field.num_params - 1)

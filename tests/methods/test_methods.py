@@ -10,7 +10,7 @@ from sinr_codec import codec, networks
 from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.coding.tensor import Direct, Sparse
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, Octaves, Sine
+from sinr_codec.fields import MLP, Field, Octaves, Sine
 from sinr_codec.fit import FitConfig, fit
 from sinr_codec.methods import METHODS, Task, alternatives, inric, method_named, sinr
 from sinr_codec.methods.base import Params
@@ -31,7 +31,7 @@ SIGNAL = registry.load(Image.fromarray(picture()), "image")
 (PART,) = SIGNAL.parts
 
 
-def trained(field: MLP, **settings: float) -> Params:
+def trained(field: Field, **settings: float) -> Params:
     config = FitConfig(optimizer="adam", lr=3e-3, steps=120, batch=512, compile=False, **settings)  # type: ignore[arg-type]
     return fit(field, PART, config).params
 
@@ -43,8 +43,13 @@ def tasks() -> dict[str, Task]:
     for method in METHODS.values():
         training = method.training
         if training.name not in found:
-            field = MLP(2, 3, 52, 1, training.activation, training.encoding)
-            found[training.name] = Task(field, trained(field, l1=training.l1), PART, max_drop=0.5, effort=0.002)
+            if training.network is None:
+                field: Field = MLP(2, 3, 52, 1, training.activation, training.encoding)
+                params = trained(field, l1=training.l1)
+            else:
+                field = training.network(SIGNAL.spec, 4.0, None, None)
+                params = trained(field, bits=4.0)
+            found[training.name] = Task(field, params, PART, max_drop=0.5, effort=0.002)
     return found
 
 

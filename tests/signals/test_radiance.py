@@ -10,8 +10,10 @@ import pytest
 from array_api_compat import numpy as xnp
 from PIL import Image
 
+from sinr_codec import decompress, encode
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
-from sinr_codec.fields import Octaves, Radiance, ReLU
+from sinr_codec.fields import Octaves, Radiance, RadianceGrid, ReLU
+from sinr_codec.methods import shacira
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.cameras import Camera, Orbit, look_at
 from sinr_codec.signals.mesh import Mesh
@@ -313,6 +315,22 @@ class TestTraining:
         coarser = {name: np.round(value, 1) for name, value in result.params.items()}
         assert error(apply, 1000) == pytest.approx(result.loss, rel=0.5)
         assert error(network.decoder(coarser), 1000) > error(apply, 1000)
+
+    def test_a_hash_grid_of_latents_learns_the_ball_in_the_bytes_asked_for(self, tmp_path, monkeypatch):
+        pytest.importorskip("sinr_codec.fit")
+        monkeypatch.setattr(shacira, "OF_SCENES", (4, 8, 16))
+        images, poses = pictures(12)
+        np.savez(tmp_path / "ball.npz", images=images, poses=poses, focal=30.0)
+        monkeypatch.setitem(shacira.GRID.fit["fast"], "steps", 150)
+        monkeypatch.setitem(shacira.GRID.fit["radiance"], "batch", 256)
+        report = encode(tmp_path / "ball.npz", tmp_path / "ball.sinr", preset="fast", method="shacira", size=3000)
+        assert isinstance(report.field, RadianceGrid)
+        assert report.quality > 15
+        assert report.target_met
+        assert report.bytes == (tmp_path / "ball.sinr").stat().st_size
+        tensors = decompress(tmp_path / "ball.sinr")
+        assert all((tensors[name] == np.rint(tensors[name])).all() for name in report.field.tables)
+        assert max(np.abs(tensors[name]).max() for name in report.field.tables) > 1
 
 
 class TestSources:

@@ -13,21 +13,23 @@ SHARED = (
     *("sinr", "sinr-hidden", "sinr-planned", "direct"),
 )
 """Methods that code the same trained networks."""
+_SHACIRA = ("shacira", "shacira-sinr-planned", "shacira-minmax", "shacira-sinr", "shacira-sinr-hidden")
 CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
 """Bits a pixel that classical codecs may take."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A network size as the paper has it: (h, m) hidden layers of m neurons."""
+    """A network size as the paper has it: (h, m) hidden layers of m neurons; or bits a position, to be trained for."""
 
-    depth: int
-    width: int
+    depth: int = 0
+    width: int = 0
+    rate: float | None = None
 
     @property
     def name(self) -> str:
-        """Such as "3x64"."""
-        return f"{self.depth}x{self.width}"
+        """Such as "3x64" or "0.3bpp"."""
+        return f"{self.depth}x{self.width}" if self.rate is None else f"{self.rate:g}bpp"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,20 @@ EXPERIMENTS = {
                 *(f"sinr-k2-{k2}" for k2 in (1024, 8192)),
             ),
             FIT,
+        ),
+        Experiment(
+            "shacira",
+            "Hash grids of latents, and SINR on their network",
+            tuple(Configuration(rate=rate) for rate in (0.1, 0.2, 0.3, 0.5)),
+            _SHACIRA,
+            classical=CLASSICAL,
+        ),
+        Experiment(
+            "shacira-radiance",
+            "A radiance field as a hash grid of latents",
+            (Configuration(rate=0.12),),
+            _SHACIRA,
+            items=(_LEGO,),
         ),
         Experiment(
             "occupancy",

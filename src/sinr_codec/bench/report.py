@@ -133,7 +133,8 @@ def summarise(points: Sequence[Point]) -> list[Row]:
 
 def _base(point: Point) -> str:
     """The method that codes the same networks as the paper codes everybody's."""
-    return "minmax" if point["training"] in ("sine", None) else "inric-pe-minmax"
+    training = point["training"]
+    return {"sine": "minmax", None: "minmax", "shacira": "shacira-minmax"}.get(training, "inric-pe-minmax")
 
 
 def _row(configuration: str, chosen: Sequence[Point], base: Mapping[str, Point]) -> Row:

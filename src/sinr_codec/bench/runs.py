@@ -300,18 +300,29 @@ def _smaller(path: Path, scale: Fraction) -> Any:
 
 def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Training) -> tuple[Task, dict[str, Any]]:
     """The network of a configuration under a training, without weights, and the settings of its fit."""
-    spec = loaded.signal.spec
-    assert unit.configuration is not None
+    spec, configuration = loaded.signal.spec, unit.configuration
+    assert configuration is not None
     recipe = RECIPES[spec.KIND]
+    if (training.network is None) != (configuration.rate is None):
+        kind = "a rate" if configuration.rate is None else "layers and neurons"
+        raise InputError(
+            f"{unit.experiment.name}: training {training.name} is for networks by {kind}, not for this one"
+        )
     if spec.KIND == "image":
         recipe = replace(recipe, activation=training.activation, encoding=training.encoding)
-    network = recipe.network(spec, unit.configuration.width, unit.configuration.depth)
-    of_pictures = unit.experiment.fit if spec.KIND == "image" else None
-    fit = dict(recipe.settings(PRESETS["balanced"]) if of_pictures is None else of_pictures)
-    fit |= {"l1": training.l1} if training.l1 else {}
-    fit |= {"steps": settings.steps} if settings.steps is not None else {}
-    fit |= {"optimizer": "adam", "lr": TOGETHER_LR} if settings.together > 1 else {}
     part = loaded.signal.parts[0]
+    fit: dict[str, Any]
+    if training.network is not None and configuration.rate is not None:
+        network = training.network(spec, configuration.rate, None, None)
+        bits = (configuration.rate * spec.samples - 8 * len(spec.side)) / len(part)
+        fit = {**training.settings("balanced", spec.KIND), "bits": bits}
+    else:
+        network = recipe.network(spec, configuration.width, configuration.depth)
+        of_pictures = unit.experiment.fit if spec.KIND == "image" else None
+        fit = dict(recipe.settings(PRESETS["balanced"]) if of_pictures is None else of_pictures)
+        fit |= {"l1": training.l1} if training.l1 else {}
+        fit |= {"optimizer": "adam", "lr": TOGETHER_LR} if settings.together > 1 else {}
+    fit |= {"steps": settings.steps} if settings.steps is not None else {}
     slack = IOU_SLACK if spec.KIND == "shape" else 0.0
     return Task(network, {}, part, settings.seed, settings.device, slack=slack, effort=settings.effort), fit
 
@@ -332,6 +343,8 @@ def _fit_together(units: Sequence[Unit], settings: Settings, progress: Progress)
             continue
         loaded = load_item(unit.item, settings)
         for training in {METHODS[name].training.name: METHODS[name].training for name in unit.methods}.values():
+            if training.network is not None:
+                continue  # it is fitted by itself
             task, fit = network_of(loaded, unit, settings, training)
             groups.setdefault((task.field, fit.get("l1"), len(task.part)), []).append((loaded, task, fit))
     for members in groups.values():

@@ -236,7 +236,7 @@ def describe_field(field: Any, parts: int = 1) -> str:
     """A network in words, such as "sine 3x64", or so many of them."""
     name = (
         field.describe()
-        if not hasattr(field, "hidden_layers")
+        if not hasattr(field, "activation")
         else (f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}")
     )
     return name if parts == 1 else f"{parts} networks of {name}"

@@ -1,4 +1,4 @@
-"""Integers to bytes and back: the smallest of a constant, Brotli and a range coder with a parametric model.
+"""Integers to bytes and back: the smallest of a constant, Brotli and range coders with a parametric model or contexts.
 
 A stream of integers has a coder id of four bits and whatever that coder writes. `encode_ints` puts the id in
 a byte of its own; `tensor` packs it beside its transform. docs/format.md has the layouts.
@@ -13,6 +13,7 @@ import brotli
 import numpy as np
 import numpy.typing as npt
 
+from sinr_codec.coding.context import context_body, decode_context, skip_context
 from sinr_codec.coding.model import MAX_SYMBOLS, SCALES, SHAPES, UNIFORM, frequencies
 from sinr_codec.coding.rangecoder import (
     TOTAL,
@@ -34,6 +35,7 @@ from sinr_codec.errors import InputError, MalformedError, TruncatedError, Unknow
 __all__ = [
     "BROTLI",
     "CONSTANT",
+    "CONTEXT",
     "RANGE",
     "coder_name",
     "decode_ints",
@@ -47,7 +49,7 @@ __all__ = [
 
 Ints = npt.NDArray[np.int64]
 
-CONSTANT, BROTLI, RANGE = 0, 1, 8  # coder ids; a range coder of shape index i is RANGE + i
+CONSTANT, BROTLI, CONTEXT, RANGE = 0, 1, 2, 8  # coder ids; a range coder of shape index i is RANGE + i
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _CHUNK = 1 << 16  # symbols coded at a time; bounds the memory of the Python integers
@@ -68,9 +70,21 @@ def decode_ints(data: bytes | Reader, count: int) -> Ints:
     return q
 
 
-def encode_stream(q: npt.NDArray[np.integer]) -> tuple[int, bytes]:
-    """(coder id, body) of the integers of q in C order, by the coder that needs the fewest bytes."""
+def encode_stream(q: npt.NDArray[np.integer], row: int | None = None) -> tuple[int, bytes]:
+    """(coder id, body) of the integers of q in C order, by the coder that needs the fewest bytes.
+
+    The coder with contexts is slow, and tried only where the length of a `row` says that neighbours are alike.
+    """
     values = _int64(q)
+    coder, body = _without_context(values)
+    if row is not None and coder != CONSTANT:
+        other = context_body(values, row)
+        if other is not None and len(other) < len(body):
+            return CONTEXT, other
+    return coder, body
+
+
+def _without_context(values: Ints) -> tuple[int, bytes]:
     if values.size == 0 or (values == values[0]).all():
         return CONSTANT, write_zigzag(int(values[0]) if values.size else 0)
     model, bits = _fit(values)
@@ -93,6 +107,8 @@ def decode_stream(reader: Reader, coder: int, count: int) -> Ints:
         return np.broadcast_to(np.int64(reader.zigzag()), (count,))  # costs no memory, whatever the count
     if coder == BROTLI:
         return _decode_brotli(reader, count)
+    if coder == CONTEXT:
+        return decode_context(reader, count)
     return _decode_body(reader, _Model.read(reader, coder), count)
 
 
@@ -103,6 +119,8 @@ def skip_stream(reader: Reader, coder: int, count: int) -> None:
     elif coder == BROTLI:
         reader.byte()
         reader.take(reader.varint(reader.remaining))
+    elif coder == CONTEXT:
+        skip_context(reader, count)
     else:
         model = _Model.read(reader, coder)
         if not skip_body(reader, count):
@@ -111,8 +129,8 @@ def skip_stream(reader: Reader, coder: int, count: int) -> None:
 
 def coder_name(coder: int) -> str:
     """A coder id in words, for reports."""
-    if coder in (CONSTANT, BROTLI):
-        return ("constant", "brotli")[coder]
+    if coder in (CONSTANT, BROTLI, CONTEXT):
+        return ("constant", "brotli", "range/context")[coder]
     shape = coder - RANGE
     return "range/uniform" if shape == UNIFORM else f"range/gg{SHAPES[shape]:g}"
 

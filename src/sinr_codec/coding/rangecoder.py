@@ -121,6 +121,20 @@ class RangeDecoder:
         self._renormalise()
         return value
 
+    def bit(self, zeros: int, total: int) -> bool:
+        """The next bit, which is 0 in `zeros` of `total` <= TOTAL cases, 0 < zeros < total."""
+        unit = self._range // total
+        edge = zeros * unit
+        one = self._code >= edge
+        if one:
+            self._code -= edge
+            self._range = (total - zeros) * unit
+        else:
+            self._range = edge
+        if self._range < _RENORM:
+            self._renormalise()
+        return one
+
     def symbols(self, cumulative: Sequence[int], count: int) -> list[int]:
         """`count` symbols of one model: `symbol` in a loop, written out because the time is spent here."""
         code, range_, at, words = self._code, self._range, self._at, self._words

@@ -60,15 +60,19 @@ class Raw:
 class Direct:
     """Uniform scalar quantisation of the weights themselves: multiples of `step`, or min-max with `bits`.
 
-    `paper` goes with bits and stores them as the paper does: Brotli over little-endian words.
+    `paper` goes with bits and stores them as the paper does: Brotli over little-endian words. `row` goes with a step:
+    the tensor, flattened, is a grid with rows of that length, whose neighbours are worth a look (`context`).
     """
 
     step: float | None = None
     bits: int | None = None
     paper: bool = False
+    row: int | None = None
 
     def __post_init__(self) -> None:
         _check_quantiser(self.step, self.bits, self.paper)
+        if self.row is not None and not (self.step is not None and self.row >= 1):
+            raise InputError(f"row: expected a positive length, with a step, got {self.row}")
 
 
 @dataclass(frozen=True)
@@ -408,7 +412,9 @@ def _encode_raw(array: Array) -> bytes:
 def _encode_direct(w: Array, coding: Direct) -> bytes:
     if coding.step is not None:
         quantiser = step_code(coding.step).to_bytes(2, "little")
-        return _record(_DIRECT_STEP, encode_stream(_direct_steps(w, coding.step)), quantiser)
+        q = _direct_steps(w, coding.step)
+        row = None if coding.row is None else min(coding.row, q.size)
+        return _record(_DIRECT_STEP, encode_stream(q, row), quantiser)
     q, _, _, quantiser = _quantise(w.astype(np.float64), None, coding.bits)
     return _record(_DIRECT_MINMAX, _encode_values(q, coding), quantiser)
 

@@ -11,50 +11,24 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
+from sinr_codec.coding.tensor import Direct
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields.activations import AnyActivation, ReLU, activation_from_header, activation_to_header
 from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, encoding_from_header, encoding_to_header
+from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP, Params
 
 _TRUNK, _HEAD = "trunk.", "head."
 _MAX_FEATURES = 1 << 12
 
 
-@dataclass(frozen=True)
-class Radiance:
-    """Two multilayer perceptrons: position -> density and features; features and view direction -> colour.
+class _TrunkAndHead:
+    """A trunk, position -> density and features, and a head, features and view direction -> colour."""
 
-    The trunk sees positions alone, so that density, and with it geometry, cannot depend on where one looks from
-    (Mildenhall et al. 2020, "NeRF", section 3). The split into a trunk that puts out density and a few features, and
-    a head of one hidden layer, is that of instant-ngp (Müller et al. 2022, section 5.4). One network serves the
-    coarse and the fine pass of a renderer, as in mip-NeRF (Barron et al. 2021): NeRF's two are twice the bytes.
+    features: int
+    head: int
+    octaves: int
 
-    Parameters
-    ----------
-    width, hidden_layers, activation, encoding
-        Of the trunk, as in `MLP`.
-    features
-        Numbers that the trunk hands to the head.
-    head
-        Width of the head's hidden layer.
-    octaves
-        Octaves of the view direction's encoding (`Octaves`); 0 for the direction as it is.
-
-    Raises
-    ------
-    InputError
-        A size outside the limits.
-    """
-
-    width: int
-    hidden_layers: int
-    activation: AnyActivation = field(default_factory=ReLU)
-    encoding: AnyEncoding = field(default_factory=Identity)
-    features: int = 15
-    head: int = 32
-    octaves: int = 2
-
-    ID: ClassVar[int] = 1
     #: Position and unit view direction in; red, green, blue and density out, all before their own non-linearities.
     in_features: ClassVar[int] = 6
     out_features: ClassVar[int] = 4
@@ -72,11 +46,12 @@ class Radiance:
         return Octaves(self.octaves) if self.octaves else Identity()
 
     @property
-    def parts(self) -> dict[str, MLP]:
+    def parts(self) -> dict[str, Any]:
         """Trunk and head by the prefix of their parameters' names."""
-        trunk = MLP(3, 1 + self.features, self.width, self.hidden_layers, self.activation, self.encoding)
-        head = MLP(self.features + self.directions.out_features(3), 3, self.head, 0, self.activation)
-        return {_TRUNK: trunk, _HEAD: head}
+        raise NotImplementedError
+
+    def _head(self, activation: AnyActivation) -> MLP:
+        return MLP(self.features + self.directions.out_features(3), 3, self.head, 0, activation)
 
     # -- parameters
 
@@ -160,6 +135,49 @@ class Radiance:
         trunk, head = self.parts.values()
         return f"trunk {trunk.describe()}; head {head.describe()}"
 
+
+@dataclass(frozen=True)
+class Radiance(_TrunkAndHead):
+    """Two multilayer perceptrons: position -> density and features; features and view direction -> colour.
+
+    The trunk sees positions alone, so that density, and with it geometry, cannot depend on where one looks from
+    (Mildenhall et al. 2020, "NeRF", section 3). The split into a trunk that puts out density and a few features, and
+    a head of one hidden layer, is that of instant-ngp (Müller et al. 2022, section 5.4). One network serves the
+    coarse and the fine pass of a renderer, as in mip-NeRF (Barron et al. 2021): NeRF's two are twice the bytes.
+
+    Parameters
+    ----------
+    width, hidden_layers, activation, encoding
+        Of the trunk, as in `MLP`.
+    features
+        Numbers that the trunk hands to the head.
+    head
+        Width of the head's hidden layer.
+    octaves
+        Octaves of the view direction's encoding (`Octaves`); 0 for the direction as it is.
+
+    Raises
+    ------
+    InputError
+        A size outside the limits.
+    """
+
+    width: int
+    hidden_layers: int
+    activation: AnyActivation = field(default_factory=ReLU)
+    encoding: AnyEncoding = field(default_factory=Identity)
+    features: int = 15
+    head: int = 32
+    octaves: int = 2
+
+    ID: ClassVar[int] = 1
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Trunk and head by the prefix of their parameters' names."""
+        trunk = MLP(3, 1 + self.features, self.width, self.hidden_layers, self.activation, self.encoding)
+        return {_TRUNK: trunk, _HEAD: self._head(self.activation)}
+
     # -- the header of a file
 
     def to_header(self) -> list[Any]:
@@ -196,6 +214,91 @@ class Radiance:
             radiance = cls(width, hidden_layers, activation, encoding, features, head, octaves)
         except InputError as error:
             raise MalformedError(f"field header: {error}") from error
+        if radiance.num_params > max_params:
+            raise LimitError(f"field header: {radiance.num_params} parameters are more than {max_params}")
+        return radiance
+
+
+@dataclass(frozen=True)
+class RadianceGrid(_TrunkAndHead):
+    """A radiance field whose trunk is a hash grid of the box (SHACIRA, Girish et al. 2023), ReLU throughout.
+
+    Parameters
+    ----------
+    cells, table, channels, width, hidden_layers
+        Of the trunk, as in `HashGrid`.
+    features, head, octaves
+        As in `Radiance`.
+
+    Raises
+    ------
+    InputError
+        A size outside the limits.
+    """
+
+    cells: tuple[int, ...]
+    table: int
+    channels: int
+    width: int
+    hidden_layers: int
+    features: int = 15
+    head: int = 32
+    octaves: int = 2
+
+    ID: ClassVar[int] = 5
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Trunk and head by the prefix of their parameters' names."""
+        trunk = HashGrid(3, 1 + self.features, self.cells, self.table, self.channels, self.width, self.hidden_layers)
+        return {_TRUNK: trunk, _HEAD: self._head(ReLU())}
+
+    @property
+    def tables(self) -> dict[str, Direct]:
+        """As in `HashGrid`."""
+        return {_TRUNK + name: coding for name, coding in self.parts[_TRUNK].tables.items()}
+
+    @property
+    def network_params(self) -> int:
+        """As in `HashGrid`."""
+        return int(self.parts[_TRUNK].network_params) + int(self.parts[_HEAD].num_params)
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds a sample."""
+        return int(self.parts[_TRUNK].work) + int(self.parts[_HEAD].num_params)
+
+    # -- the header of a file
+
+    def to_header(self) -> list[Any]:
+        """``[3, trunk, features, head, octaves]``, the trunk as in `HashGrid`."""
+        return [self.ID, self.parts[_TRUNK].to_header(), self.features, self.head, self.octaves]
+
+    @classmethod
+    def from_header(cls, value: object, max_params: int = MAX_PARAMS) -> RadianceGrid:
+        """Inverse of `to_header`; nothing is allocated.
+
+        Raises
+        ------
+        MalformedError
+            The value breaks the form above or a range.
+        LimitError
+            More parameters than `max_params`.
+        """
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != 5 or value[0] != cls.ID:
+            raise MalformedError("field header: a radiance field of a hash grid is a list of its id and four entries")
+        if any(type(x) is not int for x in value[2:]):
+            raise MalformedError("field header: the sizes of a radiance field are integers")
+        trunk = HashGrid.from_header(value[1], max_params)
+        try:
+            sizes = trunk.cells, trunk.table, trunk.channels, trunk.width, trunk.hidden_layers
+            radiance = cls(*sizes, *value[2:])
+        except InputError as error:
+            raise MalformedError(f"field header: {error}") from error
+        if radiance.parts[_TRUNK] != trunk:
+            raise MalformedError(
+                "field header: the trunk of a radiance field is a cube of 3 coordinates to its features"
+            )
         if radiance.num_params > max_params:
             raise LimitError(f"field header: {radiance.num_params} parameters are more than {max_params}")
         return radiance

@@ -13,7 +13,18 @@ if _find_spec("pytorch_optimizer") is None:  # only looked for: its import takes
 
 from sinr_codec.fit.config import DEFAULT_LR, FitConfig, FitResult, Optimizer
 from sinr_codec.fit.evaluate import Evaluator, evaluate
+from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.loop import fit
 from sinr_codec.fit.many import fit_many
 
-__all__ = ["DEFAULT_LR", "Evaluator", "FitConfig", "FitResult", "Optimizer", "evaluate", "fit", "fit_many"]
+__all__ = [
+    "DEFAULT_LR",
+    "Evaluator",
+    "FitConfig",
+    "FitResult",
+    "Optimizer",
+    "evaluate",
+    "fit",
+    "fit_latents",
+    "fit_many",
+]

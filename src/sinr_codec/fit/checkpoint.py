@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from sinr_codec.errors import InputError
 from sinr_codec.files import atomic_write
+
+logger = logging.getLogger(__name__)
 
 _TENSOR = "\0tensor"
 _VERSION = "1"
@@ -33,6 +36,24 @@ def save(path: Path, state: dict[str, Any], identity: str) -> None:
             save_file(tensors, temporary, metadata)
     except (SafetensorError, OSError) as error:  # safetensors reports a full disk as an error of its own
         raise InputError(f"{path}: cannot be written ({str(error).partition(chr(10))[0]})") from error
+
+
+def try_to_save(path: Path, state: dict[str, Any], identity: str) -> None:
+    """As `save`, but a failure costs the checkpoint, not the fit."""
+    try:
+        save(path, state, identity)
+    except InputError as error:
+        logger.warning("checkpoint skipped: %s", error)
+
+
+def discard(path: Path | None) -> None:
+    """Remove the checkpoint of a fit that has run to its end, if there is one; a symbolic link to it stays."""
+    if path is None:
+        return
+    try:
+        Path(path).resolve().unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("checkpoint not removed: %s: %s", path, error.strerror or error)
 
 
 def load(path: Path, identity: str) -> dict[str, Any] | None:

@@ -41,6 +41,9 @@ class FitConfig:
         when the budget is in steps.
     l1
         Weight of the sum of absolute parameters that is added to the loss (INRIC, section 3.2).
+    bits
+        Bits a sample that a hash grid may take, whose entries then become integers (`fit_latents`); None for any
+        field whose parameters are real numbers.
     compile
         Use `torch.compile`: ``"auto"`` where a compiler is found and the budget is long enough to pay for it.
     device
@@ -64,6 +67,7 @@ class FitConfig:
     schedule: Schedule = "cosine"
     seed: int = 0
     l1: float = 0.0
+    bits: float | None = None
     compile: bool | Literal["auto"] = "auto"
     device: str = "cpu"
     checkpoint: Path | None = None
@@ -72,7 +76,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:
             raise InputError(f"fit: optimizer must be one of {', '.join(DEFAULT_LR)}, got {self.optimizer!r}")
-        for name in ("lr", "steps", "seconds", "batch"):
+        for name in ("lr", "steps", "seconds", "batch", "bits"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"fit: {name} must be positive, got {value!r}")

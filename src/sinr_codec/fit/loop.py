@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
-import signal as signals_of_os
-import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 
 import numpy as np
@@ -27,12 +22,12 @@ from sinr_codec.files import check_output
 from sinr_codec.fit import checkpoint, compilation
 from sinr_codec.fit.config import FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
+from sinr_codec.fit.interrupt import Interrupt
+from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
 from sinr_codec.fit.threads import threads_for
 from sinr_codec.signals.base import Part
-
-logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, float], None]
 
@@ -102,6 +97,11 @@ def fit(
         )
     if config.checkpoint is not None:
         check_output(config.checkpoint)
+    if config.bits is not None:
+        if params is not None:
+            raise InputError("fit: latents start from fresh parameters, got some")
+        with threads_for(field.num_params):
+            return fit_latents(field, signal, config, progress)
     if params is not None:
         field.check(params)
     with threads_for(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):
@@ -210,7 +210,7 @@ class _Fit:
                 self.interrupt.seen = True
             self.keep_best()
         if not self.interrupt.seen:
-            self.discard()
+            checkpoint.discard(self.config.checkpoint)
         if state.best is None:
             tried = state.restarts + 1
             raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {config.peak_lr:g}")
@@ -400,19 +400,7 @@ class _Fit:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.batches.generator.get_state(),
         }
-        try:
-            checkpoint.save(self.config.checkpoint, everything, self._identity())
-        except InputError as error:
-            logger.warning("checkpoint skipped: %s", error)
-
-    def discard(self) -> None:
-        """Remove the checkpoint of a fit that has run to its end; a symbolic link to it stays."""
-        if self.config.checkpoint is None:
-            return
-        try:
-            Path(self.config.checkpoint).resolve().unlink(missing_ok=True)
-        except OSError as error:
-            logger.warning("checkpoint not removed: %s: %s", self.config.checkpoint, error.strerror or error)
+        checkpoint.try_to_save(self.config.checkpoint, everything, self._identity())
 
     def resume(self) -> None:
         """Go on from the checkpoint where there is one."""
@@ -428,27 +416,3 @@ class _Fit:
                 leaf.copy_(everything["leaves"][name])
         self.optimizer.load_state_dict(everything["optimizer"])
         self.batches.generator.set_state(everything["generator"])
-
-
-class Interrupt:
-    """Turns the first Ctrl-C into a flag that takes effect between two steps; a second one raises as usual."""
-
-    def __init__(self) -> None:
-        self.seen = False
-        self._old: Any = None
-
-    def __enter__(self) -> Interrupt:
-        # only the main thread may set handlers; elsewhere a Ctrl-C reaches the main thread anyway
-        if threading.current_thread() is threading.main_thread():
-            self._old = signals_of_os.signal(signals_of_os.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._old is not None:
-            signals_of_os.signal(signals_of_os.SIGINT, self._old)
-            self._old = None
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.seen:
-            raise KeyboardInterrupt
-        self.seen = True

@@ -29,7 +29,8 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output
 from sinr_codec.fit import checkpoint
-from sinr_codec.fit.loop import Interrupt, Progress, rate_at
+from sinr_codec.fit.interrupt import Interrupt
+from sinr_codec.fit.loop import Progress, rate_at
 from sinr_codec.fit.samples import check_device
 from sinr_codec.fit.tasks import Tasks
 

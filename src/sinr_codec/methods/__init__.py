@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sinr_codec.errors import InputError
-from sinr_codec.methods import alternatives, coin, direct, inric, sinr
+from sinr_codec.methods import alternatives, coin, direct, inric, shacira, sinr
 from sinr_codec.methods.base import Coded, Method, Protocol, Task, Training
 from sinr_codec.methods.coin import SINE
 
@@ -26,6 +26,12 @@ _ALL = [
     # quality of SINR as published.
     Method("sinr-planned", "SINR, hidden layers, our coder", "own", SINE, sinr.planned, 8.0),
     Method("sinr-scalar", "scalar at SINR's quality", "own", SINE, sinr.scalar, 6.0),
+    Method("shacira", "SHACIRA", "own", shacira.GRID, shacira.latents),
+    Method("shacira-sinr-planned", "SHACIRA, network by SINR", "own", shacira.GRID, shacira.latents_sinr_planned),
+    Method("shacira-minmax", "SHACIRA, 16 bit", "paper", shacira.GRID, shacira.latents_minmax),
+    Method("shacira-sinr", "SHACIRA + SINR", "paper", shacira.GRID, shacira.latents_sinr),
+    Method("shacira-sinr-hidden", "SHACIRA + SINR, hidden layers", "paper", shacira.GRID, shacira.latents_sinr_hidden),
+    Method("shacira-24", "SHACIRA, its 24 levels", "own", shacira.PUBLISHED_GRID, shacira.latents),
 ]
 # Refinement at equal bytes.
 for _bits in (4, 5, 6):

@@ -37,6 +37,11 @@ class Training:
         Weight of the sum of absolute parameters in the loss.
     published
         Settings of `fit.FitConfig` as published.
+    network
+        ``network(spec, bits, width, depth)``: the field for a signal in so many bits a sample, where a network is
+        trained for a rate (`fit.FitConfig.bits`); None for an MLP.
+    fit
+        Settings of `fit.FitConfig` by preset, where there is a `network`; and by kind of signal, what is other there.
     """
 
     name: str
@@ -44,6 +49,12 @@ class Training:
     encoding: AnyEncoding = dataclasses.field(default_factory=Identity)
     l1: float = 0.0
     published: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    network: Callable[[Any, float, int | None, int | None], Field] | None = None
+    fit: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def settings(self, preset: str, kind: str) -> dict[str, Any]:
+        """Settings of the fit of a `network` under a preset."""
+        return {**self.fit[preset], **self.fit.get(kind, {})}
 
 
 @dataclass(frozen=True)

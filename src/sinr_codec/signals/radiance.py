@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
-from sinr_codec.fields.radiance import Radiance
+from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.arrays import npz_headers
 from sinr_codec.signals.base import Apply, Fields, Quality
@@ -822,7 +822,7 @@ class RadianceSignal:
         """PSNR in dB of a mean squared error."""
         return math.inf if loss <= 0 else -10 * math.log10(loss)
 
-    def trainable(self, network: Radiance) -> RayField:
+    def trainable(self, network: Radiance | RadianceGrid) -> RayField:
         """The network as a function of rays, which is what is fitted."""
         self._cells = None
         background = tuple(v / 255 for v in self.spec.background)

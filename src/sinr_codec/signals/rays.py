@@ -18,7 +18,7 @@ import numpy as np
 from array_api_compat import device as device_of
 from numpy.typing import NDArray
 
-from sinr_codec.fields.radiance import Radiance
+from sinr_codec.fields.radiance import Radiance, RadianceGrid
 
 Array = NDArray[Any]
 
@@ -264,7 +264,9 @@ class RayField:
 
     in_features, out_features = 6, 3
 
-    def __init__(self, network: Radiance, box: Box, hull: Array, background: tuple[float, float, float]) -> None:
+    def __init__(
+        self, network: Radiance | RadianceGrid, box: Box, hull: Array, background: tuple[float, float, float]
+    ) -> None:
         self.network, self.box, self.hull, self.background = network, box, hull, background
         self._cells: Cells | None = None
         self._densities: Any = None
@@ -276,7 +278,8 @@ class RayField:
     @property
     def work(self) -> int:
         """Multiply-adds of a forward pass a ray, about."""
-        return self.network.num_params * self.box.fine * MOST_STEPS // 2
+        a_point = getattr(self.network, "work", self.network.num_params)
+        return int(a_point) * self.box.fine * MOST_STEPS // 2
 
     def centre(self, params: dict[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
         """Parameters that begin near the mean colour (3,), and with a thin fog everywhere."""

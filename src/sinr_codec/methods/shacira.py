@@ -1,0 +1,158 @@
+"""SHACIRA (Girish, Shrivastava, Gupta 2023): a multi-resolution hash grid of quantised latents before a small network.
+
+Written from the paper's description. Latents are integers in the file, as the affine maps that decode them are part of
+the network's first layer; the network itself is quantised and coded as well, which the authors leave at 32 bits.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, assemble, plan, plan_paper
+from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
+from sinr_codec.errors import InputError
+from sinr_codec.fields import HashGrid, RadianceGrid, ReLU
+from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Params, Task, Training
+
+WIDTH, DEPTH = 16, 1
+"""Two ReLU layers of 16, as the authors have for pictures."""
+TABLE = 1 << 18
+"""Entries of a level. A level that is not hashed is coded in the context of its neighbours, which saves a seventh."""
+COARSEST = 8
+"""Cells of the coarsest level, at least; every level has twice as many as the one before."""
+PUBLISHED_LEVELS, PUBLISHED_TABLE, PUBLISHED_CELLS = 24, 1 << 11, (16, 512)
+MAX_DROP = 0.02
+"""dB that the coding of the network may lose: it takes few of the bytes."""
+
+
+FINEST = 0.5
+"""Finest cells a sample and bit, from pictures at 0.2 to 0.4 bits a pixel."""
+OF_SCENES = 8, 16, 31, 62
+"""Cells of a scene: the finest level has as many vertices as a table may have without hashing."""
+
+
+def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid | RadianceGrid:
+    """The hash grid for a signal in so many bits a sample: the more bits, the finer. Scenes have the same at all rates.
+
+    Raises
+    ------
+    InputError
+        The signal has more than three coordinates.
+    """
+    if spec.KIND == "radiance":
+        return RadianceGrid(OF_SCENES, TABLE, 1, width or WIDTH, DEPTH if depth is None else depth)
+    axes = _axes(spec)
+    # Cells that are worth their bits cover some bits^-1/a samples an axis each.
+    finest = max(axes) * min(1.0, (FINEST * bits) ** (1 / len(axes)))
+    levels = max(1, 1 + round(math.log2(max(finest / COARSEST, 1))))
+    cells = tuple(max(1, round(finest / 2 ** (levels - 1 - level))) for level in range(levels))
+    return _field(spec, cells, TABLE, axes, width, depth)
+
+
+def published_grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid:
+    """The authors' grid for pictures, whatever the bits: 24 levels of 16 to 512 cells, at most 2,048 entries each."""
+    first, last = PUBLISHED_CELLS
+    ratio = (last / first) ** (1 / (PUBLISHED_LEVELS - 1))
+    cells = tuple(round(first * ratio**level) for level in range(PUBLISHED_LEVELS))
+    return _field(spec, cells, PUBLISHED_TABLE, (), width, depth)
+
+
+def _axes(spec: Any) -> tuple[int, ...]:
+    """Samples of a signal along its axes."""
+    if spec.in_features > 3:
+        raise InputError(f"method shacira: expected a signal of at most 3 coordinates, found {spec.in_features}")
+    shape = tuple(int(n) for n in spec.describe()["shape"][: spec.in_features])
+    return (
+        shape if len(shape) == spec.in_features else (round(spec.samples ** (1 / spec.in_features)),) * spec.in_features
+    )
+
+
+def _field(
+    spec: Any, cells: tuple[int, ...], table: int, axes: tuple[int, ...], width: int | None, depth: int | None
+) -> HashGrid:
+    divisor = math.gcd(*axes) if axes else 1
+    extent = tuple(n // divisor for n in axes) if len(set(axes)) > 1 else ()
+    hidden = DEPTH if depth is None else depth
+    return HashGrid(spec.in_features, spec.out_features, cells, table, 1, width or WIDTH, hidden, extent)
+
+
+#: As published it is 60,000 steps over the whole picture. Of rays there are too many for one step.
+GRID = Training(
+    "shacira",
+    ReLU(),
+    network=grid,
+    fit={
+        "fast": {"steps": 300, "batch": 1 << 16},
+        "balanced": {"steps": 1000, "batch": 1 << 16},
+        "best": {"steps": 4000, "batch": 1 << 16},
+        "paper": {"steps": 60_000, "batch": 1 << 16},
+        "radiance": {"batch": 4096},
+    },
+)
+PUBLISHED_GRID = replace(GRID, name="shacira-24", network=published_grid)
+
+
+def latents(task: Task) -> Coded:
+    """Latents without loss, the network quantised by the planner within 0.02 dB."""
+    return _planned(task)
+
+
+def _planned(task: Task, dictionaries: tuple[int, ...] = (), sparse_only: bool = False) -> Coded:
+    tables, network = _parts(task)
+    whole = task.error(PROBE_SAMPLES)
+
+    def error(params: Params) -> float:
+        return whole({**tables, **params})
+
+    search = partial(plan, network, error, dictionaries=dictionaries, sparse_only=sparse_only, seed=task.seed)
+    limit = replace(task, max_drop=min(task.max_drop, MAX_DROP)).limit(error(network))
+    coded = search(limit, progress=task.progress.update)
+    left = task.field.network_params  # type: ignore[attr-defined]  # bytes: what the fit leaves for the network
+    if coded.bytes > left and not sparse_only:
+        coded = search(limit, max_bytes=left, progress=task.progress.update)
+    return _together(task, {**task.field.tables, **coded.codings}, coded.codes)  # type: ignore[attr-defined]
+
+
+def latents_sinr_planned(task: Task) -> Coded:
+    """Latents without loss, the hidden matrices of the network by sparse codes, coded as well as we know how."""
+    return _planned(task, dictionaries=(PAPER_K2,), sparse_only=True)
+
+
+def latents_minmax(task: Task) -> Coded:
+    """Latents and network by 16-bit min-max and Brotli, as SINR's paper codes every method."""
+    return _published(task, {name: Direct(bits=PAPER_BITS, paper=True) for name in _parts(task)[1]})
+
+
+def latents_sinr(task: Task) -> Coded:
+    """The same, with all matrices of the network by SINR as published."""
+    coded = plan_paper(_parts(task)[1], task.seed)
+    return _published(task, coded.codings, coded.codes)
+
+
+def latents_sinr_hidden(task: Task) -> Coded:
+    """The same, with its hidden matrices by SINR."""
+    coded = plan_paper(_parts(task)[1], task.seed, hidden=True)
+    return _published(task, coded.codings, coded.codes)
+
+
+def _published(task: Task, codings: Mapping[str, Any], codes: Mapping[str, Any] | None = None) -> Coded:
+    tables: dict[str, Coding] = {
+        name: Direct(bits=PAPER_BITS, paper=True) if is_lossy(w) else Raw() for name, w in _parts(task)[0].items()
+    }
+    return _together(task, {**tables, **codings}, codes)
+
+
+def _parts(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tables, and the network's parameters."""
+    names = task.field.tables  # type: ignore[attr-defined]
+    tables = {name: w for name, w in task.params.items() if name in names}
+    return tables, {name: w for name, w in task.params.items() if name not in names}
+
+
+def _together(task: Task, codings: Mapping[str, Any], codes: Mapping[str, Any] | None = None) -> Coded:
+    """The plan of all parameters, with the bytes of the latents and of the network as figures."""
+    whole = assemble(task.params, dict(codings), codes)
+    of_tables = sum(len(whole.records[name]) for name in _parts(task)[0])
+    return Coded(whole, figures={"latent_bytes": of_tables, "network_bytes": whole.bytes - of_tables})
