@@ -61,6 +61,14 @@ class LatentModel:
         share = 2 * symbols.astype(np.float64) / (levels - 1) - 1
         return (share * self.reach.astype(np.float64) + self.mean).astype(np.float32)
 
+    def scaled(self, latents: Array) -> Array:
+        """Latents (m, d) as a record has them: float32 (m, d), from the mean and in units of the reach."""
+        return ((latents.astype(np.float64) - self.mean) / self.reach.astype(np.float64)).astype(np.float32)
+
+    def unscaled(self, scaled: Array) -> Array:
+        """Inverse of `scaled`: float32 (m, d), computed in float64 and rounded once."""
+        return (scaled.astype(np.float64) * self.reach.astype(np.float64) + self.mean).astype(np.float32)
+
     def encode(self, latents: Array) -> bytes:
         """The section of a signal: levels of latents (m, d), all of a latent after another, by the range coder."""
         symbols = self.quantised(latents)
@@ -260,10 +268,11 @@ def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
         if value != base.field.to_header():
             raise MalformedError("field header: expected the network of the base")
         return Difference(base.field, base.params)
-    if type(value) is not list or not value or value[0] != Modulations.ID:
+    if type(value) is not list or not value or value[0] not in (Modulations.ID, Modulations.RECORDED_ID):
         raise MalformedError("field header: expected latents of the base")
     try:
-        network = Modulations(base.field, base.params, tuple(value[1:]), base.patch)
+        recorded = value[0] == Modulations.RECORDED_ID
+        network = Modulations(base.field, base.params, tuple(value[1:]), base.patch, recorded)
     except InputError as error:
         raise MalformedError(f"field header: {error}") from error
     limits.check("max_params", network.num_params)
@@ -272,11 +281,13 @@ def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
 
 def params_of(network: Any, section: bytes, base: Base | None) -> dict[str, Array]:
     """Decode the section of a network."""
-    if isinstance(network, Modulations):
-        assert base is not None
-        assert base.model is not None
+    if not isinstance(network, Modulations):
+        return field_params(network, section)
+    assert base is not None
+    assert base.model is not None
+    if not network.recorded:
         return {LATENTS: base.model.decode(section, network.patches)}
-    return field_params(network, section)
+    return {LATENTS: base.model.unscaled(tensors_of(_manifest(network), section)[LATENTS])}
 
 
 def adapted(field: MLP | Modulated) -> dict[str, tuple[int, ...]]:
@@ -307,7 +318,7 @@ def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, 
     return rates
 
 
-def _manifest(field: MLP | Modulated) -> list[tuple[str, tuple[int, ...], Any]]:
+def _manifest(field: MLP | Modulated | Modulations) -> list[tuple[str, tuple[int, ...], Any]]:
     dtypes = field.dtypes()
     return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
 

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from sinr_codec.bases import Base, base_in, base_of, load_signal, network_of, params_of, read_base, sizes_of
+from sinr_codec.bases import (
+    Base,
+    base_in,
+    base_of,
+    load_signal,
+    network_of,
+    params_of,
+    read_base,
+    sizes_of,
+)
 from sinr_codec.coding.plan import Plan, plan, plan_paper
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
@@ -22,7 +31,7 @@ from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields import Difference, Field, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output, write_bytes
-from sinr_codec.methods import BASED, Method, Task, coinpp, inric, method_named
+from sinr_codec.methods import METHODS, Method, Task, coinpp, inric, method_named
 from sinr_codec.networks import compare_networks, network_names, state_of
 from sinr_codec.packed import (
     NO_LOSS,
@@ -52,9 +61,6 @@ Blob = bytes
 
 MAX_DROP = 0.1
 """dB that coding may cost `encode`, under the unquantised fit."""
-
-FEWER_STEPS = 5
-"""Times fewer steps of a fit that begins from a base."""
 
 _SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the file itself is measured on all
 _PROBE_SAMPLES = 1 << 16
@@ -235,8 +241,8 @@ def encode(
     check_seed(seed)
     check_activation(activation)
     chosen = preset_named(preset)
-    shared = _base_for(method, base, width=width, depth=depth, activation=activation, bpp=bpp, size=size, psnr=psnr)
-    how = None if method is None or shared is not None else method_named(method)
+    how = None if method is None else method_named(method)
+    shared = _base_for(how, base, width=width, depth=depth, activation=activation, bpp=bpp, size=size, psnr=psnr)
     progress = progress or NullProgress()
     progress.start("read", 0)
     signal = _load_signal(source, kind, options, shared)
@@ -320,18 +326,19 @@ def _recipe_of(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tup
     return recipe, replace(preset, fit={}, bits=method.bits, paper=False)
 
 
-def _base_for(method: str | None, base: Base | Source | None, **network: Any) -> Base | None:
+def _base_for(method: Method | None, base: Base | Source | None, **network: Any) -> Base | None:
     """The base of a method that begins from one; None for other methods."""
-    if method not in BASED:
+    if method is None or (learning := method.training.base) is None:
         if base is not None:
-            raise InputError(f"base: only the methods {' and '.join(BASED)} begin from one")
+            based = (name for name, other in METHODS.items() if other.training.base is not None)
+            raise InputError(f"base: only the methods {', '.join(based)} begin from one")
         return None
     if base is None:
-        raise InputError(f"method {method}: expected a base, which `sinr learn` makes")
+        raise InputError(f"method {method.name}: expected a base, which `sinr learn` makes")
     if given := [name for name, value in network.items() if value is not None]:
         raise InputError(f"{given[0]}: follows from the base; leave it out")
     found = base if isinstance(base, Base) else read_base(base)
-    if isinstance(found.field, Modulated) != (method == "coinpp"):
+    if isinstance(found.field, Modulated) != (learning["method"] == "coinpp"):
         raise InputError(f"base: was learned for {'coinpp' if isinstance(found.field, Modulated) else 'inric-meta'}")
     return found
 
@@ -362,13 +369,10 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any], what
 
 def file_of(signal: Signal, network: Field, plans: Sequence[Plan], base: Base | None = None) -> tuple[Blob, Quality]:
     """The file of a signal whose networks are coded, and the quality of what it decodes to, measured on that."""
-    return _file_of(signal, network, [b"".join(p.records[name] for name in network.shapes()) for p in plans], base)
-
-
-def _file_of(signal: Signal, network: Any, sections: list[bytes], base: Base | None) -> tuple[Blob, Quality]:
     spec = signal.spec
     header = Header(FIELD, network.to_header(), spec.to_header(), base=None if base is None else base.digest)
-    sections = [*sections, spec.side] if spec.side else sections
+    sections = [b"".join(coded.records[name] for name in network.shapes()) for coded in plans]
+    sections += [spec.side] if spec.side else []
     decoder = open(write(header, sections), base=base)
     quality = signal.quality(partial(decoder.spec.render, decoder.fields))
     return write(replace(header, quality=hundredths(quality.db)), sections), quality
@@ -396,20 +400,19 @@ class _Job:
         """Code the signal as what it has of its own beside a base."""
         if not isinstance(base.field, Modulated):
             return self.run(Difference(base.field, base.params))
-        assert base.model is not None
         self.progress.start("adapt", 0)
         spec, part = self.signal.spec, self.signal.parts[0]
         sizes = sizes_of(spec) if base.patch else ()
-        network = Modulations(base.field, base.params, sizes, base.patch)
+        network: Any = Modulations(base.field, base.params, sizes, base.patch)
         DEFAULT_LIMITS.check("max_params", network.num_params)
         latents = coinpp.latents_of(base, part, sizes, self.device, self.preset.inner_steps)
-        fit_quality = self._fit_quality(network, [network.decoder({LATENTS: latents})])
+        fitted = [{LATENTS: latents}]
+        fit_quality = self._fit_quality(network, [network.decoder(fitted[0])])
+        assert self.method is not None
+        network, plans = self._by_method(self.method, network, fitted)
         self.progress.start("check", 0)
-        section = base.model.encode(latents)
-        blob, quality = _file_of(self.signal, network, [section], base)
-        sizes_by_part = {LATENTS: len(section)} | ({"side": len(spec.side)} if spec.side else {})
-        header = len(blob) - sum(sizes_by_part.values())
-        return _Coded(network, blob, quality, fit_quality, sizes_by_part | {"header": header}, False, ())
+        blob, quality = file_of(self.signal, network, plans, base)
+        return _Coded(network, blob, quality, fit_quality, _sections(plans, spec.side, blob), False, ())
 
     def run(self, network: Field, max_bytes: int | None = None, min_db: float | None = None) -> _Coded:
         """Fit and code one network for each part of the signal."""
@@ -447,7 +450,7 @@ class _Job:
 
         settings = self.recipe.settings(self.preset)
         if self.base is not None and settings.get("steps"):
-            settings |= {"steps": max(1, settings["steps"] // FEWER_STEPS)}
+            settings |= {"steps": max(1, settings["steps"] // inric.FEWER_STEPS)}
         parts = self.signal.parts
         if self.seconds is not None:
             settings |= {"steps": None, "seconds": self.seconds / len(parts)}
@@ -534,8 +537,9 @@ class _Job:
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
         """The networks as a method codes them, and what they are then: pruning makes them narrower."""
         drop, effort = self.max_drop, self.preset.effort
+        options: dict[str, Any] = {"effort": effort, "progress": self.progress, "base": self.base}
         tasks = [
-            Task(network, params, part, self.seed, self.device, drop, effort=effort, progress=self.progress)
+            Task(network, params, part, self.seed, self.device, drop, **options)
             for part, params in zip(self.signal.parts, fitted)
         ]
         plans = []
@@ -543,8 +547,9 @@ class _Job:
             self.progress.start(f"code {number}/{len(tasks)}" if len(tasks) > 1 else "code", 0)
             if method.finetune is not None:
                 task = task.with_params(method.finetune(task))
-            network = task.field
-            plans.append(method.code(task).plan)
+            coded = method.code(task)
+            network = coded.field or task.field
+            plans.append(coded.plan)
         return network, plans
 
     def _loss(self, network: Field, part: Part, samples: int) -> Callable[[Mapping[str, Array]], float]:
@@ -883,6 +888,7 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
                 answer |= {"signal": spec.describe(), "bpp": 8 * size / spec.samples, "unit": spec.UNIT}
                 return answer | {"measure": spec.MEASURE, "tensors": [], "header_bytes": header.header_bytes}
         shared = base_of(header, base, limits)
+        network: Any = None
         if header.kind == FIELD:
             network, spec, records = _described(header, sections, limits, shared)
             answer["measure"] = spec.MEASURE
@@ -906,7 +912,9 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
         answer["tensors"] = [
             {"name": _part_name(number, len(records), name), "shape": list(shape), "dtype": str(dtype)} | description
             for number, section in enumerate(records)
-            for (name, shape, dtype), description in zip(manifest, _describe_section(manifest, section, shared))
+            for (name, shape, dtype), description in zip(
+                manifest, _describe_section(manifest, section, network, shared)
+            )
         ]
         coded = sum(tensor["bytes"] for tensor in answer["tensors"])
         answer["header_bytes"] = size - coded - answer.get("side_bytes", 0)
@@ -915,9 +923,11 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
 
 
 def _describe_section(
-    manifest: list[tuple[str, tuple[int, ...], Any]], section: bytes, base: Base | None
+    manifest: list[tuple[str, tuple[int, ...], Any]], section: bytes, network: Any, base: Base | None
 ) -> list[dict[str, Any]]:
-    if base is not None and base.model is not None:
+    if isinstance(network, Modulations) and not network.recorded:
+        assert base is not None
+        assert base.model is not None
         return [{"bytes": len(section), "coding": "levels of a base", "levels": base.model.counts.shape[1]}]
     reader = Reader(section)
     descriptions = [describe_tensor(reader, shape, dtype) for _, shape, dtype in manifest]

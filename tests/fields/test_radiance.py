@@ -105,16 +105,16 @@ def test_header_of_the_recipe():
         ([1, 64, 3, 15, 32, 2, [99]], UnknownIdError),
         ([1, 64, 3, 15, 32, 2, "sine"], MalformedError),
         ([1, 16384, 1000, 15, 32, 2, [3]], LimitError),
-        ([3], MalformedError),
-        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 15, 32], MalformedError),
-        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 15, 32, 2.0], MalformedError),
-        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 0, 32, 2], MalformedError),
-        ([3, [2, 3, 16, 8, 1, 1, 8, [4]], 14, 32, 2], MalformedError),
-        ([3, [2, 2, 16, 8, 1, 1, 8, [4]], 15, 32, 2], MalformedError),
-        ([3, [2, 3, 16, 8, 1, 1, 8, [4], [1, 1, 2]], 15, 32, 2], MalformedError),
-        ([3, [0, 3, 16, 8, 1, [3]], 15, 32, 2], MalformedError),
-        ([3, "grid", 15, 32, 2], MalformedError),
-        ([3, [2, 3, 16, 8, 1, 8, 24, [1 << 20] * 32], 15, 32, 2], LimitError),
+        ([5], MalformedError),
+        ([5, [2, 3, 16, 8, 1, 1, 8, [4]], 15, 32], MalformedError),
+        ([5, [2, 3, 16, 8, 1, 1, 8, [4]], 15, 32, 2.0], MalformedError),
+        ([5, [2, 3, 16, 8, 1, 1, 8, [4]], 0, 32, 2], MalformedError),
+        ([5, [2, 3, 16, 8, 1, 1, 8, [4]], 14, 32, 2], MalformedError),
+        ([5, [2, 2, 16, 8, 1, 1, 8, [4]], 15, 32, 2], MalformedError),
+        ([5, [2, 3, 16, 8, 1, 1, 8, [4], [1, 1, 2]], 15, 32, 2], MalformedError),
+        ([5, [0, 3, 16, 8, 1, [3]], 15, 32, 2], MalformedError),
+        ([5, "grid", 15, 32, 2], MalformedError),
+        ([5, [2, 3, 16, 8, 1, 8, 24, [1 << 20] * 32], 15, 32, 2], LimitError),
     ],
 )
 def test_bad_headers(header, error):
@@ -147,6 +147,6 @@ def test_the_trunk_of_a_grid_is_a_hash_grid_of_the_position():
     assert list(field.tables) == ["trunk.grid.0", "trunk.grid.1"]
     alone = {name.removeprefix("trunk."): value for name, value in params.items() if name.startswith("trunk.")}
     np.testing.assert_allclose(field.apply(params, coords)[:, 3], trunk.apply(alone, coords[:, :3])[:, 0], atol=1e-6)
-    assert field.to_header() == [3, [2, 3, 5, 8, 1, 2, 8, [3, 7]], 4, 6, 1]
+    assert field.to_header() == [5, [2, 3, 5, 8, 1, 2, 8, [3, 7]], 4, 6, 1]
     with pytest.raises(LimitError):
         field_from_header(field.to_header(), field.num_params - 1)

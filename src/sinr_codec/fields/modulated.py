@@ -156,6 +156,8 @@ class Modulations:
         What all signals share: the field, and its parameters.
     sizes, patch
         Samples along each axis of the signal, and of a patch; both empty where there are no patches.
+    recorded
+        Whether a file has the latents as a tensor record instead of levels of the base.
 
     Raises
     ------
@@ -167,8 +169,10 @@ class Modulations:
     shared: Params = field(compare=False, repr=False)
     sizes: tuple[int, ...] = ()
     patch: tuple[int, ...] = ()
+    recorded: bool = False
 
     ID: ClassVar[int] = 4
+    RECORDED_ID: ClassVar[int] = 6
 
     def __post_init__(self) -> None:
         if len(self.sizes) != len(self.patch) or len(self.sizes) not in (0, self.network.in_features):
@@ -254,8 +258,8 @@ class Modulations:
         return f"{many} patches of {self.network.describe()}" if self.patch else self.network.describe()
 
     def to_header(self) -> list[Any]:
-        """``[4, sizes...]``; the rest is the base's."""
-        return [self.ID, *self.sizes]
+        """``[4, sizes...]``, or 6 where the latents are recorded; the rest is the base's."""
+        return [self.RECORDED_ID if self.recorded else self.ID, *self.sizes]
 
 
 @dataclass(frozen=True)

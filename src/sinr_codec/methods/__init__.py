@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sinr_codec.errors import InputError
-from sinr_codec.methods import alternatives, coin, direct, inric, shacira, sinr
+from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, shacira, sinr
 from sinr_codec.methods.base import Coded, Method, Protocol, Task, Training
 from sinr_codec.methods.coin import SINE
 
@@ -32,7 +32,26 @@ _ALL = [
     Method("shacira-sinr", "SHACIRA + SINR", "paper", shacira.GRID, shacira.latents_sinr),
     Method("shacira-sinr-hidden", "SHACIRA + SINR, hidden layers", "paper", shacira.GRID, shacira.latents_sinr_hidden),
     Method("shacira-24", "SHACIRA, its 24 levels", "own", shacira.PUBLISHED_GRID, shacira.latents),
+    # Those that begin from a base (`Training.base`).
+    Method("coinpp", "COIN++", "own", coinpp.TRAINING, coinpp.levels),
+    Method("coinpp-direct", "COIN++, one step for all latents", "own", coinpp.TRAINING, coinpp.Planned()),
+    Method("coinpp-sinr-planned", "COIN++, SINR, our coder", "own", coinpp.TRAINING, coinpp.Planned("gaussian")),
+    Method("coinpp-dct-planned", "COIN++, cosines, our coder", "own", coinpp.TRAINING, coinpp.Planned("dct")),
+    Method("coinpp-minmax", "COIN++, 16 bit", "paper", coinpp.TRAINING, coinpp.minmax),
+    Method("coinpp-sinr", "COIN++ + SINR", "paper", coinpp.TRAINING, coinpp.Published()),
+    Method("coinpp-dct", "COIN++ + cosines", "paper", coinpp.TRAINING, coinpp.Published("dct")),
 ]
+for _training, _of in ((inric.META, "INRIC from a base"), (inric.META_PE, "INRIC with encoding from a base")):
+    _ALL += [
+        Method(_training.name, f"{_of}, 7 bit", "own", _training, inric.Inric(7)),
+        Method(f"{_training.name}-direct", f"{_of}, scalar", "own", _training, direct.planned),
+        Method(f"{_training.name}-sinr-planned", f"{_of}, SINR, our coder", "own", _training, sinr.planned),
+        Method(f"{_training.name}-minmax", f"{_of}, 16 bit", "paper", _training, direct.minmax),
+        Method(f"{_training.name}-sinr", f"{_of} + SINR", "paper", _training, sinr.Published()),
+        Method(
+            f"{_training.name}-sinr-hidden", f"{_of} + SINR, hidden", "paper", _training, sinr.Published(hidden=True)
+        ),
+    ]
 # Refinement at equal bytes.
 for _bits in (4, 5, 6):
     _ALL += [
@@ -80,10 +99,6 @@ for _share in (50, 75, 90):
 METHODS = {method.name: method for method in _ALL}
 
 
-BASED = ("coinpp", "inric-meta")
-"""Methods whose files begin from a base: see `bases` and `learning`."""
-
-
 def method_named(name: str) -> Method:
     """Look a method up; `InputError` names the ones there are."""
     if name not in METHODS:
@@ -91,4 +106,4 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
-__all__ = ["BASED", "METHODS", "Coded", "Method", "Task", "Training", "method_named"]
+__all__ = ["METHODS", "Coded", "Method", "Task", "Training", "method_named"]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from sinr_codec.bases import Base
 from sinr_codec.coding.plan import Plan
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Field, Identity
 from sinr_codec.packed import NO_LOSS, tile_of
@@ -42,6 +43,8 @@ class Training:
         trained for a rate (`fit.FitConfig.bits`); None for an MLP.
     fit
         Settings of `fit.FitConfig` by preset, where there is a `network`; and by kind of signal, what is other there.
+    base
+        What `learning.learn` is told of the base that files begin from; None where they need none.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Training:
     published: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     network: Callable[[Any, float, int | None, int | None], Field] | None = None
     fit: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    base: Mapping[str, Any] | None = None
 
     def settings(self, preset: str, kind: str) -> dict[str, Any]:
         """Settings of the fit of a `network` under a preset."""
@@ -73,6 +77,8 @@ class Task:
         Share of the published number of training steps that methods which train further may spend.
     known
         What methods found out about these parameters, for each other; see `once`.
+    base
+        What the file will need, where it needs a base.
     """
 
     field: Field
@@ -85,6 +91,7 @@ class Task:
     effort: float = 1.0
     progress: Progress = dataclasses.field(default_factory=NullProgress)
     known: dict[Any, Any] = dataclasses.field(default_factory=dict)
+    base: Base | None = None
 
     def with_params(self, params: Params) -> "Task":
         """The task with other parameters, in the order of the network; an MLP becomes as narrow as they are."""
@@ -128,11 +135,14 @@ class Coded:
         Size by the accounting of the method's authors, where it is not that of the file.
     figures
         What there is to know beside it, such as "s" or "kept".
+    field
+        The network as the file describes it, where the coding decides on that.
     """
 
     plan: Plan
     published_bytes: float | None = None
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    field: Any = None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,40 @@
-"""COIN++ (Dupont et al. 2022): a signal as the latents of a meta-learned network, one set a patch."""
+"""COIN++ (Dupont et al. 2022): a signal as the latents of a meta-learned network, one set a patch.
+
+SINR's paper codes the latents of a signal as d vectors, one a latent, of m numbers, one a patch (section 3.3.3), in a
+random dictionary. Cosines over the grid of patches stand beside it, since neighbouring patches may be alike.
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.bases import Base
+from sinr_codec.bases import Base, LatentModel
+from sinr_codec.coding.dictionary import MAX_ENTRIES
+from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, Plan
+from sinr_codec.coding.sparse import Layout, SparseCode, sparse_encode
+from sinr_codec.coding.tensor import Coding, Direct, Sparse, decode_tensor, encode_tensor, sparse_in_limits
 from sinr_codec.errors import InputError
+from sinr_codec.fields import Modulations, Sine
 from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part
 
+TRAINING = Training("coinpp", Sine(30.0), base={"method": "coinpp"})
+
+SHARE = 1 / 3
+"""s as a share of m: the 2s of m numbers that take the paper's COIN++ from 1.5 bpp to just below 1 (section 4.3)."""
+SHARES = (1 / 8, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 3 / 4)
+"""Those that are tried where the quality is given."""
+COSINES = 4
+"""k2 / m: cosines of twice as many frequencies along both axes. A basis, of m, needs more of them."""
+_TRIES = 9  # halvings of the range of a step, in octaves
+_OCTAVES = 10
 AT_ONCE = 1 << 12
 """Samples that are adapted to together."""
 WHOLE = 1 << 16
@@ -52,3 +74,119 @@ def some_of(part: Part) -> Any:
     index = even_subset(len(part), WHOLE)
     coords, values = part.batch(np.arange(len(part)) if index is None else index)
     return torch.from_numpy(coords), torch.from_numpy(values)[None]
+
+
+# -- coding of latents -----------------------------------------------------------------------------------------
+
+
+def levels(task: Task) -> Coded:
+    """Levels of each latent, coded with the histogram of the base."""
+    model, latents = _model(task), task.params[LATENTS]
+    decoded = model.dequantised(model.quantised(latents))
+    return Coded(Plan({}, {LATENTS: model.encode(latents)}, {LATENTS: decoded}))
+
+
+def minmax(task: Task) -> Coded:
+    """16-bit min-max quantiser and Brotli, as SINR's paper codes every method."""
+    return _recorded(task, Direct(bits=PAPER_BITS, paper=True))
+
+
+@dataclass(frozen=True)
+class Published:
+    """SINR on latents as published: s atoms for each of the d vectors, 16-bit min-max quantiser, Brotli.
+
+    Vectors of fewer than three numbers, or ones too long for a dictionary, are only quantised.
+    """
+
+    kind: str = "gaussian"
+
+    def __call__(self, task: Task) -> Coded:
+        """Code latents."""
+        found = _dictionary(task, self.kind, SHARE)
+        if found is None:
+            return minmax(task)
+        sparse, code = found
+        return _recorded(task, replace(sparse, bits=PAPER_BITS, paper=True), code)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The fewest bytes at the quality of `levels`: latents themselves in uniform steps, or sparse codes.
+
+    Steps are in proportion to the reach of a latent in the base. Its histograms are left aside: a picture has
+    distributions of its own, and the latents of a patch are large or small together.
+    """
+
+    kind: str | None = None
+
+    def __call__(self, task: Task) -> Coded:
+        """Code latents."""
+        error = task.error(PROBE_SAMPLES)
+        limit = max(error(levels(task).plan.params), error(task.params) * 1.001)
+        coders = [self._coder(task)] if self.kind is None else list(self._sparse(task, self.kind))
+        found = [coded for coder in coders if (coded := _coarsest(coder, error, limit)) is not None]
+        if not found:
+            # no code is that good: the best there is
+            found = [min((coder(2.0**-_OCTAVES) for coder in coders), key=lambda coded: error(coded.plan.params))]
+        return min(found, key=lambda coded: coded.plan.bytes)
+
+    def _coder(self, task: Task) -> Callable[[float], Coded]:
+        scaled = _model(task).scaled(task.params[LATENTS])
+        unit = float(np.sqrt(np.mean(scaled**2))) or 1.0
+        return lambda step: _recorded(task, Direct(step=step * unit, row=scaled.shape[1]))
+
+    def _sparse(self, task: Task, kind: str) -> Iterator[Callable[[float], Coded]]:
+        for share in SHARES:
+            if (found := _dictionary(task, kind, share)) is not None:
+                sparse, code = found
+                unit = float(np.sqrt(np.mean(code.values**2))) or 1.0
+                yield partial(self._at, task, sparse, code, unit)
+
+    @staticmethod
+    def _at(task: Task, sparse: Sparse, code: SparseCode, unit: float, step: float) -> Coded:
+        return _recorded(task, replace(sparse, bits=None, paper=False, step=step * unit), code)
+
+
+def _coarsest(coder: Callable[[float], Coded], error: Callable[[Any], float], limit: float) -> Coded | None:
+    """What a coder gives with the largest step that keeps the limit; None where none does."""
+    low, high = -float(_OCTAVES), 2.0  # log2 of steps
+    best = None
+    for _ in range(_TRIES):
+        middle = (low + high) / 2
+        coded = coder(2.0**middle)
+        if error(coded.plan.params) <= limit:
+            low, best = middle, coded
+        else:
+            high = middle
+    return best
+
+
+def _dictionary(task: Task, kind: str, share: float) -> tuple[Sparse, SparseCode] | None:
+    """The coding, without a quantiser, and the sparse code of latents with so many atoms; None where there is none."""
+    scaled = _model(task).scaled(task.params[LATENTS])
+    m = len(scaled)
+    s, layout = int(share * m), Layout(0)
+    k2 = min(PAPER_K2, MAX_ENTRIES // m) if kind != "dct" else COSINES * m
+    seed = task.seed if kind != "dct" else (task.field.counts or (1,))[-1]  # type: ignore[attr-defined]
+    if s < 1 or s > k2 or not sparse_in_limits(scaled.shape, layout, k2, s):
+        return None
+    code = task.once((kind, s), lambda: sparse_encode(scaled, kind=kind, seed=seed, k2=k2, s=s, layout=layout))
+    return Sparse(kind, seed, k2, s, layout, bits=PAPER_BITS), code
+
+
+def _recorded(task: Task, coding: Coding, code: SparseCode | None = None) -> Coded:
+    """Latents as a record, and the field that says so."""
+    assert isinstance(task.field, Modulations)
+    model = _model(task)
+    scaled = model.scaled(task.params[LATENTS])
+    record = encode_tensor(scaled, coding, code)
+    decoded = model.unscaled(decode_tensor(record, scaled.shape, np.float32))
+    plan = Plan({LATENTS: coding}, {LATENTS: record}, {LATENTS: decoded}, codes={LATENTS: code})
+    figures = {} if code is None else {"s": float(len(code.indices)), "sent": 2.0 * code.indices.size}
+    return Coded(plan, figures=figures, field=replace(task.field, recorded=True))
+
+
+def _model(task: Task) -> LatentModel:
+    if task.base is None or task.base.model is None:
+        raise InputError("latents: expected a base with a model of them")
+    return task.base.model

@@ -18,7 +18,7 @@ from sinr_codec.coding.plan import assemble
 from sinr_codec.coding.quantize import round_step, symmetric
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, Octaves, Sine
+from sinr_codec.fields import MLP, Difference, Octaves, Sine
 from sinr_codec.methods.base import Coded, Params, Task, Training
 from sinr_codec.methods.coinpp import some_of
 from sinr_codec.signals.base import Part
@@ -29,6 +29,10 @@ ENCODING = Octaves(16, 1.4, True, "coordinate")
 """INRIC's positional encoding: 66 features of two coordinates (section 3.1)."""
 L1 = 1e-5
 PE = Training("sine-pe-l1", Sine(30.0), ENCODING, L1, PUBLISHED)
+META = Training("inric-meta", Sine(30.0), published=PUBLISHED, base={"method": "inric-meta"})
+META_PE = Training("inric-meta-pe", Sine(30.0), ENCODING, 0.0, PUBLISHED, base={"method": "inric-meta"})
+FEWER_STEPS = 5
+"""Times fewer steps of a fit that begins from a base."""
 
 CLIPS = np.linspace(0.3, 1.0, 36)
 """Ranges that are tried, as shares of the largest magnitude."""
@@ -61,7 +65,7 @@ class Inric:
         steps = {name: best_step(w, self.bits) for name, w in coded.items()}
         error = task.error()
         nearest = {name: _on_grid(w, steps.get(name), self.bits) for name, w in task.params.items()}
-        rounded = learn_rounding(task, steps, self.bits) if isinstance(task.field, MLP) else nearest
+        rounded = learn_rounding(task, steps, self.bits) if isinstance(task.field, MLP | Difference) else nearest
         trained = retrain(task, rounded, steps, self.bits)
         candidates = {"nearest": nearest, "adaround": rounded, "retrained": trained}
         errors = {name: error(params) for name, params in candidates.items()}
@@ -105,20 +109,29 @@ def learn_rounding(task: Task, steps: Steps, bits: int) -> dict[str, NDArray[Any
 
     Layer by layer: a layer sees what the quantised layers before it put out, and is to give what it gives in the
     trained network, after the activation. The choice h(V) in [0, 1] of each weight is relaxed and driven to 0 or 1 by a
-    regulariser that sharpens. Biases are rounded to the nearest level.
+    regulariser that sharpens. Biases are rounded to the nearest level. Differences to a base are rounded themselves,
+    and the outputs are those of the whole network.
     """
     import torch
     from array_api_compat import torch as xtorch
 
-    field = task.field
-    assert isinstance(field, MLP)
+    assert isinstance(task.field, MLP | Difference)
+    field = task.field.mlp if isinstance(task.field, Difference) else task.field
     count = max(1, round(ROUNDING_STEPS * task.effort))
     rng = np.random.default_rng(task.seed)
     chosen = np.sort(rng.choice(len(task.part), min(len(task.part), 1 << 15), replace=False))
     coords = torch.from_numpy(task.part.batch(chosen)[0]).to(task.device)
     encode = field.encoding.function(xtorch, field.in_features, torch.device(task.device))
     quantised = {name: _on_grid(w, steps.get(name), bits) for name, w in task.params.items()}
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(w)).to(task.device) for name, w in task.params.items()}
+
+    def on_device(params: Params) -> dict[str, Any]:
+        return {name: torch.from_numpy(np.ascontiguousarray(w)).to(task.device) for name, w in params.items()}
+
+    tensors = on_device(task.params)
+    if isinstance(task.field, Difference):
+        shared = on_device(task.field.shared)
+    else:
+        shared = {name: torch.zeros_like(w) for name, w in tensors.items()}
     generator = torch.Generator().manual_seed(task.seed)
 
     def layer(i: int, x: Any, weight: Any, bias: Any) -> Any:
@@ -132,9 +145,9 @@ def learn_rounding(task: Task, steps: Steps, bits: int) -> dict[str, NDArray[Any
     for i in range(field.layers):
         name, bias_name = f"layers.{i}.weight", f"layers.{i}.bias"
         weight, step = tensors[name], steps.get(name)
-        bias = torch.from_numpy(quantised[bias_name]).to(task.device)
+        bias = torch.from_numpy(quantised[bias_name]).to(task.device) + shared[bias_name]
         with torch.no_grad():
-            wanted = layer(i, wanted, weight, tensors[bias_name])
+            wanted = layer(i, wanted, weight + shared[name], tensors[bias_name] + shared[bias_name])
         if step is not None and not weight.is_complex():
             top = 2 ** (bits - 1) - 1
             floor = (weight / step).floor()
@@ -145,7 +158,7 @@ def learn_rounding(task: Task, steps: Steps, bits: int) -> dict[str, NDArray[Any
                 rows = torch.randint(len(x), (min(len(x), ROUNDING_BATCH),), generator=generator).to(task.device)
                 h = (torch.sigmoid(v) * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
                 soft = (floor + h).clamp(-top, top) * step
-                loss = ((layer(i, x[rows], soft, bias) - wanted[rows]) ** 2).sum(-1).mean()
+                loss = ((layer(i, x[rows], soft + shared[name], bias) - wanted[rows]) ** 2).sum(-1).mean()
                 if (share := number / count) >= WARM_START:
                     beta = _beta((share - WARM_START) / (1 - WARM_START))
                     loss = loss + REGULARISER * (1 - (2 * h - 1).abs() ** beta).sum()
@@ -157,7 +170,7 @@ def learn_rounding(task: Task, steps: Steps, bits: int) -> dict[str, NDArray[Any
                 q = (floor + up).clamp(-top, top)
             quantised[name] = (q.cpu().numpy().astype(np.int64) * step).astype(quantised[name].dtype)
         with torch.no_grad():
-            x = layer(i, x, torch.from_numpy(quantised[name]).to(task.device), bias)
+            x = layer(i, x, torch.from_numpy(quantised[name]).to(task.device) + shared[name], bias)
     return quantised
 
 
