@@ -1,6 +1,6 @@
 """The experiments, as data: which signals, which networks, which methods."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,18 +18,44 @@ CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
 """Bits a pixel that classical codecs may take."""
 
 
+_PUBLISHED_LEVELS = {"levels": 32, "sigmas": 3.0}
+"""Of COIN++'s modulations (Dupont et al. 2022, section 4.3)."""
+
+
+def _from_base(training: str) -> tuple[str, ...]:
+    """Methods of INRIC from a base."""
+    return training, *(f"{training}-{coder}" for coder in ("direct", "sinr-planned", "minmax", "sinr", "sinr-hidden"))
+
+
 @dataclass(frozen=True)
 class Configuration:
-    """A network size as the paper has it: (h, m) hidden layers of m neurons; or bits a position, to be trained for."""
+    """A network size as the paper has it: (h, m) hidden layers of m neurons; or bits a position, to be trained for.
+
+    Or a base of COIN++ with d `latents`, for a `patch` by axis (empty for whole signals, None for the usual one), whose
+    learning begins with the base of the configuration `start`, with more settings of `learning.learn`.
+    """
 
     depth: int = 0
     width: int = 0
     rate: float | None = None
+    latents: int | None = None
+    patch: tuple[int, ...] | None = None
+    start: str | None = None
+    learning: Mapping[str, Any] = field(default_factory=dict)
+    suffix: str = ""
 
     @property
     def name(self) -> str:
-        """Such as "3x64" or "0.3bpp"."""
+        """Such as "3x64", "0.3bpp" or "d64"."""
+        if self.latents is not None:
+            return f"d{self.latents}{self.suffix}"
         return f"{self.depth}x{self.width}" if self.rate is None else f"{self.rate:g}bpp"
+
+    def network(self) -> dict[str, Any]:
+        """What `learning.learn` is told of the network of a base."""
+        if self.latents is None:
+            return {"depth": self.depth, "width": self.width}
+        return {"latents": self.latents} | ({} if self.patch is None else {"patch": self.patch})
 
 
 @dataclass(frozen=True)
@@ -61,6 +87,9 @@ class Experiment:
         Signals; none for the Kodak pictures.
     pictures
         The Kodak pictures and the items.
+    learning
+        Settings of `learning.learn`, where methods begin from bases: those are learned from the first half of the
+        pictures, and the second half is tested. None where there are no bases.
     """
 
     name: str
@@ -71,7 +100,10 @@ class Experiment:
     classical: tuple[float, ...] = ()
     items: tuple[Item, ...] = ()
     pictures: bool = False
+    learning: Mapping[str, Any] | None = None
 
+
+_FROM_BASES = tuple(Configuration(3, width) for width in (32, 64, 96, 128))
 
 #: The paper gives no settings; these reach in a minute what Adam reaches in several.
 FIT = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
@@ -137,6 +169,38 @@ EXPERIMENTS = {
                 *(f"sinr-k2-{k2}" for k2 in (1024, 8192)),
             ),
             FIT,
+        ),
+        Experiment(
+            "c3",
+            "C3: INRIC from a meta-learned base, and SINR on its differences",
+            _FROM_BASES,
+            ("minmax", "inric", *_from_base("inric-meta")),
+            FIT,
+            learning={"steps": 2000},
+        ),
+        Experiment(
+            "c4",
+            "C4: the same with a positional encoding",
+            _FROM_BASES,
+            ("inric-pe-minmax", "inric-pe", *_from_base("inric-meta-pe")),
+            FIT,
+            learning={"steps": 2000},
+        ),
+        Experiment(
+            "c5",
+            "C5: COIN++, and SINR on its modulations",
+            (
+                Configuration(latents=64),
+                *(Configuration(latents=d, start="d64", learning={"lr": 1e-4}) for d in (16, 32, 96)),
+                Configuration(latents=64, start="d64", learning={"steps": 0, **_PUBLISHED_LEVELS}, suffix="-5bit"),
+                Configuration(latents=64, patch=(), learning={"tasks": 16}, suffix="-whole"),
+            ),
+            (
+                *("coinpp", "coinpp-direct", "coinpp-sinr-planned", "coinpp-dct-planned"),
+                *("coinpp-minmax", "coinpp-sinr", "coinpp-dct"),
+            ),
+            {"steps": 10},
+            learning={"steps": 2000, "tasks": 16},
         ),
         Experiment(
             "shacira",
@@ -217,19 +281,28 @@ def items_of(experiment: Experiment, data: Path, numbers: range | None) -> list[
         raise InputError(f"{data}: no such folder; name one with the signals of the experiment by --data")
     items = list(experiment.items)
     if experiment.pictures or not items:
-        items = [*_pictures(data), *items]
+        items = [*pictures_in(data), *items]
     there = [item for item in items if (data / item.path).exists()]
     if there and numbers is not None and numbers[-1] > len(there):
         raise InputError(f"images: {data} has {len(there)} of the signals wanted, got {numbers[0]}-{numbers[-1]}")
     if numbers is not None:
         there = [item for number, item in enumerate(there, 1) if number in numbers]
+    elif experiment.learning is not None:
+        there = there[len(there) // 2 :]
     if not there:
         wanted = ", ".join(item.path for item in experiment.items) or "pictures such as kodim01.png"
         raise InputError(f"{data}: found none of the signals wanted; expected {wanted}")
     return there
 
 
-def _pictures(data: Path) -> Iterator[Item]:
+def learned_from(data: Path, tested: Collection[str]) -> list[Item]:
+    """The first half of the pictures in a folder, without those that are tested: what bases are learned from."""
+    pictures = list(pictures_in(data))
+    return [item for item in pictures[: len(pictures) // 2] if item.name not in tested]
+
+
+def pictures_in(data: Path) -> Iterator[Item]:
+    """The pictures of a folder, or of its folder `kodak`, in order."""
     folder = data / "kodak" if (data / "kodak").is_dir() else data
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (".png", ".jpg", ".webp", ".tif", ".ppm") and not path.name.startswith("."):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,10 +121,13 @@ class Fits:
         settled = {name: value for name, value in settings.items() if name != "compile"}
         return content_key(source, field.to_header(), settled, seed, *start)
 
-    def keep(self, key: str, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> Params:
+    def keep(self, key: str, compute: Callable[[], Mapping[str, NDArray[Any]]], steps: int = 0) -> Fitted:
         """Parameters that cost time to compute, such as those of a pruned network: computed once for a key."""
-        found = self.load(key)
-        return (found or self._save(Fitted(dict(compute()), 0.0, 0, 0.0, key))).params
+        if (found := self.load(key)) is not None:
+            return found
+        began = time.perf_counter()
+        params = dict(compute())
+        return self._save(Fitted(params, 0.0, steps, time.perf_counter() - began, key))
 
     def _save(self, fitted: Fitted) -> Fitted:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -178,5 +178,11 @@ CURVES = (
     ),
 )
 
-PAPER = (("SINR", 1.7, 30.0), ("INRIC", 2.0, 30.0), ("COIN", 3.7, 30.0))
-"""What SINR's paper states of its Figure 3: (method, bpp, dB), all "about" (section 4.3)."""
+PAPER = (
+    ("SINR", 1.7, 30.0),
+    ("INRIC", 2.0, 30.0),
+    ("COIN", 3.7, 30.0),
+    ("COIN++", 1.5, 24.2),
+    ("COIN++ + SINR", 1.0, 24.2),
+)
+"""What SINR's paper states of its Figures 3 and 4: (method, bpp, dB), all "about" (section 4.3)."""

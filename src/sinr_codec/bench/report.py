@@ -16,6 +16,7 @@ from sinr_codec.bench.crops import write_crops
 from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import Points, bd_psnr, bd_rate, rate_at
+from sinr_codec.bench.receiver import rate_with_base
 from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.errors import InputError
 
@@ -23,6 +24,8 @@ Point = dict[str, Any]
 
 QUALITIES = (24.0, 26.0, 28.0, 30.0)
 """dB at which rates are compared."""
+SHARED_BY = (12, 24, 1000)
+"""Signals that a base is told to be shared by: those of the paper, all Kodak pictures, many."""
 _NOT_COMPARABLE = (
     "Published curves are means of the 24 Kodak pictures at full size: other pictures and smaller ones cannot be "
     "compared with them."
@@ -134,7 +137,8 @@ def summarise(points: Sequence[Point]) -> list[Row]:
 def _base(point: Point) -> str:
     """The method that codes the same networks as the paper codes everybody's."""
     training = point["training"]
-    return {"sine": "minmax", None: "minmax", "shacira": "shacira-minmax"}.get(training, "inric-pe-minmax")
+    known = {"sine": "minmax", None: "minmax", "sine-pe-l1": "inric-pe-minmax"}
+    return known.get(training, f"{training}-minmax")
 
 
 def _row(configuration: str, chosen: Sequence[Point], base: Mapping[str, Point]) -> Row:
@@ -247,10 +251,31 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
     if any("iou" in row.figures for row in rows):
         text += ["", "## IoU", "", _figure_table(rows, "iou", ".4f")]
     if points[0]["kind"] == "image":
+        if any(point.get("receiver_bytes") for point in points):
+            text += ["", "## What a receiver must hold", "", receiver_table(points)]
         text += ["", "## Bits a pixel at equal quality", "", quality_table(rows)]
         if deltas := delta_table(rows, whole_set(points)):
             text += ["", "## Bjontegaard deltas", "", deltas]
     return "\n".join(text) + "\n"
+
+
+def receiver_table(points: Sequence[Point]) -> str:
+    """Rates of files that need a base: alone, with a share of it, and with all of it."""
+    groups: dict[tuple[str, str], list[Point]] = {}
+    for point in points:
+        if point.get("receiver_bytes"):
+            groups.setdefault((point["title"], point["configuration"]), []).append(point)
+    lines = []
+    for (title, configuration), members in groups.items():
+        size = float(np.mean([point["bytes"] for point in members]))
+        units = float(np.mean([point["samples"] for point in members]))
+        held = members[0]["receiver_bytes"]
+        rates = [rate_with_base(size, held, units, signals) for signals in SHARED_BY]
+        cells = [f"{held:,}", f"{size:,.0f}", f"{rates[0].per_signal:.3f}"]
+        lines.append([title, configuration, *cells, *(f"{r.amortised:.3f}" for r in rates), f"{rates[0].cold:.3f}"])
+    shared = (f"base shared by {signals:,}" for signals in SHARED_BY)
+    heads = ["method", "network", "base, bytes", "file, bytes", "bpp of the file", *shared, "bpp with all of the base"]
+    return table(heads, lines)
 
 
 def quality_table(rows: Sequence[Row]) -> str:

@@ -16,13 +16,16 @@ import numpy as np
 from PIL import Image
 
 from sinr_codec import codec
-from sinr_codec.bench.experiments import Configuration, Experiment, Item, items_of
+from sinr_codec.bases import read_base
+from sinr_codec.bench import learned
+from sinr_codec.bench.experiments import Configuration, Experiment, Item, items_of, learned_from, pictures_in
 from sinr_codec.bench.fits import Fits, Fitted, content_key
+from sinr_codec.bench.learned import base_name
 from sinr_codec.bench.provenance import provenance
 from sinr_codec.errors import InputError
-from sinr_codec.fields import Field, Identity
+from sinr_codec.fields import MLP, Field, Identity
 from sinr_codec.files import atomic_write, write_bytes
-from sinr_codec.methods import METHODS, Method, Task, Training
+from sinr_codec.methods import METHODS, Method, Task, Training, inric
 from sinr_codec.packed import tile_of
 from sinr_codec.presets import PRESETS, RECIPES
 from sinr_codec.progress import NullProgress, Progress
@@ -61,6 +64,12 @@ class Settings:
         Pictures of equal size that are fitted as one batch, by Adam.
     methods, configurations
         Names; None for those of the experiment.
+    bases
+        Folder of bases that need not be learned, named as `learned.base_name` has it.
+    learn_from
+        Folder of pictures to learn bases from, instead of those in `data` that are not tested.
+    learn_steps
+        Of the learning of a base; None for the experiment's own.
     """
 
     data: Path
@@ -75,6 +84,9 @@ class Settings:
     together: int = 1
     methods: tuple[str, ...] | None = None
     configurations: tuple[str, ...] | None = None
+    bases: Path | None = None
+    learn_from: Path | None = None
+    learn_steps: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What must be the same for points to belong to the same run."""
@@ -84,7 +96,7 @@ class Settings:
             "effort": self.effort,
             "seed": self.seed,
             "optimizer": "adam" if self.together > 1 else None,
-        }
+        } | ({} if self.learn_steps is None else {"learn_steps": self.learn_steps})
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,8 @@ def run(
             load_item(item, settings)  # a damaged picture ends a run now, not after hours
     open_run(experiment.name, settings, resume)
     units = [unit for unit in units if missing(unit, settings)]
+    if experiment.learning is not None:
+        _learn_bases(experiment, units, settings, progress)
     if settings.together > 1:
         _fit_together(units, settings, progress)
     work_through(units, run_unit, settings, progress)
@@ -273,9 +287,7 @@ def load_item(item: Item, settings: Settings) -> Loaded:
     options = dict(item.options)
     if item.kind == "shape":
         options["resolution"] = max(8, round(options.get("resolution", 256) * settings.scale))
-    source: Any = path
-    if item.kind == "image" and settings.scale != 1:
-        source = _smaller(path, settings.scale)
+    source = _picture(path, settings.scale) if item.kind == "image" else path
     signal = registry.load(source, item.kind, **options)
     if item.kind == "image":
         key = content_key(np.asarray(signal.array), repr(signal.spec))  # type: ignore[attr-defined]
@@ -312,6 +324,13 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
         recipe = replace(recipe, activation=training.activation, encoding=training.encoding)
     part = loaded.signal.parts[0]
     fit: dict[str, Any]
+    if training.base is not None:
+        base = read_base(settings.out / "bases" / base_name(training, configuration))
+        fit = dict(unit.experiment.fit or {})
+        fit |= {"steps": settings.steps} if settings.steps is not None else {}
+        if isinstance(base.field, MLP):
+            fit["steps"] = max(1, fit["steps"] // inric.FEWER_STEPS)
+        return learned.task_of(base, loaded, settings.seed, settings.device, settings.effort), fit
     if training.network is not None and configuration.rate is not None:
         network = training.network(spec, configuration.rate, None, None)
         bits = (configuration.rate * spec.samples - 8 * len(spec.side)) / len(part)
@@ -330,8 +349,47 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
 def task_of(loaded: Loaded, unit: Unit, settings: Settings, training: Training, fits: Fits) -> tuple[Task, Fitted]:
     """The trained network of a configuration under a training; trained now, where it is not kept."""
     task, fit = network_of(loaded, unit, settings, training)
+    if task.base is not None:
+        fitted = learned.fitted_from(task, loaded.key, fit, fits)
+        return task.with_params(fitted.params), fitted
     fitted = fits.get(loaded.key, task.part, task.trainable, fit, settings.seed)
     return task.with_params(fitted.params), fitted
+
+
+def _learn_bases(experiment: Experiment, units: Sequence[Unit], settings: Settings, progress: Progress) -> None:
+    """Provide the bases that units need, in the order of the configurations."""
+    tested = {item.name for item in items_of(experiment, settings.data, settings.numbers)}
+    if settings.learn_from is None:
+        folder, items = settings.data, learned_from(settings.data, tested)
+    else:
+        folder = settings.learn_from
+        items = list(pictures_in(folder))
+    wanted = {
+        (METHODS[name].training.name, configuration.name): (METHODS[name].training, configuration)
+        for configuration in experiment.configurations
+        for unit in units
+        if unit.configuration == configuration
+        for name in unit.methods
+        if METHODS[name].training.base is not None
+    }
+    pictures = [_picture(folder / item.path, settings.scale) for item in items]
+    for training, configuration in wanted.values():
+        learned.provide(
+            settings.out / "bases",
+            training,
+            configuration,
+            experiment,
+            pictures,
+            given=settings.bases,
+            steps=settings.learn_steps,
+            seed=settings.seed,
+            device=settings.device,
+            progress=progress,
+        )
+
+
+def _picture(path: Path, scale: Fraction) -> Any:
+    return path if scale == 1 else _smaller(path, scale)
 
 
 def _fit_together(units: Sequence[Unit], settings: Settings, progress: Progress) -> None:
@@ -343,7 +401,7 @@ def _fit_together(units: Sequence[Unit], settings: Settings, progress: Progress)
             continue
         loaded = load_item(unit.item, settings)
         for training in {METHODS[name].training.name: METHODS[name].training for name in unit.methods}.values():
-            if training.network is not None:
+            if training.network is not None or training.base is not None:
                 continue  # it is fitted by itself
             task, fit = network_of(loaded, unit, settings, training)
             groups.setdefault((task.field, fit.get("l1"), len(task.part)), []).append((loaded, task, fit))
@@ -412,7 +470,8 @@ def _coded(
     loaded: Loaded, task: Task, fitted: Fitted, method: Method, settings: Settings, fits: Fits
 ) -> tuple[Point, bytes]:
     """Code a network; experiments that code the same one in the same way share what comes of it."""
-    kept = settings.out / "coded" / fitted.key / f"{method.name}-effort{round(100 * settings.effort)}.sinr"
+    named = "" if task.base is None else f"-{task.base.digest.hex()[:8]}"
+    kept = settings.out / "coded" / fitted.key / f"{method.name}{named}-effort{round(100 * settings.effort)}.sinr"
     about = kept.with_suffix(".json")
     if about.exists():
         point: Point = json.loads(about.read_text())
@@ -420,11 +479,13 @@ def _coded(
     began = time.perf_counter()
     if (finetune := method.finetune) is not None:
         key = content_key(fitted.key, repr(finetune), settings.effort)
-        task = task.with_params(fits.keep(key, partial(finetune, task)))
+        task = task.with_params(fits.keep(key, partial(finetune, task)).params)
     coded = method.code(task)
     seconds = time.perf_counter() - began
-    blob, quality = codec.file_of(loaded.signal, task.field, [coded.plan])
+    blob, quality = codec.file_of(loaded.signal, coded.field or task.field, [coded.plan], task.base)
     point = _point(loaded.signal, task.field, method, blob, quality)
+    if task.base is not None:
+        point |= {"base": task.base.digest.hex(), "receiver_bytes": task.base.receiver_bytes}
     point |= {
         "published_bytes": coded.published_bytes,
         "figures": {name: _finite(float(value)) for name, value in (quality.figures | dict(coded.figures)).items()},

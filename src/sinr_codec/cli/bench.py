@@ -15,8 +15,8 @@ def bench(
         str,
         typer.Argument(
             metavar="NAME",
-            help="c1, c2, encoding, refinement, ablations, shacira, shacira-radiance, sparsity, weights, occupancy, "
-            "radiance; or report.",
+            help="c1, c2, c3, c4, c5, encoding, refinement, ablations, shacira, shacira-radiance, sparsity, weights, "
+            "occupancy, radiance; or report.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: points, files, fits, report.")],
@@ -33,6 +33,15 @@ def bench(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes, each with one thread.")] = 1,
     together: Annotated[int, typer.Option(min=1, help="Pictures fitted as one batch, by Adam; for a GPU.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    bases: Annotated[
+        Path | None, typer.Option(help="Folder of bases that need not be learned, such as coinpp-d64.sinr.")
+    ] = None,
+    learn_from: Annotated[
+        Path | None, typer.Option(help="Pictures to learn bases from.", show_default="the first half of the data")
+    ] = None,
+    learn_steps: Annotated[
+        int | None, typer.Option(min=1, help="Of the learning of a base.", show_default="the experiment's own")
+    ] = None,
     results: Annotated[
         Path | None, typer.Option(help="Write the results here, too: JSON and plots without the fits.")
     ] = None,
@@ -48,6 +57,7 @@ def bench(
     Example:
       sinr bench c1 --data kodak --images 1-2 --scale 1/4 --out out
       sinr bench c1 --data kodak --jobs 2 --out out --resume
+      sinr bench c5 --data kodak --images 13-14 --scale 1/4 --learn-steps 100 --configurations d64 --out out
       sinr bench report --out out
     """
     if not 0 <= effort <= 1:  # nan passes typer's limits
@@ -68,6 +78,9 @@ def bench(
         together=together,
         methods=_names(methods),
         configurations=_names(configurations),
+        bases=bases,
+        learn_from=learn_from,
+        learn_steps=learn_steps,
     )
     with _common.progress(quiet) as progress:
         made = studies.study(name, settings, resume=resume, results=results, progress=progress)

@@ -29,7 +29,7 @@ TRAINING = Training("coinpp", Sine(30.0), base={"method": "coinpp"})
 
 SHARE = 1 / 3
 """s as a share of m: the 2s of m numbers that take the paper's COIN++ from 1.5 bpp to just below 1 (section 4.3)."""
-SHARES = (1 / 8, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 3 / 4)
+SHARES = (1 / 8, 1 / 4, 1 / 3, 2 / 5)
 """Those that are tried where the quality is given."""
 COSINES = 4
 """k2 / m: cosines of twice as many frequencies along both axes. A basis, of m, needs more of them."""
