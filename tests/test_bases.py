@@ -12,6 +12,8 @@ from sinr_codec.errors import FormatError, InputError, MalformedError, UnknownId
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, Sine
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.learning import learn
+from sinr_codec.methods import METHODS, Task, inric
+from sinr_codec.signals.image import ImageSignal
 
 pytest.importorskip("torch")
 
@@ -446,3 +448,42 @@ def test_fields_on_the_sphere_without_patches():
     assert report.quality > 12
     with pytest.raises(InputError, match="no grid"):
         learn([globe(0)], latents=6, patch=(4, 4, 4), **LEARN)
+
+
+# -- SINR on what files hold of their own ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.training.name == "coinpp"])
+def test_latents_by_any_method_there_and_back(name, latents):
+    report = codec.encode(picture(9), method=name, base=latents.path)
+    array = codec.decode(report.blob, base=latents.path)
+    error = array.astype(float) - picture(9)
+    assert -10 * np.log10(np.mean(error**2) / 255**2) == pytest.approx(report.psnr, abs=1e-6)
+    assert report.psnr > report.fit_psnr - 1
+    (tensor,) = codec.info(report.blob, base=latents.path)["tensors"]
+    assert tensor["name"] == LATENTS
+    assert tensor["bytes"] == report.sections[LATENTS]
+
+
+def test_sparse_latents_are_d_vectors_of_m(latents):
+    report = codec.encode(picture(9), method="coinpp-sinr", base=latents.path)
+    about = codec.info(report.blob, base=latents.path)["tensors"][0]
+    m, d = about["shape"]
+    assert (about["axis"], about["s"], about["k2"]) == (0, m // 3, 65_536)
+    assert d == latents.base.field.latents
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.training.name == "inric-meta"])
+def test_differences_by_any_method_there_and_back(name, start):
+    report = codec.encode(picture(9), method=name, base=start.path, preset="fast")
+    error = codec.decode(report.blob, base=start.path).astype(float) - picture(9)
+    assert -10 * np.log10(np.mean(error**2) / 255**2) == pytest.approx(report.psnr, abs=1e-6)
+
+
+def test_learned_rounding_sees_the_whole_network(start):
+    """Rounding that lowers the error of the outputs must know the base: what it gives is no worse than the nearest."""
+    signal = ImageSignal.load(picture(9))
+    part, base = signal.parts[0], start.base
+    task = Task(Difference(base.field, base.params), inric.start_of(base, part, "cpu"), part, effort=0.5)
+    coded = inric.Inric(3)(task)
+    assert coded.figures["adaround_db"] > coded.figures["nearest_db"]

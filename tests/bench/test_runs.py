@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from sinr_codec import codec
+from sinr_codec.bases import read_base
 from sinr_codec.bench import runs, studies, weights
 from sinr_codec.bench.crops import write_crops
 from sinr_codec.bench.experiments import EXPERIMENTS, Configuration, Experiment, items_of, parse_numbers, parse_scale
@@ -23,7 +24,7 @@ from sinr_codec.bench.fits import Fits, content_key
 from sinr_codec.bench.report import read_points, report, summarise
 from sinr_codec.bench.runs import Settings
 from sinr_codec.errors import InputError
-from sinr_codec.methods import METHODS
+from sinr_codec.methods import METHODS, inric
 from sinr_codec.progress import NullProgress
 
 METHODS_RUN = ("coin", "minmax", "direct")
@@ -313,3 +314,69 @@ def test_means_are_over_the_signals_that_all_methods_have(data: Path, tmp_path: 
     assert {rows[name, "1x8"].signals for name in METHODS_RUN} == {1}
     assert {rows[name, "1x12"].signals for name in METHODS_RUN} == {2}
     assert rows["minmax", "1x12"].ratio == 1
+
+
+# -- experiments that begin from bases -------------------------------------------------------------------------
+
+C5 = Experiment(
+    "c5",
+    "small",
+    (
+        Configuration(latents=4, patch=(16, 16)),
+        Configuration(latents=3, patch=(16, 16), start="d4"),
+        Configuration(latents=4, patch=(16, 16), start="d4", learning={"steps": 0, "levels": 8}, suffix="-few"),
+    ),
+    ("coinpp", "coinpp-direct", "coinpp-sinr"),
+    {"steps": 2},
+    learning={"steps": 3, "tasks": 2, "width": 8, "depth": 1},
+)
+
+
+def test_bases_are_learned_from_pictures_that_are_not_tested(data: Path, tmp_path: Path) -> None:
+    files = runs.run(C5, replace(settings(data, tmp_path), steps=None))
+    points = [json.loads(path.read_text()) for path in files]
+    assert {point["signal"] for point in points} == {"kodim02", "kodim03"}  # of three, the first is learned from
+    assert {path.name for path in (tmp_path / "bases").glob("*.sinr")} == {
+        "coinpp-d4.sinr",
+        "coinpp-d3.sinr",
+        "coinpp-d4-few.sinr",
+    }
+    for point in points:
+        base = read_base(tmp_path / "bases" / f"coinpp-{point['configuration']}.sinr")
+        assert (point["base"], point["receiver_bytes"]) == (base.digest.hex(), base.receiver_bytes)
+        picture = np.asarray(Image.open(data / f"{point['signal']}.png"))
+        error = codec.decode(tmp_path / point["file"], base=base).astype(float) - picture
+        assert point["db"] == pytest.approx(-10 * np.log10(np.mean(error**2) / 255**2), abs=1e-9)
+    report(tmp_path)
+    page = (tmp_path / "report" / "c5.md").read_text()
+    row = next(line for line in page.split("What a receiver must hold")[1].splitlines() if "| COIN++ | d4 |" in line)
+    held, size, alone, *shared, cold = [float(cell.replace(",", "")) for cell in row.strip("| ").split(" | ")[2:]]
+    assert alone == pytest.approx(8 * size / (32 * 48), abs=6e-3)
+    assert cold == pytest.approx(8 * (size + held) / (32 * 48), abs=6e-3)
+    assert shared == sorted(shared, reverse=True)
+    assert cold > shared[0]
+
+
+def test_given_bases_are_checked_and_kept(data: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    once = replace(settings(data, first, configurations=("d4",), numbers=range(2, 3)), steps=None)
+    runs.run(C5, once)
+    again = replace(once, out=second, bases=first / "bases")
+    points = [json.loads(path.read_text()) for path in runs.run(C5, again)]
+    assert (second / "bases/coinpp-d4.sinr").read_bytes() == (first / "bases/coinpp-d4.sinr").read_bytes()
+    assert len(points) == 3
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    shutil.copy(first / "bases/coinpp-d4.sinr", wrong / "coinpp-d3.sinr")
+    with pytest.raises(InputError, match=r"coinpp-d3.sinr: is a base of .*, expected one for d3"):
+        runs.run(C5, replace(once, out=tmp_path / "third", bases=wrong, configurations=("d3",)))
+
+
+def test_differences_of_networks_begin_from_their_base(data: Path, tmp_path: Path) -> None:
+    c3 = replace(EXPERIMENTS["c3"], configurations=(Configuration(1, 8),), learning={"steps": 2, "tasks": 2})
+    methods = ("minmax", "inric-meta", "inric-meta-minmax", "inric-meta-sinr-hidden")
+    points = [json.loads(p.read_text()) for p in runs.run(c3, settings(data, tmp_path, methods=methods))]
+    assert {point["steps"] for point in points if point["method"] == "minmax"} == {20}
+    assert {point["steps"] for point in points if point["method"] == "inric-meta"} == {20 // inric.FEWER_STEPS}
+    assert all(("base" in point) == point["method"].startswith("inric-meta") for point in points)
+    assert report(tmp_path)

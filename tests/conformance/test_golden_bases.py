@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from sinr_codec import codec, container, decode
 from sinr_codec.bases import Base, LatentModel, make_base, read_base
-from sinr_codec.coding.tensor import Direct, encode_tensor
+from sinr_codec.coding.sparse import Layout
+from sinr_codec.coding.tensor import Coding, Direct, Sparse, encode_tensor
 from sinr_codec.container import FIELD, Header, Limits
 from sinr_codec.errors import SinrError
 from sinr_codec.fields import MLP, Modulated, Modulations, Octaves, Sine
@@ -30,7 +31,7 @@ HERE = Path(__file__).parent / "bases"
 SIZES = (11, 14)
 RGB = ImageSpec(*SIZES, 3, "uint8", "RGB")
 LIMITS = Limits(max_params=2**16)
-BASE_OF = {"patches": "shared", "whole": "shared_whole", "difference": "start"}
+BASE_OF = {"patches": "shared", "steps": "shared", "cosines": "shared", "whole": "shared_whole", "difference": "start"}
 """Files of signals and the bases that they need."""
 
 
@@ -81,6 +82,23 @@ def whole() -> bytes:
     return of_latents(read_base(HERE / "shared_whole.sinr"), ())
 
 
+def recorded(coding: Coding) -> bytes:
+    base = read_base(HERE / "shared.sinr")
+    network = Modulations(base.field, base.params, SIZES, base.patch, recorded=True)
+    latents = base.model.scaled(rng().normal(0, 1, network.shapes()[LATENTS]).astype(np.float32))
+    header = Header(FIELD, network.to_header(), RGB.to_header(), quality=2710, base=base.digest)
+    return container.write(header, [encode_tensor(latents, coding)])
+
+
+def steps() -> bytes:
+    return recorded(Direct(step=0.05, row=5))
+
+
+def cosines() -> bytes:
+    rows, columns = 3, 3  # of patches
+    return recorded(Sparse("dct", columns, 4 * rows * columns, rows, Layout(0), step=0.05))
+
+
 def difference() -> bytes:
     base = read_base(HERE / "start.sinr")
     moved = {n: rng().normal(0, 0.05, v.shape).astype(np.float32) for n, v in base.params.items()}
@@ -89,7 +107,7 @@ def difference() -> bytes:
     return container.write(header, [b"".join(records)])
 
 
-CASES = {make.__name__: make for make in (shared, shared_whole, start, patches, whole, difference)}
+CASES = {make.__name__: make for make in (shared, shared_whole, start, patches, steps, cosines, whole, difference)}
 
 
 def facts(name: str) -> dict[str, str]:
