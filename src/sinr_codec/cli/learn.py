@@ -1,4 +1,4 @@
-"""`sinr learn`: signals in, a base out, from which `sinr encode --base` encodes in seconds."""
+"""`sinr learn`: signals in, a base out, from which `sinr encode --base` encodes in a few steps."""
 
 from pathlib import Path
 from typing import Annotated, Any
