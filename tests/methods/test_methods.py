@@ -65,7 +65,7 @@ def psnr(blob: bytes) -> float:
     return float(-10 * np.log10(np.mean(error**2) / 255**2))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.training.base is None])
 def test_its_file_decodes_to_the_quality_it_reports(name: str, tasks: dict[str, Task]) -> None:
     method = METHODS[name]
     task = tasks[method.training.name]
