@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -52,18 +52,19 @@ class LatentModel:
     def quantised(self, latents: Array) -> Array:
         """Levels int64 (n, d) of latents (n, d); the outermost ones stand for everything beyond."""
         levels = self.counts.shape[1]
-        share = (latents.astype(np.float64) - self.mean) / self.reach.astype(np.float64)
-        return np.clip(np.rint((share + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
+        return np.clip(np.rint((self._shares(latents) + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
 
     def dequantised(self, symbols: Array) -> Array:
         """Latents float32 (n, d) of levels, computed in float64 and rounded once."""
         levels = self.counts.shape[1]
-        share = 2 * symbols.astype(np.float64) / (levels - 1) - 1
-        return (share * self.reach.astype(np.float64) + self.mean).astype(np.float32)
+        return self.unscaled(2 * symbols.astype(np.float64) / (levels - 1) - 1)
 
     def scaled(self, latents: Array) -> Array:
         """Latents (m, d) as a record has them: float32 (m, d), from the mean and in units of the reach."""
-        return ((latents.astype(np.float64) - self.mean) / self.reach.astype(np.float64)).astype(np.float32)
+        return self._shares(latents).astype(np.float32)
+
+    def _shares(self, latents: Array) -> Array:
+        return (latents.astype(np.float64) - self.mean) / self.reach.astype(np.float64)
 
     def unscaled(self, scaled: Array) -> Array:
         """Inverse of `scaled`: float32 (m, d), computed in float64 and rounded once."""
@@ -150,10 +151,15 @@ class Base:
     inner: bytes = b""
     rates: Params | None = None
 
+    @property
+    def header(self) -> Header:
+        """Of its file."""
+        return Header(BASE, self.field.to_header(), base=self.patch)
+
     @cached_property
     def decoding(self) -> bytes:
         """The file of what a decoder needs: without the rates."""
-        return write(Header(BASE, self.field.to_header(), base=self.patch), [self.section])
+        return write(self.header, [self.section])
 
     @cached_property
     def digest(self) -> bytes:
@@ -167,8 +173,26 @@ class Base:
 
     def to_bytes(self) -> bytes:
         """The file, with the rates where there are any."""
-        header = Header(BASE, self.field.to_header(), base=self.patch)
-        return write(header, [self.section, self.inner]) if self.inner else self.decoding
+        return write(self.header, [self.section, self.inner]) if self.inner else self.decoding
+
+    def network(self, spec: Any) -> Modulations | Difference:
+        """The field of what a file of a signal with this `Spec` holds of its own."""
+        if isinstance(self.field, MLP):
+            return Difference(self.field, self.params)
+        return Modulations(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch)
+
+    def adapted_to(self, tasks: Iterable[Any], device: str, steps: int | None = None) -> dict[str, Array]:
+        """What a few steps with its rates make of what it adapts: see `fit.meta.adapted_to`.
+
+        Raises
+        ------
+        InputError : it has no rates
+        """
+        from sinr_codec.fit.meta import adapted_to
+
+        if self.rates is None:
+            raise InputError("base: has no rates, and so it can only decode; expected the file that `sinr learn` wrote")
+        return adapted_to(self.field, self.params, self.rates, tasks, device, steps)
 
 
 def make_base(

@@ -21,14 +21,13 @@ from sinr_codec.bases import (
     network_of,
     params_of,
     read_base,
-    sizes_of,
 )
 from sinr_codec.coding.plan import Plan, plan, plan_paper
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
 from sinr_codec.errors import InputError, LimitError, MalformedError
-from sinr_codec.fields import Difference, Field, Modulated, Modulations, field_from_header
+from sinr_codec.fields import MLP, Field, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods import METHODS, Method, Task, coinpp, inric, method_named
@@ -53,7 +52,7 @@ from sinr_codec.packed import (
     tile_of,
 )
 from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, RECIPES, Preset, Recipe, preset_named, rate_for, widest_within
-from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.progress import NullProgress, Progress, Steps
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Part, Quality, SampledPart, Signal, Spec
 
@@ -398,21 +397,20 @@ class _Job:
 
     def from_base(self, base: Base) -> _Coded:
         """Code the signal as what it has of its own beside a base."""
-        if not isinstance(base.field, Modulated):
-            return self.run(Difference(base.field, base.params))
-        self.progress.start("adapt", 0)
         spec, part = self.signal.spec, self.signal.parts[0]
-        sizes = sizes_of(spec) if base.patch else ()
-        network: Any = Modulations(base.field, base.params, sizes, base.patch)
+        network: Any = base.network(spec)
+        if isinstance(base.field, MLP):
+            return self.run(network)
+        self.progress.start("adapt", 0)
         DEFAULT_LIMITS.check("max_params", network.num_params)
-        latents = coinpp.latents_of(base, part, sizes, self.device, self.preset.inner_steps)
+        latents = coinpp.latents_of(base, part, network.sizes, self.device, self.preset.inner_steps)
         fitted = [{LATENTS: latents}]
         fit_quality = self._fit_quality(network, [network.decoder(fitted[0])])
         assert self.method is not None
-        network, plans = self._by_method(self.method, network, fitted)
+        coded, plans = self._by_method(self.method, network, fitted)
         self.progress.start("check", 0)
-        blob, quality = file_of(self.signal, network, plans, base)
-        return _Coded(network, blob, quality, fit_quality, _sections(plans, spec.side, blob), False, ())
+        blob, quality = file_of(self.signal, coded, plans, base)
+        return _Coded(coded, blob, quality, fit_quality, _sections(plans, spec.side, blob), False, ())
 
     def run(self, network: Field, max_bytes: int | None = None, min_db: float | None = None) -> _Coded:
         """Fit and code one network for each part of the signal."""
@@ -450,7 +448,7 @@ class _Job:
 
         settings = self.recipe.settings(self.preset)
         if self.base is not None and settings.get("steps"):
-            settings |= {"steps": max(1, settings["steps"] // inric.FEWER_STEPS)}
+            settings |= {"steps": inric.fewer(settings["steps"])}
         parts = self.signal.parts
         if self.seconds is not None:
             settings |= {"steps": None, "seconds": self.seconds / len(parts)}
@@ -470,7 +468,7 @@ class _Job:
             # What is fitted may be the network with something around it, such as the rendering of rays.
             trainable = getattr(part, "trainable", lambda network: network)(network)
             start = None if self.base is None else inric.start_of(self.base, part, self.device)
-            result = fit(trainable, part, config, start, _FitProgress(self.progress, "fit" + mark, part))
+            result = fit(trainable, part, config, start, Steps(self.progress, "fit" + mark, part.decibels))
             fitted.append(result.params)
             interrupted |= result.interrupted
             if result.restarts:
@@ -556,20 +554,6 @@ class _Job:
         """Error of a part's decoded samples, as its quality goes."""
         error, tile = part.objective(samples, self.seed), tile_of(network)
         return lambda params: error(network.decoder(params), tile)
-
-
-class _FitProgress:
-    """Passes a fit's steps on, with the quality that its loss stands for."""
-
-    def __init__(self, progress: Progress, label: str, part: Part) -> None:
-        self._progress, self._label, self._part = progress, label, part
-        self._started = False
-
-    def __call__(self, step: int, total: int, loss: float) -> None:
-        if not self._started:
-            self._progress.start(self._label, total)
-            self._started = True
-        self._progress.update(step, f"{self._part.decibels(loss):.2f} dB")
 
 
 def _at_rate(job: _Job, network: Callable[[float], Any], rate: float, budget: int | None, db: float | None) -> _Coded:

@@ -15,7 +15,7 @@ from sinr_codec.fields.modulated import LATENTS, MODULATION
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods.coinpp import some_of
 from sinr_codec.packed import Array, PathLike, Source, check_positive, check_replaceable, check_seed
-from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.progress import NullProgress, Progress, Steps
 from sinr_codec.signals import lattice
 
 LEVELS, SIGMAS = 63, 6.0
@@ -223,7 +223,9 @@ def learn(
     own = adapted(field) if isinstance(field, Modulated) else None
     begin = None if start is None else _begun(start, field, shape, draws, config.tasks, device, seed)
     evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
-    learned = meta.learn(field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=_Steps(progress))
+    learned = meta.learn(
+        field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=Steps(progress, "learn", _psnr)
+    )
     base = make_base(field, learned.params, shape, learned.rates)
     if isinstance(field, Modulated):
         progress.start("count latents", 0)
@@ -285,17 +287,8 @@ def latent_model(latents: Array, levels: int, sigmas: float) -> LatentModel:
     return replace(model, counts=counts.astype(np.int64))
 
 
-class _Steps:
-    """Passes steps on, with the PSNR that the loss stands for."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._started = progress, False
-
-    def __call__(self, step: int, total: int, loss: float) -> None:
-        if not self._started:
-            self._progress.start("learn", total)
-            self._started = True
-        self._progress.update(step, f"{10 * np.log10(4 / loss):.2f} dB" if loss > 0 else "")
+def _psnr(loss: float) -> float | None:
+    return float(10 * np.log10(4 / loss)) if loss > 0 else None
 
 
 def _files(sources: Sequence[Any]) -> list[Any]:

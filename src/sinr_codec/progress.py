@@ -1,5 +1,6 @@
 """How long-running work tells the outside where it is, without knowing who listens."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -21,3 +22,19 @@ class NullProgress:
 
     def update(self, done: float, text: str = "") -> None:
         """Ignore the step."""
+
+
+class Steps:
+    """Passes the steps of a fit on as one task, with the dB that its loss stands for, if it stands for any."""
+
+    def __init__(self, progress: Progress, label: str, decibels: Callable[[float], float | None]) -> None:
+        self._progress, self._label, self._decibels = progress, label, decibels
+        self._started = False
+
+    def __call__(self, step: int, total: int, loss: float) -> None:
+        """Report a step; the first one begins the task."""
+        if not self._started:
+            self._progress.start(self._label, total)
+            self._started = True
+        db = self._decibels(loss)
+        self._progress.update(step, "" if db is None else f"{db:.2f} dB")

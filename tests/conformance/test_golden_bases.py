@@ -127,10 +127,7 @@ def little_endian(array: np.ndarray) -> np.ndarray:
 def hashes(tensors: Any) -> dict[str, str]:
     little = {key: little_endian(np.asarray(value)) for key, value in tensors.items()}
     return {
-        key: hashlib.sha256(
-            f"{v.dtype} {v.shape} ".encode() + v.astype(v.dtype.newbyteorder("<")).tobytes()
-        ).hexdigest()
-        for key, v in little.items()
+        key: hashlib.sha256(f"{v.dtype} {v.shape} ".encode() + v.tobytes()).hexdigest() for key, v in little.items()
     }
 
 

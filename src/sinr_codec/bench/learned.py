@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sinr_codec.bases import Base, read_base, sizes_of
+from sinr_codec.bases import Base, read_base
 from sinr_codec.bench.experiments import Configuration, Experiment
 from sinr_codec.bench.fits import Fits, Fitted, content_key
 from sinr_codec.errors import InputError
-from sinr_codec.fields import Difference, Modulated, Modulations
+from sinr_codec.fields import Modulated, Modulations
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.learning import learn
 from sinr_codec.methods import Task, Training, coinpp, inric
@@ -100,13 +98,8 @@ def _check(base: Base, training: Training, configuration: Configuration, path: P
 
 def task_of(base: Base, loaded: Any, seed: int, device: str, effort: float) -> Task:
     """The network of a signal from a base, without its parameters."""
-    spec, part = loaded.signal.spec, loaded.signal.parts[0]
-    network: Any
-    if isinstance(base.field, Modulated):
-        network = Modulations(base.field, base.params, sizes_of(spec) if base.patch else (), base.patch)
-    else:
-        network = Difference(base.field, base.params)
-    return Task(network, {}, part, seed, device, effort=effort, base=base)
+    network: Any = base.network(loaded.signal.spec)
+    return Task(network, {}, loaded.signal.parts[0], seed, device, effort=effort, base=base)
 
 
 def fitted_from(task: Task, key: str, fit: dict[str, Any], fits: Fits) -> Fitted:
@@ -116,7 +109,7 @@ def fitted_from(task: Task, key: str, fit: dict[str, Any], fits: Fits) -> Fitted
     """
     base = task.base
     assert base is not None
-    from_base = content_key(base.field.to_header(), *map(np.asarray, base.params.values()))
+    from_base = content_key(base.field.to_header(), *base.params.values())
     if isinstance(task.field, Modulations):
         steps = fit["steps"]
 
@@ -124,7 +117,5 @@ def fitted_from(task: Task, key: str, fit: dict[str, Any], fits: Fits) -> Fitted
             return {LATENTS: coinpp.latents_of(base, task.part, task.field.sizes, task.device, steps)}  # type: ignore[attr-defined]
 
         return fits.keep(content_key(key, from_base, base.inner, steps), latents, steps)
-    start = fits.keep(
-        content_key(key, from_base, base.inner), lambda: inric.start_of(base, task.part, task.device)
-    ).params
-    return fits.get(content_key(key, from_base), task.part, task.trainable, fit, task.seed, start)
+    begun = fits.keep(content_key(key, from_base, base.inner), lambda: inric.start_of(base, task.part, task.device))
+    return fits.get(content_key(key, from_base), task.part, task.trainable, fit, task.seed, begun.params)

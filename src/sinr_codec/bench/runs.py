@@ -20,7 +20,6 @@ from sinr_codec.bases import read_base
 from sinr_codec.bench import learned
 from sinr_codec.bench.experiments import Configuration, Experiment, Item, items_of, learned_from, pictures_in
 from sinr_codec.bench.fits import Fits, Fitted, content_key
-from sinr_codec.bench.learned import base_name
 from sinr_codec.bench.provenance import provenance
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Field, Identity
@@ -325,11 +324,11 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
     part = loaded.signal.parts[0]
     fit: dict[str, Any]
     if training.base is not None:
-        base = read_base(settings.out / "bases" / base_name(training, configuration))
+        base = read_base(settings.out / "bases" / learned.base_name(training, configuration))
         fit = dict(unit.experiment.fit or {})
         fit |= {"steps": settings.steps} if settings.steps is not None else {}
         if isinstance(base.field, MLP):
-            fit["steps"] = max(1, fit["steps"] // inric.FEWER_STEPS)
+            fit["steps"] = inric.fewer(fit["steps"])
         return learned.task_of(base, loaded, settings.seed, settings.device, settings.effort), fit
     if training.network is not None and configuration.rate is not None:
         network = training.network(spec, configuration.rate, None, None)

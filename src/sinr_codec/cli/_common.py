@@ -30,6 +30,7 @@ class Preset(StrEnum):
 
 PresetOption = Annotated[Preset, typer.Option(help="How long to look for a small file; paper: SINR as published.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+BaseOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sinr_codec.cli import _common
-from sinr_codec.cli._common import JsonOption
+from sinr_codec.cli._common import BaseOption, JsonOption
 
 
 def decode(
@@ -20,9 +20,7 @@ def decode(
             show_default="FILE with the kind's extension behind it, as in photo.sinr.png",
         ),
     ] = None,
-    base: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")
-    ] = None,
+    base: BaseOption = None,
     scale: Annotated[
         Any,
         typer.Option(

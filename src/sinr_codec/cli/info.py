@@ -6,14 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from sinr_codec.cli import _common
-from sinr_codec.cli._common import JsonOption
+from sinr_codec.cli._common import BaseOption, JsonOption
 
 
 def info(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
-    base: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")
-    ] = None,
+    base: BaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a file holds.

@@ -59,8 +59,8 @@ def learn(
       sinr encode photo.png --method coinpp --base photos.sinr
       sinr decode photo.sinr --base photos.sinr
     """
-    from sinr_codec.fields import Octaves
     from sinr_codec.learning import learn as run
+    from sinr_codec.methods.inric import ENCODING
 
     settings = _common.given(
         tasks=tasks,
@@ -80,7 +80,7 @@ def learn(
             width=width,
             depth=depth,
             activation=activation,
-            encoding=Octaves(16, 1.4) if encoding else None,
+            encoding=ENCODING if encoding else None,
             latents=latents,
             patch=None if patch is None else _patch(patch),
             levels=levels,

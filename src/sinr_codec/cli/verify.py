@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sinr_codec.cli import _common
-from sinr_codec.cli._common import JsonOption
+from sinr_codec.cli._common import BaseOption, JsonOption
 
 
 def verify(
@@ -14,9 +14,7 @@ def verify(
     against: Annotated[
         Path | None, typer.Option(metavar="INPUT", help="What was encoded or compressed: measure the quality.")
     ] = None,
-    base: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")
-    ] = None,
+    base: BaseOption = None,
     frames: Annotated[
         Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: the frames that were encoded.")
     ] = None,

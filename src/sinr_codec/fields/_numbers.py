@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TypeGuard
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeGuard, TypeVar
+
+from sinr_codec.errors import InputError, LimitError, MalformedError
 
 
 def compact(value: float) -> int | float:
@@ -20,3 +22,30 @@ def is_list(value: object) -> TypeGuard[Sequence[object]]:
 def is_number(value: object) -> TypeGuard[float]:
     """True for finite integers and floats, not for booleans."""
     return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+class _Sized(Protocol):
+    @property
+    def num_params(self) -> int: ...
+
+
+_F = TypeVar("_F", bound=_Sized)
+
+
+def built(build: Callable[[], _F], max_params: int) -> _F:
+    """A field from the numbers of a header.
+
+    Raises
+    ------
+    MalformedError
+        The field refuses them.
+    LimitError
+        More parameters than `max_params`.
+    """
+    try:
+        field = build()
+    except InputError as error:
+        raise MalformedError(f"field header: {error}") from error
+    if field.num_params > max_params:
+        raise LimitError(f"field header: {field.num_params} parameters are more than {max_params}")
+    return field

@@ -14,7 +14,8 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sinr_codec.coding.tensor import Direct
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import ReLU
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP, Params
 
@@ -272,13 +273,8 @@ class HashGrid:
         cells, extent = tuple(value[7]), tuple(value[8]) if len(value) == 9 else ()
         if not 0 <= bits <= MAX_TABLE.bit_length() - 1:
             raise MalformedError(f"field header: a table of a hash grid has at most {MAX_TABLE} entries")
-        try:
-            grid = cls(in_features, out_features, cells, 1 << bits, channels, width, hidden_layers, extent)
-        except InputError as error:
-            raise MalformedError(f"field header: {error}") from error
-        if grid.num_params > max_params:
-            raise LimitError(f"field header: {grid.num_params} parameters are more than {max_params}")
-        return grid
+        sizes = in_features, out_features, cells, 1 << bits, channels, width, hidden_layers, extent
+        return built(lambda: cls(*sizes), max_params)
 
 
 def grid_name(level: int) -> str:

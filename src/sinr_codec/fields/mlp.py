@@ -18,6 +18,7 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, Sine, activation_from_header, activation_to_header
 from sinr_codec.fields.encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
 
@@ -234,14 +235,8 @@ class MLP:
         encoding = encoding_from_header(value[6]) if len(value) == 7 else Identity()
         if len(value) == 7 and encoding == Identity():
             raise MalformedError("field header: an identity encoding is left out, not written")
-        try:
-            in_features, out_features, width, hidden_layers = value[1:5]
-            mlp = cls(in_features, out_features, width, hidden_layers, activation, encoding)
-        except InputError as error:
-            raise MalformedError(f"field header: {error}") from error
-        if mlp.num_params > max_params:
-            raise LimitError(f"field header: {mlp.num_params} parameters are more than {max_params}")
-        return mlp
+        in_features, out_features, width, hidden_layers = value[1:5]
+        return built(lambda: cls(in_features, out_features, width, hidden_layers, activation, encoding), max_params)
 
 
 def _buffer(local: threading.local, slot: int, rows: int, weight: NDArray[Any]) -> NDArray[Any]:

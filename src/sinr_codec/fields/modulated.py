@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.fields._numbers import built
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
 Params = Mapping[str, Any]
@@ -134,13 +135,8 @@ class Modulated:
                 "field header: a modulated network is a list of its id, a number of latents and an MLP"
             )
         mlp = MLP.from_header(value[2], max_params)
-        try:
-            modulated = cls(mlp, value[1])
-        except InputError as error:
-            raise MalformedError(f"field header: {error}") from error
-        if modulated.num_params > max_params:
-            raise LimitError(f"field header: {modulated.num_params} parameters are more than {max_params}")
-        return modulated
+        latents = value[1]
+        return built(lambda: cls(mlp, latents), max_params)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sinr_codec.coding.tensor import Direct
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, ReLU, activation_from_header, activation_to_header
 from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, encoding_from_header, encoding_to_header
 from sinr_codec.fields.hashgrid import HashGrid
@@ -210,13 +211,7 @@ class Radiance(_TrunkAndHead):
         encoding = encoding_from_header(value[7]) if len(value) == 8 else Identity()
         if len(value) == 8 and encoding == Identity():
             raise MalformedError("field header: an identity encoding is left out, not written")
-        try:
-            radiance = cls(width, hidden_layers, activation, encoding, features, head, octaves)
-        except InputError as error:
-            raise MalformedError(f"field header: {error}") from error
-        if radiance.num_params > max_params:
-            raise LimitError(f"field header: {radiance.num_params} parameters are more than {max_params}")
-        return radiance
+        return built(lambda: cls(width, hidden_layers, activation, encoding, features, head, octaves), max_params)
 
 
 @dataclass(frozen=True)
@@ -290,18 +285,15 @@ class RadianceGrid(_TrunkAndHead):
         if any(type(x) is not int for x in value[2:]):
             raise MalformedError("field header: the sizes of a radiance field are integers")
         trunk = HashGrid.from_header(value[1], max_params)
-        try:
-            sizes = trunk.cells, trunk.table, trunk.channels, trunk.width, trunk.hidden_layers
+        sizes = trunk.cells, trunk.table, trunk.channels, trunk.width, trunk.hidden_layers
+
+        def build() -> RadianceGrid:
             radiance = cls(*sizes, *value[2:])
-        except InputError as error:
-            raise MalformedError(f"field header: {error}") from error
-        if radiance.parts[_TRUNK] != trunk:
-            raise MalformedError(
-                "field header: the trunk of a radiance field is a cube of 3 coordinates to its features"
-            )
-        if radiance.num_params > max_params:
-            raise LimitError(f"field header: {radiance.num_params} parameters are more than {max_params}")
-        return radiance
+            if radiance.parts[_TRUNK] != trunk:
+                raise InputError("the trunk of a radiance field is a cube of 3 coordinates to its features")
+            return radiance
+
+        return built(build, max_params)
 
 
 def _under(prefix: str, params: Params) -> dict[str, Any]:

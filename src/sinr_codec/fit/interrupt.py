@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,13 @@ class Interrupt:
         if self._old is not None:
             signal.signal(signal.SIGINT, self._old)
             self._old = None
+
+    def tell(self, progress: Callable[[int, int, float], None], step: int, total: int, loss: float) -> None:
+        """Call a listener between two steps; a Ctrl-C that it passes on counts as one of those that are seen."""
+        try:
+            progress(step, total, loss)
+        except KeyboardInterrupt:
+            self.seen = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.seen:

@@ -250,10 +250,7 @@ class _Latents:
         if self.progress is None:
             return
         total = self.config.max_steps or round(self.step / max(share, 1e-9))
-        try:
-            self.progress(self.step, total, self.recent)
-        except KeyboardInterrupt:  # raised by the caller's code between two steps
-            self.interrupt.seen = True
+        self.interrupt.tell(self.progress, self.step, total, self.recent)
 
     def share(self) -> float:
         """Share of the budget that is spent."""

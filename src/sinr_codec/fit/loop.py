@@ -368,10 +368,8 @@ class _Fit:
         if self.progress is None:
             return
         recent = self.state.recent
-        try:
-            self.progress(self.state.step, total, self.state.best_loss if recent is None else recent)
-        except KeyboardInterrupt:  # raised by the caller's code between two steps
-            self.interrupt.seen = True
+        loss = self.state.best_loss if recent is None else recent
+        self.interrupt.tell(self.progress, self.state.step, total, loss)
 
     # -- checkpoints
 

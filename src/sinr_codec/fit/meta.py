@@ -482,10 +482,7 @@ class _Learning:
         if self.progress is None:
             return
         total = self.config.max_steps or max(self.step, round(self.step / max(self.share(), 1e-9)))
-        try:
-            self.progress(self.step, total, self.recent)
-        except KeyboardInterrupt:  # raised by the caller's code between two steps
-            self.interrupt.seen = True
+        self.interrupt.tell(self.progress, self.step, total, self.recent)
 
     # -- checkpoints
 
@@ -512,10 +509,7 @@ class _Learning:
             "best": self.best,
             "generator": self.tasks.generator.get_state(),
         }
-        try:
-            checkpoint.save(self.config.checkpoint, everything, self._identity())
-        except InputError as error:
-            logger.warning("checkpoint skipped: %s", error)
+        checkpoint.try_to_save(self.config.checkpoint, everything, self._identity())
 
     def resume(self) -> None:
         """Go on from the checkpoint where there is one."""

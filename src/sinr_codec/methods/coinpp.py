@@ -47,12 +47,8 @@ def latents_of(base: Base, part: Part, sizes: tuple[int, ...], device: str, step
     `sizes` are the samples of the signal along each axis, where the base has patches; device and steps are as for
     `fit.meta.adapted_to`.
     """
-    from sinr_codec.fit.meta import adapted_to
-
-    if base.rates is None:
-        raise InputError("base: has no rates, and so it can only decode; expected the file that `sinr learn` wrote")
     tasks = _patches(base, lattice.values_of(part, sizes)) if base.patch else iter([some_of(part)])
-    return adapted_to(base.field, base.params, base.rates, tasks, device, steps)[LATENTS]
+    return base.adapted_to(tasks, device, steps)[LATENTS]
 
 
 def _patches(base: Base, values: NDArray[np.float32]) -> Iterator[Any]:
@@ -106,7 +102,7 @@ class Published:
         if found is None:
             return minmax(task)
         sparse, code = found
-        return _recorded(task, replace(sparse, bits=PAPER_BITS, paper=True), code)
+        return _recorded(task, replace(sparse, paper=True), code)
 
 
 @dataclass(frozen=True)
@@ -144,7 +140,7 @@ class Planned:
 
     @staticmethod
     def _at(task: Task, sparse: Sparse, code: SparseCode, unit: float, step: float) -> Coded:
-        return _recorded(task, replace(sparse, bits=None, paper=False, step=step * unit), code)
+        return _recorded(task, replace(sparse, bits=None, step=step * unit), code)
 
 
 def _coarsest(coder: Callable[[float], Coded], error: Callable[[Any], float], limit: float) -> Coded | None:

@@ -17,7 +17,6 @@ from sinr_codec.bases import Base
 from sinr_codec.coding.plan import assemble
 from sinr_codec.coding.quantize import round_step, symmetric
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
-from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Difference, Octaves, Sine
 from sinr_codec.methods.base import Coded, Params, Task, Training
 from sinr_codec.methods.coinpp import some_of
@@ -214,16 +213,17 @@ def retrain(task: Task, start: Params, steps: Steps, bits: int) -> dict[str, NDA
 # -- a meta-learned start ------------------------------------------------------------------------------------------
 
 
+def fewer(steps: int) -> int:
+    """Steps of a fit that begins from a base, where one from scratch takes so many."""
+    return max(1, steps // FEWER_STEPS)
+
+
 def start_of(base: Base, part: Part, device: str, steps: int | None = None) -> dict[str, NDArray[Any]]:
     """Where the difference to a base begins: at what a few steps of gradient descent with its rates make of it.
 
     Device and steps are as for `fit.meta.adapted_to`.
     """
-    from sinr_codec.fit.meta import adapted_to
-
-    if base.rates is None:
-        raise InputError("base: has no rates, and so it can only decode; expected the file that `sinr learn` wrote")
-    found = adapted_to(base.field, base.params, base.rates, [some_of(part)], device, steps)
+    found = base.adapted_to([some_of(part)], device, steps)
     return {name: value[0] - base.params[name] for name, value in found.items()}
 
 
