@@ -74,7 +74,7 @@ RECIPES = {
         3,
         0,
         {},
-        0.5,
+        0.3,
         {"tasks": 8, "inner_rate": 1e-2, "learn_rates": True, "rates_lr": 1e-2, "lr": 1e-3},
     ),
 }
@@ -312,9 +312,9 @@ def _tasks(signals: Sequence[Any], shape: tuple[int, ...], gridded: bool, least:
         return Tables([_part(signal) for signal in signals], seed=seed, device=device)
     arrays = [lattice.values_of(signal.parts[0], sizes_of(signal.spec)) for signal in signals]
     axes = arrays[0].ndim - 1
-    # A patch looks like one in a mirror; of whole pictures only left and right are alike.
-    mirror = [True] * axes if shape else [False] * (axes - 1) + [axes > 1]
-    return Crops(arrays, shape or None, least=least, mirror=mirror, seed=seed, device=device)
+    # However alike signals are, few of them are learned by heart (MAML on 28 pictures): each stands for all that a
+    # mirror and an exchange of axes or channels make of it.
+    return Crops(arrays, shape or None, least=least, mirror=[True] * axes, mix=True, seed=seed, device=device)
 
 
 def _part(signal: Any) -> Any:

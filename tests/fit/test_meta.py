@@ -265,6 +265,16 @@ def test_whole_signals_have_coordinates_of_the_box_that_was_drawn():
     assert 0.2 < float(slope.min()) < 0.6 < float(slope.max()) < 1.05
 
 
+def test_mixed_boxes_keep_every_value_at_a_place_of_its_own():
+    y, x = np.meshgrid((2 * np.arange(8) + 1) / 8 - 1, (2 * np.arange(16) + 1) / 16 - 1, indexing="ij")
+    coords, values = Crops([np.stack([y, x], -1).astype(np.float32)], samples=50, mix=True, seed=3).draw(40)
+    # the values of this picture are its coordinates: each task has both, in one order or the other
+    same = (values == coords).all(2).all(1)
+    swapped = (values == coords.flip(-1)).all(2).all(1)
+    assert (same | swapped).all()
+    assert 0 < int(same.sum()) < 40
+
+
 def test_local_coords_are_centres():
     assert local_coords(torch.arange(4)[:, None], torch.tensor([4])).flatten().tolist() == [-0.75, -0.25, 0.25, 0.75]
 

@@ -50,6 +50,8 @@ class Crops:
         Of boxes without a shape, how many positions to draw from each, at random and independently.
     mirror
         For each axis, whether boxes may be turned around.
+    mix
+        Of boxes without a shape, exchange axes, and channels, at random: more tasks out of few signals.
     seed, device
         Of the generator, and where the arrays are kept.
 
@@ -67,6 +69,7 @@ class Crops:
         least: float = 1.0,
         samples: int = 4096,
         mirror: Sequence[bool] | None = None,
+        mix: bool = False,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -79,7 +82,7 @@ class Crops:
         if shape is not None and (len(shape) != sizes.shape[1] or (sizes < np.array(shape)).any()):
             raise InputError(f"patch: expected one that fits into every signal, got {'x'.join(map(str, shape))}")
         self._shape = None if shape is None else tuple(shape)
-        self._least, self._samples = least, samples
+        self._least, self._samples, self._mix = least, samples, mix
         self.in_features, self.out_features = int(sizes.shape[1]), int(arrays[0].shape[-1])
         steps = np.stack([np.append(np.cumprod(s[:0:-1])[::-1], 1) for s in sizes])  # of a row-major array
         counts = sizes.prod(1)
@@ -113,7 +116,15 @@ class Crops:
         turned = (self._uniform(count, 1, axes) < 0.5) & self._mirror
         places = corner + torch.where(turned, extents - 1 - places, places)
         rows = (places * self._steps[which][:, None]).sum(-1) + self._offsets[which][:, None]
-        return coords, self._values[rows]
+        values = self._values[rows]
+        if self._mix and self._shape is None:
+            coords, values = self._shuffled(coords), self._shuffled(values)
+        return coords, values
+
+    def _shuffled(self, columns: Tensor) -> Tensor:
+        """Columns of (count, n, c) in an order of each task's own."""
+        order = self._uniform(len(columns), 1, columns.shape[-1]).argsort(-1)
+        return columns.gather(-1, order.expand(columns.shape))
 
 
 def local_coords(places: Any, extents: Any) -> Tensor:

@@ -34,7 +34,7 @@ _ALL = [
     Method("shacira-24", "SHACIRA, its 24 levels", "own", shacira.PUBLISHED_GRID, shacira.latents),
     # Those that begin from a base (`Training.base`).
     Method("coinpp", "COIN++", "own", coinpp.TRAINING, coinpp.levels),
-    Method("coinpp-direct", "COIN++, one step for all latents", "own", coinpp.TRAINING, coinpp.Planned()),
+    Method("coinpp-direct", "COIN++, scalar, our coder", "own", coinpp.TRAINING, coinpp.Planned()),
     Method("coinpp-sinr-planned", "COIN++, SINR, our coder", "own", coinpp.TRAINING, coinpp.Planned("gaussian")),
     Method("coinpp-dct-planned", "COIN++, cosines, our coder", "own", coinpp.TRAINING, coinpp.Planned("dct")),
     Method("coinpp-minmax", "COIN++, 16 bit", "paper", coinpp.TRAINING, coinpp.minmax),
