@@ -22,7 +22,7 @@ from sinr_codec.bases import (
     params_of,
     read_base,
 )
-from sinr_codec.coding.plan import Plan, plan, plan_paper
+from sinr_codec.coding.plan import Plan, Rounder, plan, plan_paper
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
@@ -526,11 +526,20 @@ class _Job:
                     probe=self._loss(network, part, _PROBE_SAMPLES),
                     max_bytes=budgets[number],
                     dictionaries=self.preset.dictionaries,
+                    rounder=self._rounder(network, part),
                     seed=self.seed,
                     progress=self.progress.update,
                 )
             )
         return plans
+
+    def _rounder(self, network: Field, part: Part) -> Rounder | None:
+        if self.preset.rounding is None or self.bits is not None:  # a network trained for a rate has integers already
+            return None
+        from sinr_codec.fit.rounding import Effort, rounding_for
+
+        trainable = getattr(part, "trainable", lambda network: network)(network)
+        return rounding_for(trainable, part, Effort(**self.preset.rounding), self.seed, self.device)
 
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
         """The networks as a method codes them, and what they are then: pruning makes them narrower."""

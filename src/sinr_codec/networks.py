@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from sinr_codec.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_by_weights, plan_paper
+from sinr_codec.coding.dtypes import is_float
+from sinr_codec.coding.plan import Plan, Rounder, baseline_bytes, plan, plan_by_weights, plan_paper
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, STATE, Header, Limits, TensorEntry, write
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.fields import MLP, field_from_header
 from sinr_codec.fields.activations import activation_text
 from sinr_codec.fields.foreign import Chain, Network, layers_under
@@ -349,7 +350,34 @@ def _plan(
     else:
         loss = lambda candidate: _signal_loss(network, part, {**state, **candidate})  # noqa: E731
         limit = max(loss(tensors), NO_LOSS) * 10 ** (max_drop / 10)
-    return plan(tensors, loss, limit, probe=probe, dictionaries=recipe.dictionaries, seed=seed, progress=progress)
+    rounder = None if recipe.rounding is None else _rounder(network, state, part, recipe.rounding, seed)
+    settings: dict[str, Any] = {"dictionaries": recipe.dictionaries, "seed": seed, "progress": progress}
+    return plan(tensors, loss, limit, probe=probe, rounder=rounder, **settings)
+
+
+def _rounder(network: Network, state: State, part: Part | None, effort: Mapping[str, int], seed: int) -> Rounder | None:
+    """Rounding for a network's outputs, at the samples of its signal or all over its domain; None without torch."""
+    try:
+        import torch
+        from array_api_compat import torch as xtorch
+
+        from sinr_codec.fit.rounding import Effort, Rounding, single
+    except (ImportError, MissingExtraError):
+        return None
+    # What is used and not coded, such as the matrix of an encoding, is among them.
+    constants = {name: torch.from_numpy(single(w)) for name, w in state.items() if is_float(w.dtype)}
+
+    def function(tensors: Mapping[str, Any], points: Array) -> Any:
+        return network.function({**constants, **tensors}, xtorch)(points)
+
+    def draw(count: int, generator: torch.Generator) -> Array:
+        if part is None:
+            points: Array = torch.rand(count, network.in_features, generator=generator).numpy() * 2 - 1
+            return points
+        return part.batch(torch.randint(len(part), (count,), generator=generator).sort().values.numpy())[0]
+
+    settings = {**effort, "batch": max(Effort.batch // network.POINTS, 64)}
+    return Rounding(function, draw, Effort(**settings), seed)
 
 
 def _merged(plans: Sequence[Plan], state: State) -> Plan:

@@ -40,6 +40,9 @@ class Preset:
         Code as published instead of planning.
     inner_steps
         Steps from a base to the latents of a signal; None for those that it was learned with.
+    rounding
+        Settings of `fit.rounding.Effort`: how long weights are rounded for what the network puts out. None: to the
+        nearest level.
     effort
         Share of their published steps that methods spend which train further (`methods.Task.effort`).
     """
@@ -51,14 +54,28 @@ class Preset:
     paper: bool = False
     effort: float = 1.0
     inner_steps: int | None = None
+    rounding: dict[str, int] | None = None
 
 
 PRESETS = {
     preset.name: preset
     for preset in (
         Preset("fast", fit={"steps": 500, "lr": 2e-3}, effort=0.1),
-        Preset("balanced", fit={"steps": 3000}, dictionaries=(1024, 8192), effort=0.3, inner_steps=10),
-        Preset("best", fit={"steps": 15_000}, dictionaries=(1024, 8192, 65_536), inner_steps=20),
+        Preset(
+            "balanced",
+            fit={"steps": 3000},
+            dictionaries=(1024, 8192),
+            effort=0.3,
+            inner_steps=10,
+            rounding={"groups": 6, "steps": 30},
+        ),
+        Preset(
+            "best",
+            fit={"steps": 15_000},
+            dictionaries=(1024, 8192, 65_536),
+            inner_steps=20,
+            rounding={"groups": 12, "steps": 100},
+        ),
         Preset("paper", fit={"steps": 3000}, bits=13.6, paper=True),
     )
 }

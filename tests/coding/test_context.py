@@ -106,14 +106,14 @@ def test_the_description_decodes_it(q: list[int], row: int) -> None:
 
 def test_long_streams_and_what_contexts_save() -> None:
     q = grid(70, 100)
-    without, (coder, body) = encode_stream(q), encode_stream(q, 100)
+    without, (coder, body) = encode_stream(q), encode_stream(q, 100, neighbours=True)
     assert coder == CONTEXT
     assert len(body) < 0.9 * len(without[1])
     assert coder_name(coder) == "range/context"
     np.testing.assert_array_equal(decode_stream(Reader(body), coder, q.size), q.reshape(-1))
     noise = np.random.default_rng(0).integers(-100, 100, (70, 100))
-    assert encode_stream(noise, 100) == encode_stream(noise)  # nothing to be gained
-    assert encode_stream(np.zeros((9, 9), np.int64), 9) == encode_stream(np.zeros((9, 9), np.int64))
+    assert encode_stream(noise, 100, neighbours=True) == encode_stream(noise)  # nothing to be gained
+    assert encode_stream(np.zeros((9, 9), np.int64), 9, neighbours=True) == encode_stream(np.zeros((9, 9), np.int64))
 
 
 def test_a_tensor_in_rows() -> None:

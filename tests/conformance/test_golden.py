@@ -117,6 +117,23 @@ def hashgrid() -> bytes:
     return container.write(header, [b"".join(records)])
 
 
+def trellis() -> bytes:
+    """Levels of a trellis, and integers whose scale follows the rows, in short streams and in long ones."""
+    rng = np.random.Generator(np.random.Philox(5))
+    spread = rng.normal(size=(70, 64)) * np.exp(rng.normal(size=(70, 1)))
+    tensors: dict[str, tuple[np.ndarray, Coding]] = {
+        "rows": (spread[:20].astype(np.float32), Direct(step=0.05)),
+        "levels": (spread[:20].astype(np.float32), Direct(step=0.05, trellis=True)),
+        "coarse": (spread[20:40].astype(np.float16), Direct(step=0.5, trellis=True)),
+        "vector": (spread[0], Direct(step=0.01, trellis=True)),
+        "short rows": (spread[:, :2].astype(np.float32), Direct(step=0.02, trellis=True)),
+        "complex": ((spread[:9] + 1j * spread[9:18]).astype(np.complex64), Direct(step=0.05, trellis=True)),
+        "long": (spread, Direct(step=0.02, trellis=True)),
+    }
+    entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
+    return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
+
+
 def state() -> bytes:
     rng = np.random.Generator(np.random.Philox(11))
     normal = rng.standard_normal((9, 7))
@@ -175,7 +192,7 @@ def large() -> bytes:
 
 CASES = {
     make.__name__: make
-    for make in (direct, sparse, sent, paper, wire, encodings, fourier, hashgrid, state, large, cosines)
+    for make in (direct, sparse, sent, paper, wire, encodings, fourier, hashgrid, state, large, cosines, trellis)
 }
 
 

@@ -150,6 +150,13 @@ EXPERIMENTS = {
             FIT,
         ),
         Experiment(
+            "coding",
+            "Coders of weights at an equal loss of 0.1 dB",
+            (Configuration(3, 64), Configuration(3, 128)),
+            ("minmax", "sinr", "sinr-planned", "direct", "trellis", "rounded", "rounded-best"),
+            FIT,
+        ),
+        Experiment(
             "ablations",
             "L1, pruning, learned dictionaries, flattening, seeds, kinds of dictionary, bits a value",
             (Configuration(3, 64),),

@@ -1,4 +1,4 @@
-"""Integers to bytes and back: the smallest of a constant, Brotli and range coders with a parametric model or contexts.
+"""Integers to bytes and back: the smallest of a constant, Brotli and range coders with parametric models or contexts.
 
 A stream of integers has a coder id of four bits and whatever that coder writes. `encode_ints` puts the id in
 a byte of its own; `tensor` packs it beside its transform. docs/format.md has the layouts.
@@ -13,6 +13,7 @@ import brotli
 import numpy as np
 import numpy.typing as npt
 
+from sinr_codec.coding.adaptive import adaptive_bits, adaptive_body, decode_adaptive, skip_adaptive
 from sinr_codec.coding.context import context_body, decode_context, skip_context
 from sinr_codec.coding.model import MAX_SYMBOLS, SCALES, SHAPES, UNIFORM, frequencies
 from sinr_codec.coding.rangecoder import (
@@ -33,6 +34,7 @@ from sinr_codec.coding.varint import Reader, write_varint, write_zigzag
 from sinr_codec.errors import InputError, MalformedError, TruncatedError, UnknownIdError
 
 __all__ = [
+    "ADAPTIVE",
     "BROTLI",
     "CONSTANT",
     "CONTEXT",
@@ -49,7 +51,7 @@ __all__ = [
 
 Ints = npt.NDArray[np.int64]
 
-CONSTANT, BROTLI, CONTEXT, RANGE = 0, 1, 2, 8  # coder ids; a range coder of shape index i is RANGE + i
+CONSTANT, BROTLI, CONTEXT, ADAPTIVE, RANGE = 0, 1, 2, 3, 8  # coder ids; a range coder of shape index i is RANGE + i
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _CHUNK = 1 << 16  # symbols coded at a time; bounds the memory of the Python integers
@@ -70,21 +72,31 @@ def decode_ints(data: bytes | Reader, count: int) -> Ints:
     return q
 
 
-def encode_stream(q: npt.NDArray[np.integer], row: int | None = None) -> tuple[int, bytes]:
+def encode_stream(
+    q: npt.NDArray[np.integer], row: int | None = None, *, neighbours: bool = False, trellis: bool = False
+) -> tuple[int, bytes]:
     """(coder id, body) of the integers of q in C order, by the coder that needs the fewest bytes.
 
-    The coder with contexts is slow, and tried only where the length of a `row` says that neighbours are alike.
+    Where they stand in rows, of whatever length, one is tried whose scale follows the rows, and knows a trellis; where
+    `neighbours` are alike, the coder with contexts, which is slow.
     """
     values = _int64(q)
-    coder, body = _without_context(values)
-    if row is not None and coder != CONSTANT:
+    coder, body = _without_rows(values)
+    if row is None or coder == CONSTANT:
+        return coder, body
+    bits = adaptive_bits(values, row, trellis)
+    if bits is not None and bits < 8 * len(body):
+        other = adaptive_body(values, row, trellis)
+        if other is not None and len(other) < len(body):
+            coder, body = ADAPTIVE, other
+    if neighbours:
         other = context_body(values, row)
         if other is not None and len(other) < len(body):
-            return CONTEXT, other
+            coder, body = CONTEXT, other
     return coder, body
 
 
-def _without_context(values: Ints) -> tuple[int, bytes]:
+def _without_rows(values: Ints) -> tuple[int, bytes]:
     if values.size == 0 or (values == values[0]).all():
         return CONSTANT, write_zigzag(int(values[0]) if values.size else 0)
     model, bits = _fit(values)
@@ -109,6 +121,8 @@ def decode_stream(reader: Reader, coder: int, count: int) -> Ints:
         return _decode_brotli(reader, count)
     if coder == CONTEXT:
         return decode_context(reader, count)
+    if coder == ADAPTIVE:
+        return decode_adaptive(reader, count)
     return _decode_body(reader, _Model.read(reader, coder), count)
 
 
@@ -121,6 +135,8 @@ def skip_stream(reader: Reader, coder: int, count: int) -> None:
         reader.take(reader.varint(reader.remaining))
     elif coder == CONTEXT:
         skip_context(reader, count)
+    elif coder == ADAPTIVE:
+        skip_adaptive(reader, count)
     else:
         model = _Model.read(reader, coder)
         if not skip_body(reader, count):
@@ -129,18 +145,20 @@ def skip_stream(reader: Reader, coder: int, count: int) -> None:
 
 def coder_name(coder: int) -> str:
     """A coder id in words, for reports."""
-    if coder in (CONSTANT, BROTLI, CONTEXT):
-        return ("constant", "brotli", "range/context")[coder]
+    if coder in (CONSTANT, BROTLI, CONTEXT, ADAPTIVE):
+        return ("constant", "brotli", "range/context", "range/adaptive")[coder]
     shape = coder - RANGE
     return "range/uniform" if shape == UNIFORM else f"range/gg{SHAPES[shape]:g}"
 
 
-def ideal_bits(q: npt.NDArray[np.integer]) -> float:
-    """Bits that `encode_stream` spends when it takes the range coder, parameters included, without coding."""
+def ideal_bits(q: npt.NDArray[np.integer], row: int | None = None, trellis: bool = False) -> float:
+    """Bits that `encode_stream` spends when it takes a range coder, parameters included, without coding."""
     values = _int64(q)
     if values.size == 0 or (values == values[0]).all():
         return 8.0 * len(write_zigzag(int(values[0]) if values.size else 0))
-    return _fit(values)[1]
+    bits = _fit(values)[1]
+    adaptive = None if row is None else adaptive_bits(values, row, trellis)
+    return bits if adaptive is None else min(bits, adaptive)
 
 
 # The parametric model of a range-coded stream

@@ -13,7 +13,17 @@ import numpy.typing as npt
 
 from sinr_codec.coding.rangecoder import TOTAL
 
-__all__ = ["MAX_POSITIONS", "MAX_SYMBOLS", "SCALES", "SHAPES", "UNIFORM", "frequencies", "hypergeometric"]
+__all__ = [
+    "MAX_POSITIONS",
+    "MAX_SYMBOLS",
+    "SCALES",
+    "SHAPES",
+    "UNIFORM",
+    "frequencies",
+    "frequencies_at",
+    "hypergeometric",
+    "power_of_two",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -24,7 +34,7 @@ MAX_SYMBOLS = 1 << 12  # a larger support is coded as a modelled high part and p
 MAX_POSITIONS = 1 << 16  # of `hypergeometric`
 
 
-def _power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
+def power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
     """floor(2**(bits + numerator / 2**log_denominator)): nested integer square roots are exact."""
     value = 1 << (bits << log_denominator) + numerator
     for _ in range(log_denominator):
@@ -32,8 +42,8 @@ def _power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
     return value
 
 
-_EXP2 = np.array([_power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)  # floor(2**(30 - k/256))
-_HALF_WIDTH = [_power_of_two(g - 32, 3, 16) for g in range(SCALES)]  # floor(2**(16 + g/8 - 4))
+_EXP2 = np.array([power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)  # floor(2**(30 - k/256))
+_HALF_WIDTH = [power_of_two(g - 32, 3, 16) for g in range(SCALES)]  # floor(2**(16 + g/8 - 4))
 
 _Q = 16  # fractional bits of distances and exponents
 _FAR = 64 << _Q  # beyond 64 half-widths every shape of exponent 1 or more has weight 0
@@ -45,8 +55,8 @@ def _isqrt(x: Ints) -> Ints:
 
 
 def _from_exponents(exponents: Ints, mode: int) -> Ints:
-    """Frequencies close to 2**-(exponents / 2**16), each at least 1, the remainder to symbol `mode`."""
-    exponents = np.minimum(exponents, 32 << _Q)
+    """Frequencies in proportion to 2**-(exponents / 2**16), each at least 1, the remainder to symbol `mode`."""
+    exponents = np.minimum(exponents - exponents.min(), 32 << _Q)  # the least is 0 but among odd levels
     weights = _EXP2[(exponents >> 8) & 0xFF] >> (exponents >> _Q)
     freqs = 1 + weights * (TOTAL - len(weights)) // int(weights.sum())
     freqs[mode] += TOTAL - int(freqs.sum())
@@ -61,10 +71,19 @@ def frequencies(shape: int, scale: int, size: int, centre: int) -> Ints:
     """
     if shape == UNIFORM:
         return _uniform_frequencies(size)
-    distance = (np.abs(np.arange(size, dtype=np.int64) - centre) << 2 * _Q) // _HALF_WIDTH[scale]
+    return frequencies_at(shape, scale, np.abs(np.arange(size, dtype=np.int64) - centre))
+
+
+def frequencies_at(shape: int, scale: int, distance: Ints) -> Ints:
+    """The same for symbols whose distances from the centre are given; the first of the nearest takes the remainder.
+
+    int64 of the shape of `distance` (n,), sum TOTAL.
+    """
+    mode = int(distance.argmin())
+    distance = (distance << 2 * _Q) // _HALF_WIDTH[scale]
     exponent = SHAPES[shape]
     if exponent == 0.5:
-        return _from_exponents(_isqrt(distance << _Q), centre)
+        return _from_exponents(_isqrt(distance << _Q), mode)
     distance = np.minimum(distance, _FAR)
     if exponent == 1.5:
         distance = distance * _isqrt(distance << _Q) >> _Q
@@ -72,7 +91,7 @@ def frequencies(shape: int, scale: int, size: int, centre: int) -> Ints:
         distance = distance * distance >> _Q
     elif exponent == 3.0:
         distance = (distance * distance >> _Q) * distance >> _Q
-    return _from_exponents(distance, centre)
+    return _from_exponents(distance, mode)
 
 
 def _uniform_frequencies(size: int) -> Ints:

@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import brotli
 import numpy as np
@@ -42,10 +42,24 @@ from sinr_codec.coding.tensor import (
     sparse_cost,
     sparse_in_limits,
 )
+from sinr_codec.coding.trellis import SQUARED_ERROR
 from sinr_codec.errors import InputError
 
 Params = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], float]
+
+
+class Rounder(Protocol):
+    """Weights on the grids of their codings, chosen together for what the network puts out (`fit.rounding`)."""
+
+    def __call__(
+        self, params: Params, codings: Mapping[str, Direct]
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
+        """Parameters of which those named by `codings` lie on grids, and how much is left of what each rounding costs.
+
+        The second is by name, a share of the loss that rounding to the nearest would add.
+        """
+
 
 PAPER_K2 = 65_536
 """Atoms of the paper's dictionary: the most that its 16-bit indices address. The paper prints no k2."""
@@ -57,10 +71,12 @@ _QUADRATIC = 100  # times the allowed loss: as far as the loss may move and stil
 _SLOPE = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1: -d(bytes)/d(step) = n / (8 ln 2 step)
 _TOLERANCE = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
 _TRIES = 12
+_ROUNDED_TRIES = 5  # each of them takes a rounding of the whole network
 _UNUSED = 1e-200  # sensitivity of a tensor that has no influence: any step will do
 _LEAST_POWER = 1e-250  # of a tensor's elements; what is smaller, zeros for example, is stored as it is
 _SMALL = 16  # elements; fewer are not worth a step
 _FINER = 2**-0.25
+_TRELLIS_STEP = math.sqrt(1 / (12 * SQUARED_ERROR))  # times the step of a uniform quantiser, for an equal error
 _LEAST_MATRIX = 256  # elements of a matrix that a dictionary may pay for
 _TRIAL = 16  # vectors that tell whether a dictionary may pay for a whole matrix
 _NEAR = 1.2  # a candidate within this factor of the cheapest may win when kappa has settled
@@ -107,6 +123,8 @@ def plan(
     exact: Collection[str] = (),
     dictionaries: tuple[int, ...] = (1024, 8192),
     sparse_only: bool = False,
+    trellis: bool = True,
+    rounder: Rounder | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Plan:
@@ -131,6 +149,11 @@ def plan(
     sparse_only
         Give square weight matrices no other candidate than the sparse code: to measure what it costs. Where no such
         code keeps the limit, the plan is the one that comes nearest to it.
+    trellis
+        Try trellis-coded quantisation beside rounding to the nearest level.
+    rounder
+        Chooses levels for the outputs of the network instead of the nearest ones; a second plan is made with it, and
+        the better of the two kept.
     seed
         Seed of the dictionaries, and of the probes.
     progress
@@ -147,6 +170,8 @@ def plan(
         raise InputError(f"limit: a loss of {limit:.4g} cannot be kept; the network itself has {base:.4g}")
     coded = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
     tensors = _probed(params, coded, probe or loss, limit - base, counted, seed)
+    for tensor in tensors:
+        tensor.trellis = trellis
     if not tensors:
         return replace(_lossless(params), loss=base)
     if max_bytes is None:
@@ -156,14 +181,20 @@ def plan(
     for tensor in tensors:
         tensor.add_sparse(kappa, dictionaries, seed, sparse_only)
     if max_bytes is None:
-        search = partial(_within_loss, params, tensors, loss, base, limit, kappa, counted, sparse_only)
+        search = partial(_within_loss, params, tensors, loss, base, limit, counted=counted, sparse_only=sparse_only)
     else:
-        search = partial(_within_bytes, params, tensors, loss, max_bytes, kappa, counted)
-    found = search()
+        search = partial(_within_bytes, params, tensors, loss, max_bytes, counted=counted)
+    found, kappa = search(kappa)
     # Its errors are not those of the probes: the loss may be steeper there, or a curvature show that drowned in noise.
     tried = found if any(not isinstance(c, Raw) for c in found.codings.values()) else _coded(kappa, params, tensors)
     if _steeper(params, tensors, tried, probe or loss, counted):
-        found = min(found, search(), key=lambda plan: _worth(plan, max_bytes))
+        again, other = search(kappa)
+        if _worth(again, max_bytes) < _worth(found, max_bytes):
+            found, kappa = again, other
+    if rounder is not None:
+        kappa = _forgiven(params, tensors, rounder, kappa)
+        rounded, _ = search(kappa, rounder=rounder)
+        found = min(found, rounded, key=lambda plan: _worth(plan, max_bytes))
     return found
 
 
@@ -204,10 +235,10 @@ def _keeping(name: str, w: NDArray[Any], snr: float) -> Coding:
     coding, _ = _Tensor(name, w, 1 / power).cheapest(math.sqrt(12 * noise))
     # The error of a step is step^2 / 12 only on average, and only where steps are small beside the weights.
     while isinstance(coding, Direct) and coding.step is not None:
-        if direct_cost(w, coding.step)[1] <= noise * power * w.size:
+        if direct_cost(w, coding.step, coding.trellis)[1] <= noise * power * w.size:
             break
         finer = coding.step * _FINER
-        coding = Direct(step=finer) if finer > MIN_STEP else Raw()
+        coding = replace(coding, step=finer) if finer > MIN_STEP else Raw()
     return coding
 
 
@@ -277,6 +308,7 @@ class _Tensor:
     w: NDArray[Any]
     sensitivity: float
     sparse: list[SparseCode] = field(default_factory=list)
+    trellis: bool = True  # whether its levels may follow one
     dense: bool = True  # whether it may also be coded without a dictionary
 
     def cheapest(self, kappa: float) -> tuple[Coding, SparseCode | None]:
@@ -288,9 +320,11 @@ class _Tensor:
         price = self.sensitivity * _SLOPE / kappa**2
         choices: list[tuple[float, Coding, SparseCode | None]] = []
         if self.dense:
-            step = self._step(kappa)
-            size, error = direct_cost(self.w, step)
-            choices = [(_raw_bytes(self.w), Raw(), None), (size + price * error, Direct(step=step), None)]
+            choices = [(_raw_bytes(self.w), Raw(), None)]
+            for trellis, per_kappa in ((False, 1.0), (True, _TRELLIS_STEP))[: 1 + self.trellis]:
+                step = round_step(per_kappa * self._step(kappa))
+                size, error = direct_cost(self.w, step, trellis)
+                choices.append((size + price * error, Direct(step=step, trellis=trellis), None))
         for code in self.sparse:
             step = self._step(kappa, _atom_power(code, self.w.shape))
             size, error = sparse_cost(code, self.w, step)
@@ -420,12 +454,30 @@ def _steeper(params: Params, tensors: list[_Tensor], plan: Plan, probe: Loss, co
     return rose
 
 
-def _coded(kappa: float, params: Params, tensors: list[_Tensor]) -> Plan:
+def _forgiven(params: Params, tensors: list[_Tensor], rounder: Rounder, kappa: float) -> float:
+    """Lower the sensitivities by what a rounder makes up for, and give a kappa to go on with."""
+    codings = {t.name: coding for t in tensors if isinstance(coding := t.cheapest(kappa)[0], Direct)}
+    if not codings:
+        return kappa
+    _, left = rounder(params, codings)
+    for tensor in tensors:
+        tensor.sensitivity *= left.get(tensor.name, 1.0)
+    return kappa
+
+
+def _coded(kappa: float, params: Params, tensors: list[_Tensor], rounder: Rounder | None = None) -> Plan:
     """Everything that follows from `kappa`, not measured yet."""
     codings: dict[str, Coding] = {name: Raw() for name in params}
     codes: dict[str, SparseCode | None] = {}
     for tensor in tensors:
         codings[tensor.name], codes[tensor.name] = tensor.cheapest(kappa)
+    direct = {name: coding for name, coding in codings.items() if isinstance(coding, Direct)}
+    if rounder is not None and direct:
+        # The others are what a decoder makes of them, so that these can make up for their errors.
+        others = {name: codings[name] for name, coding in codings.items() if isinstance(coding, Sparse)}
+        sparse = assemble({name: params[name] for name in others}, others, codes).params
+        rounded, _ = rounder({**params, **sparse}, direct)
+        params = {**params, **{name: rounded[name] for name in direct}}
     return assemble(params, codings, codes)
 
 
@@ -440,26 +492,29 @@ def _within_loss(
     base: float,
     limit: float,
     kappa: float,
+    *,
     counted: _Counter,
     sparse_only: bool,
-) -> Plan:
-    """The largest kappa whose measured loss is within `limit`, from a first guess.
+    rounder: Rounder | None = None,
+) -> tuple[Plan, float]:
+    """A plan of the largest kappa whose measured loss is within `limit`, from a first guess, and that kappa.
 
     The excess loss grows like kappa^2, which gives every next guess; the bracket keeps the guesses from running
     away when rounding makes the loss jump.
     """
     low, high = 0.0, math.inf
     best: Plan | None = None
+    chosen = kappa
     tried: list[Plan] = []
-    for _ in range(_TRIES):
-        plan = _coded(kappa, params, tensors)
+    for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
+        plan = _coded(kappa, params, tensors, rounder)
         plan = replace(plan, loss=counted(loss, plan.params))
         tried.append(plan)
         excess = (plan.loss - base) / (limit - base)
         if excess <= 1:
             low = kappa
             if best is None or plan.bytes < best.bytes:
-                best = plan
+                best, chosen = plan, kappa
         else:
             high = kappa
         if (best is not None and excess > 1 - _TOLERANCE and excess <= 1) or high < low * (1 + _TOLERANCE / 4):
@@ -474,11 +529,11 @@ def _within_loss(
     if best is None and sparse_only:
         # The smallest of those that lose about the least.
         least = base + _NEAR * (min(plan.loss for plan in tried) - base)
-        return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes)
+        return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes), chosen
     if best is None:
         # Not even fine steps keep the loss: the weights as they are do.
-        return replace(_lossless(params), loss=base)
-    return best
+        return replace(_lossless(params), loss=base), chosen
+    return best, chosen
 
 
 def _kappa_for(max_bytes: int, tensors: list[_Tensor]) -> float:
@@ -489,33 +544,41 @@ def _kappa_for(max_bytes: int, tensors: list[_Tensor]) -> float:
 
 
 def _within_bytes(
-    params: Params, tensors: list[_Tensor], loss: Loss, max_bytes: int, kappa: float, counted: _Counter
-) -> Plan:
-    """The smallest kappa whose records fit into `max_bytes`, or the smallest records there are.
+    params: Params,
+    tensors: list[_Tensor],
+    loss: Loss,
+    max_bytes: int,
+    kappa: float,
+    *,
+    counted: _Counter,
+    rounder: Rounder | None = None,
+) -> tuple[Plan, float]:
+    """A plan of the smallest kappa whose records fit into `max_bytes`, or the smallest there are, and that kappa.
 
     Doubling kappa saves a bit a weight.
     """
     lossless = _lossless(params)
     if lossless.bytes <= max_bytes:
-        return replace(lossless, loss=counted(loss, lossless.params))
+        return replace(lossless, loss=counted(loss, lossless.params)), kappa
     weights = sum(tensor.w.size for tensor in tensors)
     low, high = 0.0, math.inf
     best: Plan | None = None
-    for _ in range(_TRIES):
-        plan = _coded(kappa, params, tensors)
+    chosen = kappa
+    for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
+        plan = _coded(kappa, params, tensors, rounder)
         if plan.bytes <= max_bytes:
-            high, best = kappa, plan
+            high, best, chosen = kappa, plan, kappa
             if plan.bytes > max_bytes * (1 - _TOLERANCE / 4):
                 break
         else:
             low = kappa
             if best is None or best.bytes > max_bytes:
-                best = plan
+                best, chosen = plan, kappa
         excess = 8 * (plan.bytes - max_bytes * (1 - _TOLERANCE / 8)) / weights  # bits a weight
         guess = kappa * 2 ** min(max(excess, -8), 8)
         kappa = guess if low < guess < high else math.sqrt(low * high) if high < math.inf else 2 * low
     assert best is not None
-    return replace(best, loss=counted(loss, best.params))
+    return replace(best, loss=counted(loss, best.params)), chosen
 
 
 def _power(w: NDArray[Any]) -> float:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sinr_codec.coding.adaptive import follows
 from sinr_codec.coding.dictionary import KINDS, fits
 from sinr_codec.coding.dtypes import check_dtype, from_bits, from_floats, is_float, largest, real, real_shape, to_bits
 from sinr_codec.coding.entropy import (
+    ADAPTIVE,
     coder_name,
     decode_ints,
     decode_stream,
@@ -26,6 +28,7 @@ from sinr_codec.coding.entropy import (
 from sinr_codec.coding.quantize import dequantize, minmax, round_step, step_code, step_value, symmetric
 from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
 from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_unused, reconstruct, sparse_encode
+from sinr_codec.coding.trellis import follows_trellis, quantise
 from sinr_codec.coding.varint import UINT64_MAX, Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 
@@ -39,6 +42,7 @@ __all__ = [
     "direct_cost",
     "encode_tensor",
     "is_lossy",
+    "row_of",
     "sparse_cost",
     "sparse_in_limits",
 ]
@@ -58,19 +62,23 @@ class Raw:
 
 @dataclass(frozen=True)
 class Direct:
-    """Uniform scalar quantisation of the weights themselves: multiples of `step`, or min-max with `bits`.
+    """Scalar quantisation of the weights themselves: multiples of `step`, or min-max with `bits`.
 
     `paper` goes with bits and stores them as the paper does: Brotli over little-endian words. `row` goes with a step:
-    the tensor, flattened, is a grid with rows of that length, whose neighbours are worth a look (`context`).
+    the tensor, flattened, is a grid with rows of that length, whose neighbours are worth a look (`context`). So does
+    `trellis`: the multiples are those nearest to the weights that follow a trellis along the rows (`row_of`).
     """
 
     step: float | None = None
     bits: int | None = None
     paper: bool = False
     row: int | None = None
+    trellis: bool = False
 
     def __post_init__(self) -> None:
         _check_quantiser(self.step, self.bits, self.paper)
+        if self.trellis and self.step is None:
+            raise InputError("trellis: expected a step")
         if self.row is not None and not (self.step is not None and self.row >= 1):
             raise InputError(f"row: expected a positive length, with a step, got {self.row}")
 
@@ -117,6 +125,7 @@ _MAX_NUMBERS = 2**32  # in a tensor; a second line of defence behind the limits 
 _MAX_PRODUCTS = 2**32  # multiplications that a sparse tensor may cost: a minute; 2,000 x 2,000 weights need as many
 _MAX_ATOM_ENTRIES = 2**28
 _MAX_TABLE_ENTRIES = 2**22  # of a dictionary that is part of a record
+_LEAST_ROW = 16  # numbers; a trellis begins anew in every row
 
 
 def is_lossy(array: Array) -> bool:
@@ -126,6 +135,11 @@ def is_lossy(array: Array) -> bool:
     """
     array = np.asarray(array)
     return is_float(array.dtype) and array.size > 0 and bool(np.isfinite(array).all())
+
+
+def row_of(shape: tuple[int, ...]) -> int:
+    """Length of the rows of a real tensor: of its last axis, or all of it where those are short."""
+    return shape[-1] if len(shape) > 1 and shape[-1] >= _LEAST_ROW else max(1, math.prod(shape))
 
 
 def sparse_in_limits(shape: tuple[int, ...], layout: Layout, k2: int, s: int) -> bool:
@@ -210,8 +224,10 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     reader = data if isinstance(data, Reader) else Reader(data, "tensor")
     start = reader.position
     head = _Head.read(reader, shape, kind)
+    trellis = head.coder == ADAPTIVE and follows(reader)
     skip_stream(reader, head.coder, head.count)
-    about: dict[str, Any] = {"transform": _NAMES[head.transform], "coder": coder_name(head.coder)}
+    name = f"{_NAMES[head.transform]}{' trellis' * trellis}"
+    about: dict[str, Any] = {"transform": name, "coder": coder_name(head.coder)}
     if head.transform != _RAW:
         about["step"] = head.step
     if head.transform in (_DIRECT_MINMAX, _SPARSE_MINMAX):
@@ -230,19 +246,20 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     return about
 
 
-def direct_cost(w: Array, step: float) -> tuple[float, float]:
-    """(bytes, squared error) of `Direct(step=step)` for a tensor, without coding it.
+def direct_cost(w: Array, step: float, trellis: bool = False) -> tuple[float, float]:
+    """(bytes, squared error) of `Direct(step=step, trellis=trellis)` for a tensor, without coding it.
 
     `encode_tensor` comes within 1 % or two bytes of that size, or below it.
     """
     w = np.asarray(w)
     try:
-        q = _direct_steps(real(w), step) if is_lossy(w) else None
+        q = _direct_steps(real(w), step, trellis) if is_lossy(w) else None
     except _OutOfRange:
         q = None
     if q is None:
         return float(len(_encode_raw(w))), 0.0
-    return 3 + ideal_bits(q) / 8, _squared_error(w, _restore(q, round_step(step), 0.0, w.dtype))
+    bits = ideal_bits(q, row_of(real_shape(w.shape, w.dtype)), trellis)
+    return 3 + bits / 8, _squared_error(w, _restore(q, round_step(step), 0.0, w.dtype))
 
 
 def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int | None = None) -> tuple[float, float]:
@@ -412,9 +429,10 @@ def _encode_raw(array: Array) -> bytes:
 def _encode_direct(w: Array, coding: Direct) -> bytes:
     if coding.step is not None:
         quantiser = step_code(coding.step).to_bytes(2, "little")
-        q = _direct_steps(w, coding.step)
-        row = None if coding.row is None else min(coding.row, q.size)
-        return _record(_DIRECT_STEP, encode_stream(q, row), quantiser)
+        q = _direct_steps(w, coding.step, coding.trellis)
+        row = row_of(w.shape) if coding.row is None else min(coding.row, q.size)
+        stream = encode_stream(q, row, neighbours=coding.row is not None, trellis=coding.trellis)
+        return _record(_DIRECT_STEP, stream, quantiser)
     q, _, _, quantiser = _quantise(w.astype(np.float64), None, coding.bits)
     return _record(_DIRECT_MINMAX, _encode_values(q, coding), quantiser)
 
@@ -490,11 +508,19 @@ def _steps(values: Array, step: float, limit: int) -> Ints:
     return q
 
 
-def _direct_steps(w: Array, step: float) -> Ints:
+def _direct_steps(w: Array, step: float, trellis: bool = False) -> Ints:
     """Weights in steps that a file can hold, none so large that it would leave the dtype."""
     step = round_step(step)
     most = int(min(_MAX_STEPS, largest(w.dtype) / step))
-    return np.clip(_steps(w, step, _MAX_STEPS), -most, most)
+    levels = np.clip(_steps(w, step, _MAX_STEPS), -most, most)
+    if not trellis:
+        return levels
+    row = row_of(w.shape)
+    if follows_trellis(levels.reshape(-1, row)):
+        return levels
+    x = w.astype(np.float64).reshape(-1, row) / step
+    followed = quantise(x, float(np.mean(x**2))).reshape(w.shape)
+    return followed if int(np.abs(followed).max()) <= most else levels
 
 
 def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Ints, float, float, bytes]:

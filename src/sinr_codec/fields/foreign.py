@@ -1,8 +1,9 @@
-"""Networks of other programs as functions on NumPy: evaluated to compare their outputs, never fitted.
+"""Networks of other programs as functions: to compare their outputs, and to round weights by their derivatives.
 
 A network names the tensors of a state dict that it uses and maps points of [-1, 1]^a to the values that are
 compared. What it is can be written as a small table (`to_table`), the same that a user's description file holds
-(`network_from_table`) and that a compressed file keeps for `verify`.
+(`network_from_table`) and that a compressed file keeps for `verify`. Points, and what is made of them before the first
+layer, are NumPy's; from there on a namespace may be named whose tensors know gradients.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields._numbers import compact, is_number
-from sinr_codec.fields.activations import ACTIVATIONS, AnyActivation, activation_from_text, activation_text
+from sinr_codec.fields.activations import ACTIVATIONS, AnyActivation, ReLU, activation_from_text, activation_text
 from sinr_codec.fields.mlp import MLP
 
 Array = NDArray[Any]
@@ -28,6 +29,7 @@ Apply = Callable[[NDArray[np.float32]], Array]
 Domain = tuple[tuple[float, float], ...]
 
 _MAX_COORDINATES = 16
+_RELU = ReLU()
 _MAX_OCTAVES = 64
 _SCENE = (-1.5, 1.5)
 """Box of the scenes that NeRF's code calls "blender"; cameras stand outside it, at a distance of 4."""
@@ -125,13 +127,13 @@ class Layer:
     fan_out: int
     transposed: bool = False
 
-    def affine(self, state: State, gain: float = 1.0) -> Callable[[Array], Array]:
+    def affine(self, state: State, gain: float = 1.0, xp: Any = np) -> Callable[[Any], Any]:
         """``x -> gain (W x + b)`` for x (n, in), in float32 or complex64."""
-        weight = gain * _single(state[self.weight])
-        weight = weight if self.transposed else np.ascontiguousarray(weight.T)
-        bias = None if self.bias is None else gain * _single(state[self.bias])
+        weight = gain * _single(state[self.weight], xp)
+        weight = weight if self.transposed else xp.ascontiguousarray(weight.T) if xp is np else weight.T
+        bias = None if self.bias is None else gain * _single(state[self.bias], xp)
 
-        def apply(x: Array) -> Array:
+        def apply(x: Any) -> Any:
             x = x @ weight
             if bias is not None:
                 x += bias
@@ -208,28 +210,31 @@ class Chain:
         outputs = "outputs after a sigmoid, peak 1," if self.sigmoid else "outputs, peak = their range,"
         return f"{outputs} over {_box(self.domain)}"
 
-    def function(self, state: State) -> Apply:
-        """``f(points (n, a) in [-1, 1]^a) -> outputs (n, b)``; may be called from several threads at a time."""
+    def function(self, state: State, xp: Any = np) -> Apply:
+        """``f(points (n, a) in [-1, 1]^a) -> outputs (n, b)``; may be called from several threads at a time.
+
+        The state is of arrays of `xp`, and so are the outputs.
+        """
         place, last = _placing(self.domain), len(self.layers) - 1
         encode = self.encoding.function(state) if self.encoding is not None else None
         affine = [
-            layer.affine(state, self.activation.gain(i == 0) if i < last else 1.0)
+            layer.affine(state, self.activation.gain(i == 0) if i < last else 1.0, xp)
             for i, layer in enumerate(self.layers)
         ]
         again = self.skips()
 
         def apply(points: Array) -> Array:
             with np.errstate(all="ignore"):
-                x = place(points)
-                x = first = x if encode is None else encode(x)
+                placed = place(points)
+                x = first = xp.asarray(placed if encode is None else encode(placed))
                 for i, layer in enumerate(affine):
                     if i in again:
-                        x = np.concatenate([first, x] if self.skip_first else [x, first], axis=1)
+                        x = xp.concat([first, x] if self.skip_first else [x, first], axis=1)
                     x = layer(x)
                     if i < last:
-                        x = self.activation.overwrite(np, x)
+                        x = _activated(self.activation, x, xp)
                 x = x.real if self.activation.COMPLEX else x
-                return _logistic(x) if self.sigmoid else x
+                return _logistic(x, xp) if self.sigmoid else x
 
         return apply
 
@@ -346,9 +351,12 @@ class Nerf:
         """What is compared, in words."""
         return f"pixels of rays through the box {_box(self.domain)}, peak 1"
 
-    def function(self, state: State) -> Apply:
-        """``f(rays (n, 5) in [-1, 1]^5) -> red, green, blue, opacity (n, 4)``: a point in the box and a direction."""
-        radiance, place = self.radiance(state), _placing(self.domain)
+    def function(self, state: State, xp: Any = np) -> Apply:
+        """``f(rays (n, 5) in [-1, 1]^5) -> red, green, blue, opacity (n, 4)``: a point in the box and a direction.
+
+        The state is of arrays of `xp`, and so are the outputs.
+        """
+        radiance, place = self.radiance(state, xp), _placing(self.domain)
         low, high = np.array(self.domain, np.float32).T
         steps = ((np.arange(self.POINTS) + 0.5) / self.POINTS).astype(np.float32)
 
@@ -360,46 +368,47 @@ class Nerf:
                 along = near[:, None] + steps * (far - near)[:, None]
                 x = point[:, None] + along[:, :, None] * direction[:, None]
                 colour, density = radiance(x.reshape(-1, 3), direction)
-                passed = np.exp(-density.reshape(along.shape) * ((far - near) / self.POINTS)[:, None])
-                light = np.cumprod(passed, axis=1)
-                weight = np.concatenate([np.ones_like(light[:, :1]), light[:, :-1]], axis=1) * (1 - passed)
-                pixel = np.sum(weight[:, :, None] * colour.reshape(*along.shape, 3), axis=1)
-                return np.concatenate([pixel, weight.sum(1, keepdims=True)], axis=1)
+                lengths = xp.asarray(((far - near) / self.POINTS)[:, None])
+                passed = xp.exp(-density.reshape(along.shape) * lengths)
+                light = xp.cumprod(passed, 1)
+                weight = xp.concat([xp.ones_like(light[:, :1]), light[:, :-1]], axis=1) * (1 - passed)
+                pixel = (weight[:, :, None] * colour.reshape(*along.shape, 3)).sum(1)
+                return xp.concat([pixel, weight.sum(1)[:, None]], axis=1)
 
         return apply
 
-    def radiance(self, state: State) -> Callable[[Array, Array], tuple[Array, Array]]:
+    def radiance(self, state: State, xp: Any = np) -> Callable[[Array, Array], tuple[Any, Any]]:
         """``f(positions (n m, 3), directions (n, 3)) -> colours (n m, 3), densities (n m, 1)``, both as rendered."""
         style = NERFS[self.style]
         encode = self.position.function(state)
         encode_direction = None if self.direction is None else self.direction.function(state)
-        trunk = [layer.affine(state) for layer in self.trunk]
+        trunk = [layer.affine(state, xp=xp) for layer in self.trunk]
         again = {i for i in range(1, len(trunk)) if self.trunk[i].fan_in != self.trunk[i - 1].fan_out}
-        feature = None if self.feature is None else self.feature.affine(state)
-        views = [layer.affine(state) for layer in self.views]
-        density = None if self.density is None else self.density.affine(state)
-        colour = self.colour.affine(state)
+        feature = None if self.feature is None else self.feature.affine(state, xp=xp)
+        views = [layer.affine(state, xp=xp) for layer in self.views]
+        density = None if self.density is None else self.density.affine(state, xp=xp)
+        colour = self.colour.affine(state, xp=xp)
 
-        def apply(positions: Array, directions: Array) -> tuple[Array, Array]:
-            x = first = encode(positions)
+        def apply(positions: Array, directions: Array) -> tuple[Any, Any]:
+            x = first = xp.asarray(encode(positions))
             for i, layer in enumerate(trunk):
                 if i in again:
-                    x = np.concatenate([first, x] if style.skip_first else [x, first], axis=1)
+                    x = xp.concat([first, x] if style.skip_first else [x, first], axis=1)
                 x = layer(x)
                 if i > 0 or style.first is None:
-                    np.maximum(x, 0, out=x)
+                    x = _activated(_RELU, x, xp)
             if density is None or feature is None or encode_direction is None:
                 raw = colour(x)
-                return _logistic(raw[:, :3]), np.maximum(raw[:, 3:4], 0)
+                return _logistic(raw[:, :3], xp), _RELU(xp, raw[:, 3:4])
             sigma, x = density(x), feature(x)
             if style.feature_relu:
-                np.maximum(x, 0, out=x)
-            seen = np.repeat(encode_direction(directions), len(x) // len(directions), axis=0)
-            x = np.concatenate([x, seen], axis=1)
+                x = _activated(_RELU, x, xp)
+            seen = xp.asarray(np.repeat(encode_direction(directions), len(x) // len(directions), axis=0))
+            x = xp.concat([x, seen], axis=1)
             for layer in views:
                 x = layer(x)
-                np.maximum(x, 0, out=x)
-            return _logistic(colour(x)), np.maximum(sigma, 0)
+                x = _activated(_RELU, x, xp)
+            return _logistic(colour(x), xp), _RELU(xp, sigma)
 
         return apply
 
@@ -694,9 +703,15 @@ def _is_inexact(array: Any) -> bool:
     return array.dtype.kind in "fc" or array.dtype.name == "bfloat16"
 
 
-def _single(array: Any) -> Array:
+def _single(array: Any, xp: Any) -> Any:
+    if xp is not np:
+        return array.to(xp.complex64 if array.is_complex() else xp.float32)
     array = np.asarray(array)
     return array.astype(np.complex64 if array.dtype.kind == "c" else np.float32)
+
+
+def _activated(activation: AnyActivation, x: Any, xp: Any) -> Any:
+    return activation.overwrite(np, x) if xp is np else activation(xp, x)
 
 
 def _placing(domain: Domain) -> Apply:
@@ -714,8 +729,8 @@ def _on_sphere(points: Array) -> Array:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
 
 
-def _logistic(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
+def _logistic(x: Any, xp: Any) -> Any:
+    return 1 / (1 + xp.exp(-x))
 
 
 def _box(domain: Domain) -> str:

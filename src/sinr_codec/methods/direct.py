@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from sinr_codec.coding.plan import PAPER_BITS, Plan, assemble, plan
+from sinr_codec.coding.plan import PAPER_BITS, Plan, Rounder, assemble, plan
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task
 from sinr_codec.methods.refine import refine
 from sinr_codec.packed import decibels
+from sinr_codec.presets import PRESETS
 
 
 def minmax(task: Task) -> Coded:
@@ -20,6 +21,26 @@ def minmax(task: Task) -> Coded:
 def planned(task: Task) -> Coded:
     """Uniform steps by the sensitivity of each tensor and an entropy coder: the fewest bytes within `Task.limit`."""
     return Coded(plan_for(task))
+
+
+def trellis(task: Task) -> Coded:
+    """The same with trellis-coded quantisation of those tensors where that is cheaper."""
+    return Coded(plan_for(task, trellis=True))
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """With levels chosen for the outputs of the network besides: what `encode` does, at the effort of a preset."""
+
+    preset: str
+
+    def __call__(self, task: Task) -> Coded:
+        """Code a network."""
+        from sinr_codec.fit.rounding import Effort, rounding_for
+
+        effort = Effort(**(PRESETS[self.preset].rounding or {}))
+        rounder = rounding_for(task.trainable, task.part, effort, task.seed, task.device)
+        return Coded(plan_for(task, trellis=True, rounder=rounder))
 
 
 def refined(bits: float) -> "Refined":
@@ -46,7 +67,13 @@ class Refined:
 
 
 def plan_for(
-    task: Task, max_bytes: int | None = None, *, sparse: bool = False, dictionaries: tuple[int, ...] = ()
+    task: Task,
+    max_bytes: int | None = None,
+    *,
+    sparse: bool = False,
+    dictionaries: tuple[int, ...] = (),
+    trellis: bool = False,
+    rounder: Rounder | None = None,
 ) -> Plan:
     """The planner for a task: the fewest bytes within `task.limit`, or the least loss in `max_bytes`."""
     error = task.error()
@@ -58,6 +85,8 @@ def plan_for(
         max_bytes=max_bytes,
         dictionaries=dictionaries,
         sparse_only=sparse,
+        trellis=trellis,
+        rounder=rounder,
         seed=task.seed,
         progress=task.progress.update,
     )

@@ -1,0 +1,89 @@
+"""Trellis-coded quantisation: multiples of a step of which every place may take only the even or only the odd ones.
+
+Which, says a machine of eight states that the levels themselves drive, so that the choice costs nothing: a level takes
+the bits that it would take on a grid twice as coarse, and a sequence that fits a vector best is nearer to it than
+rounding to that grid, by 1.06 of the 1.53 dB that no code can exceed. States and subsets are those of Marcellin and
+Fischer (1990), as JPEG 2000 part 2 has them; ISO/IEC 15938-17 calls the idea dependent quantisation.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["NEXT_STATE", "SQUARED_ERROR", "follows_trellis", "parities", "quantise"]
+
+Ints = npt.NDArray[np.int64]
+
+NEXT_STATE = ((0, 1), (2, 3), (5, 4), (7, 6), (1, 0), (3, 2), (4, 5), (6, 7))
+"""The state after a level k, by state and bit 1 of k. Rows begin in state 0; odd states take odd levels."""
+
+SQUARED_ERROR = 0.261
+"""Mean squared error in squared steps of vectors much longer than a step: 4/12, less 1.06 dB."""
+
+_NEXT = np.array(NEXT_STATE)
+_BEFORE = [[(s, b) for s in range(8) for b in (0, 1) if NEXT_STATE[s][b] == state] for state in range(8)]
+
+
+def quantise(
+    x: npt.NDArray[np.float64], variance: float = np.inf, weights: npt.NDArray[np.float64] | None = None
+) -> Ints:
+    """The levels that follow the trellis and cost least, in every row: squared error, and bits at its price (Viterbi).
+
+    A level k of a Gaussian of that variance takes k^2 / (2 variance) nats more than 0 does, and a bit is worth
+    2 ln 2 times the mean squared error. Together that is a parabola again, around x moved a little towards zero.
+
+    Parameters
+    ----------
+    x
+        Rows (r, n), in steps.
+    variance
+        Of x, to reckon with.
+    weights
+        Of the costs, (r, n) or anything that broadcasts to it.
+
+    Returns
+    -------
+    int64 (r, n)
+    """
+    x = x / (1 + SQUARED_ERROR / max(variance, 1e-9))
+    rows, length = x.shape
+    importance = np.broadcast_to(1.0 if weights is None else weights, x.shape)
+    cost = np.full((rows, 8), np.inf)
+    cost[:, 0] = 0.0
+    came_from = np.empty((length, rows, 8), np.int8)
+    nearest = np.empty((length, rows, 4), np.int64)  # the nearest level with each remainder modulo 4
+    remainder = np.arange(4)
+    for i in range(length):
+        column = x[:, i, None]
+        nearest[i] = 4 * np.rint((column - remainder) / 4) + remainder
+        error = importance[:, i, None] * (column - nearest[i]) ** 2
+        after = np.empty_like(cost)
+        for state, ((s0, b0), (s1, b1)) in enumerate(_BEFORE):
+            first = cost[:, s0] + error[:, 2 * b0 + (s0 & 1)]
+            second = cost[:, s1] + error[:, 2 * b1 + (s1 & 1)]
+            better = second < first
+            after[:, state] = np.where(better, second, first)
+            came_from[i, :, state] = np.where(better, s1, s0)
+        cost = after
+    levels = np.empty((rows, length), np.int64)
+    state, row = cost.argmin(1), np.arange(rows)
+    for i in range(length - 1, -1, -1):
+        before = came_from[i, row, state]
+        bit = (_NEXT[before, 1] == state).astype(np.int64)
+        levels[:, i] = nearest[i, row, 2 * bit + (before & 1)]
+        state = before
+    return levels
+
+
+def parities(levels: Ints) -> Ints:
+    """Bit 0 of the state in which each level of rows (r, n) stands, if they follow the trellis."""
+    odd = np.empty(levels.shape, np.int64)
+    state = np.zeros(len(levels), np.int64)
+    for i in range(levels.shape[1]):
+        odd[:, i] = state & 1
+        state = _NEXT[state, levels[:, i] >> 1 & 1]
+    return odd
+
+
+def follows_trellis(levels: Ints) -> bool:
+    """Whether rows (r, n) of levels are even and odd where the trellis has it."""
+    return bool((parities(levels) == (levels & 1)).all())

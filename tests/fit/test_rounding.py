@@ -1,0 +1,87 @@
+"""Rounding for the outputs of a network."""
+
+import numpy as np
+import pytest
+import torch
+from array_api_compat import torch as xtorch
+
+from sinr_codec.coding.plan import plan
+from sinr_codec.coding.tensor import Direct, decode_tensor, encode_tensor
+from sinr_codec.coding.trellis import follows_trellis
+from sinr_codec.fields import MLP, Sine, Wire
+from sinr_codec.fit.rounding import Effort, Rounding
+
+FIELD = MLP(2, 1, 24, 2, Sine(10.0))
+EFFORT = Effort(groups=6, steps=30, batch=256)
+
+
+def network(field=FIELD, seed=0):
+    return field.init(np.random.default_rng(seed))
+
+
+def draw(count, generator):
+    return torch.rand(count, 2, generator=generator) * 2 - 1
+
+
+def rounding(field=FIELD, **settings):
+    return Rounding(field.function(xtorch), draw, EFFORT, **settings)
+
+
+def error_of(field, params, rounded):
+    points = np.random.default_rng(9).uniform(-1, 1, (4000, 2)).astype(np.float32)
+    return float(np.mean((field.decoder(rounded)(points) - field.decoder(params)(points)) ** 2))
+
+
+def nearest(params, codings):
+    return {n: decode_tensor(encode_tensor(w, codings[n]), w.shape, w.dtype) for n, w in params.items()}
+
+
+@pytest.mark.parametrize("trellis", [False, True])
+@pytest.mark.parametrize("field", [FIELD, MLP(2, 1, 16, 1, Wire(5.0, 3.0))], ids=["real", "complex"])
+def test_outputs_change_less_than_by_rounding_to_the_nearest(field, trellis):
+    params = network(field)
+    codings = {n: Direct(step=float(np.abs(w).max()) / 8, trellis=trellis) for n, w in params.items()}
+    rounded, left = rounding(field)(params, codings)
+    for name, w in rounded.items():
+        assert (w.shape, w.dtype) == (params[name].shape, params[name].dtype)
+        again = decode_tensor(encode_tensor(w, codings[name]), w.shape, w.dtype)
+        np.testing.assert_allclose(again, w, rtol=1e-6)  # it is on its grid
+    assert error_of(field, params, rounded) < 0.6 * error_of(field, params, nearest(params, codings))
+    assert set(left) == set(codings)
+    assert all(0.01 <= share <= 1 for share in left.values())
+
+
+def test_levels_follow_the_trellis():
+    params = network()
+    coding = Direct(step=0.01, trellis=True)
+    rounded, _ = rounding()(params, {"layers.1.weight": coding})
+    assert follows_trellis(np.rint(rounded["layers.1.weight"] / coding.step).astype(np.int64))
+    for name in params.keys() - {"layers.1.weight"}:
+        np.testing.assert_array_equal(rounded[name], params[name])  # what has no coding stays
+
+
+def test_the_same_seed_gives_the_same_weights():
+    params, codings = network(), {"layers.1.weight": Direct(step=0.05), "layers.2.weight": Direct(step=0.05)}
+    first, second, other = (rounding(seed=seed)(params, codings)[0] for seed in (1, 1, 2))
+    for name in codings:
+        np.testing.assert_array_equal(first[name], second[name])
+    assert any((first[name] != other[name]).any() for name in codings)
+
+
+def test_a_plan_with_it_is_smaller():
+    params = network()
+    points = np.random.default_rng(3).uniform(-1, 1, (4000, 2)).astype(np.float32)
+    wanted = FIELD.decoder(params)(points)
+
+    def loss(candidate):
+        return 1e-4 + float(np.mean((FIELD.decoder(candidate)(points) - wanted) ** 2))
+
+    limit = 1.05e-4
+    without = plan(params, loss, limit, dictionaries=())
+    better = plan(params, loss, limit, dictionaries=(), rounder=rounding())
+    assert better.loss <= limit
+    assert better.bytes < 0.95 * without.bytes
+    size = without.bytes
+    fitting = plan(params, loss, limit, dictionaries=(), max_bytes=size, rounder=rounding())
+    assert fitting.bytes <= size
+    assert fitting.loss - 1e-4 < 0.8 * (without.loss - 1e-4)
