@@ -65,6 +65,7 @@ _SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the f
 _PROBE_SAMPLES = 1 << 16
 _LARGE = 1 << 21  # positions of a signal that is rendered once, after coding, and not before it as well
 _MARGIN = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
+_FIT_STEPS_A_ROUNDING = 100  # of which a rounding takes one after each group of weights
 _FEW_STEPS = 100  # before which every fit looks like a failure
 _NEAR_DB = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
 _LATENT_SHARE = 2  # times the bytes of the network that are not worth less, where latents go with it
@@ -416,7 +417,7 @@ class _Job:
         """Fit and code one network for each part of the signal."""
         parts, spec = self.signal.parts, self.signal.spec
         DEFAULT_LIMITS.check("max_params", network.num_params * len(parts))
-        fitted, interrupted, notes = self._fit(network)
+        fitted, steps, interrupted, notes = self._fit(network)
         decoders = [network.decoder(params) for params in fitted]
         fit_quality = self._fit_quality(network, decoders)
         if self.method is not None:
@@ -424,7 +425,7 @@ class _Job:
         else:
             header = Header(FIELD, network.to_header(), spec.to_header())
             budgets = self._budgets(network, header, [spec.side] if spec.side else [], max_bytes)
-            plans = self._plans(network, fitted, fit_quality, budgets, min_db)
+            plans = self._plans(network, fitted, steps, fit_quality, budgets, min_db)
         self.progress.start("check", 0)
         blob, quality = file_of(self.signal, network, plans, self.base)
         sizes = _sections(plans, spec.side, blob)
@@ -441,8 +442,8 @@ class _Job:
     def _quality(self, spec: Spec, fields: Fields) -> Quality:
         return self.signal.quality(partial(spec.render, fields))
 
-    def _fit(self, network: Field) -> tuple[list[Params], bool, tuple[str, ...]]:
-        """Networks of all parts, whether one was interrupted, and remarks."""
+    def _fit(self, network: Field) -> tuple[list[Params], int, bool, tuple[str, ...]]:
+        """Networks of all parts, the least steps of one, whether one was interrupted, and remarks."""
         self.progress.start("load PyTorch", 0)
         from sinr_codec.fit import FitConfig, fit
 
@@ -456,7 +457,7 @@ class _Job:
             spec = self.signal.spec
             settings |= {"bits": (self.bits * spec.samples - 8 * len(spec.side)) / sum(map(len, parts))}
         fitted: list[Params] = []
-        interrupted, notes = False, []
+        least, interrupted, notes = math.inf, False, []
         for number, part in enumerate(parts):
             mark = f" {number + 1}/{len(parts)}" if len(parts) > 1 else ""
             config = FitConfig(
@@ -470,7 +471,7 @@ class _Job:
             start = None if self.base is None else inric.start_of(self.base, part, self.device)
             result = fit(trainable, part, config, start, Steps(self.progress, "fit" + mark, part.decibels))
             fitted.append(result.params)
-            interrupted |= result.interrupted
+            least, interrupted = min(least, result.steps), interrupted | result.interrupted
             if result.restarts:
                 notes.append(f"the fit{mark} diverged and began anew {result.restarts} time(s) with a lower rate")
             if result.failed:
@@ -481,7 +482,7 @@ class _Job:
                 raise InputError(f"interrupted in part {number + 1} of {len(parts)}: nothing was written")
         if interrupted:
             notes.append("the fit was interrupted; the best network so far was kept")
-        return fitted, interrupted, tuple(notes)
+        return fitted, int(least), interrupted, tuple(notes)
 
     def _budgets(self, network: Field, header: Header, side: list[bytes], max_bytes: int | None) -> list[int | None]:
         """Bytes for the records of each part, in proportion to its samples."""
@@ -499,6 +500,7 @@ class _Job:
         self,
         network: Field,
         fitted: list[Params],
+        steps: int,
         fit_quality: float,
         budgets: list[int | None],
         min_db: float | None,
@@ -526,20 +528,25 @@ class _Job:
                     probe=self._loss(network, part, _PROBE_SAMPLES),
                     max_bytes=budgets[number],
                     dictionaries=self.preset.dictionaries,
-                    rounder=self._rounder(network, part),
+                    rounder=self._rounder(network, part, steps),
                     seed=self.seed,
                     progress=self.progress.update,
                 )
             )
         return plans
 
-    def _rounder(self, network: Field, part: Part) -> Rounder | None:
+    def _rounder(self, network: Field, part: Part, steps: int) -> Rounder | None:
+        """Rounding for the outputs, in no more steps than go with a fit of so many."""
         if self.preset.rounding is None or self.bits is not None:  # a network trained for a rate has integers already
+            return None
+        steps = min(self.preset.rounding["steps"], steps // _FIT_STEPS_A_ROUNDING)
+        if steps == 0:
             return None
         from sinr_codec.fit.rounding import Effort, rounding_for
 
         trainable = getattr(part, "trainable", lambda network: network)(network)
-        return rounding_for(trainable, part, Effort(**self.preset.rounding), self.seed, self.device)
+        effort = Effort(self.preset.rounding["groups"], steps)
+        return rounding_for(trainable, part, effort, self.seed, self.device)
 
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
         """The networks as a method codes them, and what they are then: pruning makes them narrower."""
