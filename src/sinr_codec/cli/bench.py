@@ -15,8 +15,8 @@ def bench(
         str,
         typer.Argument(
             metavar="NAME",
-            help="c1, c2, c3, c4, c5, encoding, refinement, ablations, shacira, shacira-radiance, sparsity, weights, "
-            "occupancy, radiance; or report.",
+            help="c1, c2, c3, c4, c5, encoding, refinement, coding, ablations, shacira, shacira-radiance, sparsity, "
+            "weights, occupancy, radiance; or report.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: points, files, fits, report.")],
