@@ -24,8 +24,8 @@ from sinr_codec.presets import PRESETS, RECIPES
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.image import ImageSignal
 
-CODED = {"balanced": "direct", "sparse": "sinr-planned", "paper": "sinr", "hidden": "sinr-hidden"}
-"""Methods by the names that results have: scalar codes are what the planner chooses on such networks."""
+CODED = {"balanced": "rounded", "sparse": "sinr-planned", "paper": "sinr", "hidden": "sinr-hidden"}
+"""Methods by the names that results have: no sparse code is what the planner chooses on such networks."""
 
 
 def measure(picture: Path, fits: Fits, steps: int | None, max_drop: float) -> dict[str, float | str]:
