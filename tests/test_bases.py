@@ -465,6 +465,23 @@ def test_latents_by_any_method_there_and_back(name, latents):
     assert tensor["bytes"] == report.sections[LATENTS]
 
 
+@pytest.mark.parametrize("name", ["coinpp-sinr-planned", "coinpp-dct-planned", "coinpp-sinr", "coinpp-dct"])
+def test_latents_of_a_whole_picture_are_too_few_for_a_sparse_code(name):
+    base = learn([picture(i) for i in range(4)], latents=12, **LEARN | {"patch": (), "steps": 8}).base
+    report = codec.encode(picture(9), method=name, base=base)
+    (tensor,) = codec.info(report.blob, base=base)["tensors"]
+    assert tensor["shape"] == [1, 12]
+    assert "s" not in tensor
+    assert report.psnr > report.fit_psnr - 1
+
+
+def test_few_steps_of_learning_count_few_latents():
+    sources, options = [picture(i) for i in range(2)], LEARN | {"latents": 4, "patch": (16, 16)}
+    few, more = (learn(sources, **options | {"steps": steps}).base for steps in (2, 20))
+    assert few.model.counts.sum(1).tolist() == [2 * LEARN["tasks"]] * 4
+    assert more.model.counts.sum(1).tolist() == [learning._CALIBRATION] * 4
+
+
 def test_sparse_latents_are_d_vectors_of_m(latents):
     report = codec.encode(picture(9), method="coinpp-sinr", base=latents.path)
     about = codec.info(report.blob, base=latents.path)["tensors"][0]

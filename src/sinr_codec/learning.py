@@ -1,7 +1,7 @@
 """`learn`: a base from a folder of signals."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ LEVELS, SIGMAS = 63, 6.0
 """Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section
 4.3): the same step, but it cuts the latents of lively patches. The range coder charges little for levels that are rare.
 """
-_CALIBRATION = 4096  # tasks whose latents make the histograms
+_CALIBRATION = 4096  # tasks whose latents make the histograms, where as many were learned from
+_PER_LATENT = 16  # tasks that tell the principal axes of latents
 _LEAST_REACH = 1e-30  # of a latent that never moves
 _HELD_OUT = 256  # tasks of a held-out signal that are measured, evenly chosen
 
@@ -221,7 +222,7 @@ def learn(
     )
     tasks, draws = (_tasks(signals, shape, gridded, recipe.least, seed + more, device) for more in (0, 1))
     own = adapted(field) if isinstance(field, Modulated) else None
-    begin = None if start is None else _begun(start, field, shape, draws, config.tasks, device, seed)
+    begin = None if start is None else _begun(start, field, shape, draws, config, seed)
     evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
     learned = meta.learn(
         field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=Steps(progress, "learn", _psnr)
@@ -229,7 +230,8 @@ def learn(
     base = make_base(field, learned.params, shape, learned.rates)
     if isinstance(field, Modulated):
         progress.start("count latents", 0)
-        batches = (draws.draw(config.tasks) for _ in range(-(-_CALIBRATION // config.tasks)))
+        # A base that learned from few need not count more; one that learned from none is a base that is counted anew.
+        batches = _calibrating(draws, config.tasks, learned.steps * config.tasks or _CALIBRATION)
         found = meta.adapted_to(field, base.params, learned.rates, batches, device)
         base = with_model(base, latent_model(found[LATENTS], levels, sigmas))
     blob = base.to_bytes()
@@ -251,7 +253,12 @@ def learn(
     )
 
 
-def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, tasks: int, device: str, seed: int) -> Any:
+def _calibrating(draws: Any, at_once: int, tasks: int) -> Iterator[Any]:
+    """Batches of so many tasks, which tell how latents are distributed."""
+    return (draws.draw(at_once) for _ in range(-(-min(tasks, _CALIBRATION) // at_once)))
+
+
+def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, config: Any, seed: int) -> Any:
     """Parameters and rates of another base, for a network with as many or other latents."""
     from sinr_codec.fit import meta
 
@@ -270,8 +277,8 @@ def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, tasks: in
         fresh = field.init(np.random.default_rng(seed))[MODULATION]
         fresh[:, : other.field.latents] = matrix
         return params | {MODULATION: fresh}, {LATENTS: rates}
-    batches = (draws.draw(tasks) for _ in range(-(-_CALIBRATION // tasks)))
-    found = meta.adapted_to(other.field, other.params, other.rates, batches, device)[LATENTS].astype(np.float64)
+    batches = _calibrating(draws, config.tasks, _PER_LATENT * other.field.latents)
+    found = meta.adapted_to(other.field, other.params, other.rates, batches, config.device)[LATENTS].astype(np.float64)
     mean = found.mean(0)
     axes = np.linalg.eigh(np.cov(found, rowvar=False))[1][:, ::-1][:, : field.latents]
     params[MODULATION] = (matrix @ axes).astype(np.float32)

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -330,6 +331,16 @@ C5 = Experiment(
     {"steps": 2},
     learning={"steps": 3, "tasks": 2, "width": 8, "depth": 1},
 )
+
+
+def test_rates_that_do_not_hold_the_network_are_left_out(data: Path, tmp_path: Path) -> None:
+    latents = replace(EXPERIMENTS["shacira"], configurations=(Configuration(rate=0.1), Configuration(rate=4.0)))
+    wanted = settings(data, tmp_path, numbers=range(1, 2), methods=("shacira",), steps=20)
+    lines: list[str] = []
+    told = SimpleNamespace(start=lambda label, total: lines.append(label), update=lambda done, text="": None)
+    points = [json.loads(path.read_text()) for path in runs.run(latents, wanted, progress=told)]
+    assert [point["configuration"] for point in points] == ["4bpp"]
+    assert "kodim01 0.1bpp is left out: 0.1 bits a sample do not hold its network" in lines
 
 
 def test_bases_are_learned_from_pictures_that_are_not_tested(data: Path, tmp_path: Path) -> None:

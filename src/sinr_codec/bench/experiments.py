@@ -200,7 +200,7 @@ EXPERIMENTS = {
                 Configuration(latents=64),
                 *(Configuration(latents=d, start="d64", learning={"lr": 1e-4}) for d in (16, 32, 96)),
                 Configuration(latents=64, start="d64", learning={"steps": 0, **_PUBLISHED_LEVELS}, suffix="-5bit"),
-                Configuration(latents=64, patch=(), suffix="-whole"),
+                Configuration(latents=64, patch=(), learning={"tasks": 4}, suffix="-whole"),
             ),
             (
                 *("coinpp", "coinpp-direct", "coinpp-sinr-planned", "coinpp-dct-planned"),

@@ -127,7 +127,7 @@ def run(
         if item.kind == "image":
             load_item(item, settings)  # a damaged picture ends a run now, not after hours
     open_run(experiment.name, settings, resume)
-    units = [unit for unit in units if missing(unit, settings)]
+    units = [unit for unit in units if missing(unit, settings) and _has_room(unit, settings, progress)]
     if experiment.learning is not None:
         _learn_bases(experiment, units, settings, progress)
     if settings.together > 1:
@@ -225,6 +225,22 @@ def _chosen(what: str, wanted: Sequence[str] | None, usual: Iterable[str], known
 def unit_name(unit: Unit) -> str:
     """For people."""
     return f"{unit.item.name} {unit.configuration.name if unit.configuration else 'classical codecs'}"
+
+
+def _has_room(unit: Unit, settings: Settings, progress: Progress) -> bool:
+    """Whether a rate leaves bytes for latents beside their network; a picture that is scaled down may be too small."""
+    if unit.configuration is None or (rate := unit.configuration.rate) is None:
+        return True
+    from sinr_codec.fit.latents import bytes_of_latents
+
+    spec = load_item(unit.item, settings).signal.spec
+    networks = [METHODS[name].training.network for name in unit.methods]
+    room = min(
+        bytes_of_latents(n(spec, rate, None, None), rate * spec.samples - 8 * len(spec.side)) for n in networks if n
+    )
+    if room <= 0:
+        progress.start(f"{unit_name(unit)} is left out: {rate:g} bits a sample do not hold its network", 0)
+    return room > 0
 
 
 def missing(unit: Unit, settings: Settings) -> list[str]:

@@ -169,6 +169,12 @@ def fit_latents(
     return _Latents(field, signal, config, progress).run()
 
 
+def bytes_of_latents(field: Any, bits: float) -> float:
+    """Bytes that are left for latents in so many bits; negative where the network alone takes more."""
+    # A byte a number of the network, and what is around the records.
+    return bits / 8 - float(field.network_params) - 64
+
+
 def _clipped(ratio: float, most: float) -> float:
     """A ratio, or its limit of `most` or its inverse."""
     return min(max(ratio, 1 / most), most)
@@ -185,8 +191,7 @@ class _Latents:
         self.channels = shapes[self.names[0]][1]
         #: What the name of the network's first layer begins with.
         self.first = self.names[0].removesuffix("grid.0") + "layers.0."
-        # A byte a number of the network, and what is around the records.
-        self.target = config.bits * len(signal) / 8 - field.network_params - 64
+        self.target = bytes_of_latents(field, config.bits * len(signal))
         if self.target <= 0:
             raise InputError(f"bits: {config.bits:g} a sample are too few for the network alone; expected more")
         self.generator = torch.Generator().manual_seed(config.seed)

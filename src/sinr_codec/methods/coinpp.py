@@ -119,7 +119,8 @@ class Planned:
         """Code latents."""
         error = task.error(PROBE_SAMPLES)
         limit = max(error(levels(task).plan.params), error(task.params) * 1.001)
-        coders = [self._coder(task)] if self.kind is None else list(self._sparse(task, self.kind))
+        coders = [] if self.kind is None else list(self._sparse(task, self.kind))
+        coders = coders or [self._coder(task)]  # vectors of one number have no sparse code
         found = [coded for coder in coders if (coded := _coarsest(coder, error, limit)) is not None]
         if not found:
             # no code is that good: the best there is
