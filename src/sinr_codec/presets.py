@@ -1,6 +1,7 @@
 """What a preset means, and which network a number of bytes buys of each kind of signal.
 
-Bits a parameter are those of `benchmarks/size.py` (results/size.json): 6.4 to 6.9 for `balanced`, 13 for `paper`.
+Bits a parameter are those of `sinr bench coding` and c1 (results/coding.json, results/c1.json): of pictures 5.6 at 3x64
+and 6.5 at 3x128 with rounding for the outputs, 6.1 and 6.8 without, 13 for `paper`.
 """
 
 from collections.abc import Callable
@@ -64,6 +65,7 @@ PRESETS = {
         Preset(
             "balanced",
             fit={"steps": 3000},
+            bits=5.8,
             dictionaries=(1024, 8192),
             effort=0.3,
             inner_steps=10,
@@ -72,6 +74,7 @@ PRESETS = {
         Preset(
             "best",
             fit={"steps": 15_000},
+            bits=5.8,
             dictionaries=(1024, 8192, 65_536),
             inner_steps=20,
             rounding={"groups": 12, "steps": 100},

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -234,10 +235,9 @@ def _has_room(unit: Unit, settings: Settings, progress: Progress) -> bool:
     from sinr_codec.fit.latents import bytes_of_latents
 
     spec = load_item(unit.item, settings).signal.spec
-    networks = [METHODS[name].training.network for name in unit.methods]
-    room = min(
-        bytes_of_latents(n(spec, rate, None, None), rate * spec.samples - 8 * len(spec.side)) for n in networks if n
-    )
+    bits = rate * spec.samples - 8 * len(spec.side)
+    made = [n(spec, rate, None, None) for name in unit.methods if (n := METHODS[name].training.network) is not None]
+    room = min((bytes_of_latents(network, bits) for network in made), default=math.inf)
     if room <= 0:
         progress.start(f"{unit_name(unit)} is left out: {rate:g} bits a sample do not hold its network", 0)
     return room > 0
