@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -228,16 +227,20 @@ def unit_name(unit: Unit) -> str:
     return f"{unit.item.name} {unit.configuration.name if unit.configuration else 'classical codecs'}"
 
 
+def _trainings(unit: Unit) -> Collection[Training]:
+    """How the networks of a unit are trained, each once."""
+    return {METHODS[name].training.name: METHODS[name].training for name in unit.methods}.values()
+
+
 def _has_room(unit: Unit, settings: Settings, progress: Progress) -> bool:
     """Whether a rate leaves bytes for latents beside their network; a picture that is scaled down may be too small."""
     if unit.configuration is None or (rate := unit.configuration.rate) is None:
         return True
     from sinr_codec.fit.latents import bytes_of_latents
 
-    spec = load_item(unit.item, settings).signal.spec
-    bits = rate * spec.samples - 8 * len(spec.side)
-    made = [n(spec, rate, None, None) for name in unit.methods if (n := METHODS[name].training.network) is not None]
-    room = min((bytes_of_latents(network, bits) for network in made), default=math.inf)
+    loaded = load_item(unit.item, settings)
+    made = [network_of(loaded, unit, settings, training) for training in _trainings(unit)]
+    room = min(bytes_of_latents(task.field, fit["bits"] * len(task.part)) for task, fit in made)
     if room <= 0:
         progress.start(f"{unit_name(unit)} is left out: {rate:g} bits a sample do not hold its network", 0)
     return room > 0
@@ -415,7 +418,7 @@ def _fit_together(units: Sequence[Unit], settings: Settings, progress: Progress)
         if unit.configuration is None:
             continue
         loaded = load_item(unit.item, settings)
-        for training in {METHODS[name].training.name: METHODS[name].training for name in unit.methods}.values():
+        for training in _trainings(unit):
             if training.network is not None or training.base is not None:
                 continue  # it is fitted by itself
             task, fit = network_of(loaded, unit, settings, training)
