@@ -30,7 +30,7 @@ CODED = {"balanced": "rounded", "sparse": "sinr-planned", "paper": "sinr", "hidd
 
 def measure(picture: Path, fits: Fits, steps: int | None, max_drop: float) -> dict[str, float | str]:
     signal = ImageSignal.load(picture)
-    recipe, preset = RECIPES["image"], PRESETS["balanced"]
+    recipe, preset = RECIPES["image"].under(PRESETS["paper"]), PRESETS["balanced"]
     field = recipe.network(signal.spec, 64, 3)
     settings = recipe.settings(preset) | ({} if steps is None else {"steps": steps})
     fitted = fits.get(content_key(np.asarray(signal.array)), signal.parts[0], field, settings)

@@ -166,7 +166,7 @@ class TestCompress:
     def test_signal(self, torch):
         y, x = np.mgrid[:16, :24] / 24
         picture = np.uint8(120 + 110 * np.stack([np.sin(5 * x) * y, np.cos(4 * (x + y)), x * y], -1))
-        encoded = codec.encode(picture, width=12, preset="fast", depth=1)
+        encoded = codec.encode(picture, width=12, preset="fast", depth=1, activation=Sine(30.0))
         state, activation = networks.decompress(encoded.blob), encoded.field.activation
         report = networks.compress_report(state, signal=picture, max_drop=0.5, activation=activation)
         assert report.field == encoded.field

@@ -10,7 +10,7 @@ from sinr_codec import codec, networks
 from sinr_codec.cli._common import Preset
 from sinr_codec.cli.main import app
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, ReLU
+from sinr_codec.fields import MLP, AxisOctaves, ReLU, Sine
 from sinr_codec.presets import MAX_WIDTH, MIN_WIDTH, PRESETS, RECIPES, preset_named, rate_for, widest_within
 from sinr_codec.signals.image import ImageSpec
 from sinr_codec.signals.registry import KINDS
@@ -38,7 +38,11 @@ def test_the_widest_that_fits(depth):
 def test_a_recipe_builds_what_the_user_asks_for():
     spec = ImageSpec(4, 4, 3, "uint8", "RGB")
     recipe = RECIPES["image"]
-    assert recipe.network(spec, 16) == MLP(2, 3, 16, recipe.depth, recipe.activation)
+    assert recipe.network(spec, 16) == MLP(2, 3, 16, recipe.depth, recipe.activation, AxisOctaves((0, 0)))
+    large = ImageSpec(512, 768, 3, "uint8", "RGB")
+    assert recipe.network(large, 16, 2) == MLP(2, 3, 16, 2, recipe.activation, AxisOctaves((15, 16)))
+    assert recipe.under(PRESETS["paper"]).network(large, 16) == MLP(2, 3, 16, 3, Sine(45.0))
+    assert recipe.under(PRESETS["fast"]) is recipe
     assert recipe.network(spec, 16, 1, ReLU()) == MLP(2, 3, 16, 1, ReLU())
 
 
@@ -71,6 +75,5 @@ def test_the_command_line_has_the_same_defaults():
             elif default is not inspect.Parameter.empty:
                 assert option.default == default, (verb, option.name)
     options = {name: {p.name: p for p in verb.params} for name, verb in verbs.items()}
-    assert options["encode"]["max_drop"].default == codec.MAX_DROP
     assert options["compress"]["max_drop"].show_default == f"{codec.MAX_DROP:g}"
     assert options["compress"]["fidelity"].show_default == f"{networks.FIDELITY:g}"

@@ -16,7 +16,16 @@ from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, FIELD, Head
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
-from sinr_codec.packed import Array, Source, field_params, load_source, naming, tensors_of
+from sinr_codec.packed import (
+    Array,
+    CodedNetwork,
+    Source,
+    field_params,
+    load_source,
+    manifest_of,
+    naming,
+    tensors_of,
+)
 from sinr_codec.signals import registry
 
 STEP = 2.0**-7
@@ -205,7 +214,7 @@ def make_base(
 ) -> Base:
     """A base of learned parameters, which are rounded to multiples of a `step` of their root mean square."""
     records = b"".join(encode_tensor(params[name], _coding(params[name], step)) for name in field.shapes())
-    decoded = tensors_of(_manifest(field), records)
+    decoded = tensors_of(manifest_of(field), CodedNetwork(records))
     inner = b"" if rates is None else _coded_rates(rates)
     base = Base(field, patch, records, decoded, None, inner, _rates(inner, field, DEFAULT_LIMITS))
     return with_model(base, model)
@@ -241,7 +250,7 @@ def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
     if not 1 <= len(sections) <= 2:
         raise MalformedError(f"expected one or two sections, found {len(sections)}")
     reader = Reader(sections[0], "base")
-    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in _manifest(field)}
+    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest_of(field)}
     model = LatentModel.from_reader(reader, field.latents) if isinstance(field, Modulated) else None
     reader.end()
     inner = sections[1] if len(sections) > 1 else b""
@@ -303,15 +312,15 @@ def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
     return network
 
 
-def params_of(network: Any, section: bytes, base: Base | None) -> dict[str, Array]:
-    """Decode the section of a network."""
+def params_of(network: Any, coded: CodedNetwork, base: Base | None) -> dict[str, Array]:
+    """Decode a network."""
     if not isinstance(network, Modulations):
-        return field_params(network, section)
+        return field_params(network, coded)
     assert base is not None
     assert base.model is not None
     if not network.recorded:
-        return {LATENTS: base.model.decode(section, network.patches)}
-    return {LATENTS: base.model.unscaled(tensors_of(_manifest(network), section)[LATENTS])}
+        return {LATENTS: base.model.decode(coded.section, network.patches)}
+    return {LATENTS: base.model.unscaled(tensors_of(manifest_of(network), coded)[LATENTS])}
 
 
 def adapted(field: MLP | Modulated) -> dict[str, tuple[int, ...]]:
@@ -340,11 +349,6 @@ def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, 
     rates = {name: decode_tensor(reader, shape, np.float32) for name, shape in shapes.items()}
     reader.end()
     return rates
-
-
-def _manifest(field: MLP | Modulated | Modulations) -> list[tuple[str, tuple[int, ...], Any]]:
-    dtypes = field.dtypes()
-    return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
 
 
 def _coding(value: Array, step: float) -> Coding:

@@ -31,11 +31,13 @@ from sinr_codec.fields import MLP, Field, Modulated, Modulations, field_from_hea
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods import METHODS, Method, Task, coinpp, inric, method_named
+from sinr_codec.methods.refine import refit
 from sinr_codec.networks import compare_networks, network_names, state_of
 from sinr_codec.packed import (
     NO_LOSS,
     VERIFY_SLACK,
     Array,
+    CodedNetwork,
     Params,
     PathLike,
     Source,
@@ -43,9 +45,11 @@ from sinr_codec.packed import (
     check_positive,
     check_replaceable,
     check_seed,
+    coded_networks,
     decibels,
     evaluate,
     hundredths,
+    in_planes,
     load_source,
     naming,
     only,
@@ -69,6 +73,9 @@ _FIT_STEPS_A_ROUNDING = 100  # of which a rounding takes one after each group of
 _FEW_STEPS = 100  # before which every fit looks like a failure
 _NEAR_DB = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
 _LATENT_SHARE = 2  # times the bytes of the network that are not worth less, where latents go with it
+_HEADROOM = 0.2, 0.6  # dB that a fit should be above a wanted quality: a plain one, one that is trained for its bytes
+_PLANES = 3  # of a progressive file; with four its beginning shows nothing
+_PLANES_COST = 0.02  # of the bytes, as far as a plan does not count them
 _QUALITY_FITS = 3  # networks that a search for a quality may fit
 
 
@@ -173,8 +180,9 @@ def encode(
     seconds: float | None = None,
     seed: int = 0,
     device: str = "cpu",
-    max_drop: float = MAX_DROP,
+    max_drop: float | None = None,
     checkpoint: PathLike | None = None,
+    progressive: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> EncodeReport:
@@ -210,9 +218,12 @@ def encode(
     device
         Where torch fits: "cpu", "cuda", ...
     max_drop
-        dB that coding may lose, where no target rules it.
+        dB that coding may lose, where neither a target nor the rate of the kind rules it: where a width or this is
+        given without a target, under "fast", and with a method. None for `MAX_DROP`.
     checkpoint
         File in which a fit that is interrupted leaves its state, and from which it goes on.
+    progressive
+        Put the last bits of all weights behind the rest, so that the beginning of the file decodes at lower quality.
     progress
         Listens to the work.
     options
@@ -243,16 +254,22 @@ def encode(
     chosen = preset_named(preset)
     how = None if method is None else method_named(method)
     shared = _base_for(how, base, width=width, depth=depth, activation=activation, bpp=bpp, size=size, psnr=psnr)
+    if progressive and shared is not None:
+        raise InputError("progressive: a file that begins from a base has no planes; leave it out")
     progress = progress or NullProgress()
     progress.start("read", 0)
     signal = _load_signal(source, kind, options, shared)
     spec = signal.spec
     DEFAULT_LIMITS.check("max_samples", spec.values)
-    recipe = RECIPES[spec.KIND]
+    recipe = RECIPES[spec.KIND].under(chosen)
     if how is not None:
         recipe, chosen = _recipe_of(how, recipe, chosen, spec.KIND)
-    job = _Job(signal, chosen, how, recipe, seconds, seed, device, max_drop, checkpoint, progress, shared)
     budget = size if bpp is None else int(bpp * spec.samples / 8)
+    free = width is None and recipe.width is None and max_drop is None
+    rated = how is None and recipe.rated(chosen) and (free or budget is not None or psnr is not None)
+    drop = MAX_DROP if max_drop is None else max_drop
+    job = _Job(signal, chosen, how, recipe, seconds, seed, device, drop, checkpoint, progress, shared, rated=rated)
+    job = replace(job, planes=_PLANES if progressive else 0)
     network = partial(recipe.network, spec, depth=depth, activation=activation)
 
     if shared is not None:
@@ -268,10 +285,14 @@ def encode(
         coded = job.run(network(recipe.width))
     else:
         rate = 8 * budget / spec.samples if budget is not None else recipe.rate
-        params = rate * spec.samples / recipe.bits_a_param(chosen) / spec.parts
+        params = rate * spec.samples / job.bits_a_param / spec.parts
         if budget is None:
             params = max(params, LEAST_PARAMS)
-        coded = job.run(widest_within(params, network) if width is None else network(width), budget, psnr)
+        built = widest_within(params, network) if width is None else network(width)
+        within = budget
+        if rated and budget is None and psnr is None:
+            within = math.ceil(params * job.bits_a_param / 8 * spec.parts)
+        coded = job.run(built, within, psnr)
 
     target, met = None, None
     notes = [*signal.notes, *coded.notes]
@@ -285,7 +306,8 @@ def encode(
         if not met:
             notes.append(f"the target of {target} was missed: {len(coded.blob):,} bytes")
     lost = coded.fit_quality - coded.quality.db
-    if budget is not None and met and how is None and not chosen.paper and lost > max_drop + VERIFY_SLACK:
+    planned = how is None and not chosen.paper and not rated
+    if budget is not None and met and planned and lost > drop + VERIFY_SLACK:
         notes.append(f"coding for this size cost {lost:.2f} dB; a narrower network may be better")
     if out is not None:
         write_bytes(out, coded.blob)
@@ -367,12 +389,22 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any], what
             raise InputError(f"{name}: not an option of {what}; expected {', '.join(known) or 'none'}")
 
 
-def file_of(signal: Signal, network: Field, plans: Sequence[Plan], base: Base | None = None) -> tuple[Blob, Quality]:
-    """The file of a signal whose networks are coded, and the quality of what it decodes to, measured on that."""
+def file_of(
+    signal: Signal, network: Field, plans: Sequence[Plan], base: Base | None = None, planes: int = 0
+) -> tuple[Blob, Quality]:
+    """The file of a signal whose networks are coded, and the quality of what it decodes to, measured on that.
+
+    With `planes`, so many last bits of the weights come in sections behind all others.
+    """
     spec = signal.spec
-    header = Header(FIELD, network.to_header(), spec.to_header(), base=None if base is None else base.digest)
-    sections = [b"".join(coded.records[name] for name in network.shapes()) for coded in plans]
-    sections += [spec.side] if spec.side else []
+    digest = None if base is None else base.digest
+    header = Header(FIELD, network.to_header(), spec.to_header(), base=digest, planes=planes)
+    if planes:
+        coded = [in_planes(network, plan.records, planes) for plan in plans]
+    else:
+        coded = [CodedNetwork(b"".join(plan.records[name] for name in network.shapes())) for plan in plans]
+    sections = [one.section for one in coded] + ([spec.side] if spec.side else [])
+    sections += [one.planes[number] for number in range(planes) for one in coded]
     decoder = open(write(header, sections), base=base)
     quality = signal.quality(partial(decoder.spec.render, decoder.fields))
     return write(replace(header, quality=hundredths(quality.db)), sections), quality
@@ -394,7 +426,18 @@ class _Job:
     progress: Progress
     base: Base | None = None
     bits: float | None = None
-    """Bits a sample, where a network is trained for them."""
+    """Bits a sample of a hash grid, which is trained for them."""
+    rated: bool = False
+    """Whether other networks are trained for their bytes, too."""
+    planes: int = 0
+    """Last bits of the weights that come behind all else."""
+
+    @property
+    def bits_a_param(self) -> float:
+        """Bits a parameter to reckon with."""
+        if self.rated and self.recipe.rated_bits is not None:
+            return self.recipe.rated_bits
+        return self.recipe.bits_a_param(self.preset)
 
     def from_base(self, base: Base) -> _Coded:
         """Code the signal as what it has of its own beside a base."""
@@ -417,18 +460,18 @@ class _Job:
         """Fit and code one network for each part of the signal."""
         parts, spec = self.signal.parts, self.signal.spec
         DEFAULT_LIMITS.check("max_params", network.num_params * len(parts))
-        fitted, steps, interrupted, notes = self._fit(network)
+        header = Header(FIELD, network.to_header(), spec.to_header())
+        budgets = self._budgets(network, header, [spec.side] if spec.side else [], max_bytes)
+        fitted, steps, interrupted, notes = self._fit(network, budgets)
         decoders = [network.decoder(params) for params in fitted]
         fit_quality = self._fit_quality(network, decoders)
         if self.method is not None:
             network, plans = self._by_method(self.method, network, fitted)
         else:
-            header = Header(FIELD, network.to_header(), spec.to_header())
-            budgets = self._budgets(network, header, [spec.side] if spec.side else [], max_bytes)
             plans = self._plans(network, fitted, steps, fit_quality, budgets, min_db)
         self.progress.start("check", 0)
-        blob, quality = file_of(self.signal, network, plans, self.base)
-        sizes = _sections(plans, spec.side, blob)
+        blob, quality = file_of(self.signal, network, plans, self.base, self.planes)
+        sizes = _sections(plans, spec.side, blob, self.planes)
         return _Coded(network, blob, quality, fit_quality, sizes, interrupted, notes)
 
     def _fit_quality(self, network: Any, decoders: list[Apply]) -> float:
@@ -442,7 +485,7 @@ class _Job:
     def _quality(self, spec: Spec, fields: Fields) -> Quality:
         return self.signal.quality(partial(spec.render, fields))
 
-    def _fit(self, network: Field) -> tuple[list[Params], int, bool, tuple[str, ...]]:
+    def _fit(self, network: Field, budgets: list[int | None]) -> tuple[list[Params], int, bool, tuple[str, ...]]:
         """Networks of all parts, the least steps of one, whether one was interrupted, and remarks."""
         self.progress.start("load PyTorch", 0)
         from sinr_codec.fit import FitConfig, fit
@@ -460,6 +503,10 @@ class _Job:
         least, interrupted, notes = math.inf, False, []
         for number, part in enumerate(parts):
             mark = f" {number + 1}/{len(parts)}" if len(parts) > 1 else ""
+            if self.rated:
+                budget = budgets[number]
+                bits = self.bits_a_param * network.num_params if budget is None else 8 * budget
+                settings |= {"bits": bits / len(part)}
             config = FitConfig(
                 seed=self.seed,
                 device=self.device,
@@ -492,8 +539,12 @@ class _Job:
         # What is left for the records when the longest header is paid for.
         # No records are longer than float64 numbers, however much is allowed.
         records = [bytes(min(max_bytes // len(parts), 8 * network.num_params)) for _ in parts]
-        overhead = len(write(replace(header, quality=MAX_QUALITY), records + side)) - sum(map(len, records))
+        coded = records + [record[:256] for record in records] * self.planes
+        longest = replace(header, quality=MAX_QUALITY, planes=self.planes)
+        overhead = len(write(longest, coded + side)) - sum(map(len, coded))
         left, total = max_bytes - overhead, sum(len(part) for part in parts)
+        if self.planes:
+            left = int((1 - _PLANES_COST) * left)
         return [max(left * len(part) // total, 1) for part in parts]
 
     def _plans(
@@ -520,20 +571,37 @@ class _Job:
         plans = []
         for number, (part, params) in enumerate(zip(parts, fitted)):
             self.progress.start(f"code {number + 1}/{len(parts)}" if len(parts) > 1 else "code", 0)
-            plans.append(
-                plan(
-                    params,
-                    losses[number],
-                    max(before[number], NO_LOSS) + added,
-                    probe=self._loss(network, part, _PROBE_SAMPLES),
-                    max_bytes=budgets[number],
-                    dictionaries=self.preset.dictionaries,
-                    rounder=self._rounder(network, part, steps),
-                    seed=self.seed,
-                    progress=self.progress.update,
-                )
+            code = partial(
+                plan,
+                loss=losses[number],
+                limit=max(before[number], NO_LOSS) + added,
+                probe=self._loss(network, part, _PROBE_SAMPLES),
+                max_bytes=budgets[number],
+                dictionaries=() if self.planes else self.preset.dictionaries,
+                trellis=not self.planes,
+                rounder=self._rounder(network, part, steps),
+                seed=self.seed,
+                progress=self.progress.update,
             )
+            coded = code(params)
+            if self.preset.refit and budgets[number] is None and not self.rated:
+                coded = self._refitted(network, part, params, coded, code)
+            plans.append(coded)
         return plans
+
+    def _refitted(
+        self, network: Field, part: Part, params: Params, coded: Plan, code: Callable[[Params], Plan]
+    ) -> Plan:
+        """The plan of a network that goes on from this one and takes fewer bytes within the same loss, if it does."""
+        trainable = getattr(part, "trainable", lambda network: network)(network)
+        steps = Steps(self.progress, "refit", part.decibels)
+        options: dict[str, Any] = {"seed": self.seed, "device": self.device, "progress": steps}
+        params = refit(trainable, part, params, coded.bytes, **options)
+        self.progress.start("code", 0)
+        try:
+            return min(coded, code(params), key=lambda plan: plan.bytes)
+        except InputError:  # it is not within the loss
+            return coded
 
     def _rounder(self, network: Field, part: Part, steps: int) -> Rounder | None:
         """Rounding for the outputs, in no more steps than go with a fit of so many."""
@@ -609,7 +677,8 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
     line through the last two, or with the usual gain a doubling of the parameters.
     """
     spec = job.signal.spec
-    params = rate_for(spec.KIND, db) * spec.samples / job.recipe.bits_a_param(job.preset) / spec.parts
+    params = rate_for(spec.KIND, db) * spec.samples / job.bits_a_param / spec.parts
+    headroom = _HEADROOM[job.rated]
     tried: list[tuple[float, _Coded]] = []
     for _ in range(_QUALITY_FITS):
         network = widest_within(params, build)
@@ -618,11 +687,11 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
         coded = replace(job, checkpoint=_beside(job.checkpoint, f"-{network.width}")).run(network, min_db=db)
         tried.append((math.log2(network.num_params), coded))
         # A fit a little above the target is right: what is too good is spent on coarser coding.
-        if coded.interrupted or db + 0.05 <= coded.fit_quality <= db + 0.5:
+        if coded.interrupted or db + headroom / 4 <= coded.fit_quality <= db + headroom + 0.3:
             break
-        params = 2 ** min(_interpolate([(x, c.fit_quality) for x, c in tried], db + 0.2), 64)
+        params = 2 ** min(_interpolate([(x, c.fit_quality) for x, c in tried], db + headroom), 64)
     best = _best(tried, db)
-    if best.quality.db < db and best.field.width >= MAX_WIDTH:
+    if best.quality.db < db and any(coded.field.width >= MAX_WIDTH for _, coded in tried):
         note = f"no width above {MAX_WIDTH} is tried by itself; name one with width, or a longer fit"
         return replace(best, notes=(*best.notes, note))
     return best
@@ -642,8 +711,13 @@ def _interpolate(points: list[tuple[float, float]], wanted: float, slope: float 
     return x + (wanted - y) / slope
 
 
-def _sections(plans: Sequence[Plan], side: bytes, blob: Blob) -> dict[str, int]:
-    """Bytes by part of a file: each record, the side section, and "header" for everything else."""
+def _sections(plans: Sequence[Plan], side: bytes, blob: Blob, planes: int = 0) -> dict[str, int]:
+    """Bytes by part of a file: each record, the side section, planes, and "header" for everything else."""
+    if planes:
+        about = info(blob)
+        sizes = {tensor["name"]: tensor["bytes"] for tensor in about["tensors"]}
+        sizes |= {f"plane {number}": size for number, size in enumerate(about["plane_bytes"], 1)}
+        return sizes | ({"side": len(side)} if side else {}) | {"header": about["header_bytes"]}
     sizes = {
         _part_name(number, len(plans), name): len(record)
         for number, coded in enumerate(plans)
@@ -664,14 +738,14 @@ def _part_name(number: int, parts: int, name: str) -> str:
 class _Networks(Sequence[Apply]):
     """The networks of a file, each decoded when it is first taken."""
 
-    def __init__(self, network: Field, sections: Sequence[bytes], base: Base | None) -> None:
-        self.network, self._sections, self._base = network, sections, base
+    def __init__(self, network: Field, coded: Sequence[CodedNetwork], base: Base | None) -> None:
+        self.network, self.coded, self._base = network, coded, base
         self._params: dict[int, Params] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._sections)
+        return len(self.coded)
 
     def __getitem__(self, number: Any) -> Any:
         with self._lock:
@@ -683,7 +757,7 @@ class _Networks(Sequence[Apply]):
         """Weights of one network."""
         with self._lock:
             if number not in self._params:
-                self._params[number] = params_of(self.network, self._sections[number], self._base)
+                self._params[number] = params_of(self.network, self.coded[number], self._base)
             return self._params[number]
 
 
@@ -708,6 +782,11 @@ class Decoder:
     spec: Any
     limits: Limits
     _networks: _Networks
+
+    @property
+    def planes(self) -> tuple[int, int]:
+        """Of a progressive file: how many planes of last bits all networks have, and how many a whole file has."""
+        return min(len(one.planes) for one in self._networks.coded), self.header.planes
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -774,17 +853,24 @@ class Decoder:
         return decoded
 
 
-def open(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> Decoder:
+def open(
+    source: Source,
+    *,
+    base: Base | Source | None = None,
+    progressive: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Decoder:
     """Open a `.sinr` file of a signal: its weights are decoded, nothing is rendered yet.
 
-    `base` is what a file needs that names one: a `Base`, or its file.
+    `base` is what a file needs that names one: a `Base`, or its file. With `progressive`, the end of the file may be
+    missing: weights are as fine as what is there says (`Decoder.planes`).
 
     Raises
     ------
     FormatError : a file that breaks the format, or goes beyond the limits
     InputError : no such file, one that holds a network instead of a signal, or one whose base is missing or another
     """
-    header, sections = load_source(source, limits)
+    header, sections = load_source(source, limits, partial=progressive)
     with naming(source):
         return _open(header, sections, limits, base)
 
@@ -797,29 +883,25 @@ def _open(header: Header, sections: list[bytes], limits: Limits, base: Base | So
     shared = base_of(header, base, limits)
     network, spec, records = _described(header, sections, limits, shared)
     networks = _Networks(network, records, shared)
-    for number in range(len(records)):
+    for number in range(len(networks)):
         networks.params(number)
     return Decoder(header, network, spec, limits, networks)
 
 
 def _described(
     header: Header, sections: list[bytes], limits: Limits, base: Base | None
-) -> tuple[Any, Spec, list[bytes]]:
-    """Field, signal and the sections of networks of a file, checked against each other and the limits."""
+) -> tuple[Any, Spec, list[CodedNetwork]]:
+    """Field, signal and coded networks of a file, checked against each other and the limits."""
     network = network_of(header, base, limits)
     parts = registry.parts_in_header(header.signal)
-    if not parts <= len(sections) <= parts + 1:
-        raise MalformedError(f"expected {parts} section(s) of networks, found {len(sections)} sections")
+    coded, side = coded_networks(header, sections, parts)
     if network.num_params * parts > limits.max_params:
         raise LimitError(f"{parts} networks of {network.num_params} parameters are more than {limits.max_params}")
-    side = sections[parts] if len(sections) > parts else b""
-    if len(sections) > parts and not side:
-        raise MalformedError("an empty side section is left out, not written")
     spec = registry.spec_from_header(header.signal, side)
     if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
         raise MalformedError("the field's coordinates and values are not those of the signal")
     limits.check("max_samples", spec.values)
-    return network, spec, sections[:parts]
+    return network, spec, coded
 
 
 def decode(
@@ -827,6 +909,7 @@ def decode(
     out: PathLike | None = None,
     *,
     base: Base | Source | None = None,
+    progressive: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     **options: Any,
 ) -> Any:
@@ -840,6 +923,8 @@ def decode(
         File to write; the extension names the format.
     base
         The base that the file needs, if it needs one.
+    progressive
+        Take a file whose end is missing, at the quality that what is there has; see `encode`.
     limits
         What this reader is willing to allocate.
     options
@@ -852,7 +937,7 @@ def decode(
     """
     if out is not None:
         check_output(out, source)
-    decoder = open(source, base=base, limits=limits)
+    decoder = open(source, base=base, progressive=progressive, limits=limits)
     return decoder.render(**options) if out is None else decoder.save(out, **options)
 
 
@@ -908,16 +993,18 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
                 answer["field"] = ", ".join(names)
             answer["parameters"] = sum(entry.size for entry in header.tensors)
             manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
-            records = [only(sections)]
+            records = [CodedNetwork(only(sections))]
         answer["tensors"] = [
             {"name": _part_name(number, len(records), name), "shape": list(shape), "dtype": str(dtype)} | description
-            for number, section in enumerate(records)
+            for number, coded in enumerate(records)
             for (name, shape, dtype), description in zip(
-                manifest, _describe_section(manifest, section, network, shared)
+                manifest, _describe_section(manifest, coded.section, network, shared)
             )
         ]
-        coded = sum(tensor["bytes"] for tensor in answer["tensors"])
-        answer["header_bytes"] = size - coded - answer.get("side_bytes", 0)
+        if header.planes:
+            answer["plane_bytes"] = [sum(map(len, plane)) for plane in zip(*(coded.planes for coded in records))]
+        known = [answer.get("side_bytes", 0), *answer.get("plane_bytes", ()), *(t["bytes"] for t in answer["tensors"])]
+        answer["header_bytes"] = size - sum(known)
         answer["bits_per_parameter"] = 8 * size / max(answer["parameters"], 1)
         return answer
 

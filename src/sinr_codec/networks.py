@@ -27,6 +27,7 @@ from sinr_codec.packed import (
     NO_LOSS,
     VERIFY_SLACK,
     Array,
+    CodedNetwork,
     Params,
     PathLike,
     Source,
@@ -34,6 +35,7 @@ from sinr_codec.packed import (
     check_positive,
     check_replaceable,
     check_seed,
+    coded_networks,
     decibels,
     field_params,
     hundredths,
@@ -332,7 +334,7 @@ def _plan(
     part: Part | None,
     max_drop: float,
     seed: int,
-    progress: Callable[[int], None],
+    progress: Callable[[int, str], None],
 ) -> Plan:
     """How the tensors of one network are coded."""
     tensors = {name: state[name] for name in network.names}
@@ -559,11 +561,13 @@ def state_of(header: Header, sections: list[bytes], limits: Limits) -> Params:
         raise InputError(f"holds {what}, no network that stands by itself")
     if header.kind == FIELD:
         field = field_from_header(header.field, limits.max_params)
-        parts = [field_params(field, section) for section in sections[: registry.parts_in_header(header.signal)]]
+        coded, _ = coded_networks(header, sections, registry.parts_in_header(header.signal))
+        parts = [field_params(field, network) for network in coded]
         if len(parts) == 1:
             return parts[0]
         return {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part.items()}
-    return tensors_of([(entry.name, entry.shape, entry.dtype) for entry in header.tensors], only(sections))
+    manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
+    return tensors_of(manifest, CodedNetwork(only(sections)))
 
 
 # -- descriptions ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.coding.plan import Plan
-from sinr_codec.coding.tensor import decode_tensor
+from sinr_codec.coding.planes import PlaneReader, encode_plane
+from sinr_codec.coding.tensor import coarse_record, decode_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import MAGIC, MAX_QUALITY, Header, Limits, load, read
-from sinr_codec.errors import InputError, MalformedError, SinrError
+from sinr_codec.errors import InputError, MalformedError, SinrError, TruncatedError
 from sinr_codec.fields import AnyActivation, Field
 from sinr_codec.signals.base import TILE
 from sinr_codec.signals.tiles import map_tiles
 
 Array = NDArray[Any]
 Params = dict[str, Array]
+Manifest = list[tuple[str, tuple[int, ...], Any]]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 PathLike = str | os.PathLike[str]
 
@@ -73,12 +76,12 @@ def decibels(loss: float) -> float:
     return -10 * math.log10(loss) if loss > 0 else math.inf
 
 
-def load_source(source: Source, limits: Limits) -> tuple[Header, list[bytes]]:
-    """Read a file by its name, or its bytes; errors say which."""
+def load_source(source: Source, limits: Limits, *, partial: bool = False) -> tuple[Header, list[bytes]]:
+    """Read a file by its name, or its bytes; errors say which. With `partial`, its end may be missing."""
     if isinstance(source, bytes | bytearray | memoryview):
         with naming(source):
-            return read(bytes(source), limits)
-    return load(source, limits)
+            return read(bytes(source), limits, partial=partial)
+    return load(source, limits, partial=partial)
 
 
 @contextlib.contextmanager
@@ -91,18 +94,66 @@ def naming(source: Source) -> Iterator[None]:
         raise type(error)(f"{name}: {error}") from error
 
 
-def field_params(field: Field, section: bytes) -> Params:
-    """Decode the section of a network: its parameters in the order of `Field.shapes`."""
-    dtypes = field.dtypes()
-    return tensors_of([(name, shape, dtypes[name]) for name, shape in field.shapes().items()], section)
+@dataclass(frozen=True)
+class CodedNetwork:
+    """The section of a network, and those with last bits of its levels: as many as are there, `of` how many."""
+
+    section: bytes
+    planes: tuple[bytes, ...] = ()
+    of: int = 0
 
 
-def tensors_of(manifest: list[tuple[str, tuple[int, ...], Any]], section: bytes) -> Params:
+def field_params(field: Field, coded: CodedNetwork) -> Params:
+    """Decode a network: its parameters in the order of `Field.shapes`."""
+    return tensors_of(manifest_of(field), coded)
+
+
+def tensors_of(manifest: Manifest, coded: CodedNetwork) -> Params:
     """Decode a section: the tensors (name, shape, dtype) of a manifest, one record after the other."""
-    reader = Reader(section)
-    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest}
+    reader = Reader(coded.section)
+    planes = [PlaneReader(plane, number) for number, plane in enumerate(coded.planes)]
+    params = {name: decode_tensor(reader, shape, dtype, planes, coded.of) for name, shape, dtype in manifest}
     reader.end()
+    for plane in planes:
+        plane.end()
     return params
+
+
+def in_planes(field: Field, records: Mapping[str, bytes], planes: int) -> CodedNetwork:
+    """A network's records with the last bits of their levels in sections of their own."""
+    split = [coarse_record(records[name], shape, dtype, planes) for name, shape, dtype in manifest_of(field)]
+    levels = [levels for _, levels in split]
+    bits = tuple(encode_plane(levels, planes, number) for number in range(planes))
+    return CodedNetwork(b"".join(record for record, _ in split), bits, planes)
+
+
+def manifest_of(field: Any) -> Manifest:
+    """Names, shapes and dtypes in the order of the records."""
+    dtypes = field.dtypes()
+    return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
+
+
+def coded_networks(header: Header, sections: list[bytes], parts: int) -> tuple[list[CodedNetwork], bytes]:
+    """The networks of a signal with as many parts, and the side section.
+
+    Of a file whose end is missing, each network has the planes that are there.
+    """
+    declared = len(header.section_lengths)
+    first = declared - header.planes * parts
+    if not parts <= first <= parts + 1:
+        raise MalformedError(
+            f"expected {parts * (1 + header.planes)} section(s) of networks, found {declared} sections"
+        )
+    if len(sections) < first:
+        raise TruncatedError(f"the file ends in section {len(sections)} of {declared}; {first} are needed for a signal")
+    side = sections[parts] if first > parts else b""
+    if first > parts and not side:
+        raise MalformedError("an empty side section is left out, not written")
+    networks = [
+        CodedNetwork(sections[number], tuple(sections[first + number :: parts]), header.planes)
+        for number in range(parts)
+    ]
+    return networks, side
 
 
 def only(sections: list[bytes]) -> bytes:

@@ -123,7 +123,7 @@ def test_recovers_sparse_vectors_and_stops(kind):
 def test_powers_of_two_change_nothing_but_the_values(power):
     W = np.random.default_rng(9).standard_normal((16, 5))
     A = make_dictionary("gaussian", 0, 16, 40)
-    indices, values = omp(A, W, 8)
+    indices, values = omp(A, W, 12)
     scaled_indices, scaled_values = omp(A, np.ldexp(W, power), 8)
     assert np.array_equal(indices, scaled_indices)
     assert np.array_equal(np.ldexp(values, power), scaled_values)
@@ -299,6 +299,24 @@ def test_solve_skips_unused_rows_anywhere():
     holes = np.insert(indices, 2, -1, axis=0)
     assert np.allclose(np.delete(solve(A, W, holes), 2, axis=0), solve(A, W, indices), rtol=1e-12)
     assert (solve(A, W, holes)[2] == 0).all()
+
+
+def test_solve_in_steps_is_nearer_than_rounding():
+    W = np.random.default_rng(20).standard_normal((16, 30))
+    A = make_dictionary("gaussian", 0, 16, 40).astype(float)
+    indices, values = omp(A, W, 12)
+    step = float(np.abs(values).max()) / 8
+    indices = np.insert(indices, 2, -1, axis=0)
+    chosen = solve(A, W, indices, step)
+    assert np.allclose(chosen / step, np.rint(chosen / step), atol=1e-9)
+    assert (chosen[2] == 0).all()
+
+    def error(x):
+        atoms = A[:, np.maximum(indices, 0)]
+        return np.sum((W - np.einsum("ksn,sn->kn", atoms, x)) ** 2)
+
+    exact = solve(A, W, indices)
+    assert error(chosen) - error(exact) < 0.85 * (error(step * np.rint(exact / step)) - error(exact))
 
 
 OK = np.ones((4, 3))

@@ -20,7 +20,8 @@ from sinr_codec import container, decode, decompress
 from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
-from sinr_codec.fields import MLP, Fourier, Gaussian, HashGrid, Octaves, ReLU, Wire
+from sinr_codec.fields import MLP, AxisOctaves, Fourier, Gaussian, HashGrid, Octaves, ReLU, Wire
+from sinr_codec.packed import in_planes
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSpec
 
@@ -97,6 +98,21 @@ def encodings() -> bytes:
 
 def fourier() -> bytes:
     return image(MLP(2, 3, 8, 0, ReLU(), Fourier(5, 1.25, 99)), RGB, lambda name: DIRECT)
+
+
+def axes() -> bytes:
+    return image(MLP(2, 3, 8, 1, encoding=AxisOctaves((0, 3), 1.5)), RGB, lambda name: Direct(step=0.01, trellis=True))
+
+
+def progressive() -> bytes:
+    """Levels without their last three bits, and these in planes; one tensor is stored as it is."""
+    field = MLP(2, 3, 8, 1)
+    params = field.init(np.random.Generator(np.random.Philox(2024)))
+    codings = {"layers.0.bias": Raw(), "layers.2.weight": Direct(step=0.005, trellis=True)}
+    records = {name: encode_tensor(array, codings.get(name, DIRECT)) for name, array in params.items()}
+    coded = in_planes(field, records, 3)
+    header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245, planes=3)
+    return container.write(header, [coded.section, *coded.planes])
 
 
 def hashgrid() -> bytes:
@@ -190,10 +206,23 @@ def large() -> bytes:
     return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
 
 
-CASES = {
-    make.__name__: make
-    for make in (direct, sparse, sent, paper, wire, encodings, fourier, hashgrid, state, large, cosines, trellis)
-}
+MAKERS = (
+    direct,
+    sparse,
+    sent,
+    paper,
+    wire,
+    encodings,
+    axes,
+    fourier,
+    hashgrid,
+    state,
+    large,
+    cosines,
+    trellis,
+    progressive,
+)
+CASES = {make.__name__: make for make in MAKERS}
 
 
 def digest(array: np.ndarray) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sinr_codec import codec, container, networks
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import FIELD, MAGIC, VERSION, Limits
-from sinr_codec.errors import FormatError, SinrError
+from sinr_codec.errors import FormatError, SinrError, TruncatedError
 
 FILES = {path.stem: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.sinr"))}
 LIMITS = Limits(max_params=2**16)
@@ -45,16 +45,19 @@ def mutate(data: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:
     return data
 
 
-def seal(cbor: bytes, section: bytes) -> bytes:
+def seal(cbor: bytes, sections: list[bytes]) -> bytes:
     head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
     checksum = zlib.crc32(head)
-    parts = [
-        head,
-        checksum.to_bytes(4, "little"),
-        section,
-        zlib.crc32(section, checksum).to_bytes(4, "little"),
-    ]
+    parts = [head, checksum.to_bytes(4, "little")]
+    for section in sections:
+        parts += [section, zlib.crc32(section, checksum).to_bytes(4, "little")]
     return b"".join(parts)
+
+
+def damaged(sections: list[bytes], edits: list[tuple[float, int, bytes]], which: float) -> list[bytes]:
+    """One of the sections mutated."""
+    at = min(int(which * len(sections)), len(sections) - 1)
+    return [*sections[:at], mutate(sections[at], edits), *sections[at + 1 :]]
 
 
 def decode(blob: bytes) -> list[tuple[tuple[int, ...], np.dtype, np.ndarray]]:
@@ -90,28 +93,28 @@ def test_the_undamaged_file_decodes(name):
 
 
 @settings(max_examples=400, deadline=10_000)
-@given(st.sampled_from(sorted(FILES)), EDITS)
-def test_records(name, edits):
-    header, (section,) = container.read(FILES[name])
-    check(container.write(header, [mutate(section, edits)]))
+@given(st.sampled_from(sorted(FILES)), EDITS, st.floats(0, 1))
+def test_records(name, edits, which):
+    header, sections = container.read(FILES[name])
+    check(container.write(header, damaged(sections, edits, which)))
 
 
 @settings(max_examples=300, deadline=10_000)
-@given(st.sampled_from(sorted(FILES)), EDITS)
-def test_reports_on_records(name, edits):
-    header, (section,) = container.read(FILES[name])
+@given(st.sampled_from(sorted(FILES)), EDITS, st.floats(0, 1))
+def test_reports_on_records(name, edits, which):
+    header, sections = container.read(FILES[name])
     with contextlib.suppress(SinrError):
-        codec.info(container.write(header, [mutate(section, edits)]), limits=LIMITS)
+        codec.info(container.write(header, damaged(sections, edits, which)), limits=LIMITS)
 
 
 @settings(max_examples=400, deadline=10_000)
 @given(st.sampled_from(sorted(FILES)), EDITS)
 def test_headers(name, edits):
     blob = FILES[name]
-    _, (section,) = container.read(blob)
+    _, sections = container.read(blob)
     reader = Reader(blob[len(MAGIC) + 1 :])
     cbor = bytes(reader.take(reader.varint()))
-    check(seal(mutate(cbor, edits), section))
+    check(seal(mutate(cbor, edits), sections))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -124,23 +127,43 @@ def test_truncated_at_every_byte(name):
 @pytest.mark.parametrize("name", FILES)
 def test_a_truncated_section(name):
     """The header agrees that the section is short: only the records can know better."""
-    header, (section,) = container.read(FILES[name])
-    # Every byte of a small file; of a large one some, which differ from file to file by its length.
-    for end in range(0, len(section), 1 + len(section) // 100):
-        with pytest.raises(FormatError):
-            decode(container.write(header, [section[:end]]))
+    header, sections = container.read(FILES[name])
+    for number, section in enumerate(sections):
+        # Every byte of a small file; of a large one some, which differ from file to file by its length.
+        for end in range(0, len(section), 1 + len(section) // 100):
+            with pytest.raises(FormatError):
+                decode(container.write(header, [*sections[:number], section[:end], *sections[number + 1 :]]))
+
+
+def test_the_end_of_a_progressive_file_may_be_missing():
+    """Wherever it ends: what is there decodes, each plane nearer to the whole, or it says what is missing."""
+    blob = FILES["progressive"]
+    header, sections = container.read(blob)
+    whole = codec.open(blob).params
+    enough = header.header_bytes + len(sections[0]) + 4
+    for end in range(enough):
+        with pytest.raises(TruncatedError, match=r"the file ends|more bytes"):
+            codec.open(blob[:end], progressive=True)
+    far = {}
+    for end in range(enough, len(blob)):
+        decoder = codec.open(blob[:end], progressive=True)
+        far[decoder.planes[0]] = sum(np.abs(w - whole[name]).sum() for name, w in decoder.params.items())
+        with pytest.raises(TruncatedError):
+            codec.open(blob[:end])
+    assert list(far) == [0, 1, 2]
+    assert far[0] > 1.6 * far[1] > 2.5 * far[2] > 0
 
 
 def test_every_bit_flipped():
     """Outside, a checksum finds it; inside, it decodes to something or is refused."""
     blob = FILES["direct"]
     for position in range(8 * len(blob)):
-        damaged = bytearray(blob)
-        damaged[position // 8] ^= 1 << position % 8
+        flipped = bytearray(blob)
+        flipped[position // 8] ^= 1 << position % 8
         with pytest.raises(FormatError):
-            decode(bytes(damaged))
+            decode(bytes(flipped))
     header, (section,) = container.read(blob)
     for position in range(8 * len(section)):
-        damaged = bytearray(section)
-        damaged[position // 8] ^= 1 << position % 8
-        check(container.write(header, [bytes(damaged)]))
+        flipped = bytearray(section)
+        flipped[position // 8] ^= 1 << position % 8
+        check(container.write(header, [bytes(flipped)]))

@@ -214,7 +214,10 @@ class TestStructure:
             ({"key_5": [2**64 - 1] * 3}, LimitError),
             ({"key_6": {}}, MalformedError),
             ({"key_6": [1]}, MalformedError),
-            ({"key_8": 1}, UnknownIdError),
+            ({"key_8": 0}, MalformedError),
+            ({"key_8": 16}, MalformedError),
+            ({"key_8": True}, MalformedError),
+            ({"key_9": 1}, UnknownIdError),
             ({"key_99": 1}, UnknownIdError),
         ],
     )

@@ -4,7 +4,7 @@ from array_api_compat import numpy as xp
 
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.errors import InputError
-from sinr_codec.fields import Fourier, Identity, Octaves
+from sinr_codec.fields import MLP, AxisOctaves, Fourier, Identity, Octaves
 
 C = np.array([[0.25, -0.5], [0.9, 0.1]], np.float32)
 
@@ -34,6 +34,26 @@ def test_nerf_order():
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+def test_octaves_of_each_axis():
+    encoding = AxisOctaves((1, 3), 1.5)
+    got = encoding.function(xp, 2)(C)
+    expected = [C[1, 0], C[1, 1]]
+    for j, count in enumerate((1, 3)):
+        for i in range(count):
+            phase = 1.5**i * np.pi * float(C[1, j])
+            expected += [np.sin(phase), np.cos(phase)]
+    assert encoding.out_features(2) == len(expected)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got[1], expected, atol=1e-5)
+    # no octaves: the coordinates
+    assert np.array_equal(AxisOctaves((0, 0)).function(xp, 2)(C), C)
+
+
+def test_octaves_of_as_many_axes_as_there_are():
+    with pytest.raises(InputError, match="expected 3 counts"):
+        MLP(3, 1, 8, 1, encoding=AxisOctaves((1, 3)))
+
+
 def test_fourier_features_come_from_the_dictionary():
     encoding = Fourier(8, 3.0, seed=11)
     b = make_dictionary("gaussian", 11, 2, 8) * (3.0 / 4)
@@ -55,6 +75,12 @@ def test_fourier_scale_is_the_standard_deviation():
         lambda: Octaves(4, -1.0),
         lambda: Octaves(64, 2.0),
         lambda: Octaves(4, 2.0, True, "row"),  # type: ignore[arg-type]
+        lambda: AxisOctaves(()),
+        lambda: AxisOctaves((1, 65)),
+        lambda: AxisOctaves((1, -1)),
+        lambda: AxisOctaves((1, 2.0)),  # type: ignore[arg-type]
+        lambda: AxisOctaves((1, 64), 2.0),
+        lambda: AxisOctaves((1, 2), 0),
         lambda: Fourier(0),
         lambda: Fourier(4, float("inf")),
         lambda: Fourier(4, 1.0, -1),

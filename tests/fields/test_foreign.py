@@ -56,6 +56,20 @@ def test_widths_skips_and_a_sigmoid():
         assert chain.peak == 1
 
 
+def test_a_sigmoid_has_finite_derivatives_where_it_is_flat():
+    torch = pytest.importorskip("torch")
+    from array_api_compat import torch as xtorch
+
+    state = layers("", (2, 8), (8, 3))
+    state["1.bias"] = np.float32([-200, 0, 200])
+    chain = network_from_table({"activation": "relu", "output": "sigmoid"}, state)
+    tensors = {name: torch.from_numpy(w).requires_grad_() for name, w in state.items()}
+    outputs = chain.function(tensors, xtorch)(points(2))
+    outputs.sum().backward()
+    assert outputs[:, [0, 2]].detach().unique().tolist() == [0, 1]
+    assert all(torch.isfinite(w.grad).all() for w in tensors.values())
+
+
 def test_encodings():
     state = layers("", (2 * (2 * 3 + 1), 8), (8, 1)) | {"bare.B": RNG.normal(size=(7, 2)).astype(np.float32)}
     x = points(2)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.fields import (
     MLP,
+    AxisOctaves,
     Fourier,
     Gaussian,
     Identity,
@@ -19,7 +20,7 @@ from sinr_codec.fields import (
 )
 
 ACTIVATIONS = [Sine(30.0), Sine(30.0, 60.0), Gaussian(4.0), Wire(6.0, 6.0), ReLU()]
-ENCODINGS = [Identity(), Octaves(16, 1.4), Octaves(6, 2.0, False, "octave"), Fourier(32, 4.0, 3)]
+ENCODINGS = [Identity(), AxisOctaves((3, 5)), Octaves(16, 1.4), Octaves(6, 2.0, False, "octave"), Fourier(32, 4.0, 3)]
 INRIC = Octaves(16, 1.4)
 
 
@@ -190,7 +191,7 @@ class TestFunction:
 class TestHeader:
     @pytest.mark.parametrize(("activation", "encoding"), list(product(ACTIVATIONS, ENCODINGS)))
     def test_round_trip(self, activation, encoding):
-        field = MLP(3, 1, 48, 4, activation, encoding)
+        field = MLP(2, 1, 48, 4, activation, encoding)
         assert field_from_header(field.to_header()) == field
 
     def test_is_small(self):

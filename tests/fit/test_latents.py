@@ -12,7 +12,7 @@ from array_api_compat import numpy as xnp  # noqa: E402
 from sinr_codec.coding.entropy import encode_ints  # noqa: E402
 from sinr_codec.coding.tensor import decode_tensor, encode_tensor  # noqa: E402
 from sinr_codec.errors import InputError  # noqa: E402
-from sinr_codec.fields import MLP, HashGrid, Sine  # noqa: E402
+from sinr_codec.fields import HashGrid  # noqa: E402
 from sinr_codec.fit import FitConfig, evaluate, fit, latents  # noqa: E402
 from sinr_codec.fit.latents import EntropyModel, anneal, interpolation  # noqa: E402
 
@@ -190,8 +190,6 @@ class TestFit:
             fit(FIELD, Waves(), config(checkpoint=path, bits=0.7))
 
     def test_arguments_that_do_not_go_together(self):
-        with pytest.raises(InputError, match="hash grid"):
-            fit(MLP(2, 1, 8, 1, Sine(30.0)), Waves(), config())
         with pytest.raises(InputError, match="too few for the network"):
             fit(FIELD, Waves(), config(bits=0.1))
         with pytest.raises(InputError, match="fresh"):

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 from array_api_compat import torch as xtorch
+from PIL import Image
 
 from sinr_codec.coding.plan import plan
-from sinr_codec.coding.tensor import Direct, decode_tensor, encode_tensor
+from sinr_codec.coding.quantize import round_step
+from sinr_codec.coding.sparse import Layout, sparse_encode
+from sinr_codec.coding.tensor import Direct, Sparse, decode_tensor, encode_tensor
 from sinr_codec.coding.trellis import follows_trellis
 from sinr_codec.fields import MLP, Sine, Wire
-from sinr_codec.fit.rounding import Effort, Rounding
+from sinr_codec.fit import FitConfig, fit
+from sinr_codec.fit.rounding import Effort, Rounding, rounding_for
+from sinr_codec.signals import registry
 
 FIELD = MLP(2, 1, 24, 2, Sine(10.0))
 EFFORT = Effort(groups=6, steps=30, batch=256)
@@ -41,7 +46,7 @@ def nearest(params, codings):
 def test_outputs_change_less_than_by_rounding_to_the_nearest(field, trellis):
     params = network(field)
     codings = {n: Direct(step=float(np.abs(w).max()) / 8, trellis=trellis) for n, w in params.items()}
-    rounded, left = rounding(field)(params, codings)
+    rounded, _, left = rounding(field)(params, codings)
     for name, w in rounded.items():
         assert (w.shape, w.dtype) == (params[name].shape, params[name].dtype)
         again = decode_tensor(encode_tensor(w, codings[name]), w.shape, w.dtype)
@@ -51,10 +56,45 @@ def test_outputs_change_less_than_by_rounding_to_the_nearest(field, trellis):
     assert all(0.01 <= share <= 1 for share in left.values())
 
 
+@pytest.mark.parametrize("layout", [Layout(0), Layout(1), Layout(None)], ids=["columns", "rows", "flat"])
+def test_sparse_codes_are_chosen_for_the_outputs(layout):
+    params = network()
+    name, s = "layers.1.weight", 10 if layout.axis is not None else 240
+    plain = sparse_encode(params[name], kind="sign", seed=3, k2=512, layout=layout, s=s)
+    step = round_step(float(np.abs(plain.values).max()) / 16)
+    coding = Sparse("sign", 3, 512, s, layout, step=step)
+    record = encode_tensor(params[name], coding, plain)
+    before = {**params, name: decode_tensor(record, params[name].shape, params[name].dtype)}
+    rounded, codes, left = rounding()(params, {name: coding})
+    code = codes[name]
+    assert (np.diff(np.sort(code.indices, axis=0), axis=0) > 0).all()  # s atoms a vector, no one twice
+    np.testing.assert_allclose(code.values / step, np.rint(code.values / step), atol=1e-6)  # on the grid
+    again = decode_tensor(encode_tensor(params[name], coding, code), params[name].shape, params[name].dtype)
+    np.testing.assert_allclose(again, rounded[name], rtol=1e-4, atol=1e-6)
+    assert error_of(FIELD, params, rounded) < 0.8 * error_of(FIELD, params, before)
+    assert 0.01 <= left[name] <= 1
+
+
+def test_the_error_on_a_signal_counts_where_there_is_one():
+    """A network that has not come to rest goes on down the slope while its weights are rounded."""
+    y, x = np.mgrid[:32, :48] / 48
+    signal = registry.load(Image.fromarray(np.uint8(128 + 90 * np.sin(9 * x) * np.cos(7 * y))), "image")
+    (part,) = signal.parts
+    field = MLP(2, 1, 24, 2, Sine(10.0))
+    params = fit(field, part, FitConfig(optimizer="adam", lr=3e-3, steps=60, batch=256, compile=False)).params
+    codings = {n: Direct(step=float(np.abs(w).max()) / 40) for n, w in params.items()}
+    error = part.objective(None, 0)
+    before = error(field.decoder(params), 4096)
+    with_signal = rounding_for(field, part, EFFORT)
+    as_it_was = Rounding(with_signal.function, with_signal.draw, EFFORT)
+    rounded = error(field.decoder(with_signal(params, codings)[0]), 4096)
+    assert rounded < before < error(field.decoder(as_it_was(params, codings)[0]), 4096)
+
+
 def test_levels_follow_the_trellis():
     params = network()
     coding = Direct(step=0.01, trellis=True)
-    rounded, _ = rounding()(params, {"layers.1.weight": coding})
+    rounded, *_ = rounding()(params, {"layers.1.weight": coding})
     assert follows_trellis(np.rint(rounded["layers.1.weight"] / coding.step).astype(np.int64))
     for name in params.keys() - {"layers.1.weight"}:
         np.testing.assert_array_equal(rounded[name], params[name])  # what has no coding stays
@@ -78,8 +118,12 @@ def test_a_plan_with_it_is_smaller():
 
     limit = 1.05e-4
     without = plan(params, loss, limit, dictionaries=())
-    better = plan(params, loss, limit, dictionaries=(), rounder=rounding())
+    said = []
+    better = plan(params, loss, limit, dictionaries=(), rounder=rounding(), progress=lambda *now: said.append(now))
     assert better.loss <= limit
+    assert [count for count, _ in said] == sorted(count for count, _ in said)
+    assert "rounding 1, 0%" in (texts := [text for _, text in said])
+    assert "rounding 2, 50%" in texts
     assert better.bytes < 0.95 * without.bytes
     size = without.bytes
     fitting = plan(params, loss, limit, dictionaries=(), max_bytes=size, rounder=rounding())

@@ -13,6 +13,7 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Field, Octaves, Sine
 from sinr_codec.fit import FitConfig, fit
 from sinr_codec.methods import METHODS, Task, alternatives, inric, method_named, sinr
+from sinr_codec.methods import trained as trained_for
 from sinr_codec.methods.base import Params
 from sinr_codec.packed import decibels
 from sinr_codec.signals import registry
@@ -69,6 +70,8 @@ def psnr(blob: bytes) -> float:
 def test_its_file_decodes_to_the_quality_it_reports(name: str, tasks: dict[str, Task]) -> None:
     method = METHODS[name]
     task = tasks[method.training.name]
+    if isinstance(method.code, trained_for.Rated | trained_for.SparseFromTheStart):
+        task = replace(task, effort=0.06)  # four steps of a network that is trained anew hold no picture
     if method.finetune is not None:
         task = task.with_params(method.finetune(task))
     coded = method.code(task)

@@ -144,16 +144,23 @@ EXPERIMENTS = {
         ),
         Experiment(
             "refinement",
-            "With and without training the code on the signal, at equal bytes",
+            "With and without training the code on the signal, or training for it, at equal bytes",
             (Configuration(3, 64),),
-            ("minmax", *(f"{name}-{bits}" for name in ("direct-refined", "sinr-refined") for bits in (4, 5, 6))),
+            (
+                "minmax",
+                *(
+                    f"{name}-{bits}"
+                    for name in ("direct-refined", "sinr-refined", "rated", "sinr-trained")
+                    for bits in (4, 5, 6)
+                ),
+            ),
             FIT,
         ),
         Experiment(
             "coding",
             "Coders of weights at an equal loss of 0.1 dB",
             (Configuration(3, 64), Configuration(3, 128)),
-            ("minmax", "sinr", "sinr-planned", "direct", "trellis", "rounded", "rounded-best"),
+            ("minmax", "sinr", "sinr-planned", "direct", "trellis", "rounded", "rounded-best", "refitted"),
             FIT,
         ),
         Experiment(

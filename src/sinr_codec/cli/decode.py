@@ -47,6 +47,9 @@ def decode(
     pose: Annotated[Path | None, typer.Option(help="Of a scene: JSON file with the cameras to render.")] = None,
     orbit: Annotated[int | None, typer.Option(help="Of a scene: so many views around it.")] = None,
     mesh: Annotated[bool, typer.Option("--mesh", help="Of a scene: its geometry.")] = False,
+    progressive: Annotated[
+        bool, typer.Option("--progressive", help="Take a file whose end is missing, at the quality that is there.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Render a signal from its file, at any size.
@@ -76,12 +79,15 @@ def decode(
         orbit=orbit,
         mesh=mesh or None,
     )
-    decoder = codec.open(source, base=base)
+    decoder = codec.open(source, base=base, progressive=progressive)
     out = source.with_name(source.name + decoder.spec.suffix) if out is None else out
     check_output(out, source)
     decoded = decoder.save(out, **options)
     if as_json:
         shape = list(decoded.shape) if hasattr(decoded, "shape") else None
-        _common.show_json({"path": out, "kind": decoder.spec.KIND, "shape": shape})
+        planes = {"planes": list(decoder.planes)} if decoder.header.planes else {}
+        _common.show_json({"path": out, "kind": decoder.spec.KIND, "shape": shape, **planes})
     else:
-        _common.show(str(out), [("decoded", decoder.spec.summary(decoded))])
+        there, of = decoder.planes
+        notes = [f"the end of the file is missing: {there} of {of} planes are there"] if there < of else []
+        _common.show(str(out), [("decoded", decoder.spec.summary(decoded))], notes)

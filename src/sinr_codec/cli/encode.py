@@ -43,7 +43,7 @@ def encode(
         ),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Fit for this long; starting and coding come on top.")] = None,
-    max_drop: Annotated[float, typer.Option(help="dB that coding may lose.")] = 0.1,
+    max_drop: Annotated[float | None, typer.Option(help="dB that coding may lose, where no rate rules it.")] = None,
     seed: SeedOption = 0,
     device: Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")] = "cpu",
     resolution: Annotated[int | None, typer.Option(help="Of a shape: voxels along its longest side.")] = None,
@@ -55,6 +55,9 @@ def encode(
         Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: only these frames.")
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the fit's state here, and resume from it.")] = None,
+    progressive: Annotated[
+        bool, typer.Option("--progressive", help="Order the file so that its beginning decodes, at lower quality.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -96,6 +99,7 @@ def encode(
             device=device,
             max_drop=max_drop,
             checkpoint=checkpoint,
+            progressive=progressive,
             progress=progress,
             **options,
         )

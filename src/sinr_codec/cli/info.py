@@ -47,6 +47,9 @@ def info(
         rows.append(("decoding", f"{answer['receiver_bytes']:,} bytes are needed"))
     if "bits_per_parameter" in answer:
         rows.append(("weights", f"{answer['parameters']:,} at {answer['bits_per_parameter']:.2f} bits each"))
+    if "plane_bytes" in answer:
+        planes = " + ".join(f"{size:,}" for size in answer["plane_bytes"])
+        rows.append(("planes", f"{planes} bytes of last bits, behind all else"))
     if answer["quality_db"] is not None:
         rows.append(("quality", f"{answer['quality_db']:.2f} dB {answer.get('measure', 'fidelity')} recorded"))
     _common.show(str(source), rows)

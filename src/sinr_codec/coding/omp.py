@@ -87,8 +87,11 @@ def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None) -> tuple[I
     return indices, values
 
 
-def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike) -> Floats:
+def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike, step: float | None = None) -> Floats:
     """Least-squares coefficients of W on given atoms; one run of `omp` at a large s serves every smaller s.
+
+    With a step they are multiples of it, by Babai's nearest plane (1986): rounded one after the other, each making up
+    for those before.
 
     Parameters
     ----------
@@ -98,6 +101,8 @@ def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike) -> Floats:
         Vectors.
     indices : integers (s, n)
         Atoms of each column, without repeats; -1 marks unused rows.
+    step : float > 0, optional
+        Of a quantiser of the coefficients.
 
     Returns
     -------
@@ -132,7 +137,10 @@ def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike) -> Floats:
         unused = packed[:, part].T < 0
         np.einsum("mii->mi", triangle)[unused] = 1.0
         basis = np.where(unused[:, :, None], 0.0, basis.transpose(0, 2, 1))
-        found = _least_squares(members, vectors[:, part].T, basis, triangle)
+        if step is None:
+            found = _least_squares(members, vectors[:, part].T, basis, triangle)
+        else:
+            found = step * _nearest_plane(vectors[:, part].T / step, basis, triangle)
         np.put_along_axis(values[:, part], order[:, part], found.T, axis=0)
     return values
 
@@ -178,6 +186,16 @@ def _least_squares(members: Floats, vectors: Floats, basis: Floats, triangle: Fl
         return values + solved(vectors - (values[:, None, :] @ members)[:, 0])
     except np.linalg.LinAlgError:
         raise InputError("indices: the atoms of a vector are linearly dependent") from None
+
+
+def _nearest_plane(vectors: Floats, basis: Floats, triangle: Floats) -> Floats:
+    """Integer coefficients (m, t) of `vectors` (m, k1) on triangle^T basis, as `_least_squares` has them."""
+    right = (basis @ vectors[:, :, None])[:, :, 0]
+    levels = np.zeros_like(right)
+    for i in reversed(range(right.shape[1])):
+        others = (triangle[:, i, i + 1 :] * levels[:, i + 1 :]).sum(1)
+        levels[:, i] = np.rint((right[:, i] - others) / triangle[:, i, i])
+    return levels
 
 
 class _Search:

@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import brotli
 import numpy as np
@@ -49,16 +49,31 @@ Params = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], float]
 
 
+class Rounded(NamedTuple):
+    """What a `Rounder` makes of parameters.
+
+    Attributes
+    ----------
+    params
+        All of them; those that have a coding are what it can represent.
+    codes
+        Of those that have a sparse one: values on the grid of the coding.
+    left
+        By name, the share that is left of the loss that coding the tensor by itself would add.
+    """
+
+    params: dict[str, NDArray[Any]]
+    codes: dict[str, SparseCode]
+    left: dict[str, float]
+
+
 class Rounder(Protocol):
     """Weights on the grids of their codings, chosen together for what the network puts out (`fit.rounding`)."""
 
     def __call__(
-        self, params: Params, codings: Mapping[str, Direct]
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
-        """Parameters of which those named by `codings` lie on grids, and how much is left of what each rounding costs.
-
-        The second is by name, a share of the loss that rounding to the nearest would add.
-        """
+        self, params: Params, codings: Mapping[str, Direct | Sparse], progress: Callable[[float], None] | None = None
+    ) -> Rounded:
+        """Round those named by `codings`. `progress` is called with the share of the work that is done."""
 
 
 PAPER_K2 = 65_536
@@ -126,7 +141,7 @@ def plan(
     trellis: bool = True,
     rounder: Rounder | None = None,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, str], None] | None = None,
 ) -> Plan:
     """Choose a coding for every tensor: the fewest bytes with `loss(decoded) <= limit`.
 
@@ -157,7 +172,7 @@ def plan(
     seed
         Seed of the dictionaries, and of the probes.
     progress
-        Called with the number of evaluations of either loss so far.
+        Called with the number of evaluations of either loss so far, and with what else is being done, if anything.
 
     Raises
     ------
@@ -192,6 +207,7 @@ def plan(
         if _worth(again, max_bytes) < _worth(found, max_bytes):
             found, kappa = again, other
     if rounder is not None:
+        rounder = partial(counted.round, rounder)
         kappa = _forgiven(params, tensors, rounder, kappa)
         rounded, _ = search(kappa, rounder=rounder)
         found = min(found, rounded, key=lambda plan: _worth(plan, max_bytes))
@@ -389,16 +405,23 @@ def _sparse_codes(vectors: NDArray[np.float64], k2: int, seed: int, layout: Layo
 class _Counter:
     """Counts evaluations of the losses for whoever watches."""
 
-    def __init__(self, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, progress: Callable[[int, str], None] | None) -> None:
         self.progress = progress
-        self.evaluations = 0
+        self.evaluations = self.roundings = 0
 
     def __call__(self, loss: Loss, params: dict[str, NDArray[Any]]) -> float:
         value = float(loss(params))
         self.evaluations += 1
-        if self.progress:
-            self.progress(self.evaluations)
+        self._report("")
         return value
+
+    def round(self, rounder: Rounder, params: Params, codings: Mapping[str, Direct | Sparse], _: Any = None) -> Rounded:
+        self.roundings += 1
+        return rounder(params, codings, lambda share: self._report(f"rounding {self.roundings}, {share:.0%}"))
+
+    def _report(self, text: str) -> None:
+        if self.progress:
+            self.progress(self.evaluations, text)
 
 
 def _probed(params: Params, coded: Params, probe: Loss, allowed: float, counted: _Counter, seed: int) -> list[_Tensor]:
@@ -456,10 +479,10 @@ def _steeper(params: Params, tensors: list[_Tensor], plan: Plan, probe: Loss, co
 
 def _forgiven(params: Params, tensors: list[_Tensor], rounder: Rounder, kappa: float) -> float:
     """Lower the sensitivities by what a rounder makes up for, and give a kappa to go on with."""
-    codings = {t.name: coding for t in tensors if isinstance(coding := t.cheapest(kappa)[0], Direct)}
+    codings = {t.name: coding for t in tensors if isinstance(coding := t.cheapest(kappa)[0], Direct | Sparse)}
     if not codings:
         return kappa
-    _, left = rounder(params, codings)
+    left = rounder(params, codings).left
     for tensor in tensors:
         tensor.sensitivity *= left.get(tensor.name, 1.0)
     return kappa
@@ -471,13 +494,11 @@ def _coded(kappa: float, params: Params, tensors: list[_Tensor], rounder: Rounde
     codes: dict[str, SparseCode | None] = {}
     for tensor in tensors:
         codings[tensor.name], codes[tensor.name] = tensor.cheapest(kappa)
-    direct = {name: coding for name, coding in codings.items() if isinstance(coding, Direct)}
-    if rounder is not None and direct:
-        # The others are what a decoder makes of them, so that these can make up for their errors.
-        others = {name: codings[name] for name, coding in codings.items() if isinstance(coding, Sparse)}
-        sparse = assemble({name: params[name] for name in others}, others, codes).params
-        rounded, _ = rounder({**params, **sparse}, direct)
-        params = {**params, **{name: rounded[name] for name in direct}}
+    lossy = {name: coding for name, coding in codings.items() if isinstance(coding, Direct | Sparse)}
+    if rounder is not None and lossy:
+        rounded = rounder(params, lossy)
+        params = {**params, **{name: rounded.params[name] for name in lossy}}
+        codes |= rounded.codes
     return assemble(params, codings, codes)
 
 
@@ -499,13 +520,14 @@ def _within_loss(
 ) -> tuple[Plan, float]:
     """A plan of the largest kappa whose measured loss is within `limit`, from a first guess, and that kappa.
 
-    The excess loss grows like kappa^2, which gives every next guess; the bracket keeps the guesses from running
-    away when rounding makes the loss jump.
+    The excess loss grows like kappa^2, from where the last two guesses tell, which gives every next one; the bracket
+    keeps the guesses from running away when rounding makes the loss jump.
     """
     low, high = 0.0, math.inf
     best: Plan | None = None
     chosen = kappa
     tried: list[Plan] = []
+    last: tuple[float, float] | None = None
     for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
         plan = _coded(kappa, params, tensors, rounder)
         plan = replace(plan, loss=counted(loss, plan.params))
@@ -519,7 +541,7 @@ def _within_loss(
             high = kappa
         if (best is not None and excess > 1 - _TOLERANCE and excess <= 1) or high < low * (1 + _TOLERANCE / 4):
             break
-        guess = kappa * math.sqrt((1 - _TOLERANCE / 2) / excess) if excess > 1e-3 else 8 * kappa
+        guess, last = _next_kappa((kappa, excess), last, 8.0 if rounder is None else 2.0), (kappa, excess)
         if sparse_only and best is None:
             # What is lost for want of atoms no step brings back, and steps without end make the encoder store floats.
             if len(tried) > 1 and plan.loss - base > 0.9 * (tried[-2].loss - base):
@@ -534,6 +556,19 @@ def _within_loss(
         # Not even fine steps keep the loss: the weights as they are do.
         return replace(_lossless(params), loss=base), chosen
     return best, chosen
+
+
+def _next_kappa(now: tuple[float, float], last: tuple[float, float] | None, most: float) -> float:
+    """Where the excess loss will be just below 1, from pairs (kappa, excess); at most so many times further.
+
+    Rounding for the outputs may go below the loss of the weights as they are, so that it is not 0 at kappa = 0.
+    """
+    (kappa, excess), wanted = now, 1 - _TOLERANCE / 2
+    square = kappa**2 * wanted / excess if excess > 1e-3 else math.inf
+    if last is not None and (excess - last[1]) * (kappa - last[0]) > 0:
+        slope = (excess - last[1]) / (kappa**2 - last[0] ** 2)
+        square = max(kappa**2 + (wanted - excess) / slope, kappa**2 / most**2)
+    return min(math.sqrt(square), most * kappa)
 
 
 def _kappa_for(max_bytes: int, tensors: list[_Tensor]) -> float:

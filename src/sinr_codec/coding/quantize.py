@@ -14,6 +14,7 @@ from sinr_codec.errors import InputError
 
 __all__ = [
     "MAX_STEP",
+    "MAX_STEP_CODE",
     "MIN_STEP",
     "dequantize",
     "minmax",
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _EXPONENT_BIAS = 136  # of (1 + m/256) * 2**(e - 136); 8 exponent bits e, 8 mantissa bits m
+MAX_STEP_CODE = 0xFFFF
 MIN_STEP = 2.0**-_EXPONENT_BIAS
 MAX_STEP = (511 / 256) * 2.0 ** (255 - _EXPONENT_BIAS)
 
@@ -35,7 +37,7 @@ _MAX_INTEGER = 2.0**62  # a larger quotient means that the step cannot be meant 
 
 def step_value(code: int) -> float:
     """The step of a 16-bit code 256*e + m: (1 + m/256) * 2**(e - 136), which is exact in float64."""
-    if not 0 <= code < 1 << 16:
+    if not 0 <= code <= MAX_STEP_CODE:
         raise InputError(f"step code: expected 0..65535, got {code}")
     return math.ldexp(256 + (code & 0xFF), (code >> 8) - _EXPONENT_BIAS - 8)
 
@@ -46,7 +48,7 @@ def step_code(step: float) -> int:
         raise InputError(f"step: expected a positive number, got {step}")
     fraction, exponent = math.frexp(min(max(step, MIN_STEP), MAX_STEP))
     # step = fraction * 2**exponent, 256 <= 512 * fraction < 512; rounding up to 512 carries over
-    return min(((exponent - 1 + _EXPONENT_BIAS) << 8) + round(fraction * 512) - 256, 0xFFFF)
+    return min(((exponent - 1 + _EXPONENT_BIAS) << 8) + round(fraction * 512) - 256, MAX_STEP_CODE)
 
 
 def round_step(step: float) -> float:

@@ -6,6 +6,7 @@ the file. Complex tensors are coded as real ones with a last axis of two. docs/f
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ from sinr_codec.coding.entropy import (
     ideal_bits,
     skip_stream,
 )
-from sinr_codec.coding.quantize import dequantize, minmax, round_step, step_code, step_value, symmetric
+from sinr_codec.coding.planes import PlaneReader, base_of, levels_of
+from sinr_codec.coding.quantize import MAX_STEP_CODE, dequantize, minmax, round_step, step_code, step_value, symmetric
 from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
 from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_unused, reconstruct, sparse_encode
 from sinr_codec.coding.trellis import follows_trellis, quantise
@@ -37,6 +39,7 @@ __all__ = [
     "Direct",
     "Raw",
     "Sparse",
+    "coarse_record",
     "decode_tensor",
     "describe_tensor",
     "direct_cost",
@@ -180,12 +183,38 @@ def encode_tensor(array: Array, coding: Coding, code: SparseCode | None = None) 
     return _encode_raw(array)
 
 
-def decode_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+def coarse_record(record: bytes, shape: tuple[int, ...], dtype: npt.DTypeLike, planes: int) -> tuple[bytes, Ints]:
+    """A record without so many of the last bits of its levels, and all levels, flat: a step is as much wider.
+
+    Other records than those of `Direct` with a step stay as they are, and so do their levels, of which there are none.
+    """
+    kind = np.dtype(dtype)
+    reader = Reader(record, "tensor")
+    head = _Head.read(reader, shape, kind)
+    if head.transform != _DIRECT_STEP:
+        return record, np.empty(0, np.int64)
+    if (code := step_code(head.step) + (planes << 8)) > MAX_STEP_CODE:
+        return _encode_raw(decode_tensor(record, shape, dtype)), np.empty(0, np.int64)
+    levels = decode_stream(reader, head.coder, head.count)
+    stream = encode_stream(base_of(levels, planes), row_of(real_shape(shape, kind)))
+    return _record(_DIRECT_STEP, stream, code.to_bytes(2, "little")), levels
+
+
+def decode_tensor(
+    data: bytes | Reader,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    planes: Sequence[PlaneReader] = (),
+    of: int = 0,
+) -> Array:
     """The tensor of a record, of exactly this shape and dtype; the same bits on every platform.
 
     Lossy tensors are computed in float64 and rounded once. Bytes must hold one record and nothing else, a
     Reader may go on behind it. Memory stays within a small multiple of the declared shape, and is taken only
     when the bytes can hold such a tensor; whoever calls bounds the shape.
+
+    The levels of `Direct` with a step may lack their last bits, `of` in number (`coarse_record`). `planes` brings back
+    as many of them as there are.
 
     Raises
     ------
@@ -198,14 +227,20 @@ def decode_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DType
     reader = data if isinstance(data, Reader) else Reader(data, "tensor")
     head = _Head.read(reader, shape, kind)
     q = decode_stream(reader, head.coder, head.count)
+    if head.transform != _DIRECT_STEP:
+        planes, of = (), 0
     if head.transform == _RAW:
         array = from_bits(q, kind, reader.name)
     else:
-        limit = _MAX_STEPS if head.atoms is None else _MAX_SPARSE_STEPS
+        limit = _MAX_STEPS >> of if head.atoms is None else _MAX_SPARSE_STEPS
         if q.size and not -limit <= int(q.min()) <= int(q.max()) <= limit:
             raise MalformedError(f"{reader.name}: a quantised value is beyond {limit} steps")
         if head.atoms is None:
-            array = _restore(q, head.step, head.offset, kind)
+            for plane in planes:
+                q = plane.finer(q)
+            step = head.step / (1 << of)
+            to_middle = ((1 << of - len(planes)) - 1) / 2
+            array = _restore(levels_of(q, of, len(planes)), step, head.offset + step * to_middle, kind)
         else:
             indices, table = head.atoms.read_indices(reader), head.atoms.read_table(reader)
             array = from_floats(head.atoms.weights(indices, q, head.step, head.offset, table), kind)

@@ -22,6 +22,7 @@ import cbor2
 import ml_dtypes  # registers the dtype name "bfloat16" with NumPy
 import numpy as np
 
+from sinr_codec.coding.planes import MAX_PLANES
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container.limits import DEFAULT_LIMITS, Limits
 from sinr_codec.errors import (
@@ -56,7 +57,7 @@ MAX_QUALITY = 65535
 _MAX_DEPTH = 8
 _MAX_NAME = 1024
 _MAX_DIMS = 16
-_KIND, _FIELD, _SIGNAL, _TENSORS, _QUALITY, _SECTIONS, _EXTRA, _BASE = range(8)
+_KIND, _FIELD, _SIGNAL, _TENSORS, _QUALITY, _SECTIONS, _EXTRA, _BASE, _PLANES = range(9)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,9 @@ class Header:
     base
         Of a field that begins from a base, the first bytes of that base's SHA-256. Of a base, the samples of a patch by
         axis, which is empty where signals are not cut into patches.
+    planes
+        Bits that the levels of the first sections lack, at most `MAX_PLANES`; sections behind them have these, plane by
+        plane. Only a file of kind `FIELD` without a base has any.
     section_lengths, header_bytes
         Filled in by `read_header`: bytes of each section, and the offset of the first one.
     """
@@ -106,6 +110,7 @@ class Header:
     quality: int | None = None
     extra: dict[Any, Any] | None = None
     base: bytes | tuple[int, ...] | None = None
+    planes: int = 0
     section_lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
     header_bytes: int = dataclasses.field(default=0, compare=False)
 
@@ -126,8 +131,10 @@ def write(header: Header, sections: Sequence[bytes], limits: Limits = DEFAULT_LI
     return b"".join([head, *(part for section in sections for part in (section, _crc(section, checksum)))])
 
 
-def read(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Header, list[bytes]]:
+def read(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False) -> tuple[Header, list[bytes]]:
     """Take a whole file apart and check everything that needs no decoding.
+
+    With `partial`, bytes may be missing at the end; what comes back are the sections that are whole.
 
     Raises
     ------
@@ -136,11 +143,13 @@ def read(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Header, list[byt
     """
     limits.check("max_file_bytes", len(data))
     header = read_header(data, limits)
-    _check_length(header, len(data), limits)
+    _check_length(header, len(data), limits, partial)
     sections, start = [], header.header_bytes
     header_checksum = data[start - 4 : start]
     for number, length in enumerate(header.section_lengths):
         section, checksum = data[start : start + length], data[start + length : start + length + 4]
+        if partial and len(checksum) < 4:
+            break
         if checksum != _crc(section, header_checksum):
             raise ChecksumError(f"the checksum of section {number} does not match; the file is damaged")
         sections.append(section)
@@ -172,13 +181,15 @@ def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
     return dataclasses.replace(header, header_bytes=reader.position)
 
 
-def load(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> tuple[Header, list[bytes]]:
+def load(
+    path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, *, partial: bool = False
+) -> tuple[Header, list[bytes]]:
     """`read` a file by name; every error names it."""
     with _naming(path):
         size = Path(path).stat().st_size
         limits.check("max_file_bytes", size)
         with open(path, "rb") as file:
-            return read(file.read(size), limits)
+            return read(file.read(size), limits, partial=partial)
 
 
 def load_header(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Header:
@@ -210,10 +221,10 @@ def _file_bytes(header: Header) -> int:
     return header.header_bytes + sum(length + 4 for length in header.section_lengths)
 
 
-def _check_length(header: Header, size: int, limits: Limits) -> None:
+def _check_length(header: Header, size: int, limits: Limits, partial: bool = False) -> None:
     expected = _file_bytes(header)
     limits.check("max_file_bytes", expected)
-    if size < expected:
+    if size < expected and not partial:
         raise TruncatedError(f"the file ends after {size:,} bytes; its header declares {expected:,}")
     if size > expected:
         raise MalformedError(f"{size - expected:,} bytes follow the last section; expected none")
@@ -249,6 +260,7 @@ def _encode(header: Header) -> bytes:
         _SECTIONS: list(header.section_lengths),
         _EXTRA: header.extra,
         _BASE: list(header.base) if isinstance(header.base, tuple) else header.base,
+        _PLANES: header.planes or None,
     }
     try:
         return cbor2.dumps({key: item for key, item in items.items() if item is not None}, canonical=True)
@@ -259,8 +271,8 @@ def _encode(header: Header) -> bytes:
 def _parse(items: Any, limits: Limits) -> Header:
     if not isinstance(items, dict):
         raise MalformedError("the header is not a map")
-    if unknown := [key for key in items if not _is_uint(key) or key > _BASE]:
-        raise UnknownIdError(f"unknown header key {unknown[0]!r:.40}; the last one known is {_BASE}")
+    if unknown := [key for key in items if not _is_uint(key) or key > _PLANES]:
+        raise UnknownIdError(f"unknown header key {unknown[0]!r:.40}; the last one known is {_PLANES}")
     kind, quality, extra = items.get(_KIND), items.get(_QUALITY), items.get(_EXTRA)
     if not _is_uint(kind):
         raise MalformedError("the header does not state the kind of its content")
@@ -285,6 +297,9 @@ def _parse(items: Any, limits: Limits) -> Header:
         and not (kind == FIELD and isinstance(base, bytes) and len(base) == DIGEST_BYTES)
     ):
         raise MalformedError(f"only a file of kind 0 names a base, by {DIGEST_BYTES} bytes")
+    planes = items.get(_PLANES, 0)
+    if _PLANES in items and not (_is_uint(planes) and 1 <= planes <= MAX_PLANES and kind == FIELD and base is None):
+        raise MalformedError(f"only a file of kind 0 without a base has planes, 1..{MAX_PLANES} of them")
     if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):
         raise MalformedError(f"quality {quality!r:.40} is not an integer in 0..{MAX_QUALITY}")
     if extra is not None and not (isinstance(extra, dict) and extra):
@@ -301,6 +316,7 @@ def _parse(items: Any, limits: Limits) -> Header:
         quality=quality,
         extra=extra,
         base=tuple(base) if isinstance(base, list) else base,
+        planes=planes,
         section_lengths=tuple(lengths),
     )
 

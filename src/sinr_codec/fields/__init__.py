@@ -9,7 +9,7 @@ from sinr_codec.errors import MalformedError, UnknownIdError
 from sinr_codec.fields._numbers import is_list
 from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
 from sinr_codec.fields.base import Field, Trainable
-from sinr_codec.fields.encodings import AnyEncoding, Fourier, Identity, Octaves
+from sinr_codec.fields.encodings import AnyEncoding, AxisOctaves, Fourier, Identity, Octaves
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 from sinr_codec.fields.modulated import Difference, Modulated, Modulations
@@ -19,6 +19,7 @@ __all__ = [
     "MLP",
     "AnyActivation",
     "AnyEncoding",
+    "AxisOctaves",
     "Difference",
     "Field",
     "Fourier",

@@ -115,6 +115,56 @@ class Octaves:
 
 
 @dataclass(frozen=True)
+class AxisOctaves:
+    """Octaves for coordinates of which some have finer samples than others: so many for each of them.
+
+    The frequencies are ``sigma^i pi`` as those of `Octaves`, i < L_j for coordinate j. A clip of 32 frames has nothing
+    to say of frequencies that its columns need; given them, a network is wild between the frames.
+
+    Parameters
+    ----------
+    counts
+        L_j of each coordinate, 0 to 64.
+    sigma
+        Ratio of one frequency to the last.
+    """
+
+    counts: tuple[int, ...]
+    sigma: float = 1.4
+
+    ID: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        if not self.counts or any(type(n) is not int or not 0 <= n <= 64 for n in self.counts):
+            raise InputError(f"encoding: counts must be integers in [0, 64], got {self.counts!r}")
+        Octaves(max(1, *self.counts), self.sigma)  # has the same limits
+
+    def out_features(self, in_features: int) -> int:
+        """``a + 2 sum(L_j)``; `InputError` where there are not as many counts as coordinates."""
+        if len(self.counts) != in_features:
+            raise InputError(f"encoding: expected {in_features} counts, one a coordinate, got {len(self.counts)}")
+        return in_features + 2 * sum(self.counts)
+
+    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+        """Coords (..., a) -> (..., out_features(a)): the coordinates, then for each j, for each i: sine, cosine."""
+        features = self.out_features(in_features)
+        powers = (math.pi * self.sigma ** np.arange(max(self.counts))).astype(np.float32)
+        rows = [xp.asarray(powers[:count], device=device) for count in self.counts]
+
+        def encode(coords: Any) -> Any:
+            phase = xp.concat([coords[..., j : j + 1] * row for j, row in enumerate(rows)], axis=-1)
+            pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1)
+            waves = xp.reshape(pair, (*coords.shape[:-1], features - in_features))
+            return xp.concat([coords, waves], axis=-1)
+
+        return encode
+
+    def numbers(self) -> list[float]:
+        """``[sigma, L_0, L_1, ...]``."""
+        return [self.sigma, *self.counts]
+
+
+@dataclass(frozen=True)
 class Fourier:
     """Random Fourier features ``[sin(2 pi B c), cos(2 pi B c)]``, ``B ~ N(0, scale^2)`` (Tancik et al. 2020).
 
@@ -172,7 +222,7 @@ def _fourier_frequencies(features: int, scale: float, seed: int, in_features: in
     return (integers * (2 * math.pi * scale / _GAUSSIAN_STD)).astype(np.float32)
 
 
-AnyEncoding = Identity | Octaves | Fourier
+AnyEncoding = Identity | Octaves | AxisOctaves | Fourier
 
 
 def encoding_to_header(encoding: AnyEncoding) -> list[int | float]:
@@ -196,9 +246,10 @@ def encoding_from_header(value: object) -> AnyEncoding:
         raise MalformedError("field header: the encoding must be a list that starts with an integer id")
     ident = value[0]
     numbers: list[Any] = list(value[1:])
-    if ident not in (Identity.ID, Octaves.ID, Fourier.ID):
+    if ident not in (Identity.ID, Octaves.ID, AxisOctaves.ID, Fourier.ID):
         raise UnknownIdError(f"field header: encoding id {ident} is not known to this version")
-    if len(numbers) != (0 if ident == Identity.ID else 3) or not all(is_number(x) for x in numbers):
+    right = len(numbers) == {Identity.ID: 0, AxisOctaves.ID: max(len(numbers), 2)}.get(ident, 3)
+    if not right or not all(is_number(x) for x in numbers):
         raise MalformedError("field header: the encoding has a wrong number of parameters")
     try:
         if ident == Identity.ID:
@@ -209,6 +260,8 @@ def encoding_from_header(value: object) -> AnyEncoding:
                 raise MalformedError("field header: the flags of octaves must be an integer in [0, 3]")
             order: Literal["coordinate", "octave"] = "octave" if flags & 2 else "coordinate"
             return Octaves(octaves, float(sigma), bool(flags & 1), order)
+        if ident == AxisOctaves.ID:
+            return AxisOctaves(tuple(numbers[1:]), float(numbers[0]))
         features, scale, seed = numbers
         if type(features) is int and features > MAX_FEATURES // 2:
             raise LimitError(f"field header: {features} Fourier features are more than {MAX_FEATURES // 2}")

@@ -63,6 +63,7 @@ class MLP:
             value, least = getattr(self, name), 0 if name == "hidden_layers" else 1
             if type(value) is not int or not least <= value <= limit:
                 raise InputError(f"MLP: {name} must be an integer in [{least}, {limit}], got {value!r}")
+        self.encoding.out_features(self.in_features)  # refuses what is for other coordinates
 
     # -- parameters
 

@@ -42,8 +42,9 @@ class FitConfig:
     l1
         Weight of the sum of absolute parameters that is added to the loss (INRIC, section 3.2).
     bits
-        Bits a sample that a hash grid may take, whose entries then become integers (`fit_latents`); None for any
-        field whose parameters are real numbers.
+        Bits a sample that the parameters may take. The entries of a hash grid become integers (`fit_latents`); real
+        numbers are trained under noise and a penalty so that they lose little when they are quantised to so many bits
+        (`fit.rated`). None: train for the loss alone.
     compile
         Use `torch.compile`: ``"auto"`` where a compiler is found and the budget is long enough to pay for it.
     device

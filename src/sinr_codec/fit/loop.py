@@ -25,6 +25,7 @@ from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.interrupt import Interrupt
 from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
+from sinr_codec.fit.rated import BEGIN_AT, Rate
 from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
 from sinr_codec.fit.threads import threads_for
 from sinr_codec.signals.base import Part
@@ -97,7 +98,7 @@ def fit(
         )
     if config.checkpoint is not None:
         check_output(config.checkpoint)
-    if config.bits is not None:
+    if config.bits is not None and hasattr(field, "tables"):
         if params is not None:
             raise InputError("fit: latents start from fresh parameters, got some")
         with threads_for(field.num_params):
@@ -178,6 +179,7 @@ class _Fit:
         self.fastest = math.inf
         mean, self.mean_loss = mean_of(self.samples, signal)
         self.start = dict(params) if params is not None else self._fresh(mean)
+        self.rated_at = BEGIN_AT if params is None else 0.0
         self.packing = Packing(self.start, joins(config.optimizer))
         self.state = _State(lr=config.peak_lr)
         self.interrupt = Interrupt()
@@ -193,6 +195,8 @@ class _Fit:
     def begin(self) -> None:
         """Leaves, optimiser and batches as at step 0."""
         self.leaves = self.packing.pack(self.start, self.config.device)
+        #: What a number of bits asks of the leaves, once it does.
+        self.rated: Rate | None = None
         self.optimizer: Stepper = make_optimizer(self.config.optimizer, self.leaves, self.state.lr)
         self.batches = Batches(len(self.samples), self.batch, self.config.seed)
 
@@ -251,12 +255,16 @@ class _Fit:
                 with torch.no_grad():
                     refresh(self.packing.unpack(self.leaves), state.step)
             coords, values = self.samples.take(self.batches.draw())
-            loss = self.loss(self.leaves, coords, values)
+            if self.rated is None and self.config.bits is not None and share >= self.rated_at:
+                self.rated = self._rate()
+            loss = self.loss(self.leaves if self.rated is None else self.rated.noisy(self.leaves), coords, values)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise _Diverged
             loss.backward()
             add_l1(self.leaves, self.config.l1)
+            if self.rated is not None:
+                self.rated.step(self.leaves, value, self.rate(share))
             try:
                 self.optimizer.step(self.rate(share))
             except torch.linalg.LinAlgError as error:  # SOAP's eigenbases of gradients that overflowed
@@ -283,7 +291,8 @@ class _Fit:
                 raise _Diverged
         if state.evaluated < len(EVALUATE_AT) and share >= EVALUATE_AT[state.evaluated]:
             state.evaluated += 1
-            if self.evaluation_steps <= EVALUATION_SHARE * total:
+            # under a rate the best weights are the last: those before take more bits
+            if self.config.bits is None and self.evaluation_steps <= EVALUATION_SHARE * total:
                 self.keep_best()
         self._report(total)
 
@@ -350,6 +359,10 @@ class _Fit:
         key, seconds = self._key(), self.config.seconds
         return compilation.pays(key, seconds=seconds, work=work, device=self.config.device)
 
+    def _rate(self) -> Rate:
+        assert self.config.bits is not None
+        return Rate(self.leaves, self.packing, self.config.bits * len(self.signal), self.config.seed)
+
     def _key(self) -> str:
         return f"{self.field!r} {self.batch} {joins(self.config.optimizer)} {self.config.device}"
 
@@ -385,6 +398,7 @@ class _Fit:
             digest = zlib.crc32(np.ascontiguousarray(value).tobytes(), digest)
         budget = [config.steps, config.seconds]
         settings = [config.optimizer, config.peak_lr, self.batch, config.schedule, config.l1, config.seed, *budget]
+        settings += [] if config.bits is None else [config.bits]
         return json.dumps([cast(Field, self.field).to_header(), settings, len(self.samples), digest])
 
     def save(self) -> None:
@@ -397,6 +411,7 @@ class _Fit:
             "leaves": self.leaves,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.batches.generator.get_state(),
+            "rated": None if self.rated is None else self.rated.state_dict(),
         }
         checkpoint.try_to_save(self.config.checkpoint, everything, self._identity())
 
@@ -414,3 +429,6 @@ class _Fit:
                 leaf.copy_(everything["leaves"][name])
         self.optimizer.load_state_dict(everything["optimizer"])
         self.batches.generator.set_state(everything["generator"])
+        if everything.get("rated") is not None:
+            self.rated = self._rate()
+            self.rated.load_state_dict(everything["rated"])

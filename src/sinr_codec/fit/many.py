@@ -55,8 +55,8 @@ def fit_many(
     if not parts:
         return []
     steps = config.max_steps
-    if config.optimizer != "adam" or steps is None or config.seconds is not None:
-        raise InputError("fit_many: expected the optimizer adam and a budget in steps")
+    if config.optimizer != "adam" or steps is None or config.seconds is not None or config.bits is not None:
+        raise InputError("fit_many: expected the optimizer adam, a budget in steps and no bits")
     if len({len(part) for part in parts}) != 1:
         raise InputError("fit_many: expected signals of equal length")
     config = replace(config, checkpoint=None)

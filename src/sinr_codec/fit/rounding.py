@@ -2,9 +2,15 @@
 
 Rounding each weight to the nearest level adds errors that know nothing of each other. Here the weights that the outputs
 feel most are rounded first; those that are still free then take a few steps of SOAP towards the outputs of the network
-as it was; and so on, with fewer and fewer weights, to the last. Optimal brain quantisers (Hassibi and Stork 1993;
+as it was; and so on, with fewer and fewer weights, to the last. Where the outputs stand for a signal, the steps also go
+down the slope that the error has there, which no fit brings quite to zero: a linear term beside the quadratic one, of
+all samples, so that it is not as noisy as batches of the signal are. Optimal brain quantisers (Hassibi and Stork 1993;
 Frantar et al. 2022) and Babai's nearest plane do the same on a quadratic model, whose matrix has the square of the
 number of weights; on a SIREN 3x64, for which it fits into memory, what is left of the error is the same.
+
+A sparse code is chosen in the same way, some vectors at a time, in the metric of what the outputs feel: w is near A x
+where (w - A x)^T G (w - A x) is small, G being what one vector of the weights adds to the Gauss-Newton matrix. With a
+root C of it, that is the pursuit of C w in the dictionary C A.
 """
 
 from __future__ import annotations
@@ -22,20 +28,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sinr_codec.coding import trellis
+from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.coding.omp import omp, solve
+from sinr_codec.coding.plan import Rounded
 from sinr_codec.coding.quantize import round_step
-from sinr_codec.coding.tensor import Direct, row_of
+from sinr_codec.coding.sparse import SparseCode
+from sinr_codec.coding.tensor import Direct, Sparse, row_of
 from sinr_codec.errors import MissingExtraError
 from sinr_codec.fields.base import Trainable
-from sinr_codec.fit.samples import Batches, Samples
+from sinr_codec.fit.samples import Batches, Samples, even_subset
 from sinr_codec.fit.threads import threads_for
 from sinr_codec.signals.base import Part
 
 Params = Mapping[str, NDArray[Any]]
 Function = Callable[[Mapping[str, Tensor], Any], Tensor]
+Slopes = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 _RATE = 0.08  # of SOAP, in steps of the quantiser
 _PROBES = 16  # batches that tell how much the outputs feel each weight
 _SMALLEST = 64  # weights; the last of the free ones are rounded together
+_MOST = 1 << 20  # samples that tell the slope of the error
+_SCALE = 1e4  # of the loss: SOAP's epsilon wants gradients that are not tiny
+_DAMPING = 0.03  # of G, in means of its diagonal
+_SOME = 16  # vectors that tell how large the errors of a sparse code are
 _FIRST = 2  # times as many steps after the first group, while SOAP learns its bases
 
 
@@ -60,7 +75,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class _Unit:
-    """A row of a tensor: what is rounded in one go, for a trellis runs along it."""
+    """A line of a tensor: what is rounded in one go, for a trellis or a vector of a sparse code runs along it."""
 
     name: str
     row: int
@@ -69,15 +84,27 @@ class _Unit:
 
 
 def rounding_for(field: Trainable, part: Part, effort: Effort, seed: int = 0, device: str = "cpu") -> Rounding:
-    """Rounding for the samples of a signal: its outputs count at those, whatever the signal has there."""
+    """Rounding for the error on a signal."""
     samples = Samples(part, device)
+    function: Function = field.function(xtorch, torch.device(device))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
         batches = Batches(len(samples), min(count, len(samples)), 0)
         batches.generator = generator
         return samples.take(batches.draw())[0]
 
-    return Rounding(field.function(xtorch, torch.device(device)), draw, effort, seed, device)
+    def slopes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        leaves = {name: w.detach().clone().requires_grad_() for name, w in tensors.items()}
+        total = {name: torch.zeros_like(w) for name, w in tensors.items()}
+        count = min(len(samples), _MOST)
+        for coords, values in samples.chunks(even_subset(len(samples), _MOST), effort.batch):
+            loss = part.loss(function(leaves, coords), values) * (len(values) / count)
+            for name, slope in zip(leaves, torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)):
+                if slope is not None:
+                    total[name] += slope
+        return total
+
+    return Rounding(function, draw, effort, seed, device, slopes)
 
 
 class Rounding:
@@ -95,6 +122,9 @@ class Rounding:
         Of what is drawn; every call draws the same.
     device
         A torch device.
+    slopes
+        ``slopes(tensors)``: derivatives by the parameters of a mean squared error of the outputs, called once. Without
+        it the outputs themselves are what is wanted.
     """
 
     def __init__(
@@ -104,17 +134,26 @@ class Rounding:
         effort: Effort | None = None,
         seed: int = 0,
         device: str = "cpu",
+        slopes: Slopes | None = None,
     ) -> None:
         self.function, self.draw, self.effort = function, draw, effort or Effort()
         self.seed, self.device = seed, device
+        self._slopes = slopes
+        self._slope: Mapping[str, Tensor] | None = None
+
+    def slope(self, tensors: dict[str, Tensor]) -> Mapping[str, Tensor]:
+        """Of the error at the parameters of the first call, for all calls; none where there is no error."""
+        if self._slope is None:
+            self._slope = self._slopes(tensors) if self._slopes is not None else {}
+        return self._slope
 
     def __call__(
-        self, params: Params, codings: Mapping[str, Direct]
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
+        self, params: Params, codings: Mapping[str, Direct | Sparse], progress: Callable[[float], None] | None = None
+    ) -> Rounded:
         """See `coding.plan.Rounder`."""
         work = sum(w.size for w in params.values()) * self.effort.batch
         with threads_for(work):
-            return _Call(self, params, codings).run()
+            return _Call(self, params, codings).run(progress)
 
 
 def single(w: NDArray[Any]) -> NDArray[Any]:
@@ -123,24 +162,30 @@ def single(w: NDArray[Any]) -> NDArray[Any]:
 
 
 class _Call:
-    def __init__(self, rounding: Rounding, params: Params, codings: Mapping[str, Direct]) -> None:
+    def __init__(self, rounding: Rounding, params: Params, codings: Mapping[str, Direct | Sparse]) -> None:
         self.rounding, self.params, self.codings = rounding, params, codings
         self.effort = rounding.effort
         self.steps = {name: round_step(c.step) for name, c in codings.items() if c.step is not None}
         self.generator = torch.Generator().manual_seed(rounding.seed)
         self.given = {name: torch.from_numpy(single(w)).to(rounding.device) for name, w in params.items()}
         self.leaves = {name: self._real(self.given[name]).clone().requires_grad_() for name in codings}
-        self.felt = self._felt()
-        self.rows = {name: leaf.numel() // row_of(tuple(leaf.shape)) for name, leaf in self.leaves.items()}
+        self.slope = {name: self._real(slope) for name, slope in rounding.slope(self.given).items()}
+        self.rows = {name: len(self._lines(name, leaf)) for name, leaf in self.leaves.items()}
+        self.felt, grams = self._felt()
+        self.pursuits = {
+            n: _Pursuit(c, self.steps[n], grams[n], self.rows[n]) for n, c in codings.items() if isinstance(c, Sparse)
+        }
         #: Which weights are rounded already, in rows.
         self.free = {n: torch.ones(self.rows[n], 1, device=rounding.device) for n in codings}
 
-    def run(self) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
+    def run(self, progress: Callable[[float], None] | None) -> Rounded:
         """Round group by group."""
         optimizer = self._optimizer()
         before, added, left = 0.0, dict.fromkeys(self.codings, 0.0), dict.fromkeys(self.codings, 0.0)
         groups = self._groups()
         for number, group in enumerate(groups):
+            if progress:
+                progress(number / len(groups))
             costs = self._round(group)
             steps = 0 if number == len(groups) - 1 else self.effort.steps * (1 if number else _FIRST)
             after = self._train(optimizer, steps)
@@ -156,26 +201,47 @@ class _Call:
             rounded[name] = (
                 (values.view(np.complex64) if np.iscomplexobj(w) else values).reshape(w.shape).astype(w.dtype)
             )
-        return rounded, {name: left[name] / added[name] if added[name] > 0 else 1.0 for name in self.codings}
+        shares = {name: left[name] / added[name] if added[name] > 0 else 1.0 for name in self.codings}
+        return Rounded(rounded, {name: pursuit.code for name, pursuit in self.pursuits.items()}, shares)
+
+    def _lines(self, name: str, tensor: Tensor) -> Tensor:
+        """A view (count, size) of a tensor: what is rounded in one go."""
+        coding, shape = self.codings[name], tuple(tensor.shape)
+        if isinstance(coding, Direct):
+            return tensor.view(-1, row_of(shape))
+        k1, n = coding.layout.dims(shape)
+        return tensor.view(n, k1) if coding.layout.axis == 1 else tensor.view(k1, n).t()
 
     # -- groups
 
-    def _felt(self) -> dict[str, Tensor]:
-        """Mean squared derivatives of the outputs: gradients of sums with random signs, squared (Hutchinson)."""
+    def _felt(self) -> tuple[dict[str, Tensor], dict[str, NDArray[np.float64]]]:
+        """Mean squared derivatives of the outputs: gradients of sums with random signs, squared (Hutchinson).
+
+        Of sparse codes also the mean over vectors of their products (k1, k1).
+        """
         squares = {name: torch.zeros_like(leaf) for name, leaf in self.leaves.items()}
+        grams = {
+            name: np.zeros(2 * self._lines(name, leaf).shape[1:])
+            for name, leaf in self.leaves.items()
+            if isinstance(self.codings[name], Sparse)
+        }
         for _ in range(_PROBES):
             outputs = self._outputs(self._coords())
             signs = torch.randint(2, outputs.shape, generator=self.generator).to(outputs) * 2 - 1
             slopes = torch.autograd.grad((outputs * signs).sum(), list(self.leaves.values()), allow_unused=True)
-            for square, slope in zip(squares.values(), slopes):
+            for (name, square), slope in zip(squares.items(), slopes):
                 if slope is not None:
+                    slope.nan_to_num_(0.0, 0.0, 0.0)
                     square += slope**2 / (outputs.numel() * _PROBES)
-        return squares
+                    if name in grams:
+                        lines = self._lines(name, slope).double().cpu().numpy()
+                        grams[name] += lines.T @ lines / (len(lines) * outputs.numel() * _PROBES)
+        return squares, grams
 
     def _groups(self) -> list[list[_Unit]]:
         units = []
         for name, felt in self.felt.items():
-            means = felt.reshape(self.rows[name], -1).mean(1).tolist()
+            means = self._lines(name, felt).mean(1).tolist()
             size = felt.numel() // self.rows[name]
             units += [_Unit(name, row, size, mean) for row, mean in enumerate(means)]
         units.sort(key=lambda unit: -unit.felt)
@@ -193,22 +259,27 @@ class _Call:
         costs = {}
         for name in {unit.name: None for unit in group}:
             rows = torch.tensor([unit.row for unit in group if unit.name == name], device=self.rounding.device)
-            coding, step, count = self.codings[name], self.steps[name], self.rows[name]
+            coding, step = self.codings[name], self.steps[name]
             with torch.no_grad():
-                weights = self.leaves[name].view(count, -1)
-                felt = self.felt[name].view(count, -1)[rows].double().cpu().numpy()
+                weights = self._lines(name, self.leaves[name])
+                felt = self._lines(name, self.felt[name])[rows].double().cpu().numpy()
                 wide = weights[rows].double().cpu().numpy()
-                x = wide / step
-                if coding.trellis:
+                values: NDArray[Any]
+                if isinstance(coding, Sparse):
+                    values = self.pursuits[name](rows.cpu().numpy(), wide)
+                elif coding.trellis:
                     variance = float(torch.mean(weights.double() ** 2)) / step**2
                     importance = felt / max(float(felt.mean()), 1e-300)
-                    levels = trellis.quantise(x, variance, importance)
+                    values = step * trellis.quantise(wide / step, variance, importance)
                 else:
-                    levels = np.rint(x)
-                values = levels * step
+                    values = step * np.rint(wide / step)
                 weights[rows] = torch.from_numpy(values).to(weights)
             self.free[name][rows] = 0.0
-            costs[name] = float(np.sum(felt * (values - wide) ** 2))
+            errors = values - wide
+            if isinstance(coding, Sparse):
+                costs[name] = self.pursuits[name].cost(errors, felt)
+            else:
+                costs[name] = float(np.sum(felt * errors**2))
         return costs
 
     # -- training
@@ -227,7 +298,12 @@ class _Call:
 
     def _coarseness(self, name: str) -> float:
         """Step of a uniform quantiser with the error of the coding's."""
-        return self.steps[name] * (math.sqrt(12 * trellis.SQUARED_ERROR) if self.codings[name].trellis else 1.0)
+        coding, step = self.codings[name], self.steps[name]
+        if isinstance(coding, Sparse):
+            lines = self._lines(name, self.leaves[name].detach()).double().cpu().numpy()
+            some = np.unique(np.linspace(0, len(lines) - 1, _SOME).astype(int))
+            return math.sqrt(12 * float(np.mean((self.pursuits[name](some, lines[some]) - lines[some]) ** 2)))
+        return step * (math.sqrt(12 * trellis.SQUARED_ERROR) if coding.trellis else 1.0)
 
     def _train(self, optimizer: Any, steps: int) -> float:
         """Bring the outputs back to those of the network as it was; mean squared difference that is left."""
@@ -241,19 +317,20 @@ class _Call:
             if step == steps:
                 loss = float(error.detach())
                 break
-            # SOAP's epsilon wants gradients that are not tiny.
-            error.mul(1e4).backward()
+            error.mul(_SCALE).backward()
             for name, leaf in self.leaves.items():
                 if leaf.grad is not None:
-                    leaf.grad.view(self.rows[name], -1).mul_(self.free[name])
+                    leaf.grad.nan_to_num_(0.0, 0.0, 0.0)  # somebody's network may overflow somewhere
+                    if name in self.slope:
+                        leaf.grad.add_(self.slope[name], alpha=_SCALE)
+                    self._lines(name, leaf.grad).mul_(self.free[name])
             for settings in optimizer.param_groups:
                 settings["lr"] = settings["peak"] * (1 - step / steps)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             with torch.no_grad():  # its bases mix rows: what is rounded stays
                 for name, leaf in self.leaves.items():
-                    rows = self.rows[name]
-                    leaf.view(rows, -1).lerp_(kept[name].view(rows, -1), 1 - self.free[name])
+                    self._lines(name, leaf).lerp_(self._lines(name, kept[name]), 1 - self.free[name])
         return loss
 
     def _outputs(self, coords: Any) -> Tensor:
@@ -271,3 +348,32 @@ class _Call:
     @staticmethod
     def _real(w: Tensor) -> Tensor:
         return torch.view_as_real(w) if w.is_complex() else w
+
+
+class _Pursuit:
+    """Sparse codes of the vectors of one tensor, some at a time, in the metric of what the outputs feel."""
+
+    def __init__(self, coding: Sparse, step: float, gram: NDArray[np.float64], n: int) -> None:
+        k1 = len(gram)
+        self.gram = gram
+        damped = gram + _DAMPING * max(float(np.trace(gram)) / k1, 1e-300) * np.eye(k1)
+        self.root = np.linalg.cholesky(damped / np.trace(damped)).T
+        self.s, self.step = coding.s, step
+        self.dictionary = make_dictionary(coding.kind, coding.seed, k1, coding.k2)
+        self.felt = (self.root @ self.dictionary).astype(np.float32)
+        indices, values = np.full((coding.s, n), -1, np.int64), np.zeros((coding.s, n))
+        self.code = SparseCode(coding.kind, coding.seed, coding.k2, coding.layout, indices, values)
+
+    def __call__(self, rows: NDArray[np.int64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What a decoder makes of vectors (m, k1), the rows-th of the tensor."""
+        wanted = self.root @ vectors.T
+        indices, _ = omp(self.felt, wanted, self.s)
+        values = solve(self.felt, wanted, indices, self.step)
+        self.code.indices[:, rows], self.code.values[:, rows] = indices, values
+        atoms = self.dictionary[:, np.maximum(indices, 0)]  # (k1, s, m)
+        return np.asarray(np.einsum("ksm,sm->mk", atoms, values))
+
+    def cost(self, errors: NDArray[np.float64], felt: NDArray[np.float64]) -> float:
+        """What errors (m, k1) of vectors, which the outputs feel so much, add to the loss."""
+        share = felt.mean(1) / max(float(np.trace(self.gram)) / len(self.gram), 1e-300)
+        return float(np.sum(share * np.sum((errors @ self.gram) * errors, axis=1)))

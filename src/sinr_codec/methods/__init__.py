@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sinr_codec.errors import InputError
-from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, shacira, sinr
+from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, shacira, sinr, trained
 from sinr_codec.methods.base import Coded, Method, Protocol, Task, Training
 from sinr_codec.methods.coin import SINE
 
@@ -16,6 +16,7 @@ _ALL = [
     Method("trellis", "trellis, planned", "own", SINE, direct.trellis, 6.6),
     Method("rounded", "trellis, rounded for the outputs", "own", SINE, direct.Rounded("balanced"), 5.8),
     Method("rounded-best", "the same, with more steps", "own", SINE, direct.Rounded("best"), 5.6),
+    Method("refitted", "trained on for fewer bytes, rounded", "own", SINE, direct.Refitted("balanced"), 4.6),
     Method("sinr", "SINR", "paper", SINE, sinr.Published(), 13.6),
     Method("inric", "INRIC, 8 bit", "own", SINE, inric.Inric(8), 7.0),
     Method("inric-7", "INRIC, 7 bit", "own", SINE, inric.Inric(7), 6.0),
@@ -28,6 +29,7 @@ _ALL = [
     # Its codes with our coder within the loss that the other planned methods may have; and no dictionary at all, at the
     # quality of SINR as published.
     Method("sinr-planned", "SINR, hidden layers, our coder", "own", SINE, sinr.planned, 8.0),
+    Method("sinr-rounded", "SINR, hidden layers, chosen for the outputs", "own", SINE, sinr.rounded, 7.0),
     Method("sinr-scalar", "scalar at SINR's quality", "own", SINE, sinr.scalar, 6.0),
     Method("shacira", "SHACIRA", "own", shacira.GRID, shacira.latents),
     Method("shacira-sinr-planned", "SHACIRA, network by SINR", "own", shacira.GRID, shacira.latents_sinr_planned),
@@ -60,6 +62,13 @@ for _bits in (4, 5, 6):
     _ALL += [
         Method(f"direct-refined-{_bits}", f"scalar, refined, {_bits} bits", "own", SINE, direct.refined(_bits), _bits),
         Method(f"sinr-refined-{_bits}", f"SINR, refined, {_bits} bits", "own", SINE, sinr.refined(_bits), _bits),
+    ]
+# Trained anew for the code, at equal bytes.
+for _bits in (4, 5, 6):
+    _sparse = trained.SparseFromTheStart(_bits)
+    _ALL += [
+        Method(f"rated-{_bits}", f"trained for {_bits} bits, rounded", "own", SINE, trained.Rated(_bits), _bits),
+        Method(f"sinr-trained-{_bits}", f"SINR from the start, {_bits} bits", "own", SINE, _sparse, _bits),
     ]
 # Variants of the published code, of hidden layers so that those show and not the first and the last one.
 _VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (

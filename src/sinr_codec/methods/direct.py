@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sinr_codec.coding.plan import PAPER_BITS, Plan, Rounder, assemble, plan
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task
-from sinr_codec.methods.refine import refine
+from sinr_codec.methods.refine import refine, refit
 from sinr_codec.packed import decibels
 from sinr_codec.presets import PRESETS
 
@@ -36,11 +36,36 @@ class Rounded:
 
     def __call__(self, task: Task) -> Coded:
         """Code a network."""
-        from sinr_codec.fit.rounding import Effort, rounding_for
+        return Coded(plan_for(task, trellis=True, rounder=rounder_for(task, self.preset)))
 
-        effort = Effort(**(PRESETS[self.preset].rounding or {}))
-        rounder = rounding_for(task.trainable, task.part, effort, task.seed, task.device)
-        return Coded(plan_for(task, trellis=True, rounder=rounder))
+
+@dataclass(frozen=True)
+class Refitted:
+    """Trained on for fewer bytes than it takes rounded, within the same loss; as it was where that does not help."""
+
+    preset: str
+
+    def __call__(self, task: Task) -> Coded:
+        """Code a network."""
+        start = plan_for(task, trellis=True, rounder=rounder_for(task, self.preset))
+        error = task.error()
+        limit = task.limit(error(task.params))
+        network, effort = (task.trainable, task.part, task.params), task.effort
+        params = refit(*network, start.bytes, effort=effort, seed=task.seed, device=task.device)
+        figures = {"unrefined_bytes": start.bytes, "refitted_db": decibels(error(params))}
+        if error(params) < limit:
+            again = task.with_params(params)
+            better = plan_for(again, trellis=True, rounder=rounder_for(again, self.preset), limit=limit)
+            start = min(start, better, key=lambda plan: plan.bytes)
+        return Coded(start, figures=figures)
+
+
+def rounder_for(task: Task, preset: str) -> Rounder:
+    """Rounding for the outputs of a task's network, at the effort of a preset."""
+    from sinr_codec.fit.rounding import Effort, rounding_for
+
+    effort = Effort(**(PRESETS[preset].rounding or {}))
+    return rounding_for(task.trainable, task.part, effort, task.seed, task.device)
 
 
 def refined(bits: float) -> "Refined":
@@ -74,13 +99,14 @@ def plan_for(
     dictionaries: tuple[int, ...] = (),
     trellis: bool = False,
     rounder: Rounder | None = None,
+    limit: float | None = None,
 ) -> Plan:
-    """The planner for a task: the fewest bytes within `task.limit`, or the least loss in `max_bytes`."""
+    """The planner for a task: the fewest bytes within a limit, `task.limit`, or the least loss in `max_bytes`."""
     error = task.error()
     return plan(
         task.params,
         error,
-        task.limit(error(task.params)),
+        task.limit(error(task.params)) if limit is None else limit,
         probe=task.error(PROBE_SAMPLES),
         max_bytes=max_bytes,
         dictionaries=dictionaries,

@@ -8,7 +8,7 @@ from typing import Any
 from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, plan_paper
 from sinr_codec.coding.tensor import Coding, Sparse
 from sinr_codec.methods.base import Coded, Params, Task
-from sinr_codec.methods.direct import Refined, plan_for
+from sinr_codec.methods.direct import Refined, plan_for, rounder_for
 from sinr_codec.packed import decibels
 
 DICTIONARIES = (1024, 8192)
@@ -50,6 +50,12 @@ class Published:
 def planned(task: Task) -> Coded:
     """Hidden matrices by sparse codes, coded as well as we know how: the fewest bytes within `Task.limit`."""
     return Coded(plan_for(task, sparse=True, dictionaries=(PAPER_K2,)))
+
+
+def rounded(task: Task) -> Coded:
+    """The same, atoms and values chosen for what the network puts out (`fit.rounding`), as direct codings are."""
+    options: dict[str, Any] = {"trellis": True, "rounder": rounder_for(task, "balanced")}
+    return Coded(plan_for(task, sparse=True, dictionaries=(PAPER_K2,), **options))
 
 
 def scalar(task: Task) -> Coded:

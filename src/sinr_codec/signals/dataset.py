@@ -89,6 +89,14 @@ class DatasetSpec:
         return sum(d not in self._sphere for d in self.dims) + (3 if self._sphere else 0)
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """Samples along each coordinate; along those of a sphere, as many as there would be if it had them evenly."""
+        sizes = self.content.dims
+        own = [sizes[d] for d in self.dims if d not in self._sphere]
+        cells = math.prod(sizes[d] for d in set(self._sphere))
+        return (*own, *([max(1, round(math.sqrt(cells / math.pi)))] * 3 if self._sphere else []))
+
+    @property
     def out_features(self) -> int:
         """Number of fields."""
         return len(self.variables)

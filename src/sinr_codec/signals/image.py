@@ -102,6 +102,11 @@ class ImageSpec:
         return 2
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """Samples along each coordinate."""
+        return (self.width, self.height) if self.grid.xy else (self.height, self.width)
+
+    @property
     def out_features(self) -> int:
         """Values a pixel."""
         return self.channels

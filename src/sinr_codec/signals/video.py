@@ -93,6 +93,11 @@ class VideoSpec:
         return 3
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """Samples along each coordinate."""
+        return self.frames, self.height, self.width
+
+    @property
     def out_features(self) -> int:
         """Values a pixel."""
         return self.channels

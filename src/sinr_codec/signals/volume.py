@@ -118,6 +118,11 @@ class VolumeSpec:
         return len(self.sizes)
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """Samples along each coordinate."""
+        return self.sizes
+
+    @property
     def out_features(self) -> int:
         """Values a voxel."""
         return self.channels or 1

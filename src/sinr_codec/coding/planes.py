@@ -1,0 +1,112 @@
+"""Levels without their last bits, and those bits plane by plane, so that the beginning of a file decodes already.
+
+With half of 2^planes added, the bits of a level above the last `planes` round it; they are the *base*. The other bits
+follow from the highest to the lowest. Each is coded with counts of its own for each value near zero of the bits above
+it, where levels are not equally likely.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from sinr_codec.coding.rangecoder import RangeDecoder, Symbol, check_symbols, range_encode
+from sinr_codec.coding.varint import Reader
+
+__all__ = ["MAX_PLANES", "PlaneReader", "base_of", "encode_plane", "levels_of"]
+
+Ints = npt.NDArray[np.int64]
+
+MAX_PLANES = 15
+_NEAR = 3  # levels this far from zero and further share their counts
+_MOST = 1 << 10  # of a count of both bits, before it is halved
+_LEAST = 7  # the rarer bit has at least 2**-7, so that no symbol is free
+
+
+def base_of(levels: Ints, planes: int) -> Ints:
+    """Levels without so many of their last bits."""
+    return levels + _half(planes) >> planes
+
+
+def levels_of(above: Ints, planes: int, there: int) -> Ints:
+    """The least level of each cell, from the base and as many bits behind it as are `there`."""
+    return (above << planes - there) - _half(planes)
+
+
+def encode_plane(tensors: list[Ints], planes: int, number: int) -> bytes:
+    """The bits of plane `number` of levels, 0 for the highest."""
+    symbols: list[Symbol] = []
+    for levels in tensors:
+        bits = levels.reshape(-1) + _half(planes) >> planes - 1 - number
+        counts = _Counts()
+        for near, bit in zip(_contexts(bits >> 1, number), (bits & 1).tolist()):
+            zeros, total = counts.odds(near)
+            symbols.append((zeros, total - zeros, total) if bit else (0, zeros, total))
+            counts.add(near, bit)
+    return range_encode(symbols) if symbols else b""
+
+
+class PlaneReader:
+    """Reads plane `number`, one tensor after the other."""
+
+    def __init__(self, data: bytes, number: int) -> None:
+        self._number = number
+        self._reader = Reader(data, "bit plane")
+        self._bytes = len(data)
+        self._decoder: RangeDecoder | None = None
+        self._symbols = 0
+
+    def finer(self, above: Ints) -> Ints:
+        """Behind the bits of the next tensor, int64 (n,), those of this plane.
+
+        Raises
+        ------
+        TruncatedError, MalformedError, LimitError
+            The plane is damaged, or too short for so many levels.
+        """
+        if not above.size:
+            return above
+        self._symbols += above.size
+        check_symbols(self._reader, self._symbols, self._bytes)
+        decoder = self._decoder = self._decoder or RangeDecoder(self._reader, self._bytes)
+        counts = _Counts()
+        bits = []
+        for near in _contexts(above, self._number):
+            bit = decoder.bit(*counts.odds(near))
+            counts.add(near, bit)
+            bits.append(bit)
+        return above << 1 | np.array(bits, np.int64)
+
+    def end(self) -> None:
+        """Refuse what follows the last tensor."""
+        if self._decoder is not None:
+            self._decoder.finish()
+        self._reader.end()
+
+
+def _half(planes: int) -> int:
+    return 1 << planes >> 1
+
+
+def _contexts(above: Ints, number: int) -> list[int]:
+    """Where the bits above plane `number` are from zero."""
+    near: list[int] = (np.clip(above - _half(number), -_NEAR, _NEAR) + _NEAR).tolist()
+    return near
+
+
+class _Counts:
+    """How often each bit came in each context of a tensor."""
+
+    def __init__(self) -> None:
+        self._zeros, self._totals = [1] * (2 * _NEAR + 1), [2] * (2 * _NEAR + 1)
+
+    def odds(self, context: int) -> tuple[int, int]:
+        """(cases of a zero, all cases)"""
+        total = self._totals[context] << _LEAST
+        least = self._totals[context]
+        return min(max(self._zeros[context] << _LEAST, least), total - least), total
+
+    def add(self, context: int, bit: int) -> None:
+        self._zeros[context] += 1 - bit
+        self._totals[context] += 1
+        if self._totals[context] == _MOST:
+            self._zeros[context] = max(1, self._zeros[context] >> 1)
+            self._totals[context] >>= 1
