@@ -513,6 +513,56 @@ class TestParts:
             codec.open(report.blob).image()
 
 
+PIECES = FAST | {"width": 8, "block": 12}
+
+
+@pytest.fixture(scope="module")
+def report():
+    return codec.encode(PICTURE, **PIECES)
+
+
+@pytest.mark.usefixtures("torch")
+class TestBlocks:
+    """A picture in two blocks."""
+
+    def test_a_picture_in_blocks(self, report):
+        check = codec.verify(report.blob, PICTURE)
+        assert (report.parts, report.unit, codec.info(report.blob)["networks"]) == (2, "pixel", 2)
+        assert check.ok
+        assert check.measured == pytest.approx(report.psnr, abs=1e-6)
+        assert report.figures["seam_db"] == check.figures["seam_db"]
+        assert report.psnr > psnr(PICTURE, PICTURE.mean(axis=(0, 1))) + 3
+
+    def test_damage_is_told_where_it_is_met(self, report, tmp_path):
+        header, sections = read(report.blob)
+        path = tmp_path / "a.sinr"
+        path.write_bytes(write(header, [sections[0], b"\xff" + sections[1][1:]]))
+        decoder = codec.open(path)
+        region = (0, 0, 8, 16)
+        assert np.array_equal(decoder.render(region=region), codec.decode(report.blob, region=region))
+        for function in (codec.decode, codec.verify, decoder.render):
+            line = refused(FormatError, function, *([] if function == decoder.render else [path]))
+            assert line.startswith(f"{path}: network 2 of 2: ")
+
+    def test_a_size_is_for_all_blocks(self):
+        report = codec.encode(PICTURE, size=700, block=12, **FAST)
+        assert report.target_met
+        assert 400 < report.bytes <= 700
+
+    def test_large_pictures_are_cut_unless_the_network_is_named(self, monkeypatch):
+        monkeypatch.setattr("sinr_codec.signals.image.LARGEST", PIXELS - 1)
+        monkeypatch.setattr("sinr_codec.signals.image.BLOCK", 12)
+        assert codec.encode(PICTURE, bpp=12, **FAST).parts == 2
+        assert codec.encode(PICTURE, bpp=12, block=0, **FAST).parts == 1
+        assert codec.encode(PICTURE, **TINY).parts == 1
+        assert codec.encode(PICTURE, method="coin", bpp=12, **FAST).parts == 1
+
+    def test_methods(self):
+        assert codec.encode(PICTURE, method="coin", **PIECES).parts == 2
+        line = refused(InputError, codec.encode, PICTURE, method="shacira", block=12, preset="fast")
+        assert line == "block: method shacira takes a picture in one piece; leave it out"
+
+
 # -- methods
 
 

@@ -1,11 +1,12 @@
 """Signals in, files out, and back: orchestration of the rooms below."""
 
+import contextlib
 import dataclasses
 import inspect
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from sinr_codec.coding.plan import Plan, Rounder, plan, plan_paper
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
 from sinr_codec.fields import MLP, Field, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output, write_bytes
@@ -259,7 +260,12 @@ def encode(
     progress = progress or NullProgress()
     progress.start("read", 0)
     signal = _load_signal(source, kind, options, shared)
+    if how is None and width is None and "block" not in options:
+        # Other networks are what the user or a method makes of them.
+        signal = getattr(signal, "in_blocks", lambda: signal)()
     spec = signal.spec
+    if how is not None and how.training.network is not None and spec.KIND == "image" and spec.parts > 1:
+        raise InputError(f"block: method {how.name} takes a picture in one piece; leave it out")
     DEFAULT_LIMITS.check("max_samples", spec.values)
     recipe = RECIPES[spec.KIND].under(chosen)
     if how is not None:
@@ -560,8 +566,8 @@ class _Job:
         if self.preset.paper:
             return [plan_paper(params, self.seed) for params in fitted]
         parts = self.signal.parts
-        losses = [self._loss(network, part, _SEARCH_SAMPLES) for part in parts]
-        before = [loss(params) for loss, params in zip(losses, fitted)]
+        # Made anew below: what a loss keeps of a part is a few MB, and of many parts more than the signal.
+        before = [self._loss(network, part, _SEARCH_SAMPLES)(params) for part, params in zip(parts, fitted)]
         drop = self.max_drop
         if min_db is not None and fit_quality > min_db + _MARGIN:
             # What the fit is better than was asked may be lost.
@@ -573,7 +579,7 @@ class _Job:
             self.progress.start(f"code {number + 1}/{len(parts)}" if len(parts) > 1 else "code", 0)
             code = partial(
                 plan,
-                loss=losses[number],
+                loss=self._loss(network, part, _SEARCH_SAMPLES),
                 limit=max(before[number], NO_LOSS) + added,
                 probe=self._loss(network, part, _PROBE_SAMPLES),
                 max_bytes=budgets[number],
@@ -630,6 +636,10 @@ class _Job:
             if method.finetune is not None:
                 task = task.with_params(method.finetune(task))
             coded = method.code(task)
+            if number > 1 and (coded.field or task.field) != network:
+                raise InputError(
+                    f"method {method.name}: makes another network of each block; give a signal in one piece"
+                )
             network = coded.field or task.field
             plans.append(coded.plan)
         return network, plans
@@ -736,10 +746,10 @@ def _part_name(number: int, parts: int, name: str) -> str:
 
 
 class _Networks(Sequence[Apply]):
-    """The networks of a file, each decoded when it is first taken."""
+    """The networks of a file, each decoded when it is first taken; errors name the file, and which network it is."""
 
-    def __init__(self, network: Field, coded: Sequence[CodedNetwork], base: Base | None) -> None:
-        self.network, self.coded, self._base = network, coded, base
+    def __init__(self, network: Field, coded: Sequence[CodedNetwork], base: Base | None, source: Source) -> None:
+        self.network, self.coded, self._base, self._source = network, coded, base, source
         self._params: dict[int, Params] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
@@ -757,8 +767,18 @@ class _Networks(Sequence[Apply]):
         """Weights of one network."""
         with self._lock:
             if number not in self._params:
-                self._params[number] = params_of(self.network, self.coded[number], self._base)
+                with naming(self._source), self._naming(number):
+                    self._params[number] = params_of(self.network, self.coded[number], self._base)
             return self._params[number]
+
+    @contextlib.contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        try:
+            yield
+        except FormatError as error:
+            if len(self) == 1:
+                raise
+            raise type(error)(f"network {number + 1} of {len(self)}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -860,7 +880,9 @@ def open(
     progressive: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Decoder:
-    """Open a `.sinr` file of a signal: its weights are decoded, nothing is rendered yet.
+    """Open a `.sinr` file of a signal: the weights of a single network are decoded, nothing is rendered yet.
+
+    Of a signal in blocks each network is decoded when it is first needed, and damage in it is an error then.
 
     `base` is what a file needs that names one: a `Base`, or its file. With `progressive`, the end of the file may be
     missing: weights are as fine as what is there says (`Decoder.planes`).
@@ -872,19 +894,19 @@ def open(
     """
     header, sections = load_source(source, limits, partial=progressive)
     with naming(source):
-        return _open(header, sections, limits, base)
+        return _open(source, header, sections, limits, base)
 
 
-def _open(header: Header, sections: list[bytes], limits: Limits, base: Base | Source | None) -> Decoder:
+def _open(source: Source, header: Header, sections: list[bytes], limits: Limits, base: Base | Source | None) -> Decoder:
     if header.kind == BASE:
         raise InputError("holds a base, not a signal; name it with base where a file needs it")
     if header.kind != FIELD:
         raise InputError("holds the weights of a network, not a signal; use decompress")
     shared = base_of(header, base, limits)
     network, spec, records = _described(header, sections, limits, shared)
-    networks = _Networks(network, records, shared)
-    for number in range(len(networks)):
-        networks.params(number)
+    networks = _Networks(network, records, shared, source)
+    if len(networks) == 1:
+        networks.params(0)
     return Decoder(header, network, spec, limits, networks)
 
 
@@ -1060,7 +1082,7 @@ def verify(
     figures: dict[str, float] = {}
     with naming(source):
         if header.kind == FIELD:
-            decoder = _open(header, sections, limits, base)
+            decoder = _open(source, header, sections, limits, base)
             if against is None:
                 lines.append(f"decoded: {decoder.spec.summary(decoder.render())}")
         elif header.kind == BASE:

@@ -86,11 +86,13 @@ def load_source(source: Source, limits: Limits, *, partial: bool = False) -> tup
 
 @contextlib.contextmanager
 def naming(source: Source) -> Iterator[None]:
-    """Put the source's name in front of messages about what is in it."""
+    """Put the source's name in front of messages about what is in it, once."""
     try:
         yield
     except SinrError as error:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the data"
+        if str(error).startswith(f"{name}: "):
+            raise
         raise type(error)(f"{name}: {error}") from error
 
 

@@ -283,6 +283,16 @@ def test_info(coded):
     assert answer["bytes"] == answer["header_bytes"] + sum(tensor["bytes"] for tensor in answer["tensors"])
 
 
+def test_info_of_many_networks_is_a_line_a_tensor():
+    file = Path(__file__).parents[1] / "conformance/blocks.sinr"
+    lines = [line for line in sinr("info", file).stdout.splitlines() if "layers." in line]
+    answer = json.loads(sinr("info", file, "--json").stdout)
+    assert len(lines) == 6
+    assert len(answer["tensors"]) == 6 * answer["networks"] == 36
+    sizes = [tensor["bytes"] for tensor in answer["tensors"] if tensor["name"].endswith("layers.1.weight")]
+    assert f"{sum(sizes)} bytes  a network {min(sizes)} to {max(sizes)} bytes, transform direct" in lines[2]
+
+
 def test_decompress_and_compress(tmp_path, network):
     out, back = tmp_path / "siren.sinr", tmp_path / "back.npz"
     result = sinr("compress", network, "--preset", "paper", "--activation", "sine", "--json")

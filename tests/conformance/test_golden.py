@@ -22,6 +22,7 @@ from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
 from sinr_codec.fields import MLP, AxisOctaves, Fourier, Gaussian, HashGrid, Octaves, ReLU, Wire
 from sinr_codec.packed import in_planes
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSpec
 
@@ -113,6 +114,17 @@ def progressive() -> bytes:
     coded = in_planes(field, records, 3)
     header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245, planes=3)
     return container.write(header, [coded.section, *coded.planes])
+
+
+def blocks() -> bytes:
+    """Two rows and three columns of unequal blocks, each with weights of its own, blended over two pixels."""
+    field = MLP(2, 3, 4, 1)
+    spec = ImageSpec(HEIGHT + 1, WIDTH + 1, 3, "uint8", "RGB", cut=Cut((HEIGHT + 1, WIDTH + 1), (2, 3), 1))
+    rng = np.random.Generator(np.random.Philox(2024))
+    networks = [field.init(rng) for _ in range(spec.parts)]
+    sections = [b"".join(encode_tensor(array, DIRECT) for array in params.values()) for params in networks]
+    header = Header(FIELD, field=field.to_header(), signal=spec.to_header(), quality=3245)
+    return container.write(header, sections)
 
 
 def hashgrid() -> bytes:
@@ -215,6 +227,7 @@ MAKERS = (
     encodings,
     axes,
     fourier,
+    blocks,
     hashgrid,
     state,
     large,

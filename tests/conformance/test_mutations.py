@@ -66,7 +66,10 @@ def decode(blob: bytes) -> list[tuple[tuple[int, ...], np.dtype, np.ndarray]]:
     if header.kind == FIELD:
         decoder = codec.open(blob, limits=LIMITS)
         shapes, dtypes = decoder.network.shapes(), decoder.network.dtypes()
-        return [(shapes[name], dtypes[name], array) for name, array in decoder.params.items()]
+        # Of several networks, each is decoded when it is needed: here are the weights of all.
+        weights = decoder.params if decoder.spec.parts == 1 else networks.decompress(blob, limits=LIMITS)
+        names = [name if decoder.spec.parts == 1 else name.partition(".")[2] for name in weights]
+        return [(shapes[name], dtypes[name], array) for name, array in zip(names, weights.values())]
     state = networks.decompress(blob, limits=LIMITS)
     return [(entry.shape, entry.dtype, state[entry.name]) for entry in header.tensors]
 

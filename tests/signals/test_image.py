@@ -10,6 +10,7 @@ from PIL import Image
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.fields import MLP
 from sinr_codec.signals.base import MAX_SAMPLES, TILE, Fields
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSignal, ImageSpec
 from sinr_codec.signals.levels import psnr
@@ -283,10 +284,20 @@ def test_header_of_a_common_picture_is_small():
         [0, 4, 4, 9, 0, math.nan, 1.0],
         [0, 4, 4, 9, 0, 0.0, math.inf],
         [0, 4, 4, 9, 0, 0.0, 1e39],
+        [7, 4, 4, 0, 2, 2],
+        [7, 4, 4, 0, 1, 1, 0],
+        [7, 4, 4, 0, 0, 2, 0],
+        [7, 4, 4, 0, 5, 2, 0],
+        [7, 4, 4, 0, 2, True, 0],
+        [7, 4, 4, 0, 2, 2, -1],
+        [7, 4, 4, 0, 2, 2, 2],
+        [7, 4, 4, 0, 2, 2, 1.0],
+        [7, 4, 4, 0, 2, 2, 1, 0],
+        [7, 4, 4, 9, 2, 2, 1],
     ],
 )
 def test_malformed_headers(header):
-    with pytest.raises(MalformedError, match=r"image|signal|range"):
+    with pytest.raises(MalformedError, match=r"image|signal|range|blocks"):
         ImageSpec.from_header(header)
 
 
@@ -308,7 +319,7 @@ json_like = st.recursive(
 )
 
 
-@given(json_like | st.lists(st.integers(-1, 130) | st.floats(), min_size=4, max_size=6))
+@given(json_like | st.lists(st.integers(-1, 130) | st.floats(), min_size=4, max_size=9))
 def test_any_header_is_read_or_refused(header):
     try:
         spec = ImageSpec.from_header(header)
@@ -536,3 +547,152 @@ def test_arrays_without_a_mode_go_to_npy(tmp_path):
     assert signal.spec.suffix == ".npy"
     with pytest.raises(InputError, match=r"\.npy"):
         signal.spec.save(signal.array, tmp_path / "a.png")
+
+
+# -- blocks ------------------------------------------------------------------------------------------------
+
+
+def in_blocks(height=40, width=56, block=16):
+    return ImageSignal.load(gradient(height, width), block=block)
+
+
+def constant(value):
+    return lambda coords: np.full((len(coords), 3), value, np.float32)
+
+
+def test_blocks_are_recorded_and_read_back():
+    spec = in_blocks().spec
+    assert spec.to_header() == [7, 40, 56, 0, 2, 4, 4]
+    assert ImageSpec.from_header(spec.to_header()) == spec
+    assert (spec.parts, ImageSpec.parts_in(spec.to_header()), spec.samples) == (8, 8, 40 * 56)
+    assert spec.describe()["blocks"] == [2, 4]
+
+
+def test_each_block_has_its_pixels_and_those_that_it_fades_over():
+    signal = in_blocks()
+    parts = signal.parts
+    assert [part.array.shape[:2] for part in parts[:4]] == [(24, 18), (24, 22), (24, 22), (24, 18)]
+    np.testing.assert_array_equal(parts[5].array, signal.array[16:40, 10:32])
+    coords, values = parts[5].batch(np.arange(24 * 22))
+    # The domain of every block is as large; one at the border of the picture has none of its fade there.
+    np.testing.assert_allclose(coords[[0, -1]], [[-27 / 28, -21 / 22], [19 / 28, 21 / 22]], rtol=1e-6)
+    np.testing.assert_array_equal(parts[5].levels.to_samples(values).reshape(24, 22, 3), parts[5].array)
+
+
+@pytest.mark.parametrize(("height", "width", "block"), [(40, 56, 16), (41, 57, 8), (9, 300, 13), (17, 17, 16)])
+def test_what_every_block_knows_of_its_pixels_is_the_picture(height, width, block):
+    signal = in_blocks(height, width, block)
+    fields = Fields([exact(part) for part in signal.parts], tile=50)
+    np.testing.assert_array_equal(signal.spec.render(fields), signal.array)
+    np.testing.assert_array_equal(signal.spec.render(fields, region=(3, 2, 17, 9)), signal.array[2:9, 3:17])
+
+
+def test_one_block_is_one_piece():
+    for signal in (in_blocks(block=200), in_blocks(block=0), ImageSignal.load(gradient(40, 56))):
+        assert signal.spec.cut is None
+        assert signal.parts == [signal]
+
+
+@pytest.mark.parametrize("block", [-1, 7, 16.5, math.nan, math.inf, 2**31, "16"])
+def test_sizes_of_blocks_that_are_refused(block):
+    with pytest.raises(InputError, match="block"):
+        ImageSignal.load(gradient(), block=block)
+
+
+def test_large_pictures_are_cut_when_asked(monkeypatch):
+    monkeypatch.setattr("sinr_codec.signals.image.LARGEST", 40 * 56)
+    monkeypatch.setattr("sinr_codec.signals.image.BLOCK", 16)
+    assert ImageSignal.load(gradient(40, 56)).in_blocks().spec.cut is None
+    assert ImageSignal.load(gradient(40, 57)).in_blocks().spec == in_blocks(40, 57).spec
+    assert in_blocks(40, 57, 20).in_blocks().spec.cut.counts == (2, 3)
+
+
+def test_a_source_is_compared_as_it_was_cut():
+    spec = in_blocks().spec
+    assert ImageSignal.load(gradient(40, 56), like=spec).spec == spec
+    assert ImageSignal.load(gradient(40, 55), like=spec).spec.cut is None
+
+
+@pytest.mark.parametrize("scale", [0.4, 1, 2, 3.7])
+def test_blocks_blend_in_a_straight_line(scale):
+    """Between a dark and a light block the picture rises over the pixels of the fades, at every scale."""
+    spec = ImageSpec(8, 40, 3, "uint8", "RGB", cut=Cut((8, 40), (1, 2), 4))
+    picture = spec.render(Fields([constant(-1), constant(1)]), scale=scale)
+    x = (np.arange(picture.shape[1]) + 0.5) * 40 / picture.shape[1]
+    close(picture[0, :, 0], np.rint(np.clip((x - 16) / 8, 0, 1) * 255))
+    assert np.ptp(picture, axis=0).max() == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(scale=st.floats(0.05, 4), block=st.integers(8, 20), tile=st.integers(1, 700), data=st.data())
+def test_a_region_of_blocks_is_part_of_the_whole(scale, block, tile, data):
+    spec = ImageSignal.load(gradient(20, 33), block=block).spec
+    rng = np.random.default_rng(1)
+    parts = [FIELD.decoder(FIELD.init(rng)) for _ in range(spec.parts)]
+    left, top = data.draw(st.integers(0, 32)), data.draw(st.integers(0, 19))
+    right, bottom = data.draw(st.integers(left + 1, 33)), data.draw(st.integers(top + 1, 20))
+    whole = spec.render(Fields(parts), scale=scale)
+    part = spec.render(Fields(parts, tile, threads=2), scale=scale, region=(left, top, right, bottom))
+    h, w = whole.shape[:2]
+    y, x = min(round(top * h / 20), h - 1), min(round(left * w / 33), w - 1)
+    close(part, whole[y : y + part.shape[0], x : x + part.shape[1]])
+
+
+def test_only_the_blocks_of_a_region_are_taken():
+    spec, taken = in_blocks().spec, set()
+
+    class Parts(list):
+        def __getitem__(self, number):
+            taken.add(number)
+            return constant(0)
+
+    spec.render(Fields(Parts()), region=(0, 0, 9, 15))
+    assert taken == {0}
+    spec.render(Fields(Parts()), region=(18, 10, 24, 20), scale=2)
+    assert taken == {0, 1, 5}
+
+
+def test_a_wild_block_spoils_no_more_than_its_own_pixels():
+    spec = ImageSpec(8, 40, 3, "uint8", "RGB", cut=Cut((8, 40), (1, 2), 4))
+    picture = spec.render(Fields([constant(math.nan), constant(-1)]))
+    assert picture[0, 24:, 0].tolist() == [0] * 16
+    assert picture[0, :16, 0].tolist() == [255] * 16
+    with pytest.raises(LimitError, match="pixels"):
+        spec.render(Fields([constant(0)] * 2, max_samples=900))
+
+
+def test_quality_tells_of_seams():
+    signal = in_blocks()
+    decoded = signal.array.copy()
+    decoded[::2] ^= 1
+    assert signal.quality(lambda: decoded).figures["seam_db"] == pytest.approx(0, abs=0.01)
+    decoded[:, 10:18] ^= 2
+    assert signal.quality(lambda: decoded).figures["seam_db"] > 3
+    assert signal.quality(lambda: signal.array).figures == {}
+
+
+def test_rendering_blocks_takes_little_beside_the_picture():
+    spec = ImageSpec(1000, 1000, 3, "uint8", "RGB", cut=Cut((1000, 1000), (4, 4), 4))
+    fields = Fields([WAVES] * 16, threads=1)
+    tracemalloc.start()
+    array = spec.render(fields)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < array.nbytes + 3e6
+
+
+def test_an_array_on_the_disk_stays_there(tmp_path):
+    np.save(tmp_path / "a.npy", gradient(200, 300))
+    tracemalloc.start()
+    signal = ImageSignal.load(tmp_path / "a.npy", block=64)
+    assert len(signal.parts) == 15
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+    np.testing.assert_array_equal(signal.parts[-1].array, signal.array[signal.spec.cut.area(14)])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_picture_is_read_in_strips(mode, monkeypatch):
+    whole = ImageSignal.load(picture(mode)).array
+    monkeypatch.setattr("sinr_codec.signals.image._STRIP", 40)
+    np.testing.assert_array_equal(ImageSignal.load(picture(mode)).array, whole)

@@ -50,7 +50,10 @@ def encode(
     variant: Annotated[
         str | None, typer.Option(help="Of a shape: occupancy, sdf (signed distances) or coloured.")
     ] = None,
-    block: Annotated[float | None, typer.Option(help="Of a sound: seconds a network.")] = None,
+    block: Annotated[
+        float | None,
+        typer.Option(help="Of a sound: seconds a network. Of a picture: pixels a side of the blocks; 0 for one piece."),
+    ] = None,
     frames: Annotated[
         Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: only these frames.")
     ] = None,

@@ -1,5 +1,6 @@
 """`sinr info`: what a file holds."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,13 +55,30 @@ def info(
         rows.append(("quality", f"{answer['quality_db']:.2f} dB {answer.get('measure', 'fidelity')} recorded"))
     _common.show(str(source), rows)
     known = ("name", "shape", "dtype", "bytes")
-    longest = max((len(tensor["name"]) for tensor in answer["tensors"]), default=0)
-    for tensor in answer["tensors"]:
+    tensors = _summed(answer["tensors"]) if answer.get("networks", 1) > 1 else answer["tensors"]
+    longest = max((len(tensor["name"]) for tensor in tensors), default=0)
+    for tensor in tensors:
         shape = "x".join(map(str, tensor["shape"])) or "scalar"
         coding = ", ".join(f"{key} {_short(value)}" for key, value in tensor.items() if key not in known)
         typer.echo(
             f"  {tensor['name']:<{longest}}  {shape:>9} {tensor['dtype']}  {tensor['bytes']:>8,} bytes  {coding}"
         )
+
+
+def _summed(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a tensor over the networks of all blocks, whose names begin with the network's number."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for tensor in tensors:
+        found.setdefault(tensor["name"].partition(".")[2], []).append(tensor)
+    rows = []
+    for name, group in found.items():
+        sizes = [tensor["bytes"] for tensor in group]
+        ways = Counter(tensor["transform"] for tensor in group).most_common()
+        row = {"name": name, "shape": group[0]["shape"], "dtype": group[0]["dtype"], "bytes": sum(sizes)}
+        row |= {"a network": f"{min(sizes):,} to {max(sizes):,} bytes"}
+        row |= {"transform": ", ".join(f"{way} ({count})" if len(ways) > 1 else way for way, count in ways)}
+        rows.append(row)
+    return rows
 
 
 def _short(value: Any) -> str:

@@ -49,9 +49,14 @@ def npz_headers(path: Path, most_bytes: int) -> dict[str, Header]:
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of a `.npy` file; one that declares more than the file holds is refused, and allocates nothing."""
+    return np.array(map_npy(path))
+
+
+def map_npy(path: Path) -> NDArray[Any]:
+    """As `read_npy`, as a read-only array that stays on the disk: only what is used of it is read."""
     npy_header(path)
     try:
-        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: damaged .npy file: it ends before what its header declares") from error
 

@@ -1,25 +1,29 @@
 """Pictures: anything Pillow opens, and NumPy arrays of 1 to 4 channels.
 
 A picture becomes values in [-1, 1] (its dtype's range, or for 16-bit, 32-bit and float samples the range that
-occurs) over a `Grid`. `ImageSpec` is what a file records and all that a decoder needs.
+occurs) over a `Grid`. `ImageSpec` is what a file records and all that a decoder needs. Large pictures are cut into
+blocks (`Cut`), each with a network of its own.
 """
 
 import contextlib
+import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import arrays, lattice
+from sinr_codec.signals import cut as cuts
 from sinr_codec.signals.base import Array, Fields, Quality, SampledPart
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, checked_range, psnr
 
@@ -27,8 +31,17 @@ Region = tuple[int, int, int, int]
 Source = str | os.PathLike[str] | Image.Image | Array
 
 _MAX_SIDE = 2**31 - 1
-IMAGE = 0
-"""The id of pictures among the signals a file can hold."""
+IMAGE, IMAGE_IN_BLOCKS = 0, 7
+"""The ids of pictures among the signals a file can hold: of those in one piece, and of those cut into blocks."""
+LARGEST = 2_000_000
+"""Pixels above which `ImageSignal.in_blocks` cuts a picture."""
+BLOCK = 512
+"""About how many pixels a side a block has then."""
+FADE = 4
+"""Pixels on either side of a seam over which blocks are blended."""
+LEAST_BLOCK = 8
+"""Pixels a side of the smallest blocks that may be asked for."""
+_STRIP = 1 << 20  # pixels that are handled at once where a copy of all would be large
 
 # Pillow's modes by their number in the header: name, dtype, channels. A picture with a palette is a signal of
 # its colours (P: RGB, with transparency RGBA); the palette is made anew on decoding.
@@ -72,7 +85,9 @@ class ImageSpec:
     colours
         Number of colours of the source's palette, 0 where it had none.
     grid
-        Where the pixels lie in the field's domain.
+        Where the pixels lie in the field's domain; of one in blocks the default.
+    cut
+        How it is cut into blocks; None in one piece.
     """
 
     height: int
@@ -84,6 +99,7 @@ class ImageSpec:
     high: float = 255.0
     colours: int = 0
     grid: Grid = field(default_factory=Grid)
+    cut: Cut | None = None
 
     KIND: ClassVar[str] = "image"
     UNIT: ClassVar[str] = "pixel"
@@ -103,7 +119,9 @@ class ImageSpec:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Samples along each coordinate."""
+        """Samples along each coordinate of a network."""
+        if self.cut is not None:
+            return self.cut.extents
         return (self.width, self.height) if self.grid.xy else (self.height, self.width)
 
     @property
@@ -113,8 +131,8 @@ class ImageSpec:
 
     @property
     def parts(self) -> int:
-        """A picture is one network."""
-        return 1
+        """A network for each block, or one."""
+        return 1 if self.cut is None else self.cut.parts
 
     @property
     def samples(self) -> int:
@@ -159,8 +177,9 @@ class ImageSpec:
         return ".npy" if self.pillow_mode in (None, "HSV") else ".tif"
 
     def describe(self) -> dict[str, Any]:
-        """Kind, shape, dtype and mode."""
-        return {"type": self.KIND, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode}
+        """Kind, shape, dtype and mode, and the blocks by axis where there are any."""
+        about = {"type": self.KIND, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode}
+        return about if self.cut is None else about | {"blocks": list(self.cut.counts), "fade": self.cut.fade}
 
     def summary(self, decoded: Array) -> str:
         """Size and mode of a rendering."""
@@ -168,12 +187,17 @@ class ImageSpec:
         return f"{width} x {height} pixels, {self.mode}"
 
     def to_header(self) -> list[Any]:
-        """[0, height, width, mode, grid] + [low, high] of ranged samples or + [colours] of a palette."""
+        """[0, height, width, mode, grid] + [low, high] of ranged samples or + [colours] of a palette.
+
+        In blocks [7, height, width, mode, rows, columns, fade] + the same.
+        """
         if self.pillow_mode is None:
             mode = 64 + 8 * _DTYPES.index(self.dtype) + (self.channels if self.mode == _ARRAY else 0)
         else:
             mode = next(k for k, v in _MODES.items() if v == (self.mode, self.dtype, self.channels))
         header: list[Any] = [IMAGE, self.height, self.width, mode, self.grid.to_header()]
+        if self.cut is not None:
+            header = [IMAGE_IN_BLOCKS, self.height, self.width, mode, *self.cut.counts, self.cut.fade]
         if self.dtype in _RANGED:
             integers = not self.dtype.startswith("float")
             header += [int(self.low), int(self.high)] if integers else [float(self.low), float(self.high)]
@@ -191,10 +215,16 @@ class ImageSpec:
         """
         if type(header) is not list or not header or type(header[0]) is not int:
             raise MalformedError("signal header: expected a list that starts with the signal's id")
-        if header[0] != IMAGE:
-            raise UnknownIdError(f"signal id {header[0]}: not known to this version")
         if side:
             raise MalformedError("image: expected no side section")
+        if header[0] == IMAGE_IN_BLOCKS:
+            if len(header) < 7:
+                raise MalformedError("image header: expected id, height, width, mode, rows, columns and fade of blocks")
+            # Otherwise as in one piece, on the default grid.
+            spec = cls.from_header([IMAGE, *header[1:4], Grid().to_header(), *header[7:]])
+            return replace(spec, cut=Cut.from_header((spec.height, spec.width), header[4:6], header[6]))
+        if header[0] != IMAGE:
+            raise UnknownIdError(f"signal id {header[0]}: not known to this version")
         if len(header) < 5:
             raise MalformedError("image header: expected a list of id, height, width, mode and grid")
         height, width, number = header[1:4]
@@ -215,6 +245,11 @@ class ImageSpec:
             raise MalformedError(f"image header: {len(rest)} unexpected trailing values")
         return replace(spec, high=1.0) if dtype == "bool" else spec
 
+    @staticmethod
+    def parts_in(header: Any) -> int:
+        """Number of networks that a header declares."""
+        return ImageSpec.from_header(header).parts
+
     # -- rendering -----------------------------------------------------------------------------------------
 
     def render(
@@ -225,12 +260,12 @@ class ImageSpec:
         size: tuple[int, int] | None = None,
         region: Region | None = None,
     ) -> Array:
-        """Evaluate a field on a grid of pixels, in memory bounded by the result plus a few tiles.
+        """Evaluate the networks on a grid of pixels, in memory bounded by the result plus a few tiles.
 
         Parameters
         ----------
         fields
-            The network: coords (y, x) -> values (channels).
+            The networks, coords (y, x) -> values (channels); of blocks those outside the region are not decoded.
         scale
             Factor on the source's size; with a region the result is that part of the whole at this scale.
         size
@@ -256,6 +291,9 @@ class ImageSpec:
             most=fields.max_samples // self.channels,
             noun="pixel",
         )
+        if self.cut is not None:
+            out = cuts.render(fields, self.cut, spans, self.channels, self.levels.to_samples, self.dtype, "pixel")
+            return out.reshape(self.array_shape(*out.shape[:2]))
         axes = lattice.axes_of(self.grid, spans)
         out = lattice.render(
             fields,
@@ -350,28 +388,62 @@ class ImageSignal(SampledPart):
         One-line remarks on what reading left out, such as further frames.
     """
 
-    def __init__(self, array: Array, spec: ImageSpec, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        array: Array,
+        spec: ImageSpec,
+        notes: tuple[str, ...] = (),
+        axes: Sequence[NDArray[np.float32]] | None = None,
+    ) -> None:
         self.array = array
         self.spec = spec
         self.notes = notes
         self.levels, self.peak = spec.levels, spec.peak
-        longest = max(spec.height, spec.width)
-        self._rows = spec.grid.axis(spec.height, longest, spec.height)
-        self._columns = spec.grid.axis(spec.width, longest, spec.width)
+        if axes is None:
+            axes = lattice.axes_of(spec.grid, lattice.window((spec.height, spec.width)))
+        self._rows, self._columns = axes
 
     @classmethod
-    def load(cls, source: Source, like: ImageSpec | None = None) -> "ImageSignal":
+    def load(cls, source: Source, like: ImageSpec | None = None, *, block: float | None = None) -> "ImageSignal":
         """Read a picture from a file that Pillow opens, a `.npy` file, a Pillow image or an array.
 
         EXIF orientation is applied; of an animation the first frame is taken; colours of a palette become RGB
-        or RGBA. Arrays are (H, W) or (H, W, C), C in 1..4, of uint8, bool, uint16, int32, float32 or float64.
-        The pixels lie where the grid of `like` has them.
+        or RGBA. Arrays are (H, W) or (H, W, C), C in 1..4, of uint8, bool, uint16, int32, float32 or float64; a file
+        of one stays on the disk.
+
+        Parameters
+        ----------
+        source
+            What to read.
+        like
+            The pixels lie where its grid has them, and the picture is cut as it is.
+        block
+            Cut into blocks of about so many pixels a side, at least `LEAST_BLOCK`; 0 or None: in one piece.
 
         Raises
         ------
         InputError : no such file, not a picture, damaged, empty, or an array of another shape or type
         """
-        grid = Grid() if like is None else like.grid
+        if block and not (isinstance(block, int | float) and LEAST_BLOCK <= block <= _MAX_SIDE and block % 1 == 0):
+            raise InputError(
+                f"block {block!r}: expected pixels, an integer of at least {LEAST_BLOCK}, or 0 for one piece"
+            )
+        signal = cls._read(source, Grid() if like is None else like.grid)
+        if like is not None and like.cut is not None and like.cut.sizes == signal.array.shape[:2]:
+            return signal._with(like.cut)
+        return signal._with(Cut.into(signal.array.shape[:2], int(block), FADE)) if block else signal
+
+    def in_blocks(self) -> "ImageSignal":
+        """The picture as it is best encoded: in blocks where it has more than `LARGEST` pixels."""
+        if len(self) <= LARGEST or self.spec.cut is not None:
+            return self
+        return self._with(Cut.into(self.array.shape[:2], BLOCK, FADE))
+
+    def _with(self, cut: Cut) -> "ImageSignal":
+        return ImageSignal(self.array, replace(self.spec, cut=cut if cut.parts > 1 else None), self.notes)
+
+    @classmethod
+    def _read(cls, source: Source, grid: Grid) -> "ImageSignal":
         if isinstance(source, np.ndarray):
             return cls._from_array(source, grid, "array")
         if isinstance(source, Image.Image):
@@ -384,7 +456,7 @@ class ImageSignal(SampledPart):
         if path.stat().st_size == 0:
             raise InputError(f"{path}: expected a picture, found an empty file")
         if path.suffix.lower() == ".npy":
-            return cls._from_array(arrays.read_npy(path), grid, str(path))
+            return cls._from_array(arrays.map_npy(path), grid, str(path))
         with _reading(path), Image.open(path) as picture:
             picture.load()
             return cls._from_picture(picture, grid, str(path))
@@ -408,7 +480,8 @@ class ImageSignal(SampledPart):
         notes = _remarks(picture)
         if 0 in picture.size:
             raise InputError(f"{name}: expected at least one pixel, found {picture.width}x{picture.height}")
-        picture = ImageOps.exif_transpose(picture)
+        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            picture = ImageOps.exif_transpose(picture)
         mode, colours = _READ_AS.get(picture.mode, picture.mode), 0
         if picture.mode.startswith("I;16"):
             mode = "I;16"
@@ -421,8 +494,7 @@ class ImageSignal(SampledPart):
             raise InputError(f"{name}: expected one of Pillow's modes that can be stored, found {mode}")
         if mode not in ("P", "I;16") and mode != picture.mode:
             picture = picture.convert(mode)
-        array = np.asarray(picture)
-        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        array = _samples(picture)
         return cls._build(array.reshape(*array.shape[:2], -1), mode, colours, grid, name, notes)
 
     @classmethod
@@ -455,8 +527,14 @@ class ImageSignal(SampledPart):
 
     @property
     def parts(self) -> list["ImageSignal"]:
-        """One network stands for the whole picture."""
-        return [self]
+        """What each network stands for: the blocks, each with the pixels that it fades over, or the whole picture."""
+        cut = self.spec.cut
+        return [self] if cut is None else [self._block(cut, part) for part in range(cut.parts)]
+
+    def _block(self, cut: Cut, part: int) -> "ImageSignal":
+        array = self.array[cut.area(part)]
+        spec = replace(self.spec, height=array.shape[0], width=array.shape[1], cut=None)
+        return ImageSignal(array, spec, axes=cut.axes(part))
 
     @property
     def source_bytes(self) -> int:
@@ -464,13 +542,51 @@ class ImageSignal(SampledPart):
         return self.array.nbytes
 
     def quality(self, render: Callable[..., Array]) -> Quality:
-        """PSNR in dB of the decoded picture; `InputError` where its shape or dtype is not the source's."""
+        """PSNR in dB of the decoded picture; `InputError` where its shape or dtype is not the source's.
+
+        Of blocks there is "seam_db": the mean squared error where they are blended over that elsewhere, in dB; 0 where
+        seams are no worse.
+        """
         decoded = render()
         if decoded.size != self.array.size or decoded.shape[:2] != self.array.shape[:2]:
             raise InputError(f"decoded picture: expected shape {self.spec.shape}, found {decoded.shape}")
         if decoded.dtype != self.array.dtype:
             raise InputError(f"against: expected samples of {decoded.dtype}, found {self.array.dtype}")
-        return Quality(psnr(self.array, decoded.reshape(self.array.shape), self.peak))
+        decoded = decoded.reshape(self.array.shape)
+        db = psnr(self.array, decoded, self.peak)
+        return Quality(db, {} if self.spec.cut is None else self._seam_figures(self.spec.cut, decoded))
+
+    def _seam_figures(self, cut: Cut, decoded: Array) -> dict[str, float]:
+        rows, columns = cut.near_seams(0), cut.near_seams(1)
+        inside, outside, near = 0.0, 0.0, 0
+        for strip in _strips(self.array.shape):
+            error = np.square(self.array[strip].astype(np.float64) - decoded[strip]).sum(axis=-1)
+            seam = rows[strip, None] | columns
+            near += int(seam.sum())
+            inside, outside = inside + float(error[seam].sum()), outside + float(error[~seam].sum())
+        if not inside or not outside or not near:
+            return {}
+        return {"seam_db": 10 * math.log10(inside / near / (outside / (len(self) - near)))}
+
+
+def _strips(shape: Sequence[int]) -> Iterator[slice]:
+    """Rows of a picture, about `_STRIP` pixels at a time."""
+    rows = max(1, _STRIP // shape[1])
+    return (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
+
+
+def _samples(picture: Image.Image) -> Array:
+    """The pixels of a picture, a strip at a time: of all at once Pillow would make two more copies."""
+    width, height = picture.size
+    out: Array | None = None
+    for strip in _strips((height, width)):
+        whole = (strip.start, strip.stop) == (0, height)
+        part = np.asarray(picture if whole else picture.crop((0, strip.start, width, strip.stop)))
+        if out is None:
+            out = np.empty((height, *part.shape[1:]), part.dtype.newbyteorder("="))
+        out[strip] = part
+    assert out is not None
+    return out
 
 
 def _remarks(picture: Image.Image) -> tuple[str, ...]:

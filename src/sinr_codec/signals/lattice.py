@@ -65,7 +65,7 @@ def window(
     """
     spans = _window(sizes, scale, size, region, noun)
     if most is not None:
-        _check_count([len(span) for span in spans], most, noun)
+        check_count([len(span) for span in spans], most, noun)
     return spans
 
 
@@ -88,7 +88,8 @@ def _window(
     return tuple(_scaled(n, start, stop, f) for n, (start, stop), f in zip(sizes, ranges, factors))
 
 
-def _check_count(shape: Sequence[int], most: int, noun: str) -> None:
+def check_count(shape: Sequence[int], most: int, noun: str) -> None:
+    """Raise `LimitError` for a rendering of more than `most` positions."""
     if math.prod(shape) > most:
         raise LimitError(f"a rendering of {' x '.join(map(str, shape))} {noun}s: above the limit of {most:,}")
 
@@ -174,7 +175,7 @@ def render(
     LimitError : more values than `fields.max_samples`, before anything is allocated
     """
     shape = tuple(len(axis) for axis in axes)
-    _check_count(shape, fields.max_samples // values, noun)
+    check_count(shape, fields.max_samples // values, noun)
     apply = fields.parts[part]
     out = np.empty((*shape, values), dtype)
 

@@ -18,17 +18,21 @@ from sinr_codec.signals.base import Signal, Spec
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of signal: its id in a file, the module, and the names of its two classes there."""
+    """A kind of signal: its id in a file, the module, and the names of its two classes there.
+
+    `in_blocks` is the id of those that are cut into blocks, where they have one of their own.
+    """
 
     id: int
     module: str
     signal: str
     spec: str
     suffixes: tuple[str, ...] = ()
+    in_blocks: int | None = None
 
 
 KINDS: dict[str, Kind] = {
-    "image": Kind(0, "image", "ImageSignal", "ImageSpec"),
+    "image": Kind(0, "image", "ImageSignal", "ImageSpec", in_blocks=7),
     "audio": Kind(
         1,
         "audio",
@@ -114,7 +118,7 @@ def _spec_class(header: Any) -> Any:
     if type(header) is not list or not header or type(header[0]) is not int:
         raise MalformedError("signal header: expected a list that starts with the signal's id")
     for kind in KINDS.values():
-        if kind.id == header[0]:
+        if header[0] in (kind.id, kind.in_blocks):
             return getattr(import_module(f"sinr_codec.signals.{kind.module}"), kind.spec)
     raise UnknownIdError(f"signal id {header[0]}: not known to this version")
 
