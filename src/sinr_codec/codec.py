@@ -67,7 +67,7 @@ MAX_DROP = 0.1
 """dB that coding may cost `encode`, under the unquantised fit."""
 
 _SEARCH_SAMPLES = 1 << 19  # samples that a planner's loss is measured on; the file itself is measured on all
-_PROBE_SAMPLES = 1 << 16
+_PROBE_SAMPLES = 1 << 16  # also the fewest of a part, where there are many
 _LARGE = 1 << 21  # positions of a signal that is rendered once, after coding, and not before it as well
 _MARGIN = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
 _FIT_STEPS_A_ROUNDING = 100  # of which a rounding takes one after each group of weights
@@ -445,6 +445,11 @@ class _Job:
             return self.recipe.rated_bits
         return self.recipe.bits_a_param(self.preset)
 
+    @property
+    def _samples(self) -> int:
+        """Samples of each part that its loss is measured on."""
+        return max(_SEARCH_SAMPLES // self.signal.spec.parts, _PROBE_SAMPLES)
+
     def from_base(self, base: Base) -> _Coded:
         """Code the signal as what it has of its own beside a base."""
         spec, part = self.signal.spec, self.signal.parts[0]
@@ -485,7 +490,7 @@ class _Job:
         parts, tile = self.signal.parts, tile_of(network)
         if self.signal.spec.samples <= _LARGE or not all(isinstance(part, SampledPart) for part in parts):
             return self._quality(self.signal.spec, Fields(decoders, tile)).db
-        errors = [part.objective(_SEARCH_SAMPLES, self.seed)(apply, tile) for part, apply in zip(parts, decoders)]
+        errors = [part.objective(self._samples, self.seed)(apply, tile) for part, apply in zip(parts, decoders)]
         return decibels(float(np.average(errors, weights=[len(part) for part in parts])))
 
     def _quality(self, spec: Spec, fields: Fields) -> Quality:
@@ -567,7 +572,7 @@ class _Job:
             return [plan_paper(params, self.seed) for params in fitted]
         parts = self.signal.parts
         # Made anew below: what a loss keeps of a part is a few MB, and of many parts more than the signal.
-        before = [self._loss(network, part, _SEARCH_SAMPLES)(params) for part, params in zip(parts, fitted)]
+        before = [self._loss(network, part, self._samples)(params) for part, params in zip(parts, fitted)]
         drop = self.max_drop
         if min_db is not None and fit_quality > min_db + _MARGIN:
             # What the fit is better than was asked may be lost.
@@ -579,7 +584,7 @@ class _Job:
             self.progress.start(f"code {number + 1}/{len(parts)}" if len(parts) > 1 else "code", 0)
             code = partial(
                 plan,
-                loss=self._loss(network, part, _SEARCH_SAMPLES),
+                loss=self._loss(network, part, self._samples),
                 limit=max(before[number], NO_LOSS) + added,
                 probe=self._loss(network, part, _PROBE_SAMPLES),
                 max_bytes=budgets[number],
