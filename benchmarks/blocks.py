@@ -53,7 +53,7 @@ def tiled(photograph: np.ndarray, side: int) -> np.ndarray:
 def measured(arguments: argparse.Namespace, what: str, source: Path, out: Path) -> dict[str, Any]:
     """Seconds and peak memory of one call in a fresh process."""
     command = [sys.executable, __file__, "--worker", what, "--source", str(source), "--out", str(out)]
-    for name in SETTINGS[:-1]:
+    for name in (*SETTINGS[:-1], "side"):
         command += [f"--{name}", str(getattr(arguments, name))]
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
     output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -63,8 +63,10 @@ def measured(arguments: argparse.Namespace, what: str, source: Path, out: Path) 
 
 def work(arguments: argparse.Namespace) -> None:
     """One call, its result as JSON; `idle_mb` is the memory before it, libraries included."""
-    import torch  # noqa: F401  # the fit loads it, and it is no part of the picture's memory
-
+    if arguments.worker == "make":
+        # Not in the parent: what a parent had at its peak counts as its children's.
+        photograph = np.asarray(Image.open(arguments.source).convert("RGB"))
+        Image.fromarray(tiled(photograph, arguments.side)).save(arguments.out, compress_level=1)
     PRESETS["fast"] = replace(PRESETS["fast"], fit={"steps": arguments.steps, "lr": 2e-3})
     idle = peak_mb()
     began = time.perf_counter()
@@ -76,7 +78,7 @@ def work(arguments: argparse.Namespace) -> None:
         result |= {"bytes": report.bytes, "blocks": report.parts, "psnr": report.psnr, **report.figures}
     elif arguments.worker == "decode":
         codec.decode(arguments.source, arguments.out)
-    else:
+    elif arguments.worker == "region":
         left, top = ((n - REGION) // 2 for n in codec.open(arguments.source).shape[1::-1])
         codec.decode(arguments.source, arguments.out, region=(left, top, left + REGION, top + REGION))
     print(json.dumps(result | {"seconds": time.perf_counter() - began, "peak_mb": peak_mb()}))
@@ -98,9 +100,10 @@ def main() -> None:
     parser.add_argument("--method", default="coin", help="how weights are coded; none: by the planner")
     parser.add_argument("--threads", type=int, default=1, help="of each matrix product")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--worker", choices=("encode", "decode", "region"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=("make", "encode", "decode", "region"), help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--side", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker is not None:
         work(arguments)
@@ -109,13 +112,12 @@ def main() -> None:
         parser.error("--image: expected a photograph")
 
     print(f"machine: {machine()}; {arguments.steps} steps a block, width {arguments.width}")
-    photograph = np.asarray(Image.open(arguments.image).convert("RGB"))
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         source, file, out = (Path(folder) / name for name in ("picture.png", "picture.sinr", "decoded.png"))
         for megapixels in arguments.megapixels:
-            side = round((megapixels * 1e6) ** 0.5)
-            Image.fromarray(tiled(photograph, side)).save(source, compress_level=1)
+            arguments.side = side = round((megapixels * 1e6) ** 0.5)
+            measured(arguments, "make", arguments.image, source)
             own = side * side * 3 / 1e6
             row: dict[str, Any] = {"pixels": side * side, "picture_mb": own}
             for what, pictures, a, b in (

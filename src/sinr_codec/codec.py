@@ -629,15 +629,12 @@ class _Job:
 
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
         """The networks as a method codes them, and what they are then: pruning makes them narrower."""
-        drop, effort = self.max_drop, self.preset.effort
+        drop, effort, trained = self.max_drop, self.preset.effort, network
         options: dict[str, Any] = {"effort": effort, "progress": self.progress, "base": self.base}
-        tasks = [
-            Task(network, params, part, self.seed, self.device, drop, **options)
-            for part, params in zip(self.signal.parts, fitted)
-        ]
-        plans = []
-        for number, task in enumerate(tasks, 1):
-            self.progress.start(f"code {number}/{len(tasks)}" if len(tasks) > 1 else "code", 0)
+        plans: list[Plan] = []
+        for number, (part, params) in enumerate(zip(self.signal.parts, fitted), 1):
+            self.progress.start(f"code {number}/{len(fitted)}" if len(fitted) > 1 else "code", 0)
+            task = Task(trained, params, part, self.seed, self.device, drop, **options)
             if method.finetune is not None:
                 task = task.with_params(method.finetune(task))
             coded = method.code(task)
@@ -836,7 +833,7 @@ class Decoder:
     def __call__(self, coords: Array, part: int = 0) -> Array:
         """Values float32 (..., b), not clipped, at coords (..., a) in the field's domain [-1, 1]^a.
 
-        A long sound is made of several networks; `part` is the one to ask.
+        A long sound or a large picture is made of several networks; `part` is the one to ask, in its own domain.
         """
         try:
             # Through float64: what is no real number (complex, text) is refused.

@@ -177,7 +177,6 @@ class MLP:
             gain = 1.0 if i == self.layers - 1 else self.activation.gain(i == 0)
             weight, bias = np.asarray(params[f"layers.{i}.weight"]), np.asarray(params[f"layers.{i}.bias"])
             affine.append((np.ascontiguousarray((gain * weight).T), gain * bias))
-        local = threading.local()
 
         def decode(coords: NDArray[np.float32]) -> NDArray[np.float32]:
             x = encode(coords)
@@ -186,7 +185,7 @@ class MLP:
                     x = x @ weight
                     x += bias
                 else:
-                    z = np.matmul(x, weight, out=_buffer(local, i % 2, len(coords), weight))
+                    z = np.matmul(x, weight, out=_buffer(i % 2, len(coords), weight))
                     z += bias
                     x = self.activation.overwrite(np, z)
             return x.real.copy() if self.activation.COMPLEX else x
@@ -240,13 +239,17 @@ class MLP:
         return built(lambda: cls(in_features, out_features, width, hidden_layers, activation, encoding), max_params)
 
 
-def _buffer(local: threading.local, slot: int, rows: int, weight: NDArray[Any]) -> NDArray[Any]:
+# Of a thread, not of a network: a file may have hundreds of networks.
+_local = threading.local()
+
+
+def _buffer(slot: int, rows: int, weight: NDArray[Any]) -> NDArray[Any]:
     """A (rows, width) array that this thread used before, or a new one where the size changed.
 
     Complex weights come in here on the real first layer too, hence the dtype in the key.
     """
     shape = (rows, weight.shape[1])
-    buffers: dict[Any, NDArray[Any]] = local.__dict__.setdefault("buffers", {})
+    buffers: dict[Any, NDArray[Any]] = _local.__dict__.setdefault("buffers", {})
     key = (slot, weight.dtype)
     if key not in buffers or buffers[key].shape != shape:
         buffers[key] = np.empty(shape, weight.dtype)
