@@ -544,6 +544,12 @@ class TestBlocks:
             line = refused(FormatError, function, *([] if function == decoder.render else [path]))
             assert line.startswith(f"{path}: network 2 of 2: ")
 
+    def test_decoded_networks_are_few(self, report, monkeypatch):
+        monkeypatch.setattr(codec, "_KEPT", 1)
+        decoder = codec.open(report.blob)
+        assert np.array_equal(decoder.render(), codec.decode(report.blob))
+        assert len(decoder.fields.parts._params) == len(decoder.fields.parts._applies) == 1
+
     def test_a_size_is_for_all_blocks(self):
         report = codec.encode(PICTURE, size=700, block=12, **FAST)
         assert report.target_met

@@ -747,8 +747,11 @@ def _part_name(number: int, parts: int, name: str) -> str:
 # -- decode ----------------------------------------------------------------------------------------------------
 
 
+_KEPT = 256  # decoded networks of a file that are kept; a picture has fewer blocks in two rows, or is wider than 65,536
+
+
 class _Networks(Sequence[Apply]):
-    """The networks of a file, each decoded when it is first taken; errors name the file, and which network it is."""
+    """The networks of a file, each decoded when it is taken; errors name the file, and which network it is."""
 
     def __init__(self, network: Field, coded: Sequence[CodedNetwork], base: Base | None, source: Source) -> None:
         self.network, self.coded, self._base, self._source = network, coded, base, source
@@ -760,18 +763,24 @@ class _Networks(Sequence[Apply]):
         return len(self.coded)
 
     def __getitem__(self, number: Any) -> Any:
-        with self._lock:
-            if number not in self._applies:
-                self._applies[number] = self.network.decoder(self.params(number))
-            return self._applies[number]
+        return self._kept(self._applies, number, lambda: self.network.decoder(self.params(number)))
 
     def params(self, number: int) -> Params:
         """Weights of one network."""
+
+        def decoded() -> Params:
+            with naming(self._source), self._naming(number):
+                return params_of(self.network, self.coded[number], self._base)
+
+        return self._kept(self._params, number, decoded)
+
+    def _kept(self, known: dict[int, Any], number: int, make: Callable[[], Any]) -> Any:
+        """What is known of a network, made where it is not; the one that was not asked for the longest time goes."""
         with self._lock:
-            if number not in self._params:
-                with naming(self._source), self._naming(number):
-                    self._params[number] = params_of(self.network, self.coded[number], self._base)
-            return self._params[number]
+            known[number] = known.pop(number) if number in known else make()
+            if len(known) > _KEPT:
+                del known[next(iter(known))]
+            return known[number]
 
     @contextlib.contextmanager
     def _naming(self, number: int) -> Iterator[None]:

@@ -673,7 +673,7 @@ def test_quality_tells_of_seams():
 
 def test_rendering_blocks_takes_little_beside_the_picture():
     spec = ImageSpec(1000, 1000, 3, "uint8", "RGB", cut=Cut((1000, 1000), (4, 4), 4))
-    fields = Fields([WAVES] * 16, threads=1)
+    fields = Fields([FIELD.decoder(FIELD.init(np.random.default_rng(seed))) for seed in range(16)], threads=1)
     tracemalloc.start()
     array = spec.render(fields)
     peak = tracemalloc.get_traced_memory()[1]
