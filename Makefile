@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/decode.py  --json results/decode.json
 	$(BIN)/python benchmarks/fit.py     --image $(KODAK)/kodim03.png --json results/fit.json
 	$(BIN)/python benchmarks/size.py    --data $(KODAK) --json results/size.json
+	$(BIN)/python benchmarks/blocks.py  --image examples/coffee.png --json results/blocks.json
 	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
 	$(BIN)/python benchmarks/signals.py --data $(DATA) --out results/signals.json --resume --table docs/guide/comparison.md
 

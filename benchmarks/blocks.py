@@ -5,9 +5,9 @@
 Pictures of so many megapixels are made of one photograph: mirrored tiles, each a little brighter or darker, so that no
 two blocks are the same. Encoding and decoding run in a process of their own each, which tells its peak memory. With few
 steps a block, a narrow network and weights in 16 bits (`--method coin`) the pictures look like nothing: it is the cost
-of everything else that is measured, and a step or a planner's search costs as much for every block. A picture's own
-bytes are those of its samples; encoding has two of them, the source and what the file decodes to, and decoding one.
-Reading and writing PNG goes through Pillow, which has one more with four bytes a pixel.
+of everything else that is measured, and a step or a planner's search costs as much for every block. Memory is told with
+and without the pictures: encoding has two, the source and what the file decodes to, decoding one, and one more that
+Pillow makes of it to write PNG, with four bytes a pixel.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from sinr_codec.bench.provenance import machine, write_report
 from sinr_codec.presets import PRESETS
 
 REGION = 512
+#: Bytes a pixel of the pictures that a call has in memory.
+PICTURES = {"encode": 3 + 3, "decode": 3 + 4, "region": 0}
 SETTINGS = ("steps", "width", "block", "method", "threads")
 #: Levels that a tile is brighter or darker than the one before, round and round.
 SHIFTS = (0, 11, -17, 23, -7, 31, -29)
@@ -118,16 +120,11 @@ def main() -> None:
         for megapixels in arguments.megapixels:
             arguments.side = side = round((megapixels * 1e6) ** 0.5)
             measured(arguments, "make", arguments.image, source)
-            own = side * side * 3 / 1e6
-            row: dict[str, Any] = {"pixels": side * side, "picture_mb": own}
-            for what, pictures, a, b in (
-                ("encode", 2, source, file),
-                ("decode", 1, file, out),
-                ("region", 0, file, out),
-            ):
+            row: dict[str, Any] = {"pixels": side * side, "picture_mb": side * side * 3 / 1e6}
+            for what, a, b in (("encode", source, file), ("decode", file, out), ("region", file, out)):
                 found = measured(arguments, what, a, b)
                 found["seconds_a_megapixel"] = found["seconds"] / (side * side / 1e6)
-                found["beyond_mb"] = found["peak_mb"] - pictures * own
+                found["beyond_mb"] = found["peak_mb"] - PICTURES[what] * side * side / 1e6
                 row[what] = found
                 print(
                     f"{side * side / 1e6:6.1f} MP {what:>6}: {found['seconds']:8.1f} s, "

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +37,12 @@ def test_open_knows_the_picture_before_its_pixels(monkeypatch):
     np.testing.assert_array_equal(np.asarray(picture), codec.decode(data))
     picture.load()
     assert len(rendered) == 2  # ours and codec.decode's
+
+
+def test_a_picture_in_blocks():
+    path = Path(__file__).parents[1] / "conformance/blocks.sinr"
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), codec.decode(path))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "I;16", "I", "F", "CMYK", "YCbCr"])
