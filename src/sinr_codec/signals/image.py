@@ -34,8 +34,8 @@ _MAX_SIDE = 2**31 - 1
 IMAGE, IMAGE_IN_BLOCKS = 0, 7
 """The ids of pictures among the signals a file can hold: of those in one piece, and of those cut into blocks."""
 LARGEST = 2_000_000
-"""Pixels above which `ImageSignal.in_blocks` cuts a picture. In equal time and bytes blocks of 512 are 2.5 dB ahead of one
-network at 3 megapixels, and level with it at 1.2."""
+"""Pixels above which `ImageSignal.in_blocks` cuts a picture. In equal time and bytes blocks of 512 are 2.5 dB ahead of
+one network at 3 megapixels, and level with it at 1.2."""
 BLOCK = 512
 """About how many pixels a side a block has then."""
 FADE = 4
