@@ -34,11 +34,11 @@ _MAX_SIDE = 2**31 - 1
 IMAGE, IMAGE_IN_BLOCKS = 0, 7
 """The ids of pictures among the signals a file can hold: of those in one piece, and of those cut into blocks."""
 LARGEST = 1_000_000
-"""Pixels above which `ImageSignal.in_blocks` cuts a picture. In as many bytes and seconds blocks of 512 are 2.5 dB ahead
-of one network at 3 megapixels; at 1.2 they are level in 100 s, and at 1 they are 1.2 dB ahead after as many steps."""
+"""Pixels above which `ImageSignal.in_blocks` cuts a picture. In as many bytes and seconds blocks of 512 are 2.5 dB
+ahead of one network at 3 megapixels; at 1.2 they are level in 100 s; at 1 they are 1.2 dB ahead after as many steps."""
 BLOCK = 512
-"""About how many pixels a side a block has then. Blocks of 256 are 0.2 dB ahead after as many steps, which take twice the
-time, and those of 128 are 1.3 dB behind."""
+"""About how many pixels a side a block has then. Blocks of 256 are 0.2 dB ahead after as many steps, which take twice
+the time, and those of 128 are 1.3 dB behind."""
 FADE = 4
 """Pixels on either side of a seam over which blocks are blended."""
 LEAST_BLOCK = 8
