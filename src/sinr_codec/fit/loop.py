@@ -19,7 +19,7 @@ from torch import Tensor
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.files import check_output
-from sinr_codec.fit import checkpoint, compilation
+from sinr_codec.fit import checkpoint, compilation, kernels
 from sinr_codec.fit.config import FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.interrupt import Interrupt
@@ -27,7 +27,6 @@ from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.rated import BEGIN_AT, Rate
 from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
-from sinr_codec.fit.threads import threads_for
 from sinr_codec.signals.base import Part
 
 Progress = Callable[[int, int, float], None]
@@ -101,11 +100,11 @@ def fit(
     if config.bits is not None and hasattr(field, "tables"):
         if params is not None:
             raise InputError("fit: latents start from fresh parameters, got some")
-        with threads_for(field.num_params):
+        with kernels.training(field.num_params):
             return fit_latents(field, signal, config, progress)
     if params is not None:
         field.check(params)
-    with threads_for(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):
+    with kernels.training(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):
         return _Fit(field, signal, config, params, progress).run()
 
 
@@ -336,22 +335,26 @@ class _Fit:
     # -- losses
 
     def _loss_function(self) -> Callable[[Leaves, Tensor, Tensor], Tensor]:
-        function = self.field.function(xtorch, torch.device(self.config.device))
-        unpack, measure = self.packing.unpack, self.signal.loss
+        unpack, measure, device = self.packing.unpack, self.signal.loss, torch.device(self.config.device)
 
-        def loss(leaves: Leaves, coords: Tensor, values: Tensor) -> Tensor:
-            result: Tensor = measure(function(unpack(leaves), coords), values)
-            return result
+        def loss_in(namespace: Any) -> Callable[[Leaves, Tensor, Tensor], Tensor]:
+            function = self.field.function(namespace, device)
+
+            def loss(leaves: Leaves, coords: Tensor, values: Tensor) -> Tensor:
+                result: Tensor = measure(function(unpack(leaves), coords), values)
+                return result
+
+            return loss
 
         self.compiled = False
         fast = None
         if self.config.compile is True or (self.config.compile == "auto" and self._compile_pays()):
             example = self.samples.take(torch.arange(self.batch))
-            fast = compilation.compiled(loss, self._key(), self.leaves, *example)
+            fast = compilation.compiled(loss_in(xtorch), self._key(), self.leaves, *example)
             for leaf in self.leaves.values():
                 leaf.grad = None
             self.compiled = fast is not None
-        return fast or loss
+        return fast or loss_in(kernels.namespace(self.config.device))
 
     def _compile_pays(self) -> bool:
         steps = self.config.max_steps
