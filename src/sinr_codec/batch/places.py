@@ -93,9 +93,11 @@ def content_hash(address: str) -> tuple[str, int]:
     folder, files = _files_of(address)
     whole, size = hashlib.sha256(), 0
     for name, open_file in sorted(files.items()):
+        digest = hashlib.sha256()
         with open_file() as file:
-            digest = hashlib.file_digest(file, "sha256")
-            size += file.tell()
+            while block := file.read(1 << 20):
+                digest.update(block)
+                size += len(block)
         if not folder:
             return digest.hexdigest(), size
         whole.update(name.encode(errors="surrogateescape") + b"\0" + digest.digest())

@@ -17,6 +17,9 @@ from sinr_codec.errors import InputError, MissingExtraError
 
 Options = Mapping[str, Any]
 
+PATIENCE = 10.0
+"""Seconds to wait for a scheduler."""
+
 
 class Pool(Protocol):
     """Encodes inputs, several at a time."""
@@ -197,7 +200,7 @@ class Cluster:
             raise MissingExtraError("scheduler: needs distributed: pip install 'sinr-codec[batch]'") from error
         self._scheduler = scheduler
         try:
-            self._client = Client(scheduler, timeout=10, set_as_default=False)
+            self._client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{scheduler}: no Dask scheduler can be reached there") from error
         self._done = as_completed(loop=self._client.loop)
