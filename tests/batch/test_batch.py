@@ -199,6 +199,14 @@ def test_no_inputs(tmp_path):
         encode_many([], tmp_path / "out")
 
 
+def test_a_folder_in_its_input(tmp_path):
+    photo(tmp_path / "clip" / "1.png")
+    for out in ("clip", "clip/out"):
+        with pytest.raises(InputError, match="is in the input"):
+            encode_many(tmp_path / "clip", tmp_path / out)
+    assert names(tmp_path / "clip") == ["1.png"]
+
+
 # -- what a run survives -----------------------------------------------------------------------------------------
 
 

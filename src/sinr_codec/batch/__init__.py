@@ -4,11 +4,13 @@ import hashlib
 import inspect
 import json
 import math
+import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from statistics import fmean
 from typing import Any
 
@@ -16,7 +18,7 @@ from sinr_codec import __version__, codec
 from sinr_codec.bases import Base, read_base
 from sinr_codec.batch.inputs import addresses_of, output_names
 from sinr_codec.batch.manifest import Entry, Manifest
-from sinr_codec.batch.places import Folder, content_hash, open_folder
+from sinr_codec.batch.places import Folder, address_of, content_hash, open_folder
 from sinr_codec.batch.pools import Cluster, Pool, Processes
 from sinr_codec.batch.work import Encoded, Failed, failure
 from sinr_codec.errors import InputError
@@ -63,7 +65,7 @@ class BatchReport:
 
 
 def encode_many(
-    inputs: Iterable[PathLike],
+    inputs: PathLike | Iterable[PathLike],
     out: PathLike,
     *,
     jobs: int = 1,
@@ -81,7 +83,7 @@ def encode_many(
     Parameters
     ----------
     inputs
-        Files, folders that are signals, and patterns such as "photos/*.png" or "s3://bucket/**/*.nii.gz".
+        Files, folders that are signals, and patterns such as "photos/*.png" or "s3://bucket/**/*.nii.gz"; one or many.
     out
         A folder; a URL for one that fsspec opens. Outputs are called after the inputs, `photo.sinr` for `photo.png`;
         `inputs.output_names` has the rules for inputs with the same name.
@@ -98,8 +100,8 @@ def encode_many(
     Raises
     ------
     InputError
-        An option that suits no signal, no inputs, a folder that cannot be written or that another run writes to, or
-        a scheduler that cannot be reached or is gone.
+        An option that suits no signal, no inputs, a folder that cannot be written, lies in an input or is written to
+        by another run, or a scheduler that cannot be reached or is gone.
     MissingExtraError
         fsspec, for URLs, or distributed, for a scheduler, is not installed.
 
@@ -113,9 +115,12 @@ def encode_many(
     if jobs < 1:
         raise InputError(f"jobs: expected a number from 1, got {jobs}")
     options, recorded = _options(options)
-    addresses = addresses_of(inputs)
+    addresses = addresses_of([inputs] if isinstance(inputs, str | os.PathLike) else inputs)
     if not addresses:
         raise InputError("inputs: expected at least one")
+    for address in addresses:
+        if PurePath(address_of(out)).is_relative_to(address):
+            raise InputError(f"{out}: is in the input {address}, which it would change; name another folder")
     folder = open_folder(out)
     with Manifest(folder) as manifest:
         names = output_names(addresses, {entry.input: entry.output for entry in manifest.entries.values()})

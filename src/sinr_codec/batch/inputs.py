@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from sinr_codec.batch.manifest import NAME
-from sinr_codec.batch.places import address_of, filesystem, is_remote
+from sinr_codec.batch.places import address_of, filesystem, is_remote, remote_errors
 from sinr_codec.errors import InputError
 from sinr_codec.files import without_suffix
 from sinr_codec.packed import PathLike
@@ -29,17 +29,23 @@ def _matches(text: str) -> list[str]:
     if not glob.has_magic(address):
         return [address]
     if is_remote(address):
-        system, pattern = filesystem(address)
-        if system.exists(pattern):
-            return [address]
-        entries = system.glob(pattern, detail=True)
-        paths = [path for path, about in entries.items() if about["type"] == "file" or path.endswith(".zarr")]
-        found = [str(system.unstrip_protocol(path)) for path in paths if _may_be_meant(path)]
+        with remote_errors(address):
+            found = _matches_elsewhere(address)
+    elif os.path.lexists(address):
+        found = [address]
     else:
-        if os.path.lexists(address):
-            return [address]
         found = [path for path in glob.glob(address, recursive=True) if _may_be_meant(path) and _is_signal(Path(path))]
     return sorted(found) or [address]
+
+
+def _matches_elsewhere(address: str) -> list[str]:
+    """As `_matches`; of folders, into which it would take long to look, those named `.zarr` are meant."""
+    system, pattern = filesystem(address)
+    if system.exists(pattern):
+        return [address]
+    entries = system.glob(pattern, detail=True).items()
+    paths = [path for path, about in entries if about["type"] == "file" or path.endswith(".zarr")]
+    return [str(system.unstrip_protocol(path)) for path in paths if _may_be_meant(path)]
 
 
 def _may_be_meant(path: str) -> bool:

@@ -254,12 +254,12 @@ class RemoteFolder:
     def __init__(self, address: str) -> None:
         self.address = address
         self._system, self._path = filesystem(address)
-        with _naming(address):
+        with remote_errors(address):
             self._system.makedirs(self._path, exist_ok=True)
 
     def read(self, name: str) -> bytes | None:
         """See `Folder`."""
-        with _naming(f"{self.address}/{name}"):
+        with remote_errors(f"{self.address}/{name}"):
             try:
                 data: bytes = self._system.cat_file(self._at(name))
             except (FileNotFoundError, IsADirectoryError):
@@ -268,7 +268,7 @@ class RemoteFolder:
 
     def check(self, name: str) -> None:
         """See `Folder`."""
-        with _naming(f"{self.address}/{name}"):
+        with remote_errors(f"{self.address}/{name}"):
             if self._system.exists(self._at(name)):
                 with self._system.open(self._at(name), "rb") as file:
                     check_magic(f"{self.address}/{name}", file.read(len(MAGIC)))
@@ -276,7 +276,7 @@ class RemoteFolder:
     def write(self, name: str, data: bytes) -> None:
         """See `Folder`; where the file system cannot move, or not onto a file, the file is written in place."""
         temporary = self._at(f".{name}.{secrets.token_hex(4)}.partial")
-        with _naming(f"{self.address}/{name}"):
+        with remote_errors(f"{self.address}/{name}"):
             try:
                 self._system.pipe_file(temporary, data)
                 try:
@@ -296,7 +296,7 @@ class RemoteFolder:
 
 
 @contextlib.contextmanager
-def _naming(url: str) -> Iterator[None]:
+def remote_errors(url: str) -> Iterator[None]:
     """Say of which URL the errors of a file system are: each has its own kinds."""
     try:
         yield

@@ -1,11 +1,13 @@
 """Who does the work: processes of this machine, or a Dask cluster."""
 
+import logging
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import metadata
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -17,6 +19,7 @@ from sinr_codec.errors import InputError, MissingExtraError
 
 Options = Mapping[str, Any]
 
+DISTRIBUTION = "sinr-codec"
 PATIENCE = 10.0
 """Seconds to wait for a scheduler."""
 
@@ -189,7 +192,7 @@ class Cluster:
 
     Raises
     ------
-    InputError : it cannot be reached
+    InputError : it cannot be reached, or has not this version of this package, or a worker has not
     MissingExtraError : distributed is not installed
     """
 
@@ -199,17 +202,41 @@ class Cluster:
         except ImportError as error:
             raise MissingExtraError("scheduler: needs distributed: pip install 'sinr-codec[batch]'") from error
         self._scheduler = scheduler
+        self._busy: dict[Any, str] = {}
         try:
             self._client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{scheduler}: no Dask scheduler can be reached there") from error
+        # Its log is a traceback where the scheduler is gone, of which `take` tells in a line.
+        self._log = logging.getLogger("distributed.client")
+        self._log_level = self._log.level
+        self._log.setLevel(logging.CRITICAL)
+        try:
+            self._compare_versions()
+        except BaseException:
+            self.close()
+            raise
         self._done = as_completed(loop=self._client.loop)
-        self._busy: dict[Any, str] = {}
+
+    def _compare_versions(self) -> None:
+        """Tell now what would make all inputs fail; workers that come later are compared by `encode_input`."""
+        try:
+            found = {self._scheduler: self._client.run_on_scheduler(metadata.version, DISTRIBUTION)}
+        except ImportError as error:
+            found = {self._scheduler: error}
+        found |= self._client.run(metadata.version, DISTRIBUTION, on_error="return")
+        for where, version in found.items():
+            if version != __version__ and isinstance(version, str | ImportError):
+                has = "no sinr-codec" if isinstance(version, ImportError) else f"sinr-codec {version}"
+                raise InputError(f"{where}: has {has}; install {__version__} there, as here")
 
     @property
     def room(self) -> bool:
         """See `Pool`. One input a thread waits in line; where there are no workers yet, one waits for the first."""
-        threads = sum(self._client.nthreads().values())
+        try:
+            threads = sum(self._client.nthreads().values())
+        except OSError as error:
+            raise self._gone() from error
         return len(self._busy) < max(1, 2 * threads)
 
     def submit(self, address: str, options: Options) -> None:
@@ -229,7 +256,7 @@ class Cluster:
         future = next(self._done)
         address = self._busy.pop(future)
         if future.status not in ("finished", "error"):
-            raise InputError(f"{self._scheduler}: the Dask scheduler is gone; the same command goes on when it is back")
+            raise self._gone()
         error = future.exception()
         return address, future.result() if error is None else failure(error, address)
 
@@ -238,3 +265,7 @@ class Cluster:
         with suppress(Exception):  # of a scheduler that is gone
             self._client.cancel(list(self._busy), force=True)
         self._client.close()
+        self._log.setLevel(self._log_level)
+
+    def _gone(self) -> InputError:
+        return InputError(f"{self._scheduler}: the Dask scheduler is gone; the same command goes on when it is back")
