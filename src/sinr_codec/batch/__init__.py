@@ -78,7 +78,8 @@ def encode_many(
     The folder has a manifest, `batch.jsonl`, with a line for every input that ended. A run that is stopped, or killed,
     goes on when it is started again: an input is skipped if its content, the options and the version of this package
     are those of its line and its file is there as it was written. Inputs that failed are tried again. One input's
-    failure, and the death of the process that encodes it, is no concern of the others.
+    failure, and the death of the process that encodes it, is no concern of the others. Ctrl-C stops what runs; the
+    report then says how many inputs are left.
 
     Parameters
     ----------
