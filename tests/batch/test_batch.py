@@ -112,6 +112,14 @@ def test_what_is_done_is_skipped_and_what_failed_is_tried_again(again):
     assert len(lines(out)) == 4
 
 
+def test_what_failed_comes_last(again):
+    (bad, *_), out = again
+    worse = bad.with_name("worse.png")
+    worse.write_text("hello")
+    assert encode_many([bad, worse], out, **QUICK).failed == 2
+    assert [line["input"] for line in lines(out)[-2:]] == [str(worse), str(bad)]
+
+
 def test_what_changed_is_encoded_again(again):
     (_, *good), out = again
     assert to_do(good, out, **QUICK) == 0

@@ -77,9 +77,9 @@ def encode_many(
 
     The folder has a manifest, `batch.jsonl`, with a line for every input that ended. A run that is stopped, or killed,
     goes on when it is started again: an input is skipped if its content, the options and the version of this package
-    are those of its line and its file is there as it was written. Inputs that failed are tried again. One input's
-    failure, and the death of the process that encodes it, is no concern of the others. Ctrl-C stops what runs; the
-    report then says how many inputs are left.
+    are those of its line and its file is there as it was written. Inputs that failed are tried again, after
+    the others. One input's failure, and the death of the process that encodes it, is no concern of the others. Ctrl-C
+    stops what runs; the report then says how many inputs are left.
 
     Parameters
     ----------
@@ -127,7 +127,9 @@ def encode_many(
         names = output_names(addresses, {entry.input: entry.output for entry in manifest.entries.values()})
         run = _Run(folder, manifest, names, options, recorded, progress or NullProgress())
         try:
-            todo = list(run.look_for_done())
+            # What failed comes last: it may fail again in a way that takes the whole machine with it.
+            failed = {address for address, entry in manifest.entries.items() if entry.error is not None}
+            todo = sorted(run.look_for_done(), key=failed.__contains__)
             if todo:
                 with closing(Processes(jobs) if scheduler is None else Cluster(scheduler)) as pool:
                     run.encode(todo, pool)
