@@ -9,7 +9,7 @@ READY  := $(VENV)/.installed
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is needed; or name another: make PYTHON=python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[fit,signals,bench,dev]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[fit,signals,batch,bench,dev]"
 	@touch $@
 
 demo: $(READY)
@@ -33,6 +33,7 @@ format: $(READY)
 # Speed and size, each as a ratio of two things in one run; results go to results/. KODAK is a folder with the Kodak
 # pictures kodim01.png to kodim24.png, NETWORK somebody's trained SIREN, DATA a folder with the signals that
 # benchmarks/signals.py lists; it takes hours, goes on where it was stopped, and leaves out what results/ has already.
+# In the end ratios are compared with those of the last commit.
 DATA    ?= data
 KODAK   ?= $(DATA)/kodak
 NETWORK ?= $(DATA)/checkpoints/staf_siren_cameraman_test2_epoch2350.pth
@@ -44,6 +45,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/blocks.py  --image examples/coffee.png --json results/blocks.json
 	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
 	$(BIN)/python benchmarks/signals.py --data $(DATA) --out results/signals.json --resume --table docs/guide/comparison.md
+	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json network.json)
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

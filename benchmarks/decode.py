@@ -1,13 +1,19 @@
-"""Decode of a SIREN 3x128 at 768x512 on NumPy, over the time of its matrix products alone.
+"""Decode of a SIREN 3x128 at 768x512, over its matrix products alone and over the same network in PyTorch.
 
     python benchmarks/decode.py [--json FILE] [--repeats N]
 
-Both take the same tiles of float32 on the same threads; rounds alternate, and the median of each is compared.
-"render" starts from the weights; "file" is the whole `sinr.decode`, entropy decoding included. Target: <= 3.
+All take float32 on the same cores; rounds alternate, and the median of each is compared. "products" are the matrix
+products of our tiles and nothing else; "render" starts from the weights; "file" is the whole `sinr.decode`, entropy
+decoding included; "torch" is a plain module called once with all pixels, without gradients, as people render their
+SIRENs, rounded to bytes as well. "command" is `sinr decode` from its start to the PNG on the disk, of this file and of
+a picture of 64 x 64.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +26,16 @@ from sinr_codec.codec import decode
 from sinr_codec.coding.tensor import Direct, encode_tensor
 from sinr_codec.container import FIELD, Header, write
 from sinr_codec.fields import MLP
+from sinr_codec.fields.activations import Sine
 from sinr_codec.packed import tile_of
+from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.image import ImageSpec
 from sinr_codec.signals.tiles import map_tiles
 
-HEIGHT, WIDTH, TARGET = 512, 768, 3.0
+HEIGHT, WIDTH = 512, 768
+OMEGA = 30.0
+WANTED = {"file over products": 1.5, "torch over render": 2.0, "seconds of a small command": 1.0}
 
 
 def products(field: MLP, params: dict[str, Any]) -> Callable[[], None]:
@@ -51,6 +61,43 @@ def products(field: MLP, params: dict[str, Any]) -> Callable[[], None]:
     return run
 
 
+def eager(field: MLP, params: dict[str, Any], spec: ImageSpec) -> Callable[[], Any]:
+    """The network as anybody writes it in PyTorch, on the same coordinates."""
+    import torch
+
+    class Siren(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.ModuleList(
+                torch.nn.Linear(*reversed(params[f"layers.{i}.weight"].shape)) for i in range(field.layers)
+            )
+            self.load_state_dict({name: torch.from_numpy(w) for name, w in params.items()})
+
+        def forward(self, x: Any) -> Any:
+            for layer in self.layers[:-1]:
+                x = torch.sin(OMEGA * layer(x))
+            return self.layers[-1](x)
+
+    spans = lattice.window((spec.height, spec.width), most=1 << 30)
+    rows, columns = lattice.axes_of(spec.grid, spans)
+    coords = torch.from_numpy(spec.grid.points(rows[:, None], columns[None]).reshape(-1, 2))
+    module = Siren()
+
+    def run() -> Any:
+        with torch.no_grad():
+            values = module(coords)
+            return ((values + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).reshape(HEIGHT, WIDTH, 3).numpy()
+
+    return run
+
+
+def command(file: Path) -> None:
+    """`sinr decode` of a file, from its start to its end."""
+    out = file.with_suffix(".png")
+    subprocess.run([Path(sys.executable).with_name("sinr"), "decode", file, "-o", out], check=True, capture_output=True)
+    out.unlink()
+
+
 def file_of(field: MLP, params: dict[str, Any], spec: ImageSpec) -> bytes:
     """The network as a file at about 7 bits a weight, the usual rate of `balanced`."""
     records = [encode_tensor(w, Direct(step=float(w.std()) / 32)) for w in params.values()]
@@ -63,31 +110,43 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
 
-    field = MLP(2, 3, 128, 3)
+    field = MLP(2, 3, 128, 3, Sine(OMEGA))
     params = field.init(np.random.default_rng(0))
-    spec = ImageSpec(HEIGHT, WIDTH, 3, "uint8", "RGB")
+    spec, small = (ImageSpec(h, w, 3, "uint8", "RGB") for h, w in ((HEIGHT, WIDTH), (64, 64)))
     blob = file_of(field, params, spec)
-    runs: dict[str, Callable[[], Any]] = {
-        "products": products(field, params),
-        "render": lambda: spec.render(Fields([field.decoder(params)], tile_of(field))),
-        "file": lambda: decode(blob),
-    }
-    for run in runs.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(options.repeats):
-        for name, run in runs.items():
-            times[name].append(seconds(run)[0])
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("picture.sinr", "small.sinr")]
+        files[0].write_bytes(blob)
+        files[1].write_bytes(file_of(MLP(2, 3, 32, 3), MLP(2, 3, 32, 3).init(np.random.default_rng(0)), small))
+        runs: dict[str, Callable[[], Any]] = {
+            "products": products(field, params),
+            "render": lambda: spec.render(Fields([field.decoder(params)], tile_of(field))),
+            "file": lambda: decode(blob),
+            "torch": eager(field, params, spec),
+            "command": lambda: command(files[0]),
+            "command, small": lambda: command(files[1]),
+        }
+        for run in runs.values():
+            run()
+        times: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(options.repeats):
+            for name, run in runs.items():
+                times[name].append(seconds(run)[0])
     median = {name: statistics.median(values) for name, values in times.items()}
+    levels = np.abs(runs["render"]().astype(int) - runs["torch"]())
     result = {
         "what": f"SIREN 3x128 at {WIDTH}x{HEIGHT}, NumPy {np.__version__}, float32",
         "seconds": {name: round(value, 4) for name, value in median.items()},
-        "ratio": {name: round(median[name] / median["products"], 2) for name in runs if name != "products"},
-        "target": TARGET,
+        "over_products": {name: round(median[name] / median["products"], 2) for name in ("render", "file", "torch")},
+        "torch_over_render": round(median["torch"] / median["render"], 2),
+        "pixels_that_differ_by_a_level": float((levels > 0).mean()),
+        "largest_difference": int(levels.max()),
+        "wanted": WANTED,
     }
     print(f"{result['what']}; {machine()}; a file of {len(blob):,} bytes")
     for name, value in median.items():
-        print(f"  {name:<9} {value:7.3f} s   {value / median['products']:5.2f} x the products")
+        print(f"  {name:<15} {value:7.3f} s   {value / median['products']:5.2f} x the products")
+    print(f"  torch over render {result['torch_over_render']}; {levels.max()} level(s) apart at most")
     write_report(options.json, "decode", result)
 
 

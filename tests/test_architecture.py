@@ -23,7 +23,7 @@ LAYERS = [
     ("bases",),
     ("methods", "networks"),
     ("codec", "learning"),
-    ("bench",),
+    ("batch", "bench"),
     ("integrations", "cli"),
 ]
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}

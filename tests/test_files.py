@@ -2,11 +2,12 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from sinr_codec.errors import InputError
-from sinr_codec.files import atomic_write, write_bytes
+from sinr_codec.files import atomic_write, without_suffix, write_bytes
 
 
 def names(folder):
@@ -82,3 +83,10 @@ def test_an_error_about_another_file_is_not_ours(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a"):
         (tmp_path / "input").read_bytes()
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("a/b.png", "a/b"), ("b.NII.GZ", "b"), ("c.d.wav", "c.d"), ("folder", "folder")]
+)
+def test_without_suffix(name, stem):
+    assert without_suffix(Path(name)) == Path(stem)

@@ -239,21 +239,18 @@ def encode(
     if out is not None:
         check_output(out, source)
         check_replaceable(out)
-    if sum(target is not None for target in (bpp, size, psnr)) > 1:
-        raise InputError("target: expected at most one of bpp, size and psnr")
-    for name, value in {
-        "bpp": bpp,
-        "size": size,
-        "psnr": psnr,
-        "seconds": seconds,
-        "max_drop": max_drop,
-    }.items():
-        if value is not None:
-            check_positive(name, value)
-    check_seed(seed)
-    check_activation(activation)
-    chosen = preset_named(preset)
-    how = None if method is None else method_named(method)
+    chosen, how = check_arguments(
+        preset=preset,
+        method=method,
+        kind=kind,
+        activation=activation,
+        bpp=bpp,
+        size=size,
+        psnr=psnr,
+        seconds=seconds,
+        max_drop=max_drop,
+        seed=seed,
+    )
     shared = _base_for(how, base, width=width, depth=depth, activation=activation, bpp=bpp, size=size, psnr=psnr)
     if progressive and shared is not None:
         raise InputError("progressive: a file that begins from a base has no planes; leave it out")
@@ -339,6 +336,33 @@ def encode(
         interrupted=coded.interrupted,
         blob=coded.blob,
     )
+
+
+def check_arguments(
+    *,
+    preset: str = "balanced",
+    method: str | None = None,
+    kind: str | None = None,
+    activation: Any = None,
+    bpp: float | None = None,
+    size: int | None = None,
+    psnr: float | None = None,
+    seconds: float | None = None,
+    max_drop: float | None = None,
+    seed: int = 0,
+) -> tuple[Preset, Method | None]:
+    """Raise `InputError` for arguments of `encode` that suit no signal; else the preset and the method they name."""
+    if sum(target is not None for target in (bpp, size, psnr)) > 1:
+        raise InputError("target: expected at most one of bpp, size and psnr")
+    positive = {"bpp": bpp, "size": size, "psnr": psnr, "seconds": seconds, "max_drop": max_drop}
+    for name, value in positive.items():
+        if value is not None:
+            check_positive(name, value)
+    check_seed(seed)
+    check_activation(activation)
+    if kind is not None:
+        registry.check_kind(kind)
+    return preset_named(preset), None if method is None else method_named(method)
 
 
 def _recipe_of(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tuple[Recipe, Preset]:

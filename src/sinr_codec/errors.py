@@ -46,3 +46,22 @@ class LimitError(FormatError):
 
 class UnknownIdError(FormatError):
     """The file uses a field, signal or coder id that this reader does not know."""
+
+
+def explain(error: BaseException) -> str | None:
+    """What an error tells a user, in one line; None for one that neither the user, a file nor the system caused."""
+    if isinstance(error, SinrError):
+        text = str(error)
+    elif isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    elif isinstance(error, MemoryError) or _out_of_memory_in_torch(error):
+        text = "not enough memory"
+    else:
+        return None
+    return " ".join(text.split())
+
+
+def _out_of_memory_in_torch(error: BaseException) -> bool:
+    """Whether PyTorch says so, in its way on a GPU or in that on the CPU."""
+    on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return type(error).__name__ == "OutOfMemoryError" or on_cpu

@@ -361,16 +361,18 @@ def _rounder(network: Network, state: State, part: Part | None, effort: Mapping[
     """Rounding for a network's outputs, at the samples of its signal or all over its domain; None without torch."""
     try:
         import torch
-        from array_api_compat import torch as xtorch
 
+        from sinr_codec.fit import kernels
         from sinr_codec.fit.rounding import Effort, Rounding, single
     except (ImportError, MissingExtraError):
         return None
     # What is used and not coded, such as the matrix of an encoding, is among them.
     constants = {name: torch.from_numpy(single(w)) for name, w in state.items() if is_float(w.dtype)}
 
+    namespace = kernels.namespace("cpu")
+
     def function(tensors: Mapping[str, Any], points: Array) -> Any:
-        return network.function({**constants, **tensors}, xtorch)(points)
+        return network.function({**constants, **tensors}, namespace)(points)
 
     def draw(count: int, generator: torch.Generator) -> Array:
         if part is None:

@@ -46,8 +46,13 @@ def check_replaceable(out: PathLike) -> None:
     path = Path(out)
     if path.is_file() and path.stat().st_size:
         with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise InputError(f"{out}: exists and is no .sinr file; remove it first or name another output")
+            check_magic(out, file.read(len(MAGIC)))
+
+
+def check_magic(out: PathLike, beginning: bytes) -> None:
+    """Raise `InputError` where what an output begins with is no `.sinr` file's."""
+    if beginning != MAGIC:
+        raise InputError(f"{out}: exists and is no .sinr file; remove it first or name another output")
 
 
 def check_seed(seed: Any) -> None:

@@ -22,7 +22,7 @@ from sinr_codec.container import FIELD, Header, write
 from sinr_codec.fields import MLP
 from sinr_codec.signals.image import ImageSpec
 
-VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench"]
+VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench", "batch"]
 
 
 def sinr(*arguments):
@@ -108,6 +108,11 @@ def test_general_help_and_version():
         ["decompress", "a.sinr"],
         ["info"],
         ["verify", "a.sinr", "--wrong"],
+        ["batch", "a.png"],
+        ["batch", "--out", "b"],
+        ["batch", "a.png", "--out", "b", "--bpp", "1", "--size", "100"],
+        ["batch", "a.png", "--out", "b", "--jobs", "0"],
+        ["batch", "a.png", "--out", "b", "--jobs", "2", "--scheduler", "tcp://localhost:8786"],
     ],
 )
 def test_wrong_usage_is_2(arguments):
@@ -450,15 +455,6 @@ def test_values_of_options(parse, text, value):
 def test_values_that_are_none(parse, text):
     with pytest.raises(typer.BadParameter, match="expected"):
         getattr(_common, f"parse_{parse}")(text)
-
-
-def test_the_output_is_named_after_the_input():
-    assert [_common.without_suffix(Path(name)).name for name in ("a.png", "b.nii.gz", "c.d.wav", "folder")] == [
-        "a",
-        "b",
-        "c.d",
-        "folder",
-    ]
 
 
 # -- bench -------------------------------------------------------------------------------------------------

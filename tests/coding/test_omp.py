@@ -129,6 +129,25 @@ def test_powers_of_two_change_nothing_but_the_values(power):
     assert np.array_equal(np.ldexp(values, power), scaled_values)
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "sign", "hadamard"])
+def test_products_of_bytes_change_nothing(kind, monkeypatch):
+    """Zero atoms and vectors that are done early among them."""
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(11)
+    A = make_dictionary(kind, 3, 64, 900)
+    A[:, 7] = 0
+    W = rng.standard_normal((64, 50)) * rng.gamma(0.3, 1.0, (64, 1))
+    W[:, 5] = 3.0 * A[:, 11] - A[:, 400]
+    expected = omp(A, W, 31)
+    used = []
+    monkeypatch.setattr(module, "_BYTES_WORK", 0)
+    monkeypatch.setattr(module._Search, "_faster", lambda self, other, n: used.append(n) or other)
+    indices, values = omp(A, W, 31)
+    assert used == [50]
+    assert np.array_equal(indices, expected[0])
+    assert np.array_equal(values, expected[1])
+
+
 @pytest.mark.parametrize("scale", [1e-8, 1e-30, 1e30])
 def test_scale_free(scale):
     W = trained_like(64, 30, np.random.default_rng(10))

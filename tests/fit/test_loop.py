@@ -38,8 +38,11 @@ class Waves:
         values = self.amplitude * np.sin(4 * coords[:, :1] + 2 * coords[:, 1:] ** 2) + self.offset
         return coords.astype(np.float32), values.astype(np.float32)
 
+    def errors(self, predicted, values):
+        return ((predicted - values) ** 2).mean(-1)
+
     def loss(self, predicted, values):
-        return ((predicted - values) ** 2).mean()
+        return self.errors(predicted, values).mean()
 
 
 class Noise(Waves):
@@ -312,6 +315,13 @@ class TestInterrupt:
         assert same(whole, resumed)
         assert (resumed.loss, resumed.steps, resumed.interrupted) == (whole.loss, 120, False)
         assert not list(tmp_path.iterdir())
+
+    def test_resumed_with_batches_by_error_is_as_uninterrupted(self, tmp_path):
+        whole = fit(FIELD, Waves(), config(sampling="error"))
+        assert not same(whole, fit(FIELD, Waves(), config()))
+        halves = config(sampling="error", checkpoint=tmp_path / "fit.safetensors")
+        assert fit(FIELD, Waves(), halves, progress=Stop(50, False)).interrupted
+        assert same(whole, fit(FIELD, Waves(), halves))
 
     def test_only_an_interrupted_fit_leaves_its_checkpoint(self, tmp_path):
         path = tmp_path / "fit.safetensors"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from sinr_codec.fields import MLP  # noqa: E402
 from sinr_codec.fit import Evaluator, evaluate  # noqa: E402
-from sinr_codec.fit.samples import Batches, Samples, even_subset  # noqa: E402
+from sinr_codec.fit.samples import Batches, BatchesByError, Samples, even_subset  # noqa: E402
 
 
 class Line:
@@ -83,3 +83,32 @@ def test_evaluate_on_some_samples():
     assert evaluate(field, params, signal, index) == pytest.approx(errors[index].mean(), rel=1e-5)
     evaluator = Evaluator(field, signal)
     assert evaluator(params) == evaluator({n: torch.from_numpy(v) for n, v in params.items()})
+
+
+def test_batches_by_error_have_the_same_mean():
+    """Whatever errors were seen, weighted samples stand for all of them alike."""
+    batches = BatchesByError(1000, 50, seed=0)
+    truth = torch.linspace(0, 1, 1000) ** 4
+    sums, drawn = torch.zeros(1000), torch.zeros(1000)
+    for _ in range(4000):
+        index = batches.draw()
+        assert ((index >= 0) & (index < 1000)).all()
+        batches.learn(truth[index])
+        sums.index_add_(0, index, batches.weights)
+        drawn.index_add_(0, index, torch.ones(50))
+    assert float((sums * truth).sum() / (4000 * 50)) == pytest.approx(float(truth.mean()), rel=0.01)
+    halves = sums.view(10, 100).sum(1) / (4000 * 5)
+    assert halves.numpy() == pytest.approx(np.ones(10), rel=0.03)
+    often = drawn.view(10, 100).sum(1)
+    assert often[-1] > 2.5 * often[0]
+    assert often[0] > 0.45 * 4000 * 5
+
+
+def test_batches_by_error_take_runs_of_any_number():
+    for samples, size in ((1, 1), (65, 64), (129, 7), (10**6, 33)):
+        batches = BatchesByError(samples, size, seed=1)
+        for _ in range(5):
+            index = batches.draw()
+            assert ((index >= 0) & (index < samples)).all()
+            batches.learn(torch.zeros(size))  # nothing is wrong anywhere
+            assert torch.isfinite(batches.weights).all()

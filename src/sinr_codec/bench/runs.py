@@ -282,9 +282,9 @@ def _in_processes(
 
 
 def _one_thread() -> None:
-    import torch
+    from sinr_codec.fit.threads import one_thread
 
-    torch.set_num_threads(1)
+    one_thread()
 
 
 # -- one signal ------------------------------------------------------------------------------------------------

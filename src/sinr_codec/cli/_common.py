@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sinr_codec.errors import InputError, SinrError
+from sinr_codec.errors import InputError, explain
 from sinr_codec.progress import NullProgress, Progress
 
 
@@ -31,6 +31,7 @@ class Preset(StrEnum):
 PresetOption = Annotated[Preset, typer.Option(help="How long to look for a small file; paper: SINR as published.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 BaseOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")]
+DeviceOption = Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
@@ -87,14 +88,51 @@ def parse_activation(text: str) -> Any:
         raise typer.BadParameter(str(error)) from error
 
 
+# -- what encoding takes -------------------------------------------------------------------------------------
+
+MethodOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Code as coin, inric, sinr, ... do, instead of planning.")
+]
+FromBaseOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Of coinpp and inric-meta: what `sinr learn` wrote.")
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="KIND",
+        help="image, audio, volume, dataset, video, shape or radiance, where INPUT does not tell.",
+    ),
+]
+BppOption = Annotated[float | None, typer.Option(help="Aim at this rate, bits a pixel (sample, voxel, ...).")]
+SizeOption = Annotated[int | None, typer.Option(help="Aim at this file size, bytes.")]
+PsnrOption = Annotated[float | None, typer.Option(help="Aim at this quality, dB.")]
+WidthOption = Annotated[int | None, typer.Option(help="Neurons a layer, instead of an aim.")]
+DepthOption = Annotated[int | None, typer.Option(help="Hidden layers.")]
+ActivationOption = Annotated[
+    Any,
+    typer.Option(parser=parse_activation, metavar="NAME", help="sine, gaussian, wire or relu; sine:30 sets omega0."),
+]
+SecondsOption = Annotated[float | None, typer.Option(help="Fit for this long; starting and coding come on top.")]
+MaxDropOption = Annotated[float | None, typer.Option(help="dB that coding may lose, where no rate rules it.")]
+ResolutionOption = Annotated[int | None, typer.Option(help="Of a shape: voxels along its longest side.")]
+VariantOption = Annotated[str | None, typer.Option(help="Of a shape: occupancy, sdf (signed distances) or coloured.")]
+BlockOption = Annotated[
+    float | None,
+    typer.Option(help="Of a sound: seconds a network. Of a picture: pixels a side of the blocks; 0 for one piece."),
+]
+FramesOption = Annotated[Any, typer.Option(parser=parse_range, metavar="A:B", help="Of a video: only these frames.")]
+ProgressiveOption = Annotated[
+    bool, typer.Option("--progressive", help="Order the file so that its beginning decodes, at lower quality.")
+]
+
+
+# -- options together ----------------------------------------------------------------------------------------
+
+
 def given(**options: Any) -> dict[str, Any]:
     """The options that were set; the others are left to the kind of signal."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def without_suffix(path: Path) -> Path:
-    """The path without the last extension, and without both of `.nii.gz`."""
-    return path.with_suffix("").with_suffix("") if path.name.lower().endswith(".nii.gz") else path.with_suffix("")
 
 
 def exclusive(**options: Any) -> None:
@@ -114,28 +152,26 @@ class Verbs(TyperGroup):
         """Run a verb."""
         try:
             return super().invoke(ctx)
-        except SinrError as error:
-            _fail(str(error))
-        except MemoryError:
-            _fail("not enough memory")
         except BrokenPipeError:
             # The reader of a pipe has left, as `| head` does: nobody is there to be told.
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             raise typer.Exit(1) from None
-        except OSError as error:
-            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        except RuntimeError as error:
-            # PyTorch's way to run out of memory, on a GPU and on the CPU.
-            if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):
-                raise
-            _fail("not enough memory")
         except KeyboardInterrupt:
             _fail("interrupted; nothing was written", code=130)
+        except Exception as error:
+            if (line := explain(error)) is None:
+                raise
+            _fail(line)
 
 
 def _fail(message: str, code: int = 1) -> None:
-    typer.echo("sinr: error: " + " ".join(message.split()), err=True)
+    show_error(message)
     raise typer.Exit(code)
+
+
+def show_error(message: str) -> None:
+    """One line on stderr."""
+    typer.echo("sinr: error: " + " ".join(message.split()), err=True)
 
 
 # -- progress ----------------------------------------------------------------------------------------------
@@ -160,7 +196,8 @@ def progress(quiet: bool = False) -> Iterator[Progress]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}"),
         )
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        # Half a minute, rich's own, is shorter than a step of some tasks.
+        with Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=3600) as bar:
             yield _BarProgress(bar)
 
 

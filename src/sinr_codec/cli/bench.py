@@ -29,7 +29,7 @@ def bench(
     ] = 0.3,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
     configurations: Annotated[str | None, typer.Option(metavar="HxM,...", help="Only these networks.")] = None,
-    device: Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")] = "cpu",
+    device: _common.DeviceOption = "cpu",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes, each with one thread.")] = 1,
     together: Annotated[int, typer.Option(min=1, help="Pictures fitted as one batch, by Adam; for a GPU.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,

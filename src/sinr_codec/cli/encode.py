@@ -1,12 +1,13 @@
 """`sinr encode`: a signal in, a `.sinr` file out."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
+from sinr_codec.files import without_suffix
 
 
 def encode(
@@ -17,50 +18,25 @@ def encode(
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="INPUT with .sinr")
     ] = None,
     preset: PresetOption = Preset.BALANCED,
-    method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Code as coin, inric, sinr, ... do, instead of planning.")
-    ] = None,
-    base: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of coinpp and inric-meta: what `sinr learn` wrote.")
-    ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            metavar="KIND",
-            help="image, audio, volume, dataset, video, shape or radiance, where INPUT does not tell.",
-        ),
-    ] = None,
-    bpp: Annotated[float | None, typer.Option(help="Aim at this rate, bits a pixel (sample, voxel, ...).")] = None,
-    size: Annotated[int | None, typer.Option(help="Aim at this file size, bytes.")] = None,
-    psnr: Annotated[float | None, typer.Option(help="Aim at this quality, dB.")] = None,
-    width: Annotated[int | None, typer.Option(help="Neurons a layer, instead of an aim.")] = None,
-    depth: Annotated[int | None, typer.Option(help="Hidden layers.")] = None,
-    activation: Annotated[
-        Any,
-        typer.Option(
-            parser=_common.parse_activation, metavar="NAME", help="sine, gaussian, wire or relu; sine:30 sets omega0."
-        ),
-    ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Fit for this long; starting and coding come on top.")] = None,
-    max_drop: Annotated[float | None, typer.Option(help="dB that coding may lose, where no rate rules it.")] = None,
+    method: _common.MethodOption = None,
+    base: _common.FromBaseOption = None,
+    kind: _common.KindOption = None,
+    bpp: _common.BppOption = None,
+    size: _common.SizeOption = None,
+    psnr: _common.PsnrOption = None,
+    width: _common.WidthOption = None,
+    depth: _common.DepthOption = None,
+    activation: _common.ActivationOption = None,
+    seconds: _common.SecondsOption = None,
+    max_drop: _common.MaxDropOption = None,
     seed: SeedOption = 0,
-    device: Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")] = "cpu",
-    resolution: Annotated[int | None, typer.Option(help="Of a shape: voxels along its longest side.")] = None,
-    variant: Annotated[
-        str | None, typer.Option(help="Of a shape: occupancy, sdf (signed distances) or coloured.")
-    ] = None,
-    block: Annotated[
-        float | None,
-        typer.Option(help="Of a sound: seconds a network. Of a picture: pixels a side of the blocks; 0 for one piece."),
-    ] = None,
-    frames: Annotated[
-        Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: only these frames.")
-    ] = None,
+    device: _common.DeviceOption = "cpu",
+    resolution: _common.ResolutionOption = None,
+    variant: _common.VariantOption = None,
+    block: _common.BlockOption = None,
+    frames: _common.FramesOption = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the fit's state here, and resume from it.")] = None,
-    progressive: Annotated[
-        bool, typer.Option("--progressive", help="Order the file so that its beginning decodes, at lower quality.")
-    ] = False,
+    progressive: _common.ProgressiveOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -76,9 +52,7 @@ def encode(
       sinr encode photo.png --method coinpp --base photos.sinr
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
-    out = (
-        _common.without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
-    )
+    out = without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
     options = _common.given(resolution=resolution, variant=variant, block=block, frames=frames)
 
     from sinr_codec import codec

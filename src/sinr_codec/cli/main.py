@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sinr_codec import __version__
-from sinr_codec.cli import bench, compress, decode, decompress, encode, info, learn, verify
+from sinr_codec.cli import batch, bench, compress, decode, decompress, encode, info, learn, verify
 from sinr_codec.cli._common import Verbs
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ def _help(function: Callable[..., None]) -> str:
 
 for _verb in (
     encode.encode,
+    batch.batch,
     learn.learn,
     decode.decode,
     compress.compress,

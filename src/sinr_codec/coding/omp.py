@@ -8,11 +8,16 @@ residuals. It runs in float32, block by block, and only the largest correlation 
 is kept. Rounding in float32 is bounded, so the groups that can hold the true maximum are known; these few
 are evaluated in float64, which decides. Everything else is float64.
 
+Where atoms are small integers and PyTorch is there, residuals are rounded to eight bits instead: processors multiply
+bytes several times faster than floats, and what that rounding can do is bounded, too.
+
 With few vectors and a large dictionary that product is bound by reading the dictionary. Then several steps are
 guessed from the atoms that were near the maximum last time, and one product verifies them all; a wrong guess is
 taken back. The result is the same.
 """
 
+import importlib.util
+import time
 from typing import Any
 
 import numpy as np
@@ -31,6 +36,7 @@ _GUESS_COLUMNS = 32  # vectors times steps that one product verifies at hardly m
 _GUESS_STEPS = 16  # most steps verified at once
 _GUESS_ENTRIES = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
 _GUESS_CORRELATION = 1e-3  # a guess below is no use, and might depend on the atoms already taken
+_BYTES_WORK = 1 << 31  # multiplications a step that are worth finding out whether those of bytes are faster
 _BLOCK_ENTRIES = 1 << 20  # products (4 MiB) that a block of atoms makes: in cache until it is reduced
 _LEAST_BLOCK = 512  # atoms, so that the matrix product is worth its call
 _BATCH = 512  # most vectors that advance together
@@ -209,45 +215,50 @@ class _Search:
     """Steps worth verifying at once."""
 
     def __init__(self, atoms: NDArray[Any], n: int) -> None:
-        k2, k1 = atoms.shape
+        k2 = len(atoms)
         self.most_steps = 1 if atoms.size < _GUESS_ENTRIES else min(_GUESS_STEPS, max(1, _GUESS_COLUMNS // n))
         self.group = group = _GROUP if self.most_steps == 1 else _GUESS_GROUP
         groups = -(-k2 // group)
         self.atoms = atoms
-        self.inverse_norms = np.empty(k2)
+        self.inverse_norms = _inverse_norms(atoms)
         self.members = np.empty((groups, group), np.int64)
-        self.blocks: list[tuple[slice, Singles]] = []
-        # |fl(a.r) - a.r| <= g / (1 - g) for unit vectors that were themselves rounded to float32, whatever
-        # the order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the 8
-        # stands for that rounding and for the subtraction in `best`. Values further apart than twice the
-        # bound are in the right order.
-        g = (k1 + 8) * 2.0**-24
-        self.slack = 2 * g / (1 - g) if g < 0.5 else np.inf
-        self.unit = unit = np.zeros((groups * group, k1), np.float32)
-        rows = max(1, _CHUNK_ENTRIES // k1)
-        for first in range(0, k2, rows):
-            part = slice(first, min(first + rows, k2))
-            self.inverse_norms[part] = _inverse_norms(atoms[part])
-            factors = self.inverse_norms[part, None]
-            if atoms.dtype.kind == "f":  # may be out of float32's range
-                unit[part] = atoms[part] * factors
-            else:
-                np.multiply(atoms[part], factors.astype(np.float32), out=unit[part], casting="same_kind")
+        self.blocks: list[tuple[slice, slice]] = []  # groups, and their rows
         per_block = max(_LEAST_BLOCK, _BLOCK_ENTRIES // (n * self.most_steps)) // group
         for first in range(0, groups, per_block):
             count = min(per_block, groups - first)
-            start = first * group
-            self.blocks.append((slice(first, first + count), unit[start : start + count * group]))
-            self.members[first : first + count] = start + np.arange(group * count).reshape(group, count).T
+            rows = slice(first * group, (first + count) * group)
+            self.blocks.append((slice(first, first + count), rows))
+            self.members[first : first + count] = np.arange(rows.start, rows.stop).reshape(group, count).T
         self.members[self.members >= k2] = -1
+        self.singles = _Singles(atoms, self.inverse_norms, groups * group)
+        self.products: _Singles | _Bytes = self.singles
+        if self.most_steps == 1 and atoms.size * n >= _BYTES_WORK and _Bytes.can(atoms):
+            self.products = self._faster(_Bytes(atoms, self.inverse_norms, groups * group), n)
+
+    def _faster(self, other: "_Bytes", n: int) -> "_Singles | _Bytes":
+        """Of two ways to the same result the one that this machine is better at."""
+        trial = _unit(np.random.default_rng(0).standard_normal((n, self.atoms.shape[1])))
+        _, rows = self.blocks[0]
+        buffer = np.empty((rows.stop, n), np.float32)
+
+        def seconds(products: _Singles | _Bytes) -> float:
+            operand, _ = products.operand(trial)
+            times = []
+            for _ in range(3):
+                began = time.perf_counter()
+                products.absolute(rows, operand, buffer)
+                times.append(time.perf_counter() - began)
+            return min(times)
+
+        return min(self.products, other, key=seconds)
 
     def best(self, residuals: Floats) -> tuple[Integers, Floats, Singles]:
         """The best atom for each row of `residuals` (m, k1), none of which is zero; of equal ones the first.
 
         Returns the atoms (m,), |a.r| / |a| (m,) and the float32 maxima of the groups, (groups, m).
         """
-        maxima = self._maxima(_unit(residuals))
-        group, vector = np.nonzero(maxima >= maxima.max(axis=0) - np.float32(self.slack))
+        maxima, slack = self._maxima(_unit(residuals))
+        group, vector = np.divmod(np.flatnonzero(maxima >= maxima.max(axis=0) - slack), len(residuals))
         atom = np.empty(len(group), np.int64)
         correlation = np.empty(len(group))
         step = max(1, _CHUNK_ENTRIES // (self.group * residuals.shape[1]))
@@ -268,21 +279,22 @@ class _Search:
         groups = np.argpartition(maxima, -count, axis=0)[-count:]
         return np.maximum(self.members[groups.T].reshape(maxima.shape[1], -1), 0)
 
-    def _maxima(self, unit_residuals: Singles) -> Singles:
-        """Largest float32 |a.r| of each group: (groups, m)."""
+    def _maxima(self, unit_residuals: Singles) -> tuple[Singles, Singles]:
+        """Largest |a.r| of each group, (groups, m); and how much two of them must differ to be in order, (m,)."""
         m = len(unit_residuals)
         maxima = np.empty((len(self.members), m), np.float32)
-        buffer = np.empty((max(len(rows) for _, rows in self.blocks), m), np.float32)
+        buffer = np.empty((max(rows.stop - rows.start for _, rows in self.blocks), m), np.float32)
+        operand, slack = self.products.operand(unit_residuals)
         for groups, rows in self.blocks:
-            products = np.matmul(rows, unit_residuals.T, out=buffer[: len(rows)])
-            np.abs(products, out=products)
+            products = buffer[: rows.stop - rows.start]
+            self.products.absolute(rows, operand, products)
             products = products.reshape(self.group, -1, m)
             half = self.group // 2
             while half > 1:
                 np.maximum(products[:half], products[half : 2 * half], out=products[:half])
                 half //= 2
             np.maximum(products[0], products[1], out=maxima[groups])
-        return maxima
+        return maxima, slack
 
     def _exact(self, group: Integers, residuals: Floats) -> tuple[Integers, Floats]:
         """The best atom of one group for each residual, in float64."""
@@ -303,14 +315,86 @@ def _unit(residuals: Floats) -> Singles:
 
 def _inverse_norms(atoms: NDArray[Any]) -> Floats:
     """1 / |a| for each row, 0 for zero rows; no square overflows or underflows."""
-    rows = atoms.astype(np.float64)
-    largest = np.ones(len(rows))
-    if atoms.dtype.kind == "f":
-        largest = np.abs(rows).max(axis=1)
-        largest[largest == 0] = 1.0
-        rows /= largest[:, None]
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return np.divide(1.0 / largest, norms, out=np.zeros(len(rows)), where=norms > 0)
+    inverse = np.empty(len(atoms))
+    chunk = max(1, _CHUNK_ENTRIES // atoms.shape[1])
+    for first in range(0, len(atoms), chunk):
+        rows = atoms[first : first + chunk].astype(np.float64)
+        largest = np.ones(len(rows))
+        if atoms.dtype.kind == "f":
+            largest = np.abs(rows).max(axis=1)
+            largest[largest == 0] = 1.0
+            rows /= largest[:, None]
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        inverse[first : first + chunk] = np.divide(1.0 / largest, norms, out=np.zeros(len(rows)), where=norms > 0)
+    return inverse
+
+
+class _Singles:
+    """Products of unit atoms and unit residuals in float32."""
+
+    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, rows: int) -> None:
+        k2, k1 = atoms.shape
+        # |fl(a.r) - a.r| <= g / (1 - g) for unit vectors that were themselves rounded to float32, whatever
+        # the order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the 8
+        # stands for that rounding and for the subtraction in `best`. Values further apart than twice the
+        # bound are in the right order.
+        g = (k1 + 8) * 2.0**-24
+        self.slack = 2 * g / (1 - g) if g < 0.5 else np.inf
+        self.unit = np.zeros((rows, k1), np.float32)
+        chunk = max(1, _CHUNK_ENTRIES // k1)
+        for first in range(0, k2, chunk):
+            part = slice(first, min(first + chunk, k2))
+            factors = inverse_norms[part, None]
+            if atoms.dtype.kind == "f":  # may be out of float32's range
+                self.unit[part] = atoms[part] * factors
+            else:
+                np.multiply(atoms[part], factors.astype(np.float32), out=self.unit[part], casting="same_kind")
+
+    def operand(self, unit_residuals: Singles) -> tuple[Singles, Singles]:
+        """What is multiplied, of residuals (m, k1), and how much two products must differ to be in order (m,)."""
+        return unit_residuals.T, np.full(len(unit_residuals), self.slack, np.float32)
+
+    def absolute(self, rows: slice, operand: Singles, out: Singles) -> None:
+        """|a.r| of some atoms, into (rows, m)."""
+        np.matmul(self.unit[rows], operand, out=out)
+        np.abs(out, out=out)
+
+
+class _Bytes:
+    """The same with atoms of small integers as they are, and residuals in 127 steps of each sign."""
+
+    @staticmethod
+    def can(atoms: NDArray[Any]) -> bool:
+        """Whether atoms are bytes, sums of products stay exact, and PyTorch is there to multiply them."""
+        return atoms.dtype == np.int8 and atoms.shape[1] < 1 << 10 and importlib.util.find_spec("torch") is not None
+
+    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, rows: int) -> None:
+        import torch
+
+        self.torch = torch
+        padded = np.zeros((rows, atoms.shape[1]), np.int8)
+        padded[: len(atoms)] = atoms
+        factors = np.zeros((rows, 1), np.float32)
+        factors[: len(atoms), 0] = inverse_norms
+        self.atoms, self.inverse_norms = torch.from_numpy(padded), torch.from_numpy(factors)
+        # |a.(r - step q)| / |a| <= step / 2 |a|_1 / |a|_2, of which this is the largest; and the rounding to float32 of
+        # what is at most 1, four times.
+        ones = np.abs(padded.astype(np.int16)).sum(axis=1)
+        self.spread = float((ones * factors[:, 0]).max(initial=0.0))
+        self.rounding = 2**-21
+
+    def operand(self, unit_residuals: Singles) -> tuple[Any, Singles]:
+        """As of `_Singles`, in units of the steps."""
+        steps = np.abs(unit_residuals).max(axis=1) / 127
+        levels = np.rint(unit_residuals / steps[:, None]).astype(np.int8)
+        slack = self.spread * (1 + 2**-10) + self.rounding / steps
+        return self.torch.from_numpy(levels).t(), slack
+
+    def absolute(self, rows: slice, operand: Any, out: Singles) -> None:
+        """As of `_Singles`."""
+        torch, products = self.torch, self.torch.from_numpy(out)
+        torch.mul(torch._int_mm(self.atoms[rows], operand), self.inverse_norms[rows], out=products)
+        np.abs(out, out=out)
 
 
 class _State:
@@ -382,7 +466,7 @@ def _guess(state: _State, search: _Search, t: int, steps: int) -> tuple[list[Int
     residuals = [state.residuals]
     if steps <= 0:
         return guesses, residuals
-    rows = search.unit[state.candidates]
+    rows = search.singles.unit[state.candidates]
     for _ in range(steps):
         correlations = np.abs(rows @ _unit(state.residuals)[:, :, None])[:, :, 0]
         place = correlations.argmax(axis=1)[:, None]

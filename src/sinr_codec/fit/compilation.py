@@ -58,10 +58,10 @@ def _is_marked(key: str) -> bool:
 
 
 def compiled(function: Callable[..., Any], key: str, *example: Any) -> Callable[..., Any] | None:
-    """`function` compiled and tried on the example, backward pass included; None where that fails."""
+    """`function` compiled and tried on the example, with a backward pass of its first result; None where it fails."""
     try:
         fast = torch.compile(function, fullgraph=True, dynamic=False)
-        fast(*example).backward()
+        fast(*example)[0].backward()
     except Exception as error:  # whatever breaks in a compiler, the plain function still works
         logger.info("torch.compile failed, going on without it: %s", str(error).partition("\n")[0])
         return None

@@ -13,6 +13,7 @@ from sinr_codec.errors import InputError
 
 Optimizer = Literal["soap", "adam", "muon"]
 Schedule = Literal["cosine", "constant"]
+Sampling = Literal["even", "error"]
 
 #: Best for SIRENs of width 64-128 on photographs over some thousand steps; a few hundred want twice as much.
 DEFAULT_LR: dict[str, float] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
@@ -36,6 +37,8 @@ class FitConfig:
         Samples a step; the whole signal where it is smaller.
     schedule
         Of the learning rate: ``"cosine"``, a short ramp and half a cosine to zero, or ``"constant"``.
+    sampling
+        How batches are drawn: ``"even"``, all over the signal, or ``"error"``, with more of what the network has wrong.
     seed
         For initial parameters and batches, 0 <= seed < 2^63. The same seed, machine and thread count give the same bits
         when the budget is in steps.
@@ -66,6 +69,7 @@ class FitConfig:
     seconds: float | None = None
     batch: int = 4096
     schedule: Schedule = "cosine"
+    sampling: Sampling = "even"
     seed: int = 0
     l1: float = 0.0
     bits: float | None = None
@@ -83,6 +87,8 @@ class FitConfig:
                 raise InputError(f"fit: {name} must be positive, got {value!r}")
         if self.schedule not in ("cosine", "constant"):
             raise InputError(f"fit: schedule must be cosine or constant, got {self.schedule!r}")
+        if self.sampling not in ("even", "error"):
+            raise InputError(f"fit: sampling must be even or error, got {self.sampling!r}")
         if not self.l1 >= 0:
             raise InputError(f"fit: l1 must not be negative, got {self.l1!r}")
         if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):

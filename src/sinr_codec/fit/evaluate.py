@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from array_api_compat import torch as xtorch
 from numpy.typing import NDArray
 
 from sinr_codec.fields.base import Trainable
+from sinr_codec.fit import kernels
 from sinr_codec.fit.samples import Samples, weighted_mean
 from sinr_codec.signals.base import Part
 
@@ -38,7 +38,7 @@ class Evaluator:
         self.device = device
         self._index = index
         self._samples = samples or Samples(signal, device)
-        self._function = field.function(xtorch, torch.device(device))
+        self._function = field.function(kernels.namespace(device), torch.device(device))
 
     def __call__(self, params: Mapping[str, Any]) -> float:
         """Loss of parameters given as NumPy arrays or torch tensors."""

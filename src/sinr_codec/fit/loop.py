@@ -19,15 +19,14 @@ from torch import Tensor
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.files import check_output
-from sinr_codec.fit import checkpoint, compilation
+from sinr_codec.fit import checkpoint, compilation, kernels
 from sinr_codec.fit.config import FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.interrupt import Interrupt
 from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.rated import BEGIN_AT, Rate
-from sinr_codec.fit.samples import Batches, Samples, even_subset, weighted_mean
-from sinr_codec.fit.threads import threads_for
+from sinr_codec.fit.samples import Batches, BatchesByError, Samples, even_subset, weighted_mean
 from sinr_codec.signals.base import Part
 
 Progress = Callable[[int, int, float], None]
@@ -101,11 +100,11 @@ def fit(
     if config.bits is not None and hasattr(field, "tables"):
         if params is not None:
             raise InputError("fit: latents start from fresh parameters, got some")
-        with threads_for(field.num_params):
+        with kernels.training(field.num_params):
             return fit_latents(field, signal, config, progress)
     if params is not None:
         field.check(params)
-    with threads_for(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):
+    with kernels.training(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):
         return _Fit(field, signal, config, params, progress).run()
 
 
@@ -198,7 +197,10 @@ class _Fit:
         #: What a number of bits asks of the leaves, once it does.
         self.rated: Rate | None = None
         self.optimizer: Stepper = make_optimizer(self.config.optimizer, self.leaves, self.state.lr)
-        self.batches = Batches(len(self.samples), self.batch, self.config.seed)
+        # a batch that holds the whole signal has no choice
+        by_error = self.config.sampling == "error" and self.batch < len(self.samples)
+        kind = BatchesByError if by_error else Batches
+        self.batches = kind(len(self.samples), self.batch, self.config.seed)
 
     def run(self) -> FitResult:
         """All attempts, and what came of them."""
@@ -257,11 +259,16 @@ class _Fit:
             coords, values = self.samples.take(self.batches.draw())
             if self.rated is None and self.config.bits is not None and share >= self.rated_at:
                 self.rated = self._rate()
-            loss = self.loss(self.leaves if self.rated is None else self.rated.noisy(self.leaves), coords, values)
+            leaves = self.leaves if self.rated is None else self.rated.noisy(self.leaves)
+            weights = self.batches.weights
+            weights = None if weights is None else weights.to(self.config.device)
+            loss, errors = self.loss(leaves, coords, values, weights)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise _Diverged
             loss.backward()
+            if isinstance(self.batches, BatchesByError):
+                self.batches.learn(errors)
             add_l1(self.leaves, self.config.l1)
             if self.rated is not None:
                 self.rated.step(self.leaves, value, self.rate(share))
@@ -335,23 +342,33 @@ class _Fit:
 
     # -- losses
 
-    def _loss_function(self) -> Callable[[Leaves, Tensor, Tensor], Tensor]:
-        function = self.field.function(xtorch, torch.device(self.config.device))
-        unpack, measure = self.packing.unpack, self.signal.loss
+    def _loss_function(self) -> Callable[..., tuple[Tensor, Tensor]]:
+        """``f(leaves, coords, values, weights) -> loss, errors (n,)``; errors are of no use without weights."""
+        unpack, signal, device = self.packing.unpack, self.signal, torch.device(self.config.device)
 
-        def loss(leaves: Leaves, coords: Tensor, values: Tensor) -> Tensor:
-            result: Tensor = measure(function(unpack(leaves), coords), values)
-            return result
+        def loss_in(namespace: Any) -> Callable[..., tuple[Tensor, Tensor]]:
+            function = self.field.function(namespace, device)
+
+            def loss(leaves: Leaves, coords: Tensor, values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+                predicted = function(unpack(leaves), coords)
+                if weights is None:
+                    mean: Tensor = signal.loss(predicted, values)
+                    return mean, mean.detach()
+                errors: Tensor = signal.errors(predicted, values)
+                return (weights * errors).mean(), errors.detach()
+
+            return loss
 
         self.compiled = False
         fast = None
         if self.config.compile is True or (self.config.compile == "auto" and self._compile_pays()):
             example = self.samples.take(torch.arange(self.batch))
-            fast = compilation.compiled(loss, self._key(), self.leaves, *example)
+            weights = None if self.batches.weights is None else torch.ones(self.batch, device=self.config.device)
+            fast = compilation.compiled(loss_in(xtorch), self._key(), self.leaves, *example, weights)
             for leaf in self.leaves.values():
                 leaf.grad = None
             self.compiled = fast is not None
-        return fast or loss
+        return fast or loss_in(kernels.namespace(self.config.device))
 
     def _compile_pays(self) -> bool:
         steps = self.config.max_steps
@@ -364,7 +381,7 @@ class _Fit:
         return Rate(self.leaves, self.packing, self.config.bits * len(self.signal), self.config.seed)
 
     def _key(self) -> str:
-        return f"{self.field!r} {self.batch} {joins(self.config.optimizer)} {self.config.device}"
+        return f"{self.field!r} {self.batch} {joins(self.config.optimizer)} {self.config.sampling} {self.config.device}"
 
     def no_better(self, loss: float) -> bool:
         """Whether a network with this loss says less of the signal than the signal's mean, and there is more to say."""
@@ -397,8 +414,10 @@ class _Fit:
         for value in self.start.values():
             digest = zlib.crc32(np.ascontiguousarray(value).tobytes(), digest)
         budget = [config.steps, config.seconds]
-        settings = [config.optimizer, config.peak_lr, self.batch, config.schedule, config.l1, config.seed, *budget]
+        settings: list[Any] = [config.optimizer, config.peak_lr, self.batch, config.schedule, config.l1, config.seed]
+        settings += budget
         settings += [] if config.bits is None else [config.bits]
+        settings += [] if config.sampling == "even" else [config.sampling]
         return json.dumps([cast(Field, self.field).to_header(), settings, len(self.samples), digest])
 
     def save(self) -> None:
@@ -411,6 +430,7 @@ class _Fit:
             "leaves": self.leaves,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.batches.generator.get_state(),
+            "errors": self.batches.errors if isinstance(self.batches, BatchesByError) else None,
             "rated": None if self.rated is None else self.rated.state_dict(),
         }
         checkpoint.try_to_save(self.config.checkpoint, everything, self._identity())
@@ -429,6 +449,8 @@ class _Fit:
                 leaf.copy_(everything["leaves"][name])
         self.optimizer.load_state_dict(everything["optimizer"])
         self.batches.generator.set_state(everything["generator"])
+        if isinstance(self.batches, BatchesByError):
+            self.batches.errors = everything["errors"]
         if everything.get("rated") is not None:
             self.rated = self._rate()
             self.rated.load_state_dict(everything["rated"])

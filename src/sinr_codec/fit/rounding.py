@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from array_api_compat import torch as xtorch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,8 +35,8 @@ from sinr_codec.coding.sparse import SparseCode
 from sinr_codec.coding.tensor import Direct, Sparse, row_of
 from sinr_codec.errors import MissingExtraError
 from sinr_codec.fields.base import Trainable
+from sinr_codec.fit import kernels
 from sinr_codec.fit.samples import Batches, Samples, even_subset
-from sinr_codec.fit.threads import threads_for
 from sinr_codec.signals.base import Part
 
 Params = Mapping[str, NDArray[Any]]
@@ -86,7 +85,7 @@ class _Unit:
 def rounding_for(field: Trainable, part: Part, effort: Effort, seed: int = 0, device: str = "cpu") -> Rounding:
     """Rounding for the error on a signal."""
     samples = Samples(part, device)
-    function: Function = field.function(xtorch, torch.device(device))
+    function: Function = field.function(kernels.namespace(device), torch.device(device))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
         batches = Batches(len(samples), min(count, len(samples)), 0)
@@ -152,7 +151,7 @@ class Rounding:
     ) -> Rounded:
         """See `coding.plan.Rounder`."""
         work = sum(w.size for w in params.values()) * self.effort.batch
-        with threads_for(work):
+        with kernels.training(work):
             return _Call(self, params, codings).run(progress)
 
 

@@ -16,6 +16,9 @@ from sinr_codec.signals.base import Part
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
 PRELOAD_BYTES = 1 << 29
 CHUNK = 8192
+#: Runs of `BatchesByError`: samples that one has at least, how many there are at most, how much of a batch is spread
+#: evenly, and what the errors seen last count beside those before.
+_LEAST_RUN, _MOST_RUNS, _EVEN, _FORGET = 64, 4096, 0.5, 0.2
 
 
 def check_device(device: str) -> None:
@@ -82,6 +85,9 @@ class Batches:
     permutation of the samples, and reads memory in order.
     """
 
+    weights: Tensor | None = None
+    """What the samples of the last batch count, float32 (size,); None where all count the same."""
+
     def __init__(self, samples: int, size: int, seed: int) -> None:
         edges = torch.arange(size + 1, dtype=torch.int64) * samples // size
         self._first = edges[:-1]
@@ -92,6 +98,43 @@ class Batches:
         """Sample numbers, int64 (size,), increasing."""
         u = torch.rand(len(self._first), generator=self.generator, dtype=torch.float64)
         return self._first + (u * self._length).to(torch.int64)
+
+
+class BatchesByError(Batches):
+    """Minibatches with more of the samples that a network has wrong, and weights that make up for it.
+
+    Samples are cut into runs that follow each other. Half of a batch is spread evenly, half in proportion to the errors
+    that were seen last in each run; a sample counts by how much rarer it is than it would be in an even batch, so that
+    the loss and its gradient keep their means, and the gradient is less noisy.
+    """
+
+    weights: Tensor
+
+    def __init__(self, samples: int, size: int, seed: int) -> None:
+        super().__init__(samples, max(1, min(samples // _LEAST_RUN, _MOST_RUNS)), seed)
+        self.size = size
+        self.weights = torch.ones(size)
+        #: Running mean error of each run, and how much of it is still the start, where all are alike.
+        self.errors = torch.ones(len(self._first), dtype=torch.float64)
+        self.share = self._length / samples
+
+    def draw(self) -> Tensor:
+        """Sample numbers, int64 (size,), increasing by runs."""
+        wrong = self.share * self.errors
+        chances = _EVEN * self.share + (1 - _EVEN) * wrong / wrong.sum().clamp_min(1e-300)
+        u = torch.rand(2, self.size, generator=self.generator, dtype=torch.float64)
+        places = (torch.arange(self.size) + u[0]) / self.size * chances.sum()
+        self._runs = torch.searchsorted(chances.cumsum(0), places).clamp_max_(len(chances) - 1)
+        self.weights = (self.share / chances)[self._runs].float()
+        return self._first[self._runs] + (u[1] * self._length[self._runs]).to(torch.int64)
+
+    def learn(self, errors: Tensor) -> None:
+        """Take in the errors (size,) of the batch that was drawn last."""
+        count = len(self.errors)
+        seen = torch.bincount(self._runs, minlength=count)
+        total = torch.bincount(self._runs, errors.double().cpu(), minlength=count)
+        place = seen > 0
+        self.errors[place] += _FORGET * (total[place] / seen[place] - self.errors[place])
 
 
 def even_subset(samples: int, most: int) -> NDArray[np.int64] | None:

@@ -23,3 +23,8 @@ def threads_for(work: float) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(allowed)
+
+
+def one_thread() -> None:
+    """Let torch use one thread from here on, in a process beside others that fit."""
+    torch.set_num_threads(1)

@@ -140,8 +140,11 @@ class Part(Protocol):
     def batch(self, index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Samples by their numbers, int64 (n,): coords float32 (n, a) and values float32 (n, b)."""
 
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """What each of (n, b) against (n, b) adds to the loss, (n,), on NumPy arrays or torch tensors."""
+
     def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error of (n, b) against (n, b), on NumPy arrays or torch tensors."""
+        """Mean of the errors: a mean squared error."""
 
     def decibels(self, loss: float) -> float:
         """Quality in dB that a loss stands for, roughly; for progress."""
@@ -200,9 +203,13 @@ class SampledPart:
         """See `Part.batch`."""
         raise NotImplementedError
 
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """Mean squared error of each sample in the units of [-1, 1], on NumPy arrays or torch tensors."""
+        return ((predicted - values) ** 2).mean(-1)
+
     def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error in the units of [-1, 1], on NumPy arrays or torch tensors."""
-        return ((predicted - values) ** 2).mean()
+        """Mean of the errors."""
+        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""

@@ -586,12 +586,16 @@ class DatasetSignal:
                 values[rows[known], n] = v.levels.to_values(samples[known])
         return coords, values
 
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error over the values that are there, in the units of [-1, 1]."""
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """Squared errors of the values that are there, in the units of [-1, 1], as shares of their mean."""
         if self._whole:
-            return ((predicted - values) ** 2).mean()
+            return ((predicted - values) ** 2).mean(-1)
         known = values < (1 + MISSING) / 2
-        return (((predicted - values) * known) ** 2).sum() / known.sum()
+        return (((predicted - values) * known) ** 2).sum(-1) * (len(values) / known.sum())
+
+    def loss(self, predicted: Any, values: Any) -> Any:
+        """Mean squared error over the values that are there."""
+        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""

@@ -546,13 +546,17 @@ class ShapeSignal:
         colours[self._near[row] != voxels] = _ABSENT
         return coords, np.concatenate([level[:, None], colours], axis=1)
 
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error; levels of a ramp may go beyond 1 on the right side, and absent colours do not count."""
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """Mean squared error of each voxel; a ramp may go beyond 1 on the right side, absent colours do not count."""
         errors = (predicted - values) ** 2
-        if not self.spec.band:
-            return errors.mean()
-        free = (abs(values) >= 1) & (predicted * values > 1) | (values > 1)
-        return (errors * ~free).mean()
+        if self.spec.band:
+            free = (abs(values) >= 1) & (predicted * values > 1) | (values > 1)
+            errors = errors * ~free
+        return errors.mean(-1)
+
+    def loss(self, predicted: Any, values: Any) -> Any:
+        """Mean of the errors."""
+        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """-10 log10(1 - IoU) that a loss stands for, within some dB: errors near the surface move it."""

@@ -814,9 +814,13 @@ class RadianceSignal:
             colours = colours[:, :3] * colours[:, 3:] + behind * (1 - colours[:, 3:])
         return rays, colours
 
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """Mean squared error of each ray's colour in [0, 1], on NumPy arrays or torch tensors."""
+        return ((predicted - values) ** 2).mean(-1)
+
     def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error of colours in [0, 1], on NumPy arrays or torch tensors."""
-        return ((predicted - values) ** 2).mean()
+        """Mean of the errors."""
+        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """PSNR in dB of a mean squared error."""

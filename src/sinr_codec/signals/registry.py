@@ -86,10 +86,15 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
         if other != like.KIND:
             raise InputError(f"{source}: is {_article(other)}, but the file holds {_article(like.KIND)}")
     name = like.KIND if like is not None else kind or kind_of(source)
-    if name not in KINDS:
-        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {name!r}")
+    check_kind(name)
     signal: Signal = signal_class(name).load(source, like, **options)
     return signal
+
+
+def check_kind(name: str) -> None:
+    """Raise `InputError` unless there is such a kind."""
+    if name not in KINDS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {name!r}")
 
 
 def spec_from_header(header: Any, side: bytes = b"") -> Spec:

@@ -514,15 +514,15 @@ class VolumeSignal(SampledPart):
         coords = np.stack([axis[i] for axis, i in zip(self._axes, place)], axis=-1)
         return coords, self.levels.to_values(np.asarray(self.array[place])).reshape(len(index), -1)
 
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error in the units of [-1, 1] of what clipping leaves.
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """Mean squared error of each voxel in the units of [-1, 1] of what clipping leaves.
 
         Decoding clips to the range of the samples, so a network may go beyond it where a sample lies on its end: the
         empty space around a head need not be held at zero, only below.
         """
         error = predicted - values
         lost = ((values <= -1) & (error < 0)) | ((values >= 1) & (error > 0))
-        return ((error * ~lost) ** 2).mean()
+        return ((error * ~lost) ** 2).mean(-1)
 
     @cached_property
     def parts(self) -> "list[VolumeSignal | _Thinned]":
@@ -584,9 +584,9 @@ class _Thinned(SampledPart):
         """Some of the volume's samples, renumbered."""
         return self._volume.batch(self._kept[index].astype(np.int64))
 
-    def loss(self, predicted: Any, values: Any) -> Any:
+    def errors(self, predicted: Any, values: Any) -> Any:
         """As of the volume."""
-        return self._volume.loss(predicted, values)
+        return self._volume.errors(predicted, values)
 
     def decibels(self, loss: float) -> float:
         """As if the space left out were right."""

@@ -1,0 +1,101 @@
+"""What a folder of outputs knows of them: a line of JSON for every input that ended."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sinr_codec.batch.places import Folder
+from sinr_codec.errors import InputError
+
+NAME = "batch.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An input that ended.
+
+    Attributes
+    ----------
+    input, output
+        Its address, and the name of the file in the folder.
+    version, options
+        Of this package, and of `codec.encode` as far as they differ from what is usual.
+    error
+        Why there is no file, in one line; the rest is None then.
+    input_sha256, input_bytes
+        As `places.content_hash` has them.
+    output_sha256, output_bytes
+        Of the file.
+    kind, measure, quality, bpp, target_met, seconds
+        As in `codec.EncodeReport`; None for a quality that is no finite number.
+    """
+
+    input: str
+    output: str
+    version: str
+    options: Mapping[str, Any]
+    error: str | None = None
+    input_sha256: str | None = None
+    input_bytes: int | None = None
+    output_sha256: str | None = None
+    output_bytes: int | None = None
+    kind: str | None = None
+    measure: str | None = None
+    quality: float | None = None
+    bpp: float | None = None
+    target_met: bool | None = None
+    seconds: float | None = None
+
+    def stands_in(self, folder: Folder) -> bool:
+        """Whether the file is there, as it was written."""
+        data = None if self.error is not None else folder.read(self.output)
+        return data is not None and hashlib.sha256(data).hexdigest() == self.output_sha256
+
+
+class Manifest:
+    """The entries of a folder, of which nobody else writes any while this is open; for `with`.
+
+    Raises
+    ------
+    InputError : another run has it open, or a line is no entry
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._log = folder.log(NAME)
+        self.entries: dict[str, Entry] = {}
+        """The last one of each input, by address."""
+        for number, line in enumerate(self._log.lines, 1):
+            try:
+                entry = _entry_of(line)
+            except (ValueError, TypeError) as error:
+                self._log.close()
+                raise InputError(
+                    f"{folder.address}/{NAME}: line {number} is no entry of a batch; remove it, or name another --out"
+                ) from error
+            self.entries[entry.input] = entry
+
+    def add(self, entry: Entry) -> None:
+        """Write an entry; it is there for good when this returns."""
+        values = {name: value for name, value in dataclasses.asdict(entry).items() if value is not None}
+        self._log.append(json.dumps(values, allow_nan=False).encode())
+        self.entries[entry.input] = entry
+
+    def __enter__(self) -> "Manifest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.close()
+
+
+def _entry_of(line: bytes) -> Entry:
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise TypeError("expected an object")
+    known = {field.name for field in dataclasses.fields(Entry)}
+    entry = Entry(**{name: value for name, value in values.items() if name in known})
+    if not (isinstance(entry.input, str) and isinstance(entry.output, str)):
+        raise TypeError("expected the names of files")
+    return entry

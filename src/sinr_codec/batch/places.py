@@ -1,0 +1,321 @@
+"""Where signals come from and files go to: folders of this machine, and what fsspec opens by its URL.
+
+An *address* names a file or a folder the same way from everywhere: an absolute path, or a URL.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol
+
+from sinr_codec.container import MAGIC
+from sinr_codec.errors import InputError, MissingExtraError, SinrError, explain
+from sinr_codec.files import check_output, write_bytes
+from sinr_codec.packed import PathLike, check_magic, check_replaceable
+
+
+def address_of(path: PathLike) -> str:
+    """The address of a path or a URL; `file://` ones are paths.
+
+    Raises
+    ------
+    InputError : a kind of URL that fsspec does not know
+    MissingExtraError : fsspec, or what it needs for this kind of URL, is not installed
+    """
+    text = os.fspath(path).removeprefix("file://")
+    if not is_remote(text):
+        return os.path.abspath(text)
+    if "::" in text:  # a URL within another
+        return text
+    system, inside = filesystem(text)
+    return str(system.unstrip_protocol(inside))
+
+
+def is_remote(address: str) -> bool:
+    """Whether fsspec is needed to open it."""
+    return "://" in address
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The file system of a URL as fsspec has it, and the path in there."""
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise MissingExtraError(f"{url}: needs fsspec: pip install 'sinr-codec[batch]'") from error
+    try:
+        system, inside = url_to_fs(url)
+    except ImportError as error:
+        raise MissingExtraError(f"{url}: {error}") from error
+    except ValueError as error:
+        raise InputError(f"{url}: {error}") from error
+    return system, inside
+
+
+# -- inputs ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def fetched(address: str) -> Iterator[Path]:
+    """A file or folder on this machine; what is elsewhere is copied, under its name, for as long as the block lasts.
+
+    Raises
+    ------
+    InputError : no such file
+    """
+    if not is_remote(address):
+        if not os.path.exists(address):
+            raise InputError(f"{address}: no such file")
+        yield Path(address)
+        return
+    system, inside = filesystem(address)
+    if not system.exists(inside):
+        raise InputError(f"{address}: no such file")
+    with tempfile.TemporaryDirectory(prefix="sinr-") as folder:
+        local = Path(folder) / PurePosixPath(inside).name
+        system.get(inside, str(local), recursive=system.isdir(inside))
+        yield local
+
+
+def content_hash(address: str) -> tuple[str, int]:
+    """The SHA-256 of an input, in hexadecimal, and its bytes.
+
+    Of a file that is its content's; of a folder, that of the names and the SHA-256 of all files in it, sorted by name.
+
+    Raises
+    ------
+    OSError : no such file, or one that cannot be read
+    """
+    folder, files = _files_of(address)
+    whole, size = hashlib.sha256(), 0
+    for name, open_file in sorted(files.items()):
+        digest = hashlib.sha256()
+        with open_file() as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+        if not folder:
+            return digest.hexdigest(), size
+        whole.update(name.encode(errors="surrogateescape") + b"\0" + digest.digest())
+    return whole.hexdigest(), size
+
+
+def _files_of(address: str) -> tuple[bool, dict[str, Callable[[], Any]]]:
+    """Whether it is a folder, and how to open its files, by their names in it."""
+    if is_remote(address):
+        system, inside = filesystem(address)
+        folder = system.isdir(inside)
+        there = system.find(inside) if folder else [inside]
+        return folder, {path.removeprefix(inside): partial(system.open, path, "rb") for path in there}
+    path = Path(address)
+    folder = path.is_dir()
+    here = [each for each in path.rglob("*") if each.is_file()] if folder else [path]
+    return folder, {f"/{each.relative_to(path).as_posix()}": partial(each.open, "rb") for each in here}
+
+
+# -- outputs ---------------------------------------------------------------------------------------------------
+
+
+class Log(Protocol):
+    """A file of lines that only grows."""
+
+    lines: list[bytes]
+    """Those that were there."""
+
+    def append(self, line: bytes) -> None:
+        """Add a line, without its end; it is there for good when this returns."""
+
+    def close(self) -> None:
+        """Let others write."""
+
+
+class Folder(Protocol):
+    """Where the outputs go."""
+
+    address: str
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None where there is none."""
+
+    def check(self, name: str) -> None:
+        """Raise `InputError` where a file may not be written, because there is something else by its name."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file whole or not at all."""
+
+    def log(self, name: str) -> Log:
+        """Open a file of lines. What follows its last end of line, half a line of a run that was killed, is cut off.
+
+        Raises
+        ------
+        InputError : somebody else has it open
+        """
+
+
+def open_folder(path: PathLike) -> Folder:
+    """Make a folder for outputs, unless it is there.
+
+    Raises
+    ------
+    InputError : it is a file, or cannot be made
+    MissingExtraError : fsspec is needed and missing
+    """
+    address = address_of(path)
+    return RemoteFolder(address) if is_remote(address) else LocalFolder(address)
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._path = Path(address)
+        if self._path.exists() and not self._path.is_dir():
+            raise InputError(f"{address}: is a file; expected a folder for the outputs")
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{address}: cannot be made ({error.strerror})") from error
+
+    def read(self, name: str) -> bytes | None:
+        """See `Folder`."""
+        try:
+            return (self._path / name).read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+
+    def check(self, name: str) -> None:
+        """See `Folder`."""
+        check_output(self._path / name)
+        check_replaceable(self._path / name)
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Folder`."""
+        write_bytes(self._path / name, data)
+
+    def log(self, name: str) -> Log:
+        """See `Folder`."""
+        return _LocalLog(self._path / name)
+
+
+class _LocalLog:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Without a buffer a line is one write: no interrupt can leave a part of it for later.
+        try:
+            self._file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        try:
+            _lock(self._file, path)
+            self._file.seek(0)
+            text = self._file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            if whole != text:
+                self._file.truncate(len(whole))
+            self.lines = whole.splitlines()
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, line: bytes) -> None:
+        try:
+            if self._file.write(line + b"\n") != len(line) + 1:
+                raise InputError(f"{self._path}: cannot be written to its end; is the disk full?")
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Keep other processes out, until the file is closed or this process ends in whatever way."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(f"{path}: another run writes to this folder; wait for it, or name another --out") from error
+    except OSError:  # a file system without locks
+        return
+
+
+class RemoteFolder:
+    """A folder that fsspec opens."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._system, self._path = filesystem(address)
+        with remote_errors(address):
+            self._system.makedirs(self._path, exist_ok=True)
+
+    def read(self, name: str) -> bytes | None:
+        """See `Folder`."""
+        with remote_errors(f"{self.address}/{name}"):
+            try:
+                data: bytes = self._system.cat_file(self._at(name))
+            except (FileNotFoundError, IsADirectoryError):
+                return None
+            return data
+
+    def check(self, name: str) -> None:
+        """See `Folder`."""
+        with remote_errors(f"{self.address}/{name}"):
+            if self._system.exists(self._at(name)):
+                with self._system.open(self._at(name), "rb") as file:
+                    check_magic(f"{self.address}/{name}", file.read(len(MAGIC)))
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Folder`; where the file system cannot move, or not onto a file, the file is written in place."""
+        temporary = self._at(f".{name}.{secrets.token_hex(4)}.partial")
+        with remote_errors(f"{self.address}/{name}"):
+            try:
+                self._system.pipe_file(temporary, data)
+                try:
+                    self._system.mv(temporary, self._at(name))
+                except (NotImplementedError, OSError):
+                    self._system.pipe_file(self._at(name), data)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    self._system.rm_file(temporary)
+
+    def log(self, name: str) -> Log:
+        """See `Folder`; object stores cannot append, so that each line writes the whole file anew."""
+        return _RemoteLog(self, name)
+
+    def _at(self, name: str) -> str:
+        return f"{self._path.rstrip('/')}/{name}"
+
+
+@contextlib.contextmanager
+def remote_errors(url: str) -> Iterator[None]:
+    """Say of which URL the errors of a file system are: each has its own kinds."""
+    try:
+        yield
+    except SinrError:
+        raise
+    except Exception as error:
+        raise InputError(f"{url}: {explain(error) or f'{type(error).__name__}: {error}'}") from error
+
+
+class _RemoteLog:
+    def __init__(self, folder: RemoteFolder, name: str) -> None:
+        self._folder, self._name = folder, name
+        text = folder.read(name) or b""
+        self._text = text[: text.rfind(b"\n") + 1]
+        self.lines = self._text.splitlines()
+
+    def append(self, line: bytes) -> None:
+        self._text += line + b"\n"
+        self._folder.write(self._name, self._text)
+
+    def close(self) -> None:
+        pass

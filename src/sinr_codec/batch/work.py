@@ -1,0 +1,78 @@
+"""One input, in whatever process does it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sinr_codec import __version__
+from sinr_codec.batch.places import content_hash, fetched
+from sinr_codec.errors import InputError, explain
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The file of an input, and what `codec.EncodeReport` says of it; `input_*` as `places.content_hash` has them."""
+
+    input_sha256: str
+    input_bytes: int
+    blob: bytes
+    kind: str
+    measure: str
+    quality: float
+    bpp: float
+    target_met: bool | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why there is no file, in one line."""
+
+    error: str
+
+
+def failure(error: BaseException, address: str, path: object = None) -> Failed:
+    """What to say of an error with an input, which was read from `path` on this machine."""
+    line = explain(error) or " ".join(f"{type(error).__name__}: {error}".split())
+    if path is not None:
+        line = line.replace(str(path), address)
+    return Failed(line if address in line else f"{address}: {line}")
+
+
+def encode_input(address: str, path: str, options: Mapping[str, Any], version: str) -> Encoded | Failed:
+    """Encode an input.
+
+    Parameters
+    ----------
+    address
+        Its name in messages.
+    path
+        Where it is read: the address, or a copy on this machine.
+    options
+        Of `codec.encode`.
+    version
+        Of this package, which must be the one that runs here.
+    """
+    local = None
+    try:
+        if version != __version__:
+            raise InputError(f"a worker has sinr-codec {__version__}; install {version} there, as here")
+        from sinr_codec import codec
+
+        with fetched(path) as local:
+            sha256, size = content_hash(os.fspath(local))
+            report = codec.encode(local, **options)
+    except Exception as error:  # also what the libraries of file formats raise: the other inputs are not to suffer
+        return failure(error, address, local)
+    return Encoded(
+        sha256,
+        size,
+        report.blob,
+        report.kind,
+        report.measure,
+        float(report.quality),
+        report.bpp,
+        report.target_met,
+        report.seconds,
+    )

@@ -1,0 +1,103 @@
+"""`sinr batch`: many signals in, a folder of `.sinr` files out."""
+
+from typing import Annotated
+
+import typer
+
+from sinr_codec.cli import _common
+from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
+
+
+def batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUTS...", help="Files, folders that are signals, patterns in quotes; or their URLs."),
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder of the files; or its URL.")],
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Inputs at a time, a process each.", show_default="1")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers encode, such as tcp://host:8786.")
+    ] = None,
+    preset: PresetOption = Preset.BALANCED,
+    method: _common.MethodOption = None,
+    base: _common.FromBaseOption = None,
+    kind: _common.KindOption = None,
+    bpp: _common.BppOption = None,
+    size: _common.SizeOption = None,
+    psnr: _common.PsnrOption = None,
+    width: _common.WidthOption = None,
+    depth: _common.DepthOption = None,
+    activation: _common.ActivationOption = None,
+    seconds: _common.SecondsOption = None,
+    max_drop: _common.MaxDropOption = None,
+    seed: SeedOption = 0,
+    device: _common.DeviceOption = "cpu",
+    resolution: _common.ResolutionOption = None,
+    variant: _common.VariantOption = None,
+    block: _common.BlockOption = None,
+    frames: _common.FramesOption = None,
+    progressive: _common.ProgressiveOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Turn many signals into small files.
+
+    A run that is stopped, or killed, goes on when the same command is given again: what is done is skipped, what
+    failed is tried again. DIR/batch.jsonl says what became of every input.
+
+    Example:
+      sinr batch photos/*.png --out coded --jobs 4
+      sinr batch 'scans/**/*.nii.gz' --out coded --psnr 40
+      sinr batch 's3://bucket/photos/*' --out s3://bucket/coded --scheduler tcp://host:8786
+    """
+    _common.exclusive(bpp=bpp, size=size, psnr=psnr)
+    _common.exclusive(jobs=jobs, scheduler=scheduler)
+    options = _common.given(resolution=resolution, variant=variant, block=block, frames=frames)
+
+    from sinr_codec.batch import encode_many
+
+    with _common.progress(quiet) as progress:
+        report = encode_many(
+            inputs,
+            out,
+            jobs=jobs or 1,
+            scheduler=scheduler,
+            progress=progress,
+            preset=preset.value,
+            method=method,
+            base=base,
+            kind=kind,
+            bpp=bpp,
+            size=size,
+            psnr=psnr,
+            width=width,
+            depth=depth,
+            activation=activation,
+            seconds=seconds,
+            max_drop=max_drop,
+            seed=seed,
+            device=device,
+            progressive=progressive,
+            **options,
+        )
+    if as_json:
+        _common.show_json(report)
+    else:
+        rows = [
+            ("done", f"{report.done:,}, {report.skipped:,} skipped, {report.failed:,} failed"),
+            ("size", f"{report.bytes_out:,} bytes of {report.bytes_in:,}"),
+            *((name, f"{quality:.2f} dB in the mean") for name, quality in report.mean_quality.items()),
+            ("time", f"{report.seconds:.1f} s"),
+        ]
+        missed = f"{report.missed:,} missed the target; {out}/batch.jsonl says which" if report.missed else None
+        _common.show(report.out, rows, [missed] if missed else [])
+    for entry in report.entries:
+        if entry.error is not None:
+            _common.show_error(entry.error)
+    if report.interrupted:
+        _common.show_error(f"interrupted; the same command goes on with the {report.left:,} that are left")
+        raise typer.Exit(130)
+    if report.failed:
+        raise typer.Exit(1)
