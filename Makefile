@@ -45,7 +45,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/blocks.py  --image examples/coffee.png --json results/blocks.json
 	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
 	$(BIN)/python benchmarks/signals.py --data $(DATA) --out results/signals.json --resume --table docs/guide/comparison.md
-	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json network.json)
+	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json blocks.json network.json)
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
