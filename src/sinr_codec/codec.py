@@ -648,7 +648,8 @@ class _Job:
         from sinr_codec.fit.rounding import Effort, rounding_for
 
         trainable = getattr(part, "trainable", lambda network: network)(network)
-        effort = Effort(self.preset.rounding["groups"], steps)
+        batch = min(Effort.batch, self.recipe.settings(self.preset).get("batch", Effort.batch))
+        effort = Effort(self.preset.rounding["groups"], steps, batch)
         return rounding_for(trainable, part, effort, self.seed, self.device)
 
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
