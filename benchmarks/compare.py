@@ -54,7 +54,7 @@ def compare(new: dict[str, Any], old: dict[str, Any]) -> Iterator[tuple[str, flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("reports", nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("reports", nargs="*", type=Path, metavar="FILE", help="what benchmarks wrote with --json")
     worse = 0
     for path in parser.parse_args().reports:
         old = committed(path)

@@ -17,6 +17,7 @@ taken back. The result is the same.
 """
 
 import importlib.util
+import sys
 import time
 from typing import Any
 
@@ -36,7 +37,8 @@ _GUESS_COLUMNS = 32  # vectors times steps that one product verifies at hardly m
 _GUESS_STEPS = 16  # most steps verified at once
 _GUESS_ENTRIES = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
 _GUESS_CORRELATION = 1e-3  # a guess below is no use, and might depend on the atoms already taken
-_BYTES_WORK = 1 << 31  # multiplications a step that are worth finding out whether those of bytes are faster
+_BYTES_WORK = 1 << 28  # multiplications a step that are worth finding out whether those of bytes are faster
+_IMPORT_WORK = 1 << 31  # the same where PyTorch would have to be imported
 _BLOCK_ENTRIES = 1 << 20  # products (4 MiB) that a block of atoms makes: in cache until it is reduced
 _LEAST_BLOCK = 512  # atoms, so that the matrix product is worth its call
 _BATCH = 512  # most vectors that advance together
@@ -232,7 +234,8 @@ class _Search:
         self.members[self.members >= k2] = -1
         self.singles = _Singles(atoms, self.inverse_norms, groups * group)
         self.products: _Singles | _Bytes = self.singles
-        if self.most_steps == 1 and atoms.size * n >= _BYTES_WORK and _Bytes.can(atoms):
+        worth = _BYTES_WORK if "torch" in sys.modules else _IMPORT_WORK
+        if self.most_steps == 1 and atoms.size * n >= worth and _Bytes.can(atoms):
             self.products = self._faster(_Bytes(atoms, self.inverse_norms, groups * group), n)
 
     def _faster(self, other: "_Bytes", n: int) -> "_Singles | _Bytes":
