@@ -31,7 +31,7 @@ from sinr_codec.packed import tile_of
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.image import ImageSpec
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 HEIGHT, WIDTH = 512, 768
 OMEGA = 30.0

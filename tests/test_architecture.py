@@ -11,7 +11,7 @@ import sinr_codec
 
 ROOT = Path(sinr_codec.__file__).parent
 LAYERS = [
-    ("errors", "progress"),
+    ("errors", "progress", "tiles"),
     ("files",),
     ("coding",),
     ("container",),

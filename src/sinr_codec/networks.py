@@ -50,7 +50,7 @@ from sinr_codec.presets import Preset, preset_named
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Part
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 MAX_DROP = 0.1
 """dB that coding may cost on a signal."""

@@ -19,7 +19,7 @@ from sinr_codec.container import MAGIC, MAX_QUALITY, Header, Limits, load, read
 from sinr_codec.errors import InputError, MalformedError, SinrError, TruncatedError
 from sinr_codec.fields import AnyActivation, Field
 from sinr_codec.signals.base import TILE
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 Array = NDArray[Any]
 Params = dict[str, Array]

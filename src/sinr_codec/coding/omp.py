@@ -8,7 +8,7 @@ residuals. It runs in float32, block by block, and only the largest correlation 
 is kept. Rounding in float32 is bounded, so the groups that can hold the true maximum are known; these few
 are evaluated in float64, which decides. Everything else is float64.
 
-Where atoms are small integers and PyTorch is there, residuals are rounded to eight bits instead: processors multiply
+Where atoms are small integers and PyTorch is loaded, residuals are rounded to eight bits instead: processors multiply
 bytes several times faster than floats, and what that rounding can do is bounded, too.
 
 With few vectors and a large dictionary that product is bound by reading the dictionary. Then several steps are
@@ -16,15 +16,17 @@ guessed from the atoms that were near the maximum last time, and one product ver
 taken back. The result is the same.
 """
 
-import importlib.util
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sinr_codec.errors import InputError
+from sinr_codec.tiles import cores, map_tiles
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -38,10 +40,11 @@ _GUESS_STEPS = 16  # most steps verified at once
 _GUESS_ENTRIES = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
 _GUESS_CORRELATION = 1e-3  # a guess below is no use, and might depend on the atoms already taken
 _BYTES_WORK = 1 << 28  # multiplications a step that are worth finding out whether those of bytes are faster
-_IMPORT_WORK = 1 << 31  # the same where PyTorch would have to be imported
+_TRIALS = 12  # products that tell
 _BLOCK_ENTRIES = 1 << 20  # products (4 MiB) that a block of atoms makes: in cache until it is reduced
 _LEAST_BLOCK = 512  # atoms, so that the matrix product is worth its call
 _BATCH = 512  # most vectors that advance together
+_SHARED = 64  # vectors a core that are worth sharing
 _WORK = 1 << 25  # float64 entries (256 MiB) that the orthonormal bases of a batch may take
 _CHUNK_ENTRIES = 1 << 18  # float64 entries (2 MiB) of atoms expanded at a time
 _WELL_CONDITIONED = 0.7  # an atom that keeps this much of its length needs no second orthogonalisation
@@ -87,11 +90,18 @@ def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None) -> tuple[I
     values = np.zeros((s, n))
     if s == 0 or n == 0:
         return indices, values
-    search = _Search(atoms, min(n, _BATCH))
-    batch = max(1, min(_BATCH, _WORK // (s * (k1 + s))))
-    for first in range(0, n, batch):
-        part = slice(first, first + batch)
+    # Side by side on all cores where there are vectors for it: products of one core have no waits in between.
+    threads = cores() if n >= _SHARED * cores() else 1
+    batch = max(1, min(_BATCH, _WORK // (s * (k1 + s)), -(-n // threads)))
+    search = _Search(atoms, batch)
+    parts = [slice(first, first + batch) for first in range(0, n, batch)]
+
+    def pursue(part: slice) -> None:
         indices[:, part], values[:, part] = _pursue(search, vectors[:, part], s, tol or 0.0)
+
+    with search.products.alone(threads > 1):
+        for _ in map_tiles(pursue, parts, threads):
+            pass
     return indices, values
 
 
@@ -234,8 +244,7 @@ class _Search:
         self.members[self.members >= k2] = -1
         self.singles = _Singles(atoms, self.inverse_norms, groups * group)
         self.products: _Singles | _Bytes = self.singles
-        worth = _BYTES_WORK if "torch" in sys.modules else _IMPORT_WORK
-        if self.most_steps == 1 and atoms.size * n >= worth and _Bytes.can(atoms):
+        if self.most_steps == 1 and atoms.size * n >= _BYTES_WORK and _Bytes.can(atoms):
             self.products = self._faster(_Bytes(atoms, self.inverse_norms, groups * group), n)
 
     def _faster(self, other: "_Bytes", n: int) -> "_Singles | _Bytes":
@@ -247,7 +256,7 @@ class _Search:
         def seconds(products: _Singles | _Bytes) -> float:
             operand, _ = products.operand(trial)
             times = []
-            for _ in range(3):
+            for _ in range(_TRIALS):  # the threads of the other library may still be busy waiting in the first
                 began = time.perf_counter()
                 products.absolute(rows, operand, buffer)
                 times.append(time.perf_counter() - began)
@@ -353,6 +362,11 @@ class _Singles:
             else:
                 np.multiply(atoms[part], factors.astype(np.float32), out=self.unit[part], casting="same_kind")
 
+    @staticmethod
+    def alone(_: bool) -> AbstractContextManager[Any]:
+        """Surroundings in which several threads multiply, each on one core; those of NumPy are made by `map_tiles`."""
+        return nullcontext()
+
     def operand(self, unit_residuals: Singles) -> tuple[Singles, Singles]:
         """What is multiplied, of residuals (m, k1), and how much two products must differ to be in order (m,)."""
         return unit_residuals.T, np.full(len(unit_residuals), self.slack, np.float32)
@@ -368,8 +382,8 @@ class _Bytes:
 
     @staticmethod
     def can(atoms: NDArray[Any]) -> bool:
-        """Whether atoms are bytes, sums of products stay exact, and PyTorch is there to multiply them."""
-        return atoms.dtype == np.int8 and atoms.shape[1] < 1 << 10 and importlib.util.find_spec("torch") is not None
+        """Whether atoms are bytes, sums of products stay exact, and PyTorch is loaded; importing it takes seconds."""
+        return atoms.dtype == np.int8 and atoms.shape[1] < 1 << 10 and "torch" in sys.modules
 
     def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, rows: int) -> None:
         import torch
@@ -385,6 +399,16 @@ class _Bytes:
         ones = np.abs(padded.astype(np.int16)).sum(axis=1)
         self.spread = float((ones * factors[:, 0]).max(initial=0.0))
         self.rounding = 2**-21
+
+    @contextmanager
+    def alone(self, several: bool) -> Iterator[None]:
+        """As of `_Singles`."""
+        before = self.torch.get_num_threads()
+        self.torch.set_num_threads(1 if several else before)
+        try:
+            yield
+        finally:
+            self.torch.set_num_threads(before)
 
     def operand(self, unit_residuals: Singles) -> tuple[Any, Singles]:
         """As of `_Singles`, in units of the steps."""

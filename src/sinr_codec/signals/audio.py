@@ -20,7 +20,7 @@ from sinr_codec.errors import InputError, LimitError, MalformedError, MissingExt
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import MAX_SAMPLES, Array, Fields, Quality, SampledPart
 from sinr_codec.signals.lattice import evaluated
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 AUDIO = 1
 """The id of sounds among the signals a file can hold."""

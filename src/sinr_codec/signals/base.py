@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.signals.levels import Levels
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 Array = NDArray[Any]
 Apply = Callable[[NDArray[np.float32]], Array]

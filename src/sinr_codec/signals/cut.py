@@ -19,7 +19,7 @@ from sinr_codec.errors import MalformedError
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Array, Fields
 from sinr_codec.signals.lattice import Span
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 Stretch = tuple[slice, tuple[int, ...]]
 """Positions along an axis, in their order, and the blocks there: one, or the two at a seam."""

@@ -24,7 +24,7 @@ from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Apply, Array, Fields, Quality
 from sinr_codec.signals.dataset_globe import Globe, Grids, between, find_earth, follows_grid, is_earth
 from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side, write_side
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 DATASET = 3
 """The id of datasets among the signals a file can hold."""

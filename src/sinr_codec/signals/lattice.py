@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.signals.base import Apply, Array, Fields, Part
 from sinr_codec.signals.grid import Grid
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 Region = Sequence[tuple[int, int]]
 

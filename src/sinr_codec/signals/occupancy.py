@@ -28,7 +28,7 @@ from sinr_codec.signals import mesh as meshes
 from sinr_codec.signals.base import Apply, Array, Fields, Quality
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.mesh import Mesh
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 SHAPE = 5
 """The id of shapes among the signals a file can hold."""

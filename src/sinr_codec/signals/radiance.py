@@ -25,7 +25,7 @@ from sinr_codec.signals.cameras import Camera, Orbit, check_poses, focus, frames
 from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
 from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 Array = NDArray[Any]
 Corners = Sequence[Sequence[float]]

@@ -3,7 +3,7 @@ import time
 import pytest
 import threadpoolctl
 
-from sinr_codec.signals.tiles import map_tiles
+from sinr_codec.tiles import map_tiles
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
