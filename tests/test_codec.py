@@ -550,6 +550,30 @@ class TestBlocks:
         assert np.array_equal(decoder.render(), codec.decode(report.blob))
         assert len(decoder.fields.parts._params) == len(decoder.fields.parts._applies) == 1
 
+    def test_fits_of_blocks_go_on_after_an_interrupt(self, tmp_path):
+        class Listener:
+            def __init__(self, stop_at=None):
+                self.labels, self.steps, self.stop_at = [], 0, stop_at
+
+            def start(self, label, total):
+                self.labels.append(label)
+
+            def update(self, done, text=""):
+                self.steps += self.labels[-1].startswith("fit")
+                if self.labels[-1] == self.stop_at and done >= 20:
+                    raise KeyboardInterrupt
+
+        options = {"block": 8, "checkpoint": tmp_path / "state", **FAST}
+        whole, again = Listener(), Listener()
+        expected = codec.encode(PICTURE, progress=whole, **options)
+        assert not list(tmp_path.iterdir())
+        line = refused(InputError, codec.encode, PICTURE, progress=Listener("fit 5/6"), **options)
+        assert line == "interrupted in part 5 of 6: nothing was written; the same command goes on"
+        assert len(list(tmp_path.iterdir())) == 5
+        assert codec.encode(PICTURE, progress=again, **options).blob == expected.blob
+        assert again.steps < 0.6 * whole.steps
+        assert not list(tmp_path.iterdir())
+
     def test_a_size_is_for_all_blocks(self):
         report = codec.encode(PICTURE, size=700, block=12, **FAST)
         assert report.target_met

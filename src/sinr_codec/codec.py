@@ -222,7 +222,8 @@ def encode(
         dB that coding may lose, where neither a target nor the rate of the kind rules it: where a width or this is
         given without a target, under "fast", and with a method. None for `MAX_DROP`.
     checkpoint
-        File in which a fit that is interrupted leaves its state, and from which it goes on.
+        File in which a fit that is interrupted leaves its state, and from which it goes on; of a signal in blocks one
+        file a block beside it, all of which stay until the whole is written.
     progressive
         Put the last bits of all weights behind the rest, so that the beginning of the file decodes at lower quality.
     progress
@@ -314,6 +315,7 @@ def encode(
         notes.append(f"coding for this size cost {lost:.2f} dB; a narrower network may be better")
     if out is not None:
         write_bytes(out, coded.blob)
+    job.discard_checkpoints()
     return EncodeReport(
         path=Path(out) if out is not None else None,
         kind=spec.KIND,
@@ -461,6 +463,16 @@ class _Job:
     """Whether other networks are trained for their bytes, too."""
     planes: int = 0
     """Last bits of the weights that come behind all else."""
+    kept: list[Path] = dataclasses.field(default_factory=list)
+    """Checkpoints of blocks that are fitted."""
+
+    def discard_checkpoints(self) -> None:
+        """Remove what only a fit of many blocks that goes on would want."""
+        if self.kept:
+            from sinr_codec.fit.checkpoint import discard
+
+            for path in self.kept:
+                discard(path)
 
     @property
     def bits_a_param(self) -> float:
@@ -542,11 +554,11 @@ class _Job:
                 budget = budgets[number]
                 bits = self.bits_a_param * network.num_params if budget is None else 8 * budget
                 settings |= {"bits": bits / len(part)}
+            checkpoint = _beside(self.checkpoint, f"-{number}" if mark else "")
+            if mark and checkpoint is not None:
+                self.kept.append(checkpoint)
             config = FitConfig(
-                seed=self.seed,
-                device=self.device,
-                checkpoint=_beside(self.checkpoint, f"-{number}" if mark else ""),
-                **settings,
+                seed=self.seed, device=self.device, checkpoint=checkpoint, keep_checkpoint=bool(mark), **settings
             )
             # What is fitted may be the network with something around it, such as the rendering of rays.
             trainable = getattr(part, "trainable", lambda network: network)(network)
@@ -561,7 +573,8 @@ class _Job:
                 remedy = f"only {result.steps} steps ran, allow more seconds" if few else "try another width or seed"
                 notes.append(f"the fit{mark} is no better than the signal's mean: {remedy}")
             if result.interrupted and number + 1 < len(parts):
-                raise InputError(f"interrupted in part {number + 1} of {len(parts)}: nothing was written")
+                remedy = "the same command goes on" if checkpoint is not None else "with a checkpoint it would go on"
+                raise InputError(f"interrupted in part {number + 1} of {len(parts)}: nothing was written; {remedy}")
         if interrupted:
             notes.append("the fit was interrupted; the best network so far was kept")
         return fitted, int(least), interrupted, tuple(notes)

@@ -54,8 +54,10 @@ class FitConfig:
         A torch device, such as ``"cpu"`` or ``"cuda"``; `fit` refuses one that cannot be used here.
     checkpoint
         File (safetensors) from which an interrupted fit goes on, written every `checkpoint_seconds` and when
-        interrupted, and removed when the fit has run to its end. One that cannot be written is refused before the
-        fit; one that fails later is logged, and the fit goes on without it.
+        interrupted, and removed when the fit has run to its end, unless it is to be kept. One that cannot be written is
+        refused before the fit; one that fails later is logged, and the fit goes on without it.
+    keep_checkpoint
+        Leave the checkpoint at the end, too: the next fit with these settings is this one, at once.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class FitConfig:
     device: str = "cpu"
     checkpoint: Path | None = None
     checkpoint_seconds: float = 60.0
+    keep_checkpoint: bool = False
 
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:

@@ -216,7 +216,10 @@ class _Fit:
                 self.interrupt.seen = True
             self.keep_best()
         if not self.interrupt.seen:
-            checkpoint.discard(self.config.checkpoint)
+            if config.keep_checkpoint:
+                self.save()
+            else:
+                checkpoint.discard(config.checkpoint)
         if state.best is None:
             tried = state.restarts + 1
             raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {config.peak_lr:g}")
