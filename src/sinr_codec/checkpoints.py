@@ -209,7 +209,7 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
             problem = f"holds Python objects ({found[1]}); expected tensors, as torch.save(net.state_dict()) gives"
         else:
-            problem = f"not a readable PyTorch file of weights ({_one_line(error)})"
+            problem = f"not a readable PyTorch file of weights, or damaged ({type(error).__name__}: {_one_line(error)})"
         raise InputError(f"{path}: {problem}") from error
     if isinstance(tree, torch.Tensor):
         raise InputError(f"{path}: holds a single tensor; expected a dict of tensors")

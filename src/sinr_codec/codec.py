@@ -308,7 +308,9 @@ def encode(
         target = f"{size:,} bytes" if size is not None else f"{bpp:g} bpp"
         met = len(coded.blob) <= budget
         if not met:
-            notes.append(f"the target of {target} was missed: {len(coded.blob):,} bytes")
+            why = "" if width is not None or how is not None else ", of the smallest network that is tried"
+            smallest = len(coded.blob) > 1.05 * budget
+            notes.append(f"the target of {target} was missed: {len(coded.blob):,} bytes{why if smallest else ''}")
     lost = coded.fit_quality - coded.quality.db
     planned = how is None and not chosen.paper and not rated
     if budget is not None and met and planned and lost > drop + VERIFY_SLACK:
@@ -568,10 +570,12 @@ class _Job:
             least, interrupted = min(least, result.steps), interrupted | result.interrupted
             if result.restarts:
                 notes.append(f"the fit{mark} diverged and began anew {result.restarts} time(s) with a lower rate")
+            few = self.seconds is not None and result.steps < _FEW_STEPS
+            remedy = f"only {result.steps} steps ran, allow more seconds" if few else "try another width or seed"
             if result.failed:
-                few = result.steps < _FEW_STEPS
-                remedy = f"only {result.steps} steps ran, allow more seconds" if few else "try another width or seed"
                 notes.append(f"the fit{mark} is no better than the signal's mean: {remedy}")
+            elif few and not result.interrupted:
+                notes.append(f"the fit{mark} is not what it could be: {remedy}")
             if result.interrupted and number + 1 < len(parts):
                 remedy = "the same command goes on" if checkpoint is not None else "with a checkpoint it would go on"
                 raise InputError(f"interrupted in part {number + 1} of {len(parts)}: nothing was written; {remedy}")

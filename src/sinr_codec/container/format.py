@@ -225,7 +225,8 @@ def _check_length(header: Header, size: int, limits: Limits, partial: bool = Fal
     expected = _file_bytes(header)
     limits.check("max_file_bytes", expected)
     if size < expected and not partial:
-        raise TruncatedError(f"the file ends after {size:,} bytes; its header declares {expected:,}")
+        remedy = "; what is there decodes with progressive" if header.planes else ""
+        raise TruncatedError(f"the file ends after {size:,} bytes; its header declares {expected:,}{remedy}")
     if size > expected:
         raise MalformedError(f"{size - expected:,} bytes follow the last section; expected none")
 
