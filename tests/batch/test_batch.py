@@ -98,6 +98,8 @@ def test_the_manifest_has_a_line_an_input(run):
     assert [entry.input for entry in report.entries] == [str(path) for path in inputs]
     (bad,) = [line for line in lines(out) if "error" in line]
     assert bad["error"] == f"{inputs[0]}: expected a picture that Pillow opens"
+    for line in lines(out):
+        assert "error" in line or "allow more seconds" in line["notes"][0]
 
 
 # -- going on --------------------------------------------------------------------------------------------------

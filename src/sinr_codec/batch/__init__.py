@@ -250,6 +250,7 @@ class _Run:
                 bpp=outcome.bpp,
                 target_met=outcome.target_met,
                 seconds=round(outcome.seconds, 2),
+                notes=outcome.notes or None,
             )
         self.manifest.add(entry)
         self.ended[address] = entry

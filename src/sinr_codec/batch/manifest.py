@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Entry:
         As `places.content_hash` has them.
     output_sha256, output_bytes
         Of the file.
-    kind, measure, quality, bpp, target_met, seconds
+    kind, measure, quality, bpp, target_met, seconds, notes
         As in `codec.EncodeReport`; None for a quality that is no finite number.
     """
 
@@ -48,6 +48,7 @@ class Entry:
     bpp: float | None = None
     target_met: bool | None = None
     seconds: float | None = None
+    notes: Sequence[str] | None = None
 
     def stands_in(self, folder: Folder) -> bool:
         """Whether the file is there, as it was written."""

@@ -23,6 +23,7 @@ class Encoded:
     bpp: float
     target_met: bool | None
     seconds: float
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,4 +76,5 @@ def encode_input(address: str, path: str, options: Mapping[str, Any], version: s
         report.bpp,
         report.target_met,
         report.seconds,
+        report.notes,
     )
