@@ -113,11 +113,12 @@ def shape(path: Path, width: int, fits: Fits) -> Task:
     return Task(field, {}, signal.parts[0], max_drop=1e-9, slack=1e-3).with_params(fitted.params)
 
 
-def checkpoint(path: Path, python: Path | None) -> dict[str, Any]:
+def checkpoint(path: Path, refit: bool, python: Path | None) -> dict[str, Any]:
     """A row of somebody's networks, whose own outputs are the signal."""
     state = dict(read_checkpoint(path).state)
     row: dict[str, Any] = {"parameters": sum(w.size for w in state.values())}
-    for name, preset in (("scalar", "fast"), ("rounded", "balanced"), ("rounded-best", "best")):
+    presets = {"scalar": "fast", "rounded": "balanced"} | ({"rounded-best": "best"} if refit else {})
+    for name, preset in presets.items():
         report = compress_report(state, preset=preset, fidelity=FIDELITY)
         row["baseline_bytes"] = report.baseline_bytes
         row[name] = {"bytes": report.bytes, "fidelity": report.fidelity, "seconds": round(report.seconds)}
@@ -149,7 +150,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", nargs="*", type=Path, default=[])
     parser.add_argument("--shapes", nargs="*", type=Path, default=[])
     parser.add_argument("--nncodec", type=Path, metavar="PYTHON")
-    parser.add_argument("--refit", action="store_true", help="train on for fewer bytes, too")
+    parser.add_argument("--refit", action="store_true", help="train on for fewer bytes, too; checkpoints by `best`")
     parser.add_argument("--fits", type=Path, default=Path(".sinr-cache/fits"))
     parser.add_argument("--work", type=Path, default=Path(".sinr-cache/coders"))
     parser.add_argument("--json", type=Path)
@@ -170,7 +171,7 @@ def main() -> None:
 
     fits = Fits(args.fits)
     for path in args.checkpoints:
-        add(path.stem, checkpoint, path, args.nncodec)
+        add(path.stem, checkpoint, path, args.refit, args.nncodec)
     for path in args.shapes:
         add(path.stem, of_signal, shape, path, 128, fits, args)
     for width in args.widths:
