@@ -125,7 +125,7 @@ def checkpoint(path: Path, refit: bool, python: Path | None) -> dict[str, Any]:
     header, _ = read(report.blob)
     assert decompress(report.blob).keys() == state.keys()
     if python is not None:
-        floats = {name: w for name, w in state.items() if w.dtype.kind == "f"}
+        floats = {name: w for name, w in state.items() if w.dtype.kind == "f" and w.ndim}
         rest = {name: w for name, w in state.items() if name not in floats}
 
         def kept(new: Params) -> bool:

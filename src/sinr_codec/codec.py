@@ -665,8 +665,7 @@ class _Job:
         from sinr_codec.fit.rounding import Effort, rounding_for
 
         trainable = getattr(part, "trainable", lambda network: network)(network)
-        batch = min(Effort.batch, self.recipe.settings(self.preset).get("batch", Effort.batch))
-        effort = Effort(self.preset.rounding["groups"], steps, batch)
+        effort = Effort(self.preset.rounding["groups"], steps)
         return rounding_for(trainable, part, effort, self.seed, self.device)
 
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:

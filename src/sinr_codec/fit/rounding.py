@@ -46,10 +46,7 @@ Slopes = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 _RATE = 0.08  # of SOAP, in steps of the quantiser
 _PROBES = 16  # batches that tell how much the outputs feel each weight
 _SMALLEST = 64  # weights; the last of the free ones are rounded together
-_MOST, _LEAST = (
-    1 << 20,
-    1 << 16,
-)  # samples that tell the slope of the error; where one is many evaluations, such as a ray
+_MOST = 1 << 20  # samples that tell the slope of the error; 65,536 rays of a scene are too few, no rounding helps then
 _SCALE = 1e4  # of the loss: SOAP's epsilon wants gradients that are not tiny
 _DAMPING = 0.03  # of G, in means of its diagonal
 _SOME = 16  # vectors that tell how large the errors of a sparse code are
@@ -88,7 +85,6 @@ class _Unit:
 def rounding_for(field: Trainable, part: Part, effort: Effort, seed: int = 0, device: str = "cpu") -> Rounding:
     """Rounding for the error on a signal."""
     samples = Samples(part, device)
-    most = max(_MOST * field.num_params // getattr(field, "work", field.num_params), _LEAST)
     function: Function = field.function(kernels.namespace(device), torch.device(device))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
@@ -99,8 +95,8 @@ def rounding_for(field: Trainable, part: Part, effort: Effort, seed: int = 0, de
     def slopes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         leaves = {name: w.detach().clone().requires_grad_() for name, w in tensors.items()}
         total = {name: torch.zeros_like(w) for name, w in tensors.items()}
-        count = min(len(samples), most)
-        for coords, values in samples.chunks(even_subset(len(samples), most), effort.batch):
+        count = min(len(samples), _MOST)
+        for coords, values in samples.chunks(even_subset(len(samples), _MOST), effort.batch):
             loss = part.loss(function(leaves, coords), values) * (len(values) / count)
             for name, slope in zip(leaves, torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)):
                 if slope is not None:
