@@ -52,6 +52,7 @@ from sinr_codec.packed import (
     hundredths,
     in_planes,
     load_source,
+    manifest_of,
     naming,
     only,
     tile_of,
@@ -1058,8 +1059,7 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
             answer["bpp"] = 8 * size / spec.samples
             answer["unit"] = spec.UNIT
             answer["side_bytes"] = len(spec.side)
-            dtypes = network.dtypes()
-            manifest = [(name, shape, dtypes[name]) for name, shape in network.shapes().items()]
+            manifest = manifest_of(network)
         else:
             if header.field is not None:
                 answer["field"] = field_from_header(header.field, limits.max_params).describe()

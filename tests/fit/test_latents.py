@@ -16,6 +16,8 @@ from sinr_codec.fields import HashGrid  # noqa: E402
 from sinr_codec.fit import FitConfig, evaluate, fit, latents  # noqa: E402
 from sinr_codec.fit.latents import EntropyModel, anneal, interpolation  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FIELD = HashGrid(2, 1, (4, 8, 16), 1 << 10, 1, 8, 1)
 
 
@@ -43,14 +45,6 @@ def config(**changes):
 
 def size(params):
     return sum(len(encode_tensor(params[name], coding)) for name, coding in FIELD.tables.items())
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class TestAnneal:

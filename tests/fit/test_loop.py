@@ -18,6 +18,8 @@ from sinr_codec.fields import MLP, Gaussian, Sine, Wire  # noqa: E402
 from sinr_codec.fit import Evaluator, FitConfig, checkpoint, compilation, evaluate, fit, loop  # noqa: E402
 from sinr_codec.fit.optim import Stepper  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FIELD = MLP(2, 1, 16, 1, Sine(10.0))
 
 
@@ -57,14 +59,6 @@ def config(**changes):
 
 def same(a, b):
     return all(np.array_equal(a.params[name], b.params[name]) for name in a.params)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class TestFit:

@@ -14,6 +14,8 @@ from sinr_codec.fit import FitConfig, evaluate, fit, fit_many, rated  # noqa: E4
 from sinr_codec.fit.optim import Packing  # noqa: E402
 from sinr_codec.fit.rated import Rate  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FIELD = MLP(2, 1, 24, 2, Sine(30.0))
 
 
@@ -42,14 +44,6 @@ def config(**changes):
 def bytes_lost(params, size):
     """Error of what a plan of so many bytes makes of the parameters."""
     return evaluate(FIELD, plan(params, lambda p: evaluate(FIELD, p, Waves()), 1.0, max_bytes=size).params, Waves())
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def rate_of(params, target, join=True):

@@ -242,8 +242,7 @@ class _Search:
             self.blocks.append((slice(first, first + count), rows))
             self.members[first : first + count] = np.arange(rows.start, rows.stop).reshape(group, count).T
         self.members[self.members >= k2] = -1
-        self.singles = _Singles(atoms, self.inverse_norms, groups * group)
-        self.products: _Singles | _Bytes = self.singles
+        self.products: _Singles | _Bytes = _Singles(atoms, self.inverse_norms, groups * group)
         if self.most_steps == 1 and atoms.size * n >= _BYTES_WORK and _Bytes.can(atoms):
             self.products = self._faster(_Bytes(atoms, self.inverse_norms, groups * group), n)
 
@@ -280,6 +279,12 @@ class _Search:
         order = np.lexsort((atom, -correlation, vector))
         winners = order[np.unique(vector[order], return_index=True)[1]]
         return atom[winners], correlation[winners], maxima
+
+    @property
+    def unit(self) -> Singles:
+        """All atoms at unit length, in float32; where steps are guessed, for products of bytes have none."""
+        assert isinstance(self.products, _Singles)
+        return self.products.unit
 
     def unit_atoms(self, chosen: Integers) -> Floats:
         """Atoms (m,) at unit length: (m, k1)."""
@@ -493,7 +498,7 @@ def _guess(state: _State, search: _Search, t: int, steps: int) -> tuple[list[Int
     residuals = [state.residuals]
     if steps <= 0:
         return guesses, residuals
-    rows = search.singles.unit[state.candidates]
+    rows = search.unit[state.candidates]
     for _ in range(steps):
         correlations = np.abs(rows @ _unit(state.residuals)[:, :, None])[:, :, 0]
         place = correlations.argmax(axis=1)[:, None]

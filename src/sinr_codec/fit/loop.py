@@ -133,6 +133,11 @@ def mean_of(samples: Samples, signal: Part) -> tuple[NDArray[np.float32], float]
     return mean.cpu().numpy(), loss
 
 
+def fresh(field: Field, mean: NDArray[np.float32], seed: int) -> dict[str, NDArray[Any]]:
+    """Initial parameters, centred on the signal's mean (b,): small networks would spend long to find it."""
+    return field.centre(field.init(np.random.default_rng(seed)), mean)
+
+
 @dataclass
 class _State:
     """All that changes while a fit runs, besides leaves, optimiser and generator."""
@@ -177,17 +182,12 @@ class _Fit:
         #: Seconds of the fastest step; the mean would follow the first steps and every hiccup of the machine.
         self.fastest = math.inf
         mean, self.mean_loss = mean_of(self.samples, signal)
-        self.start = dict(params) if params is not None else self._fresh(mean)
+        self.start = dict(params) if params is not None else fresh(cast(Field, field), mean, config.seed)
         self.rated_at = BEGIN_AT if params is None else 0.0
         self.packing = Packing(self.start, joins(config.optimizer))
         self.state = _State(lr=config.peak_lr)
         self.interrupt = Interrupt()
         self.begin()
-
-    def _fresh(self, mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Initial parameters, centred on the signal's mean: small networks would spend long to find it."""
-        field = cast(Field, self.field)
-        return field.centre(field.init(np.random.default_rng(self.config.seed)), mean)
 
     # -- one attempt
 

@@ -114,7 +114,7 @@ class BatchesByError(Batches):
         super().__init__(samples, max(1, min(samples // _LEAST_RUN, _MOST_RUNS)), seed)
         self.size = size
         self.weights = torch.ones(size)
-        #: Running mean error of each run, and how much of it is still the start, where all are alike.
+        #: Running mean error of each run; to begin with all are alike.
         self.errors = torch.ones(len(self._first), dtype=torch.float64)
         self.share = self._length / samples
 

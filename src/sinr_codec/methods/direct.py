@@ -47,13 +47,14 @@ class Refitted:
 
     def __call__(self, task: Task) -> Coded:
         """Code a network."""
-        start = plan_for(task, trellis=True, rounder=rounder_for(task, self.preset))
         error = task.error()
         limit = task.limit(error(task.params))
+        start = plan_for(task, trellis=True, rounder=rounder_for(task, self.preset), limit=limit)
         network, effort = (task.trainable, task.part, task.params), task.effort
         params = refit(*network, start.bytes, effort=effort, seed=task.seed, device=task.device)
-        figures = {"unrefined_bytes": start.bytes, "refitted_db": decibels(error(params))}
-        if error(params) < limit:
+        after = error(params)
+        figures = {"unrefined_bytes": start.bytes, "refitted_db": decibels(after)}
+        if after < limit:
             again = task.with_params(params)
             better = plan_for(again, trellis=True, rounder=rounder_for(again, self.preset), limit=limit)
             start = min(start, better, key=lambda plan: plan.bytes)

@@ -24,9 +24,8 @@ from sinr_codec.packed import decibels
 
 FIT: dict[str, Any] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
 """At full effort: as the networks of the experiments are fitted."""
-
-
 TRIES = 4
+"""Refinements for a number of bytes: what is trained spreads, and takes more of them."""
 
 
 def _config(task: Task, **settings: Any) -> Any:
@@ -101,7 +100,7 @@ class SparseFromTheStart:
             better, after = refine(task, _within(task, codes, wanted), error)
             if better.bytes <= size:
                 break
-            wanted = int(0.99 * wanted * size / better.bytes)  # what is trained spreads
+            wanted = int(0.99 * wanted * size / better.bytes)
         figures = {"s": s, "trained_db": decibels(error(params)), "refined_db": decibels(after)}
         return Coded(better, figures=figures)
 
@@ -118,11 +117,11 @@ class SparseFromTheStart:
 
 def _fresh(task: Task) -> dict[str, Any]:
     """What the dense network begins with."""
-    from sinr_codec.fit.loop import mean_of
+    from sinr_codec.fit.loop import fresh, mean_of
     from sinr_codec.fit.samples import Samples
 
     mean, _ = mean_of(Samples(task.part, task.device), task.part)
-    return dict(task.field.centre(task.field.init(np.random.default_rng(task.seed)), mean))
+    return fresh(task.field, mean, task.seed)
 
 
 def _key(name: str, tables: Mapping[str, Any]) -> str:

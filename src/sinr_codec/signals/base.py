@@ -180,7 +180,19 @@ class Signal(Protocol):
         """Quality of a decoding; ``render(**options)`` renders it, with the options of `Spec.render`."""
 
 
-class SampledPart:
+class MeanOfErrors:
+    """A part whose loss is the mean of its errors; a base class."""
+
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """See `Part.errors`."""
+        raise NotImplementedError
+
+    def loss(self, predicted: Any, values: Any) -> Any:
+        """See `Part.loss`."""
+        return self.errors(predicted, values).mean()
+
+
+class SampledPart(MeanOfErrors):
     """A part whose error is the mean squared error of independent samples; a base class.
 
     Subclasses have `in_features`, `out_features`, `__len__`, `batch`, and either `levels` and `peak` or
@@ -206,10 +218,6 @@ class SampledPart:
     def errors(self, predicted: Any, values: Any) -> Any:
         """Mean squared error of each sample in the units of [-1, 1], on NumPy arrays or torch tensors."""
         return ((predicted - values) ** 2).mean(-1)
-
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean of the errors."""
-        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""

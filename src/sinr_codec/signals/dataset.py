@@ -21,7 +21,7 @@ from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdE
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import dataset_files as files
 from sinr_codec.signals import lattice
-from sinr_codec.signals.base import Apply, Array, Fields, Quality
+from sinr_codec.signals.base import Apply, Array, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.dataset_globe import Globe, Grids, between, find_earth, follows_grid, is_earth
 from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side, write_side
 from sinr_codec.tiles import map_tiles
@@ -456,7 +456,7 @@ def _spread(mask: Array, dims: Sequence[str], over: Sequence[str], shape: tuple[
 # -- the source ------------------------------------------------------------------------------------------------
 
 
-class DatasetSignal:
+class DatasetSignal(MeanOfErrors):
     """The fields of a dataset as samples: a part with the cells where any of them has a value.
 
     Attributes
@@ -592,10 +592,6 @@ class DatasetSignal:
             return ((predicted - values) ** 2).mean(-1)
         known = values < (1 + MISSING) / 2
         return (((predicted - values) * known) ** 2).sum(-1) * (len(values) / known.sum())
-
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error over the values that are there."""
-        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""

@@ -25,7 +25,7 @@ from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import arrays, lattice
 from sinr_codec.signals import mesh as meshes
-from sinr_codec.signals.base import Apply, Array, Fields, Quality
+from sinr_codec.signals.base import Apply, Array, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.mesh import Mesh
 from sinr_codec.tiles import map_tiles
@@ -332,7 +332,7 @@ def _bytes(values: Array) -> Array:
 # -- what goes in ----------------------------------------------------------------------------------------------
 
 
-class ShapeSignal:
+class ShapeSignal(MeanOfErrors):
     """A solid on a grid of voxels, as samples of a field.
 
     Attributes
@@ -553,10 +553,6 @@ class ShapeSignal:
             free = (abs(values) >= 1) & (predicted * values > 1) | (values > 1)
             errors = errors * ~free
         return errors.mean(-1)
-
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean of the errors."""
-        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """-10 log10(1 - IoU) that a loss stands for, within some dB: errors near the surface move it."""

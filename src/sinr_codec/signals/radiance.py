@@ -20,7 +20,7 @@ from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.arrays import npz_headers
-from sinr_codec.signals.base import Apply, Fields, Quality
+from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.cameras import Camera, Orbit, check_poses, focus, frames_of, read_json, read_poses
 from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
@@ -702,7 +702,7 @@ def _behind(views: Views) -> tuple[int, int, int]:
 # -- the signal ------------------------------------------------------------------------------------------------
 
 
-class RadianceSignal:
+class RadianceSignal(MeanOfErrors):
     """A scene as training rays: origin and direction, and the colour seen there.
 
     Attributes
@@ -817,10 +817,6 @@ class RadianceSignal:
     def errors(self, predicted: Any, values: Any) -> Any:
         """Mean squared error of each ray's colour in [0, 1], on NumPy arrays or torch tensors."""
         return ((predicted - values) ** 2).mean(-1)
-
-    def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean of the errors."""
-        return self.errors(predicted, values).mean()
 
     def decibels(self, loss: float) -> float:
         """PSNR in dB of a mean squared error."""
