@@ -23,7 +23,7 @@ from sinr_codec.bases import (
     params_of,
     read_base,
 )
-from sinr_codec.coding.plan import Plan, Rounder, plan, plan_paper
+from sinr_codec.coding.plan import Plan, plan, plan_paper
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
@@ -624,23 +624,32 @@ class _Job:
         plans = []
         for number, (part, params) in enumerate(zip(parts, fitted)):
             self.progress.start(f"code {number + 1}/{len(parts)}" if len(parts) > 1 else "code", 0)
-            code = partial(
-                plan,
-                loss=self._loss(network, part, self._samples),
-                limit=max(before[number], NO_LOSS) + added,
-                probe=self._loss(network, part, _PROBE_SAMPLES),
-                max_bytes=budgets[number],
-                dictionaries=() if self.planes else self.preset.dictionaries,
-                trellis=not self.planes,
-                rounder=self._rounder(network, part, steps),
-                seed=self.seed,
-                progress=self.progress.update,
-            )
+            limit = max(before[number], NO_LOSS) + added
+            code = partial(self._planned, network, part, steps, limit, budgets[number])
             coded = code(params)
             if self.preset.refit and budgets[number] is None and not self.rated:
                 coded = self._refitted(network, part, params, coded, code)
             plans.append(coded)
         return plans
+
+    def _planned(
+        self, network: Field, part: Part, steps: int, limit: float, budget: int | None, params: Params
+    ) -> Plan:
+        """How the network of one part is coded, within a loss or a number of bytes."""
+        rounding = self._rounding(network, part, steps)
+        return plan(
+            params,
+            loss=self._loss(network, part, self._samples),
+            limit=limit,
+            probe=self._loss(network, part, _PROBE_SAMPLES),
+            max_bytes=budget,
+            dictionaries=() if self.planes else self.preset.dictionaries,
+            trellis=not self.planes,
+            rounder=rounding if rounding is not None and rounding.effort.steps else None,
+            felt=None if rounding is None else rounding.felt(params),
+            seed=self.seed,
+            progress=self.progress.update,
+        )
 
     def _refitted(
         self, network: Field, part: Part, params: Params, coded: Plan, code: Callable[[Params], Plan]
@@ -656,17 +665,15 @@ class _Job:
         except InputError:  # it is not within the loss
             return coded
 
-    def _rounder(self, network: Field, part: Part, steps: int) -> Rounder | None:
-        """Rounding for the outputs, in no more steps than go with a fit of so many."""
+    def _rounding(self, network: Field, part: Part, steps: int) -> Any:
+        """Rounding for the outputs, in no more steps than go with a fit of so many; it may be none."""
         if self.preset.rounding is None or self.bits is not None:  # a network trained for a rate has integers already
-            return None
-        steps = min(self.preset.rounding["steps"], steps // _FIT_STEPS_A_ROUNDING)
-        if steps == 0:
             return None
         from sinr_codec.fit.rounding import Effort, rounding_for
 
         trainable = getattr(part, "trainable", lambda network: network)(network)
-        effort = Effort(self.preset.rounding["groups"], steps)
+        effort = Effort(**self.preset.rounding)
+        effort = replace(effort, steps=min(effort.steps, steps // _FIT_STEPS_A_ROUNDING))
         return rounding_for(trainable, part, effort, self.seed, self.device)
 
     def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:

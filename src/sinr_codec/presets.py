@@ -46,8 +46,8 @@ class Preset:
     inner_steps
         Steps from a base to the latents of a signal; None for those that it was learned with.
     rounding
-        Settings of `fit.rounding.Effort`: how long weights are rounded for what the network puts out. None: to the
-        nearest level.
+        Settings of `fit.rounding.Effort`: how long weights are rounded for what the network puts out; 0 steps to the
+        nearest level. None: nothing is asked of the network.
     rated
         Train networks for the bytes that they may take (`fit.rated`), where those are known.
     refit
@@ -71,7 +71,7 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("fast", fit={"steps": 500, "lr": 2e-3}, effort=0.1),
+        Preset("fast", fit={"steps": 500, "lr": 2e-3}, effort=0.1, rounding={"steps": 0, "felt": 1 << 14}),
         Preset(
             "balanced",
             fit={"steps": 3000},

@@ -25,7 +25,7 @@ def in_rows(rows: int, row: int, seed: int = 0) -> np.ndarray:
     return np.rint(rng.normal(size=(rows, row)) * np.exp(rng.normal(size=(rows, 1)) + 2)).astype(np.int64)
 
 
-def plain_decoder(data: bytes, count: int) -> list[int]:
+def plain_decoder(data: bytes, count: int, exponents: list[int] | None = None) -> list[int]:
     """Coder 3 as docs/format.md describes it, in plain Python."""
     numbers, at = [], 1
     for _ in range(3):
@@ -45,16 +45,29 @@ def plain_decoder(data: bytes, count: int) -> list[int]:
     for number in range(count):
         i, j = divmod(number, row)
         state = state if j else 0
-        in_row = sum(map(abs, values[i * row :]))
-        above = sum(abs(values[n * row + j]) for n in range(i))
-        mean = (8 * start + 16 * (2 * in_row + above)) // (8 + 2 * j + i)
-        index = max((k for k in range(121) if power_of_two(Fraction(k, 8), 0) <= mean), default=0)
-        scale = min(max(index + (first >> 4) - 8, 0), 127)
-        if first >> 3 & 1:
-            odd = state & 1
-            symbols = list(range(-radius - odd, radius + odd + 1, 2))
+        before, higher = range(i * row, number), range(j, number, row)
+        trellis, most = first >> 3 & 1, radius
+        if exponents is None:
+            in_row, above = (sum(abs(values[n]) for n in places) for places in (before, higher))
+            mean = (8 * start + 16 * (2 * in_row + above)) // (8 + 2 * j + i)
+            scale = index_of(mean, 120) + (first >> 4) - 8
         else:
-            symbols = list(range(-radius, radius + 1))
+            e, limit = exponents[number], (index_of(start, 136) - 16) // 2
+            octave = min(e // 4, 15)
+            most = radius if octave == 0 else 2 * (radius // 2 ** (octave + 1) + 1)
+            counting = [[n for n in places if exponents[n] <= limit] for places in (before, higher)]
+            in_row, above = (
+                sum(abs(values[n]) * power_of_two(Fraction(exponents[n], 4), 6) for n in places) for places in counting
+            )
+            mean = (512 * start + 16 * (2 * in_row + above)) // (64 * (8 + 2 * len(counting[0]) + len(counting[1])))
+            scale = index_of(mean, 136) - 2 * e + (first >> 4) - 8
+            scale += min(max((5 * (32 - scale + 8 * trellis) + 10) // 16, 0), 8)
+        scale = min(max(scale, 0), 127)
+        if trellis:
+            odd = state & 1
+            symbols = list(range(-most - odd, most + odd + 1, 2))
+        else:
+            symbols = list(range(-most, most + 1))
         freqs = frequencies_of([abs(k) for k in symbols], first & 7, scale)
         unit = spread >> 20
         slot, low, chosen = code // unit, 0, 0
@@ -70,6 +83,10 @@ def plain_decoder(data: bytes, count: int) -> list[int]:
         values.append(symbols[chosen])
         state = following[state][symbols[chosen] >> 1 & 1]
     return values
+
+
+def index_of(mean: int, most: int) -> int:
+    return max((k for k in range(most + 1) if power_of_two(Fraction(k, 8), 0) <= mean), default=0)
 
 
 def frequencies_of(distances: list[int], shape: int, scale: int) -> list[int]:
@@ -105,6 +122,18 @@ def test_the_description_decodes_it(trellis: bool, spread: float) -> None:
     assert plain_decoder(body, q.size) == q.tolist()
 
 
+@pytest.mark.parametrize("trellis", [False, True])
+@pytest.mark.parametrize("spread", [0.2, 2, 40, 300])
+def test_the_description_decodes_it_where_units_differ(trellis: bool, spread: float) -> None:
+    rng = np.random.default_rng(6)
+    exponents = rng.integers(0, 14, (5, 1)) + rng.integers(0, 9, 13)
+    x = rng.laplace(0, spread, (5, 13)) / 2 ** (exponents / 4)
+    q = (quantise(x) if trellis else np.rint(x).astype(np.int64)).reshape(-1)
+    body = adaptive_body(q, 13, trellis, exponents.reshape(-1))
+    assert body is not None
+    assert plain_decoder(body, q.size, exponents.reshape(-1).tolist()) == q.tolist()
+
+
 def test_the_example_of_the_description() -> None:
     body = bytes.fromhex("b9 4c 06 04 77 58 06 38")
     assert decode_adaptive(Reader(body), 8).tolist() == [0, -4, 4, 2, 8, -8, 0, -12]
@@ -112,23 +141,30 @@ def test_the_example_of_the_description() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.integers(-40, 40), min_size=1, max_size=90), st.integers(1, 90), st.booleans())
-def test_what_is_coded_is_decoded(q: list[int], row: int, trellis: bool) -> None:
+@given(st.lists(st.integers(-40, 40), min_size=1, max_size=90), st.integers(1, 90), st.booleans(), st.data())
+def test_what_is_coded_is_decoded(q: list[int], row: int, trellis: bool, data: st.DataObject) -> None:
     row = min(row, len(q))
+    units = data.draw(st.none() | st.lists(st.integers(0, 254), min_size=len(q), max_size=len(q)))
+    exponents = None if units is None else np.array(units)
     values = np.array(q, np.int64)
     if trellis:
         rows = -(-len(q) // row)
         values = quantise(np.resize(values, (rows, row)).astype(float)).reshape(-1)[: len(q)]
-    body = adaptive_body(values, row, trellis)
-    assert body is not None
-    bits = adaptive_bits(values, row, trellis)
+    body = adaptive_body(values, row, trellis, exponents)
+    bits = adaptive_bits(values, row, trellis, exponents)
+    if body is None:
+        # Only where a level of a coarse unit stands for one of a fine one that is too large.
+        assert exponents is not None
+        assert bits is None
+        assert np.max(np.abs(values) * 2.0 ** (exponents // 4)) > 2046
+        return
     assert bits is not None
     assert abs(8 * len(body) - bits) < 24
     reader = Reader(body + b"more")
-    np.testing.assert_array_equal(decode_adaptive(reader, len(q)), values)
+    np.testing.assert_array_equal(decode_adaptive(reader, len(q), exponents), values)
     assert reader.remaining == 4
     reader = Reader(body + b"more")
-    skip_adaptive(reader, len(q))
+    skip_adaptive(reader, len(q), exponents)
     assert reader.remaining == 4
 
 
@@ -145,6 +181,24 @@ def test_rows_of_different_spread_take_fewer_bytes() -> None:
     assert encode_stream(in_rows(1, 9), 9) == encode_stream(in_rows(1, 9))  # where it does not pay it is not taken
     assert adaptive_body(np.array([5000, 1]), 2) is None
     assert adaptive_body(np.zeros(0, np.int64), 1) is None
+
+
+def test_known_units_cost_nothing() -> None:
+    rng = np.random.default_rng(3)
+    exponents = rng.integers(0, 40, (96, 1)) + np.zeros(96, np.int64)
+    units = 2 ** (exponents / 4)
+    for step in (0.01, 0.1):
+        q = np.rint(rng.normal(size=(96, 96)) / (step * units)).astype(np.int64).reshape(-1)
+        bits = adaptive_bits(q, 96, exponents=exponents.reshape(-1))
+        assert bits is not None
+        assert bits < 1.03 * sum(96 * gaussian_bits(step * unit) for unit in units[:, 0])
+
+
+def gaussian_bits(step: float) -> float:
+    """Entropy of a standard Gaussian in steps."""
+    edges = (np.arange(-math.ceil(8 / step), math.ceil(8 / step) + 2) - 0.5) * step
+    p = np.diff([0.5 * math.erfc(-x / math.sqrt(2)) for x in edges])
+    return float(-np.sum(p[p > 0] * np.log2(p[p > 0])))
 
 
 def test_levels_that_do_not_follow_the_trellis_are_not_coded_as_if_they_did() -> None:

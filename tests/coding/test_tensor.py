@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.quantize import round_step
+from sinr_codec.coding.scales import Scales, matrix_of
 from sinr_codec.coding.sparse import Layout, SparseCode, sparse_encode
 from sinr_codec.coding.tensor import (
     Coding,
@@ -48,6 +49,15 @@ def weights(shape: tuple[int, ...], dtype: object = np.float32, scale: float = 0
 
 def sparse(k2: int = 256, s: int = 8, axis: int | None = 0, kind: str = "sign", **quantiser: object) -> Sparse:
     return Sparse(kind, 3, k2, s, Layout(axis), **(quantiser or {"step": 0.001}))  # type: ignore[arg-type]
+
+
+def scaled(array: np.ndarray, step: float = 0.002, *, trellis: bool = False, which: str = "both") -> Direct:
+    """Rows and columns whose steps differ by up to 15 octaves."""
+    rng = np.random.default_rng(2)
+    shape = (*array.shape, 2) if array.dtype.kind == "c" else array.shape
+    rows, columns = (tuple(rng.integers(0, 30, n).tolist()) for n in matrix_of(shape))
+    scales = Scales(() if which == "columns" else rows, () if which == "rows" else columns)
+    return Direct(step=step, trellis=trellis, scales=scales)
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -98,6 +108,59 @@ def test_direct_values_are_multiples_of_the_step_rounded_once() -> None:
     step = round_step(0.003)
     expected = (np.rint(w.astype(np.float64) / step).astype(np.int64) * step).astype(np.float32)
     assert same_bits(decoded, expected)
+
+
+@pytest.mark.parametrize("which", ["rows", "columns", "both"])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (5, 4), (2, 3, 4), (40, 33)], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_scaled_is_within_half_a_step_of_each_weight(dtype: object, shape: tuple[int, ...], which: str) -> None:
+    w = weights(shape, dtype)
+    coding = scaled(w, which=which)
+    record = encode_tensor(w, coding)
+    decoded = decode_tensor(record, shape, w.dtype)
+    assert (decoded.shape, decoded.dtype) == (shape, np.dtype(dtype))
+    wide, back = (x.astype(np.complex128 if w.dtype.kind == "c" else np.float64) for x in (w, decoded))
+    difference = back - wide
+    if w.dtype.kind == "c":
+        difference = np.stack([difference.real, difference.imag], -1)
+    half = round_step(0.002) / 2 * coding.scales.factors(difference.shape)
+    assert (np.abs(difference) <= half * 1.001 + 4e-3 * np.abs(wide).max(initial=0)).all()
+    if np.dtype(dtype) in (np.dtype("f4"), np.dtype("f8")):
+        assert (np.abs(difference) <= half * 1.001).all()
+        assert same_bits(decode_tensor(encode_tensor(decoded, coding), shape, w.dtype), decoded)
+
+
+def test_a_scaled_record_known_by_hand() -> None:
+    # A step of 1, exponents 1 of all rows and 5 of all columns, and a level of 3 everywhere.
+    record = bytes([5 << 4, 0x00, 0x88, 0, 2, 0, 10, 6])
+    expected = 3 * 362 / 256 * 2
+    np.testing.assert_array_equal(decode_tensor(record, (2, 3), np.float64), np.full((2, 3), expected))
+
+
+@pytest.mark.parametrize("trellis", [False, True])
+@pytest.mark.parametrize("shape", [(7,), (5, 4), (64, 64), (96, 3)], ids=str)
+def test_cost_of_scales(shape: tuple[int, ...], trellis: bool) -> None:
+    w = weights(shape)
+    coding = scaled(w, trellis=trellis)
+    size, error = direct_cost(w, coding.step or 0.0, trellis, coding.scales)
+    record = encode_tensor(w, coding)
+    decoded = decode_tensor(record, shape, w.dtype).astype(np.float64)
+    assert abs(size - len(record)) <= max(2, 0.01 * len(record))
+    assert error == pytest.approx(np.sum(((decoded - w) / coding.scales.factors(shape)) ** 2))
+    about = describe_tensor(record, shape, w.dtype)
+    assert about["transform"].startswith("direct scaled")
+    assert 0 < about["octaves"] < 15
+
+
+def test_scales_that_go_with_no_tensor() -> None:
+    for scales in (Scales((1, 2), ()), Scales((), (1, 2, 3))):
+        with pytest.raises(InputError, match="scales"):
+            encode_tensor(weights((4, 4)), Direct(step=0.1, scales=scales))
+    for exponent in (-1, 128):
+        with pytest.raises(InputError, match="scales"):
+            Scales((exponent,))
+    with pytest.raises(InputError, match="expected a step"):
+        Direct(bits=8, scales=Scales((1,)))
 
 
 def test_bfloat16_is_rounded_once() -> None:
@@ -422,7 +485,7 @@ HEAD = bytes([3 << 4, 0x00, 0x88])  # sparse with a step, constant coefficients
 @pytest.mark.parametrize(
     ("record", "shape", "error"),
     [
-        (bytes([5 << 4, 0]), (2,), UnknownIdError),
+        (bytes([6 << 4, 0]), (2,), UnknownIdError),
         (bytes([0 << 4 | 5, 0]), (2,), UnknownIdError),
         (HEAD + bytes([0x04, 0, 8, 1, 0, 0]), (4, 4), UnknownIdError),  # dictionary 4
         (HEAD + bytes([0x30, 0, 8, 1, 0, 0]), (4, 4), UnknownIdError),  # layout 3
@@ -444,6 +507,8 @@ HEAD = bytes([3 << 4, 0x00, 0x88])  # sparse with a step, constant coefficients
         (bytes([1 << 4, 0, 0x88]) + bytes([0xFF] * 9 + [1]), (4,), MalformedError),  # 2^63 steps
         (bytes([2 << 4]) + np.array([np.nan, 0], "<f4").tobytes() + b"\0", (4,), MalformedError),
         (bytes([2 << 4]) + np.array([1, np.inf], "<f4").tobytes() + b"\0", (4,), MalformedError),
+        (bytes([5 << 4, 0, 0x88, 0, 0x80, 0x02, 0, 0, 0]), (4, 4), MalformedError),  # an exponent of 128
+        (bytes([5 << 4, 0, 0x88, 0, 0, 0, 1, 0]), (4, 4), MalformedError),  # an exponent of -1
         (bytes([0, 0]), (2**20, 2**20), LimitError),
     ],
 )
@@ -476,6 +541,11 @@ RECORDS = (
         (encode_tensor(w, *sent_code(w, k2, s)), w.shape, w.dtype)
         for w in (weights((20, 12)),)
         for k2, s in ((9, 3), (5, 5))
+    ]
+    + [
+        (encode_tensor(array, scaled(array, trellis=trellis)), array.shape, array.dtype)
+        for array in (weights((20, 12)), weights((70, 65), "f2"), weights((9, 4), "c8"))
+        for trellis in (False, True)
     ]
     + [
         (encode_tensor(array, Raw()), array.shape, array.dtype)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from sinr_codec import container, decode, decompress
+from sinr_codec.coding.scales import Scales
 from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
@@ -162,6 +163,41 @@ def trellis() -> bytes:
     return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
 
 
+def scaled() -> bytes:
+    """Steps that differ by rows and columns, in short streams and in long ones, with a trellis and without."""
+    rng = np.random.Generator(np.random.Philox(6))
+    spread = rng.normal(size=(70, 64))
+
+    def by(rows: int, columns: int, octaves: int) -> Scales:
+        return Scales(*(tuple(rng.integers(0, 4 * octaves, n).tolist()) for n in (rows, columns)))
+
+    tensors: dict[str, tuple[np.ndarray, Coding]] = {
+        "rows": (spread[:20].astype(np.float32), Direct(step=0.02, scales=by(20, 0, 5))),
+        "columns": (spread[:20].astype(np.float64), Direct(step=0.02, scales=by(0, 64, 3))),
+        "both": (spread[20:40].astype(np.float16), Direct(step=0.001, trellis=True, scales=by(20, 64, 9))),
+        "wide": (spread[40:].astype(np.float32), Direct(step=0.0007, scales=by(30, 64, 30))),
+        "short rows": (spread[:, :2].astype(np.float32), Direct(step=0.02, trellis=True, scales=by(70, 2, 4))),
+        "complex": ((spread[:9] + 1j * spread[9:18]).astype(np.complex64), Direct(step=0.05, scales=by(576, 2, 2))),
+        "vector": (spread[0].astype(np.float32), Direct(step=0.05, scales=by(0, 64, 2))),
+        "long": (spread, Direct(step=0.004, trellis=True, scales=by(70, 64, 4))),
+    }
+    entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
+    return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
+
+
+def scaled_progressive() -> bytes:
+    """Levels of different units without their last two bits, and these in planes."""
+    field = MLP(2, 3, 18, 1)
+    rng = np.random.Generator(np.random.Philox(2025))
+    params = field.init(rng)
+    scales = Scales(tuple(rng.integers(0, 9, 18).tolist()), tuple(rng.integers(0, 5, 18).tolist()))
+    codings = {"layers.1.weight": Direct(step=0.0004, scales=scales)}
+    records = {name: encode_tensor(array, codings.get(name, DIRECT)) for name, array in params.items()}
+    coded = in_planes(field, records, 2)
+    header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245, planes=2)
+    return container.write(header, [coded.section, *coded.planes])
+
+
 def state() -> bytes:
     rng = np.random.Generator(np.random.Philox(11))
     normal = rng.standard_normal((9, 7))
@@ -234,6 +270,8 @@ MAKERS = (
     cosines,
     trellis,
     progressive,
+    scaled,
+    scaled_progressive,
 )
 CASES = {make.__name__: make for make in MAKERS}
 

@@ -2,12 +2,15 @@
 
 Neurons differ in how large their weights are, and those of a neuron stand in a row. The magnitudes so far in the row
 and in the column of a place, and one that the stream begins with, tell the scale of a generalised Gaussian. The
-integers may be levels of a trellis, of which each place takes only the even or only the odd ones.
+integers may be levels of a trellis, of which each place takes only the even or only the odd ones. And their units may
+differ in a way that is known (`scales`): a place of e quarter octaves has magnitudes 2^(e/4) times smaller, and where
+they all round to zero, it tells nothing about the others.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,7 @@ from sinr_codec.coding.rangecoder import (
     skip_body,
     write_body,
 )
+from sinr_codec.coding.scales import PER_OCTAVE
 from sinr_codec.coding.trellis import NEXT_STATE, parities
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import MalformedError
@@ -34,12 +38,17 @@ __all__ = ["adaptive_bits", "adaptive_body", "decode_adaptive", "follows", "skip
 
 Ints = npt.NDArray[np.int64]
 
-_MAX_RADIUS = 2046  # the largest magnitude that a stream may have
+_MAX_RADIUS, _MAX_SCALED = 2046, 8190  # the largest magnitude that a stream may have; the same where units differ
 _FRACTION = 4  # bits after the point of a mean magnitude
 _START, _ROW, _COLUMN = 8, 2, 1  # how much the first magnitude weighs, and each one in the row and in the column
-_SCALE_OF = [power_of_two(i, 3, 0) for i in range(8 * (11 + _FRACTION) + 1)]
+_SCALE_OF = [power_of_two(i, 3, 0) for i in range(8 * (13 + _FRACTION) + 1)]
 """Means, in units of the fraction, from which on the scale is an eighth of an octave wider."""
 _MIDDLE = 8  # the stored width that stands for a half-width equal to the mean magnitude
+_UNIT = 6  # bits after the point of a unit
+_UNITS = np.array([power_of_two(e, 2, _UNIT) for e in range(PER_OCTAVE * (13 + 2) + 1)])
+"""By quarter octaves, as far as there are places that tell something."""
+_TELLING = 16  # index in `_SCALE_OF` of a mean magnitude of a quarter: a place tells something from there on
+_OCTAVES = 15  # places of so many octaves and more have the same largest level
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,8 @@ class _Model:
     """What a stream says before its symbols.
 
     `width` is how many eighths of an octave the half-width of the distribution is above the mean magnitude, plus
-    `_MIDDLE`; `start` a mean magnitude in sixteenths; `radius` is even, and no level is further from zero.
+    `_MIDDLE`; `start` a mean magnitude in sixteenths; `radius` is even, and no level is further from zero, where the
+    unit is the finest.
     """
 
     shape: int
@@ -56,55 +66,86 @@ class _Model:
     start: int
     radius: int
     row: int
-    tables: dict[tuple[int, int], Ints] = field(default_factory=dict, compare=False, repr=False)
+    scaled: bool = False
+    tables: dict[tuple[int, int, int], Ints] = field(default_factory=dict, compare=False, repr=False)
 
     def header(self) -> bytes:
         first = self.shape | self.trellis << 3 | self.width << 4
         return bytes([first]) + write_varint(self.start) + write_varint(self.radius // 2) + write_varint(self.row)
 
     @classmethod
-    def read(cls, reader: Reader, count: int) -> "_Model":
+    def read(cls, reader: Reader, count: int, scaled: bool) -> "_Model":
         first = reader.byte()
         shape, trellis, width = first & 7, bool(first >> 3 & 1), first >> 4
         if shape >= len(SHAPES):
             raise MalformedError(f"{reader.name}: unknown distribution {shape}")
-        start = reader.varint(_MAX_RADIUS << _FRACTION)
-        radius = 2 * reader.varint(_MAX_RADIUS // 2)
+        most = _MAX_SCALED if scaled else _MAX_RADIUS
+        start = reader.varint(most << _FRACTION)
+        radius = 2 * reader.varint(most // 2)
         row = reader.varint(max(count, 1))
         if row < 1:
             raise MalformedError(f"{reader.name}: rows without numbers")
-        return cls(shape, width, trellis, start, radius, row)
+        return cls(shape, width, trellis, start, radius, row, scaled)
 
-    def levels(self, odd: int) -> Ints:
+    def levels(self, octave: int, odd: int) -> Ints:
         """Levels in the order of their symbols: all of them, or in a trellis the even or the odd ones."""
+        radius = int(_radius_at(self.radius, octave))
         if not self.trellis:
-            return np.arange(-self.radius, self.radius + 1)
-        return np.arange(-self.radius - odd, self.radius + odd + 1, 2)
+            return np.arange(-radius, radius + 1)
+        return np.arange(-radius - odd, radius + odd + 1, 2)
 
-    def frequencies(self, mean: int, odd: int) -> Ints:
+    def frequencies(self, mean: int, octave: int, odd: int) -> Ints:
         """Of the symbols where the mean magnitude has this index in `_SCALE_OF`."""
-        scale = min(max(mean + self.width - _MIDDLE, 0), SCALES - 1)
-        if (scale, odd) not in self.tables:
-            self.tables[scale, odd] = frequencies_at(self.shape, scale, np.abs(self.levels(odd)))
-        return self.tables[scale, odd]
+        scale = mean + self.width - _MIDDLE
+        if self.scaled:
+            scale += _widening(scale - 8 * self.trellis)
+        scale = min(max(scale, 0), SCALES - 1)
+        if (scale, octave, odd) not in self.tables:
+            self.tables[scale, octave, odd] = frequencies_at(self.shape, scale, np.abs(self.levels(octave, odd)))
+        return self.tables[scale, octave, odd]
+
+
+def _widening(scale: int) -> int:
+    """Eighths of an octave by which a half-width near one level, or below, has to be wider than that of the weights.
+
+    Levels are rounded: where 0 and 1 are as likely as they are for narrow weights, a density at these would have to be
+    twice as wide in the end. This is near enough to what a Gaussian needs (`SCALES`: 32 is a half-width of 1).
+    """
+    return min(max(5 * (32 - scale) + 10 >> 4, 0), 8)
+
+
+def _radius_at(radius: int, octave: Any) -> Any:
+    """The largest magnitude in a unit that is so many octaves above the finest: even, and no less than 2."""
+    return np.where(octave == 0, radius, 2 * ((radius >> octave + 1) + 1))
 
 
 def _index(mean: int) -> int:
     return max(bisect_right(_SCALE_OF, mean) - 1, 0)
 
 
-def _contexts(levels: Ints, row: int, start: int) -> Ints:
-    """Index of the mean magnitude around each place, int64 (n,)."""
-    rows = -(-levels.size // row)
-    sizes = np.zeros(rows * row, np.int64)
-    sizes[: levels.size] = np.abs(levels)
-    grid = sizes.reshape(rows, row)
-    in_row = np.cumsum(grid, 1) - grid
-    in_column = np.cumsum(grid, 0) - grid
-    weight = _START + _ROW * np.arange(row)[None] + _COLUMN * np.arange(rows)[:, None]
-    mean = (_START * start + ((_ROW * in_row + _COLUMN * in_column) << _FRACTION)) // weight
-    found = np.searchsorted(np.array(_SCALE_OF), mean.reshape(-1)[: levels.size], side="right") - 1
-    return np.maximum(found, 0)
+def _units(exponents: Ints | None, count: int, start: int) -> Ints:
+    """The unit of each place in fractions of the finest, 0 where it tells nothing; int64 (n,)."""
+    if exponents is None:
+        return np.full(count, 1 << _UNIT)
+    telling = PER_OCTAVE * (_index(start) - _TELLING) // 8
+    return np.where(exponents <= telling, _UNITS[np.minimum(exponents, len(_UNITS) - 1)], 0)
+
+
+def _contexts(levels: Ints, row: int, start: int, exponents: Ints | None) -> Ints:
+    """Index of the mean magnitude around each place, in its own unit, int64 (n,)."""
+
+    def before(x: Ints) -> Ints:
+        """What comes before each place in its row and in its column."""
+        grid = np.zeros((-(-x.size // row), row), np.int64)
+        grid.reshape(-1)[: x.size] = x
+        sums = _ROW * (np.cumsum(grid, 1) - grid) + _COLUMN * (np.cumsum(grid, 0) - grid)
+        return np.asarray(sums.reshape(-1)[: x.size])
+
+    units = _units(exponents, levels.size, start)
+    sums = (_START * start << _UNIT) + (before(np.abs(levels) * units) << _FRACTION)
+    mean = sums // (_START + before((units > 0).astype(np.int64)) << _UNIT)
+    found = np.maximum(np.searchsorted(np.array(_SCALE_OF), mean, side="right") - 1, 0)
+    return np.asarray(found if exponents is None else found - 8 * exponents // PER_OCTAVE)
 
 
 def _parities(levels: Ints, row: int) -> Ints:
@@ -115,29 +156,61 @@ def _parities(levels: Ints, row: int) -> Ints:
     return parities(grid.reshape(rows, row)).reshape(-1)[: levels.size]
 
 
-def _fit(levels: Ints, row: int, trellis: bool) -> tuple[_Model, float, Ints, Ints] | None:
-    """Model of the shortest code, its bits, and the means and parities; None where the coder does not apply."""
-    if levels.size == 0 or int(np.abs(levels).max()) > _MAX_RADIUS:
+@dataclass(frozen=True)
+class _Places:
+    """What a decoder knows of each place before its level, int64 (n,), and the keys that stand for all of it."""
+
+    mean: Ints
+    octave: Ints
+    odd: Ints
+
+    @property
+    def keys(self) -> Ints:
+        return _key(self.mean, self.octave, self.odd)
+
+
+def _key(mean: Any, octave: Any, odd: Any) -> Any:
+    return (mean << 4 | octave) << 1 | odd
+
+
+def _of_key(key: int) -> tuple[int, int, int]:
+    """(mean, octave, odd)"""
+    return key >> 5, key >> 1 & _OCTAVES, key & 1
+
+
+def _octaves(exponents: Ints | None, count: int) -> Ints:
+    return np.zeros(count, np.int64) if exponents is None else np.minimum(exponents // PER_OCTAVE, _OCTAVES)
+
+
+def _fit(levels: Ints, row: int, trellis: bool, exponents: Ints | None) -> tuple[_Model, float, _Places] | None:
+    """Model of the shortest code, its bits, and what is known of the places; None where the coder does not apply."""
+    if levels.size == 0:
         return None
     odd = _parities(levels, row) if trellis else np.zeros(levels.size, np.int64)
     if trellis and (odd != levels & 1).any():
         return None
-    radius = 2 * (int(np.abs(levels).max()) + 1 >> 1)
-    start = min(round(float(np.abs(levels).mean()) * (1 << _FRACTION)), _MAX_RADIUS << _FRACTION)
-    blank = _Model(0, 0, trellis, start, radius, row)
-    means = _contexts(levels, row, start)
-    symbols = _symbols(blank, levels, odd)
-    # How often each symbol comes with each mean: all that the length depends on.
-    contexts, place = np.unique(means << 1 | odd, return_inverse=True)
-    counts = np.zeros((len(contexts), len(blank.levels(1))), np.int64)
-    np.add.at(counts, (place, symbols), 1)
+    most = _MAX_RADIUS if exponents is None else _MAX_SCALED
+    octave, even = _octaves(exponents, levels.size), np.abs(levels) + 1 >> 1
+    radius = int(np.where(octave == 0, 2 * even, np.maximum(even - 1, 0) << octave + 1).max())
+    if radius > most:
+        return None
+    times = np.ones(1) if exponents is None else 2.0 ** (-exponents / PER_OCTAVE)
+    start = float(np.abs(levels).mean() / times.mean())  # most likely, were the magnitudes Poisson's
+    start = min(round(start * (1 << _FRACTION)), most << _FRACTION)
+    blank = _Model(0, 0, trellis, start, radius, row, exponents is not None)
+    places = _Places(_contexts(levels, row, start, exponents), octave, odd)
+    # How often each symbol comes with each key: all that the length depends on.
+    keys = places.keys
+    order = np.argsort(keys, kind="stable")
+    kinds, firsts = np.unique(keys[order], return_index=True)
+    symbols = np.split(_symbols(blank, levels, places)[order], firsts[1:])
+    counts = [(_of_key(key), np.bincount(some)) for key, some in zip(kinds.tolist(), symbols)]
 
     def price(shape: int, width: int) -> tuple[float, _Model]:
         model = replace(blank, shape=shape, width=width, tables={})
         bits = 0.0
-        for context, row_counts in zip(contexts.tolist(), counts):
-            frequencies = model.frequencies(context >> 1, context & 1)
-            bits += float(row_counts[: len(frequencies)] @ (TOTAL_BITS - np.log2(frequencies)))
+        for place, times in counts:
+            bits += float(times @ (TOTAL_BITS - np.log2(model.frequencies(*place)[: len(times)])))
         return bits, model
 
     best: tuple[float, _Model] | None = None
@@ -157,70 +230,79 @@ def _fit(levels: Ints, row: int, trellis: bool) -> tuple[_Model, float, Ints, In
             break
         best = found
     assert best is not None
-    return best[1], best[0], means, odd
+    return best[1], best[0], places
 
 
-def adaptive_bits(levels: Ints, row: int, trellis: bool = False) -> float | None:
+def adaptive_bits(levels: Ints, row: int, trellis: bool = False, exponents: Ints | None = None) -> float | None:
     """Length of `adaptive_body` in bits, up to some bytes, without coding; None where the coder does not apply."""
-    fitted = _fit(levels, row, trellis)
+    fitted = _fit(levels, row, trellis, exponents)
     return None if fitted is None else 8 * (len(fitted[0].header()) + body_bytes(fitted[1], levels.size))
 
 
-def adaptive_body(levels: Ints, row: int, trellis: bool = False) -> bytes | None:
-    """Header, [length], coded symbols of levels (n,) in rows; None where the coder or the format does not allow it."""
-    fitted = _fit(levels, row, trellis)
+def adaptive_body(levels: Ints, row: int, trellis: bool = False, exponents: Ints | None = None) -> bytes | None:
+    """Header, [length], coded symbols of levels (n,) in rows; None where the coder or the format does not allow it.
+
+    `exponents` (n,) are those of their units, in quarter octaves from 0 on; the decoder has to know them.
+    """
+    fitted = _fit(levels, row, trellis, exponents)
     if fitted is None:
         return None
-    model, _, means, odd = fitted
-    coded = range_encode(_slices(model, means, odd, _symbols(model, levels, odd)))
+    model, _, places = fitted
+    coded = range_encode(_slices(model, places.keys, _symbols(model, levels, places)))
     if len(coded) < least_bytes(levels.size):
         return None
     return model.header() + write_body(coded, levels.size)
 
 
-def _slices(model: _Model, means: Ints, odd: Ints, symbols: Ints) -> Iterator[Symbol]:
-    tables: dict[tuple[int, int], list[int]] = {}
-    for mean, parity, symbol in zip(means.tolist(), odd.tolist(), symbols.tolist()):
-        if (mean, parity) not in tables:
-            tables[mean, parity] = [0, *np.cumsum(model.frequencies(mean, parity)).tolist()]
-        low, high = tables[mean, parity][symbol : symbol + 2]
+def _slices(model: _Model, keys: Ints, symbols: Ints) -> Iterator[Symbol]:
+    tables: dict[int, list[int]] = {}
+    for key, symbol in zip(keys.tolist(), symbols.tolist()):
+        if key not in tables:
+            tables[key] = [0, *np.cumsum(model.frequencies(*_of_key(key))).tolist()]
+        low, high = tables[key][symbol : symbol + 2]
         yield low, high - low, TOTAL
 
 
-def _symbols(model: _Model, levels: Ints, odd: Ints) -> Ints:
-    return (levels + model.radius + odd) >> 1 if model.trellis else levels + model.radius
+def _symbols(model: _Model, levels: Ints, places: _Places) -> Ints:
+    radius = _radius_at(model.radius, places.octave)
+    return np.asarray((levels + radius + places.odd) >> 1 if model.trellis else levels + radius)
 
 
-def decode_adaptive(reader: Reader, count: int) -> Ints:
+def decode_adaptive(reader: Reader, count: int, exponents: Ints | None = None) -> Ints:
     """Inverse of `adaptive_body`: int64 (count,)."""
-    return _decode(reader, count, _Model.read(reader, count))
+    return _decode(reader, count, _Model.read(reader, count, exponents is not None), exponents)
 
 
-def _decode(reader: Reader, count: int, model: _Model) -> Ints:
+def _decode(reader: Reader, count: int, model: _Model, exponents: Ints | None) -> Ints:
     body = open_body(reader, count)
     decoder = RangeDecoder(body, most=3 * count + 8)
     tables: dict[int, tuple[list[int], list[int]]] = {}
     values = [0] * count
+    units = _units(exponents, count, model.start).tolist()
+    finer = [0] * count if exponents is None else (8 * exponents // PER_OCTAVE).tolist()
+    octaves = _octaves(exponents, count).tolist()
     columns = [0] * min(model.row, count)
-    for at_row, first in enumerate(range(0, count, model.row)):
-        in_row, state = 0, 0
-        weight = _START + _COLUMN * at_row
+    above = [_START] * len(columns)
+    for first in range(0, count, model.row):
+        in_row, before, state = 0, 0, 0
         for at in range(min(model.row, count - first)):
-            mean = (_START * model.start + (_ROW * in_row + _COLUMN * columns[at] << _FRACTION)) // weight
-            odd = state & 1
-            key = _index(mean) << 1 | odd
+            sums = (_START * model.start << _UNIT) + (_ROW * in_row + _COLUMN * columns[at] << _FRACTION)
+            mean = sums // (before + above[at] << _UNIT)
+            key = _key(_index(mean) - finer[first + at], octaves[first + at], state & 1)
             if key not in tables:
-                cumulative = [0, *np.cumsum(model.frequencies(key >> 1, odd)).tolist()]
-                tables[key] = cumulative, model.levels(odd).tolist()
+                cumulative = [0, *np.cumsum(model.frequencies(*_of_key(key))).tolist()]
+                tables[key] = cumulative, model.levels(*_of_key(key)[1:]).tolist()
             cumulative, levels = tables[key]
             level = levels[decoder.symbol(cumulative)]
             if model.trellis:
                 state = NEXT_STATE[state][level >> 1 & 1]
             values[first + at] = level
-            size = abs(level)
-            in_row += size
-            columns[at] += size
-            weight += _ROW
+            if unit := units[first + at]:
+                size = abs(level) * unit
+                in_row += size
+                columns[at] += size
+                before += _ROW
+                above[at] += _COLUMN
     decoder.finish()
     close_body(reader, body)
     return np.array(values, dtype=np.int64)
@@ -231,8 +313,8 @@ def follows(reader: Reader) -> bool:
     return any(first >> 3 & 1 for first in reader.peek(1))
 
 
-def skip_adaptive(reader: Reader, count: int) -> None:
+def skip_adaptive(reader: Reader, count: int, exponents: Ints | None = None) -> None:
     """Move behind a stream, without decoding it where it is long."""
-    model = _Model.read(reader, count)
+    model = _Model.read(reader, count, exponents is not None)
     if not skip_body(reader, count):
-        _decode(reader, count, model)
+        _decode(reader, count, model, exponents)

@@ -73,20 +73,25 @@ def decode_ints(data: bytes | Reader, count: int) -> Ints:
 
 
 def encode_stream(
-    q: npt.NDArray[np.integer], row: int | None = None, *, neighbours: bool = False, trellis: bool = False
+    q: npt.NDArray[np.integer],
+    row: int | None = None,
+    *,
+    neighbours: bool = False,
+    trellis: bool = False,
+    exponents: Ints | None = None,
 ) -> tuple[int, bytes]:
     """(coder id, body) of the integers of q in C order, by the coder that needs the fewest bytes.
 
-    Where they stand in rows, of whatever length, one is tried whose scale follows the rows, and knows a trellis; where
-    `neighbours` are alike, the coder with contexts, which is slow.
+    Where they stand in rows, of whatever length, one is tried whose scale follows the rows, and knows a trellis, and
+    the `exponents` of units (`adaptive`); where `neighbours` are alike, the coder with contexts, which is slow.
     """
     values = _int64(q)
     coder, body = _without_rows(values)
     if row is None or coder == CONSTANT:
         return coder, body
-    bits = adaptive_bits(values, row, trellis)
+    bits = adaptive_bits(values, row, trellis, exponents)
     if bits is not None and bits < 8 * len(body):
-        other = adaptive_body(values, row, trellis)
+        other = adaptive_body(values, row, trellis, exponents)
         if other is not None and len(other) < len(body):
             coder, body = ADAPTIVE, other
     if neighbours:
@@ -109,7 +114,7 @@ def _without_rows(values: Ints) -> tuple[int, bytes]:
     return RANGE + model.shape, _range_body(values, model)
 
 
-def decode_stream(reader: Reader, coder: int, count: int) -> Ints:
+def decode_stream(reader: Reader, coder: int, count: int, exponents: Ints | None = None) -> Ints:
     """Inverse of `encode_stream`, of `encode_words` too: read-only or fresh int64 of shape (count,).
 
     Raises UnknownIdError, TruncatedError, MalformedError or LimitError. Memory is bounded by about 40 bytes a
@@ -122,11 +127,11 @@ def decode_stream(reader: Reader, coder: int, count: int) -> Ints:
     if coder == CONTEXT:
         return decode_context(reader, count)
     if coder == ADAPTIVE:
-        return decode_adaptive(reader, count)
+        return decode_adaptive(reader, count, exponents)
     return _decode_body(reader, _Model.read(reader, coder), count)
 
 
-def skip_stream(reader: Reader, coder: int, count: int) -> None:
+def skip_stream(reader: Reader, coder: int, count: int, exponents: Ints | None = None) -> None:
     """Move the reader behind a stream, without decoding it where it is long."""
     if coder == CONSTANT:
         reader.zigzag()
@@ -136,7 +141,7 @@ def skip_stream(reader: Reader, coder: int, count: int) -> None:
     elif coder == CONTEXT:
         skip_context(reader, count)
     elif coder == ADAPTIVE:
-        skip_adaptive(reader, count)
+        skip_adaptive(reader, count, exponents)
     else:
         model = _Model.read(reader, coder)
         if not skip_body(reader, count):
@@ -151,13 +156,15 @@ def coder_name(coder: int) -> str:
     return "range/uniform" if shape == UNIFORM else f"range/gg{SHAPES[shape]:g}"
 
 
-def ideal_bits(q: npt.NDArray[np.integer], row: int | None = None, trellis: bool = False) -> float:
+def ideal_bits(
+    q: npt.NDArray[np.integer], row: int | None = None, trellis: bool = False, exponents: Ints | None = None
+) -> float:
     """Bits that `encode_stream` spends when it takes a range coder, parameters included, without coding."""
     values = _int64(q)
     if values.size == 0 or (values == values[0]).all():
         return 8.0 * len(write_zigzag(int(values[0]) if values.size else 0))
     bits = _fit(values)[1]
-    adaptive = None if row is None else adaptive_bits(values, row, trellis)
+    adaptive = None if row is None else adaptive_bits(values, row, trellis, exponents)
     return bits if adaptive is None else min(bits, adaptive)
 
 

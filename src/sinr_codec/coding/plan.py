@@ -9,6 +9,7 @@ For uniform quantisation at such a slope, the step of tensor t is `kappa / sqrt(
 whole network: a bit costs ln 2 / 8 bytes a weight, the error of a step is step^2 / 12. The same holds for the
 values of a sparse code, whose errors reach the weights through atoms of squared norm |a|^2. At a given `kappa` each
 tensor takes the cheapest of its candidates: stored as it is, direct, sparse in several dictionaries and sparsities.
+Where it is known how much the outputs feel each weight, steps may differ by row and column (`scales`).
 
 The model only orders the candidates. What decides is `loss` of all tensors decoded together, measured while
 `kappa` is searched.
@@ -29,6 +30,7 @@ from sinr_codec.coding.dictionary import MAX_ENTRIES, MEAN_SQUARES, make_diction
 from sinr_codec.coding.dtypes import real, real_shape
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.coding.quantize import MAX_STEP, MIN_STEP, minmax, round_step
+from sinr_codec.coding.scales import Scales, scales_for
 from sinr_codec.coding.sparse import Layout, SparseCode, layout_of, paper_sparsity, sparse_encode, to_vectors
 from sinr_codec.coding.tensor import (
     Coding,
@@ -59,12 +61,12 @@ class Rounded(NamedTuple):
     codes
         Of those that have a sparse one: values on the grid of the coding.
     left
-        By name, the share that is left of the loss that coding the tensor by itself would add.
+        By name, of each weight as real numbers, the share that is left of the loss that coding it by itself would add.
     """
 
     params: dict[str, NDArray[Any]]
     codes: dict[str, SparseCode]
-    left: dict[str, float]
+    left: dict[str, NDArray[np.float64]]
 
 
 class Rounder(Protocol):
@@ -86,6 +88,7 @@ _QUADRATIC = 100  # times the allowed loss: as far as the loss may move and stil
 _SLOPE = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1: -d(bytes)/d(step) = n / (8 ln 2 step)
 _TOLERANCE = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
 _TRIES = 12
+_JUMP, _BEYOND = 0.8, 1.2  # share of the limit that a bracket should not close below; times kappa to try instead
 _ROUNDED_TRIES = 5  # each of them takes a rounding of the whole network
 _UNUSED = 1e-200  # sensitivity of a tensor that has no influence: any step will do
 _LEAST_POWER = 1e-250  # of a tensor's elements; what is smaller, zeros for example, is stored as it is
@@ -94,6 +97,7 @@ _FINER = 2**-0.25
 _TRELLIS_STEP = math.sqrt(1 / (12 * SQUARED_ERROR))  # times the step of a uniform quantiser, for an equal error
 _LEAST_MATRIX = 256  # elements of a matrix that a dictionary may pay for
 _TRIAL = 16  # vectors that tell whether a dictionary may pay for a whole matrix
+_LITTLE = 0.03  # share of the bytes that scales have to save, where there is a rounder
 _NEAR = 1.2  # a candidate within this factor of the cheapest may win when kappa has settled
 _MAX_DICTIONARY = 1 << 26  # entries of a dictionary that is worth searching
 
@@ -140,6 +144,7 @@ def plan(
     sparse_only: bool = False,
     trellis: bool = True,
     rounder: Rounder | None = None,
+    felt: Params | None = None,
     seed: int = 0,
     progress: Callable[[int, str], None] | None = None,
 ) -> Plan:
@@ -169,6 +174,9 @@ def plan(
     rounder
         Chooses levels for the outputs of the network instead of the nearest ones; a second plan is made with it, and
         the better of the two kept.
+    felt
+        By name, mean squared derivative of the outputs by each weight, of the tensor's shape as real numbers: where
+        steps may differ within a tensor. Those that are left out have one step.
     seed
         Seed of the dictionaries, and of the probes.
     progress
@@ -195,28 +203,31 @@ def plan(
         kappa = _kappa_for(max_bytes, tensors)
     for tensor in tensors:
         tensor.add_sparse(kappa, dictionaries, seed, sparse_only)
-    if max_bytes is None:
-        search = partial(_within_loss, params, tensors, loss, base, limit, counted=counted, sparse_only=sparse_only)
-    else:
-        search = partial(_within_bytes, params, tensors, loss, max_bytes, counted=counted)
-    found, kappa = search(kappa)
-    # Its errors are not those of the probes: the loss may be steeper there, or a curvature show that drowned in noise.
-    tried = found if any(not isinstance(c, Raw) for c in found.codings.values()) else _coded(kappa, params, tensors)
-    if _steeper(params, tensors, tried, probe or loss, counted):
-        again, other = search(kappa)
-        if _worth(again, max_bytes) < _worth(found, max_bytes):
-            found, kappa = again, other
+
+    def search(tensors: list[_Tensor], kappa: float, rounder: Rounder | None = None) -> tuple[Plan, float]:
+        if max_bytes is None:
+            return _within_loss(params, tensors, loss, base, limit, kappa, counted, sparse_only, rounder)
+        return _within_bytes(params, tensors, loss, max_bytes, kappa, counted, rounder)
+
+    def worth(plan: Plan) -> tuple[float, ...]:
+        return (plan.bytes,) if max_bytes is None else (plan.bytes > max_bytes, plan.loss)
+
+    found: list[_Found] = []
+    for variant in _variants(tensors, kappa, felt or {}, both=rounder is not None):
+        plan, settled = search(variant, kappa)
+        # Its errors are not those of the probes: the loss may be steeper there, or a curvature show that drowned in
+        # noise.
+        lossless = all(isinstance(coding, Raw) for coding in plan.codings.values())
+        if _steeper(params, variant, _coded(kappa, params, variant) if lossless else plan, probe or loss, counted):
+            again, other = search(variant, settled)
+            if worth(again) < worth(plan):
+                plan, settled = again, other
+        found.append(_Found(plan, settled, variant))
+    plans = [each.plan for each in found]
     if rounder is not None:
-        rounder = partial(counted.round, rounder)
-        kappa = _forgiven(params, tensors, rounder, kappa)
-        rounded, _ = search(kappa, rounder=rounder)
-        found = min(found, rounded, key=lambda plan: _worth(plan, max_bytes))
-    return found
-
-
-def _worth(plan: Plan, max_bytes: int | None) -> tuple[float, ...]:
-    """What is least of the better of two plans: bytes, or the loss of those that fit."""
-    return (plan.bytes,) if max_bytes is None else (plan.bytes > max_bytes, plan.loss)
+        plans += _rounded(params, found, partial(counted.round, rounder), felt or {}, counted, loss, base, search)
+    kept = [plan for plan in plans if max_bytes is not None or plan.loss <= limit] or plans
+    return min(kept, key=worth)
 
 
 def assemble(params: Params, codings: dict[str, Coding], codes: Mapping[str, SparseCode | None] | None = None) -> Plan:
@@ -324,6 +335,8 @@ class _Tensor:
     w: NDArray[Any]
     sensitivity: float
     sparse: list[SparseCode] = field(default_factory=list)
+    scales: Scales | None = None  # of its direct codings
+    scaled: float = 1.0  # sensitivity to errors in units of the scales, over that to errors in the weights
     trellis: bool = True  # whether its levels may follow one
     dense: bool = True  # whether it may also be coded without a dictionary
 
@@ -338,15 +351,39 @@ class _Tensor:
         if self.dense:
             choices = [(_raw_bytes(self.w), Raw(), None)]
             for trellis, per_kappa in ((False, 1.0), (True, _TRELLIS_STEP))[: 1 + self.trellis]:
-                step = round_step(per_kappa * self._step(kappa))
-                size, error = direct_cost(self.w, step, trellis)
-                choices.append((size + price * error, Direct(step=step, trellis=trellis), None))
+                step = round_step(per_kappa * self._step(kappa, self.scaled))
+                size, error = direct_cost(self.w, step, trellis, self.scales)
+                coding = Direct(step=step, trellis=trellis, scales=self.scales)
+                choices.append((size + self.scaled * price * error, coding, None))
         for code in self.sparse:
             step = self._step(kappa, _atom_power(code, self.w.shape))
             size, error = sparse_cost(code, self.w, step)
             sparse = Sparse(code.kind, code.seed, code.k2, len(code.indices), code.layout, step=step)
             choices.append((size + price * error, sparse, code))
         return choices
+
+    def error(self, coding: Coding, moved: NDArray[Any]) -> float:
+        """What the sensitivity counts of the weights that `coding` makes of these: their squared error."""
+        wide = _wide(self.w)
+        difference = real(moved.astype(wide) - self.w.astype(wide))
+        if isinstance(coding, Direct) and coding.scales is not None:
+            return self.scaled * float(np.sum((difference / coding.scales.factors(difference.shape)) ** 2))
+        return float(np.sum(difference**2))
+
+    def with_scales(self, kappa: float, felt: NDArray[Any]) -> tuple["_Tensor", float]:
+        """Steps that differ by rows, by columns or by both, if that pays for what it takes to say how; bytes it saves.
+
+        Saved are bytes or loss in units of bytes, as `candidates` has them.
+        """
+        choices = [self]
+        for rows, columns in ((True, False), (False, True), (True, True)):
+            scales = scales_for(felt, rows, columns)
+            if scales != Scales():
+                units = scales.factors(felt.shape)
+                scaled = float(np.mean(felt * units**2)) / max(float(np.mean(felt)), 1e-300)
+                choices.append(replace(self, scales=scales, scaled=scaled))
+        costs = [min(cost for cost, *_ in replace(choice, trellis=False).candidates(kappa)) for choice in choices]
+        return choices[int(np.argmin(costs))], costs[0] - min(costs)
 
     def add_sparse(self, kappa: float, k2s: tuple[int, ...], seed: int, only: bool) -> None:
         """Find sparse codes of a matrix in each dictionary; with `only`, a square one has no other candidates.
@@ -469,23 +506,76 @@ def _steeper(params: Params, tensors: list[_Tensor], plan: Plan, probe: Loss, co
     start = counted(probe, params)
     rose = False
     for tensor in tensors:
-        wide, moved = _wide(tensor.w), plan.params[tensor.name]
-        error = float(np.sum(np.abs(moved.astype(wide) - tensor.w.astype(wide)) ** 2))
+        moved = plan.params[tensor.name]
+        error = tensor.error(plan.codings[tensor.name], moved)
         curvature = (counted(probe, params | {tensor.name: moved}) - start) / error if error else 0.0
         if math.isfinite(curvature) and curvature > 2 * tensor.sensitivity:
             tensor.sensitivity, rose = curvature, True
     return rose
 
 
-def _forgiven(params: Params, tensors: list[_Tensor], rounder: Rounder, kappa: float) -> float:
-    """Lower the sensitivities by what a rounder makes up for, and give a kappa to go on with."""
-    codings = {t.name: coding for t in tensors if isinstance(coding := t.cheapest(kappa)[0], Direct | Sparse)}
-    if not codings:
-        return kappa
-    left = rounder(params, codings).left
+class _Found(NamedTuple):
+    """A plan, the kappa that gave it, and what is known of the tensors."""
+
+    plan: Plan
+    kappa: float
+    tensors: list[_Tensor]
+
+
+def _variants(tensors: list[_Tensor], kappa: float, felt: Params, both: bool) -> list[list[_Tensor]]:
+    """Tensors with scales where they pay; with `both` also those without.
+
+    Rounding for the outputs makes up for the errors of weights that are much felt by others that are little felt. Those
+    have to be fine for that, so that where scales save little without it, they save nothing with it.
+    """
+    scaled, saved = [], 0.0
     for tensor in tensors:
-        tensor.sensitivity *= left.get(tensor.name, 1.0)
-    return kappa
+        of_it, less = tensor, 0.0
+        if tensor.name in felt and tensor.w.ndim > 1:
+            of_it, less = tensor.with_scales(kappa, felt[tensor.name])
+        scaled.append(of_it)
+        saved += less
+    if all(tensor.scales is None for tensor in scaled):
+        return [tensors]
+    if not both:
+        return [scaled]
+    plain = [replace(tensor) for tensor in tensors]
+    total = sum(min(cost for cost, *_ in tensor.candidates(kappa)) for tensor in tensors)
+    return [plain] if saved < _LITTLE * total else [scaled, plain]
+
+
+def _rounded(
+    params: Params,
+    found: list[_Found],
+    rounder: Rounder,
+    felt: Params,
+    counted: "_Counter",
+    loss: Loss,
+    base: float,
+    search: Callable[[list[_Tensor], float, Rounder], tuple[Plan, float]],
+) -> list[Plan]:
+    """Plans with a rounder, from those without; none where it makes nothing better."""
+    tried: list[tuple[float, Plan, dict[str, NDArray[np.float64]], _Found]] = []
+    for start in found:
+        codings = {name: c for name, c in start.plan.codings.items() if isinstance(c, Direct | Sparse)}
+        if not codings:
+            continue
+        rounded = rounder(params, codings)
+        plan = _assembled(params, start.plan.codings, rounded)
+        plan = replace(plan, loss=counted(loss, plan.params))
+        # Four times the loss are worth a bit a weight.
+        ratio = max(plan.loss - base, 1e-3 * (start.plan.loss - base)) / max(start.plan.loss - base, 1e-300)
+        weights = sum(params[name].size for name in codings)
+        tried.append((plan.bytes + weights / 16 * math.log2(max(ratio, 1e-3)), plan, rounded.left, start))
+    if not tried:
+        return []
+    _, plan, left, start = min(tried, key=lambda one: one[0])
+    if plan.loss >= start.plan.loss:
+        return [plan]
+    for tensor in start.tensors:
+        if tensor.name in left:
+            tensor.sensitivity *= float(np.average(left[tensor.name], weights=felt.get(tensor.name)))
+    return [plan, search(start.tensors, start.kappa, rounder)[0]]
 
 
 def _coded(kappa: float, params: Params, tensors: list[_Tensor], rounder: Rounder | None = None) -> Plan:
@@ -496,10 +586,14 @@ def _coded(kappa: float, params: Params, tensors: list[_Tensor], rounder: Rounde
         codings[tensor.name], codes[tensor.name] = tensor.cheapest(kappa)
     lossy = {name: coding for name, coding in codings.items() if isinstance(coding, Direct | Sparse)}
     if rounder is not None and lossy:
-        rounded = rounder(params, lossy)
-        params = {**params, **{name: rounded.params[name] for name in lossy}}
-        codes |= rounded.codes
+        return _assembled(params, codings, rounder(params, lossy))
     return assemble(params, codings, codes)
+
+
+def _assembled(params: Params, codings: Mapping[str, Coding], rounded: Rounded) -> Plan:
+    """Everything as it was rounded."""
+    params = {n: w if isinstance(codings[n], Raw) else rounded.params[n] for n, w in params.items()}
+    return assemble(params, dict(codings), rounded.codes)
 
 
 def _lossless(params: Params) -> Plan:
@@ -513,10 +607,9 @@ def _within_loss(
     base: float,
     limit: float,
     kappa: float,
-    *,
     counted: _Counter,
     sparse_only: bool,
-    rounder: Rounder | None = None,
+    rounder: Rounder | None,
 ) -> tuple[Plan, float]:
     """A plan of the largest kappa whose measured loss is within `limit`, from a first guess, and that kappa.
 
@@ -539,8 +632,14 @@ def _within_loss(
                 best, chosen = plan, kappa
         else:
             high = kappa
-        if (best is not None and excess > 1 - _TOLERANCE and excess <= 1) or high < low * (1 + _TOLERANCE / 4):
+        if 1 - _TOLERANCE < excess <= 1:
             break
+        if high < low * (1 + _TOLERANCE / 4):
+            if best is None or best.loss - base > _JUMP * (limit - base):
+                break
+            # The loss jumps here. It may be within the limit again further on.
+            kappa, high, last = _BEYOND * high, math.inf, None
+            continue
         guess, last = _next_kappa((kappa, excess), last, 8.0 if rounder is None else 2.0), (kappa, excess)
         if sparse_only and best is None:
             # What is lost for want of atoms no step brings back, and steps without end make the encoder store floats.
@@ -584,9 +683,8 @@ def _within_bytes(
     loss: Loss,
     max_bytes: int,
     kappa: float,
-    *,
     counted: _Counter,
-    rounder: Rounder | None = None,
+    rounder: Rounder | None,
 ) -> tuple[Plan, float]:
     """A plan of the smallest kappa whose records fit into `max_bytes`, or the smallest there are, and that kappa.
 

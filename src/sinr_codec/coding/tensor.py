@@ -21,6 +21,7 @@ from sinr_codec.coding.entropy import (
     coder_name,
     decode_ints,
     decode_stream,
+    encode_ints,
     encode_stream,
     encode_words,
     ideal_bits,
@@ -28,6 +29,7 @@ from sinr_codec.coding.entropy import (
 )
 from sinr_codec.coding.planes import PlaneReader, base_of, levels_of
 from sinr_codec.coding.quantize import MAX_STEP_CODE, dequantize, minmax, round_step, step_code, step_value, symmetric
+from sinr_codec.coding.scales import MAX_EXPONENT, PER_OCTAVE, Scales, factors_of, matrix_of
 from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
 from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_unused, reconstruct, sparse_encode
 from sinr_codec.coding.trellis import follows_trellis, quantise
@@ -69,7 +71,8 @@ class Direct:
 
     `paper` goes with bits and stores them as the paper does: Brotli over little-endian words. `row` goes with a step:
     the tensor, flattened, is a grid with rows of that length, whose neighbours are worth a look (`context`). So does
-    `trellis`: the multiples are those nearest to the weights that follow a trellis along the rows (`row_of`).
+    `trellis`: the multiples are those nearest to the weights that follow a trellis along the rows (`row_of`). And
+    `scales`: the step is that of the finest weights.
     """
 
     step: float | None = None
@@ -77,11 +80,12 @@ class Direct:
     paper: bool = False
     row: int | None = None
     trellis: bool = False
+    scales: Scales | None = None
 
     def __post_init__(self) -> None:
         _check_quantiser(self.step, self.bits, self.paper)
-        if self.trellis and self.step is None:
-            raise InputError("trellis: expected a step")
+        if (self.trellis or self.scales is not None) and self.step is None:
+            raise InputError("trellis, scales: expected a step")
         if self.row is not None and not (self.step is not None and self.row >= 1):
             raise InputError(f"row: expected a positive length, with a step, got {self.row}")
 
@@ -118,8 +122,8 @@ class Sparse:
 
 Coding = Raw | Direct | Sparse
 
-_RAW, _DIRECT_STEP, _DIRECT_MINMAX, _SPARSE_STEP, _SPARSE_MINMAX = range(5)  # transform ids
-_NAMES = ("raw", "direct", "direct min-max", "sparse", "sparse min-max")
+_RAW, _DIRECT_STEP, _DIRECT_MINMAX, _SPARSE_STEP, _SPARSE_MINMAX, _DIRECT_SCALED = range(6)  # transform ids
+_NAMES = ("raw", "direct", "direct min-max", "sparse", "sparse min-max", "direct scaled")
 _SETS, _ORDERED = 0, 1  # ids of the two ways to code the indices of a sparse record
 
 _MAX_STEPS = 2**53  # of a weight from zero: exact in float64
@@ -191,13 +195,13 @@ def coarse_record(record: bytes, shape: tuple[int, ...], dtype: npt.DTypeLike, p
     kind = np.dtype(dtype)
     reader = Reader(record, "tensor")
     head = _Head.read(reader, shape, kind)
-    if head.transform != _DIRECT_STEP:
+    if head.transform not in (_DIRECT_STEP, _DIRECT_SCALED):
         return record, np.empty(0, np.int64)
     if (code := step_code(head.step) + (planes << 8)) > MAX_STEP_CODE:
         return _encode_raw(decode_tensor(record, shape, dtype)), np.empty(0, np.int64)
-    levels = decode_stream(reader, head.coder, head.count)
-    stream = encode_stream(base_of(levels, planes), row_of(real_shape(shape, kind)))
-    return _record(_DIRECT_STEP, stream, code.to_bytes(2, "little")), levels
+    levels = decode_stream(reader, head.coder, head.count, head.exponents)
+    stream = encode_stream(base_of(levels, planes), row_of(real_shape(shape, kind)), exponents=head.exponents)
+    return _record(head.transform, stream, code.to_bytes(2, "little") + _scale_streams(head.scales)), levels
 
 
 def decode_tensor(
@@ -226,8 +230,8 @@ def decode_tensor(
     kind = np.dtype(dtype)
     reader = data if isinstance(data, Reader) else Reader(data, "tensor")
     head = _Head.read(reader, shape, kind)
-    q = decode_stream(reader, head.coder, head.count)
-    if head.transform != _DIRECT_STEP:
+    q = decode_stream(reader, head.coder, head.count, head.exponents)
+    if head.transform not in (_DIRECT_STEP, _DIRECT_SCALED):
         planes, of = (), 0
     if head.transform == _RAW:
         array = from_bits(q, kind, reader.name)
@@ -240,7 +244,8 @@ def decode_tensor(
                 q = plane.finer(q)
             step = head.step / (1 << of)
             to_middle = ((1 << of - len(planes)) - 1) / 2
-            array = _restore(levels_of(q, of, len(planes)), step, head.offset + step * to_middle, kind)
+            offset = head.offset + step * to_middle
+            array = _restore(levels_of(q, of, len(planes)), step, offset, kind, head.exponents)
         else:
             indices, table = head.atoms.read_indices(reader), head.atoms.read_table(reader)
             array = from_floats(head.atoms.weights(indices, q, head.step, head.offset, table), kind)
@@ -253,18 +258,21 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     """How a record codes its tensor, for reports; long streams are skipped and not decoded.
 
     Keys: transform, coder, bytes, bits_per_weight (a complex number is two weights), and where they apply
-    step, offset, dictionary, seed, k2, s, axis, indices, dictionary_bytes. Raises what `decode_tensor` raises.
+    step, octaves (of the scales), offset, dictionary, seed, k2, s, axis, indices, dictionary_bytes. Raises what
+    `decode_tensor` raises.
     """
     kind = np.dtype(dtype)
     reader = data if isinstance(data, Reader) else Reader(data, "tensor")
     start = reader.position
     head = _Head.read(reader, shape, kind)
     trellis = head.coder == ADAPTIVE and follows(reader)
-    skip_stream(reader, head.coder, head.count)
+    skip_stream(reader, head.coder, head.count, head.exponents)
     name = f"{_NAMES[head.transform]}{' trellis' * trellis}"
     about: dict[str, Any] = {"transform": name, "coder": coder_name(head.coder)}
     if head.transform != _RAW:
         about["step"] = head.step
+    if head.exponents is not None:
+        about["octaves"] = float(np.ptp(head.exponents)) / PER_OCTAVE if head.count else 0.0
     if head.transform in (_DIRECT_MINMAX, _SPARSE_MINMAX):
         about["offset"] = head.offset
     if head.atoms is not None:
@@ -281,20 +289,24 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     return about
 
 
-def direct_cost(w: Array, step: float, trellis: bool = False) -> tuple[float, float]:
-    """(bytes, squared error) of `Direct(step=step, trellis=trellis)` for a tensor, without coding it.
+def direct_cost(w: Array, step: float, trellis: bool = False, scales: Scales | None = None) -> tuple[float, float]:
+    """(bytes, squared error) of `Direct(step=step, trellis=trellis, scales=scales)` for a tensor, without coding it.
 
-    `encode_tensor` comes within 1 % or two bytes of that size, or below it.
+    `encode_tensor` comes within 1 % or two bytes of that size, or below it. With scales, the error is of the weights
+    in their units.
     """
     w = np.asarray(w)
     try:
-        q = _direct_steps(real(w), step, trellis) if is_lossy(w) else None
+        q = _direct_steps(real(w), step, trellis, scales) if is_lossy(w) else None
     except _OutOfRange:
         q = None
     if q is None:
         return float(len(_encode_raw(w))), 0.0
-    bits = ideal_bits(q, row_of(real_shape(w.shape, w.dtype)), trellis)
-    return 3 + bits / 8, _squared_error(w, _restore(q, round_step(step), 0.0, w.dtype))
+    shape = real_shape(w.shape, w.dtype)
+    exponents = None if scales is None else scales.exponents(shape)
+    bits = 24 + 8 * len(_scale_streams(scales)) + ideal_bits(q, row_of(shape), trellis, exponents)
+    decoded = _restore(q, round_step(step), 0.0, w.dtype, exponents)
+    return bits / 8, _squared_error(w, decoded, exponents)
 
 
 def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int | None = None) -> tuple[float, float]:
@@ -425,12 +437,19 @@ class _Head:
     step: float = 0.0
     offset: float = 0.0
     atoms: _Atoms | None = None
+    scales: Scales | None = None
+    shape: tuple[int, ...] = ()  # as real numbers
+
+    @property
+    def exponents(self) -> Ints | None:
+        """Of the units of the integers, where there are scales."""
+        return None if self.scales is None else self.scales.exponents(self.shape)
 
     @classmethod
     def read(cls, reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "_Head":
         check_dtype(dtype)
         transform, coder = divmod(reader.byte(), 16)
-        if transform > _SPARSE_MINMAX:
+        if transform > _DIRECT_SCALED:
             raise UnknownIdError(f"{reader.name}: transform id {transform} is unknown to this version")
         numbers = real_shape(shape, dtype)
         count = math.prod(numbers)
@@ -440,7 +459,7 @@ class _Head:
             return cls(transform, coder, count)
         if not is_float(dtype):
             raise MalformedError(f"{reader.name}: a lossy transform for {dtype}")
-        if transform in (_DIRECT_STEP, _SPARSE_STEP):
+        if transform in (_DIRECT_STEP, _SPARSE_STEP, _DIRECT_SCALED):
             step, offset = step_value(int.from_bytes(reader.take(2), "little")), 0.0
         else:
             step, offset = struct.unpack("<ff", reader.take(8))
@@ -448,6 +467,9 @@ class _Head:
                 raise MalformedError(f"{reader.name}: expected finite step and offset, got {step}, {offset}")
         if transform in (_DIRECT_STEP, _DIRECT_MINMAX):
             return cls(transform, coder, count, step, offset)
+        if transform == _DIRECT_SCALED:
+            scales = _read_scales(reader, numbers)
+            return cls(transform, coder, count, step, offset, scales=scales, shape=numbers)
         atoms = _Atoms.read(reader, numbers)
         return cls(transform, coder, atoms.s * atoms.n, step, offset, atoms)
 
@@ -463,13 +485,32 @@ def _encode_raw(array: Array) -> bytes:
 
 def _encode_direct(w: Array, coding: Direct) -> bytes:
     if coding.step is not None:
-        quantiser = step_code(coding.step).to_bytes(2, "little")
-        q = _direct_steps(w, coding.step, coding.trellis)
+        quantiser = step_code(coding.step).to_bytes(2, "little") + _scale_streams(coding.scales)
+        q = _direct_steps(w, coding.step, coding.trellis, coding.scales)
         row = row_of(w.shape) if coding.row is None else min(coding.row, q.size)
-        stream = encode_stream(q, row, neighbours=coding.row is not None, trellis=coding.trellis)
-        return _record(_DIRECT_STEP, stream, quantiser)
+        exponents = None if coding.scales is None else coding.scales.exponents(w.shape)
+        neighbours = coding.row is not None
+        stream = encode_stream(q, row, neighbours=neighbours, trellis=coding.trellis, exponents=exponents)
+        return _record(_DIRECT_STEP if coding.scales is None else _DIRECT_SCALED, stream, quantiser)
     q, _, _, quantiser = _quantise(w.astype(np.float64), None, coding.bits)
     return _record(_DIRECT_MINMAX, _encode_values(q, coding), quantiser)
+
+
+def _scale_streams(scales: Scales | None) -> bytes:
+    """Exponents of rows and of columns; of none a single zero."""
+    if scales is None:
+        return b""
+    return b"".join(encode_ints(np.array(each or (0,))) for each in (scales.rows, scales.columns))
+
+
+def _read_scales(reader: Reader, shape: tuple[int, ...]) -> Scales:
+    parts = []
+    for count in matrix_of(shape):
+        exponents = decode_ints(reader, count)
+        if exponents.size and not 0 <= int(exponents.min()) <= int(exponents.max()) <= MAX_EXPONENT:
+            raise MalformedError(f"{reader.name}: a scale is beyond {MAX_EXPONENT} quarter octaves")
+        parts.append(tuple(exponents.tolist()))
+    return Scales(*parts)
 
 
 def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
@@ -543,19 +584,23 @@ def _steps(values: Array, step: float, limit: int) -> Ints:
     return q
 
 
-def _direct_steps(w: Array, step: float, trellis: bool = False) -> Ints:
+def _direct_steps(w: Array, step: float, trellis: bool = False, scales: Scales | None = None) -> Ints:
     """Weights in steps that a file can hold, none so large that it would leave the dtype."""
     step = round_step(step)
-    most = int(min(_MAX_STEPS, largest(w.dtype) / step))
-    levels = np.clip(_steps(w, step, _MAX_STEPS), -most, most)
+    wide = w.astype(np.float64)
+    units = np.ones(()) if scales is None else scales.factors(w.shape)
+    wide /= units
+    most = np.minimum(_MAX_STEPS, largest(w.dtype) / step / units).astype(np.int64)
+    levels = np.clip(_steps(wide, step, _MAX_STEPS), -most, most)
     if not trellis:
         return levels
     row = row_of(w.shape)
     if follows_trellis(levels.reshape(-1, row)):
         return levels
-    x = w.astype(np.float64).reshape(-1, row) / step
-    followed = quantise(x, float(np.mean(x**2))).reshape(w.shape)
-    return followed if int(np.abs(followed).max()) <= most else levels
+    power = float(np.mean((wide * units) ** 2)) / step**2 / np.asarray(units) ** 2
+    followed = quantise(wide.reshape(-1, row) / step, np.reshape(power, (-1, row) if power.ndim else ()))
+    followed = followed.reshape(w.shape)
+    return followed if (np.abs(followed) <= most).all() else levels
 
 
 def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Ints, float, float, bytes]:
@@ -574,17 +619,22 @@ def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Int
 _BLOCK = 1 << 18  # numbers dequantised at a time, to spare memory
 
 
-def _restore(q: Ints, step: float, offset: float, dtype: np.dtype[Any]) -> Array:
+def _restore(q: Ints, step: float, offset: float, dtype: np.dtype[Any], exponents: Ints | None = None) -> Array:
     """Flat tensor of direct quantised values."""
     q = q.reshape(-1)
     out = np.empty(q.size // 2 if dtype.kind == "c" else q.size, dtype=dtype)
     items = _BLOCK // 2 if dtype.kind == "c" else _BLOCK
     for block, first in enumerate(range(0, len(out), items)):
-        values = dequantize(q[block * _BLOCK : (block + 1) * _BLOCK], step, offset)
+        here = slice(block * _BLOCK, (block + 1) * _BLOCK)
+        values = dequantize(q[here], step, offset)
+        if exponents is not None:
+            values *= factors_of(exponents[here])
         out[first : first + items] = from_floats(values, dtype)
     return out
 
 
-def _squared_error(w: Array, decoded: Array) -> float:
+def _squared_error(w: Array, decoded: Array, exponents: Ints | None = None) -> float:
     difference = (real(decoded).astype(np.float64) - real(w.reshape(-1)).astype(np.float64)).reshape(-1)
+    if exponents is not None:
+        difference /= factors_of(exponents)
     return float(difference @ difference)

@@ -24,7 +24,9 @@ _BEFORE = [[(s, b) for s in range(8) for b in (0, 1) if NEXT_STATE[s][b] == stat
 
 
 def quantise(
-    x: npt.NDArray[np.float64], variance: float = np.inf, weights: npt.NDArray[np.float64] | None = None
+    x: npt.NDArray[np.float64],
+    variance: float | npt.NDArray[np.float64] = np.inf,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> Ints:
     """The levels that follow the trellis and cost least, in every row: squared error, and bits at its price (Viterbi).
 
@@ -36,7 +38,7 @@ def quantise(
     x
         Rows (r, n), in steps.
     variance
-        Of x, to reckon with.
+        Of x, to reckon with; one, or (r, n).
     weights
         Of the costs, (r, n) or anything that broadcasts to it.
 
@@ -44,7 +46,7 @@ def quantise(
     -------
     int64 (r, n)
     """
-    x = x / (1 + SQUARED_ERROR / max(variance, 1e-9))
+    x = x / (1 + SQUARED_ERROR / np.maximum(variance, 1e-9))
     rows, length = x.shape
     importance = np.broadcast_to(1.0 if weights is None else weights, x.shape)
     cost = np.full((rows, 8), np.inf)

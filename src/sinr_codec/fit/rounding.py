@@ -16,7 +16,7 @@ root C of it, that is the pursuit of C w in the dictionary C A.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from sinr_codec.coding import trellis
 from sinr_codec.coding.dictionary import make_dictionary
+from sinr_codec.coding.dtypes import is_float
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.coding.plan import Rounded
 from sinr_codec.coding.quantize import round_step
@@ -44,7 +45,7 @@ Function = Callable[[Mapping[str, Tensor], Any], Tensor]
 Slopes = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 _RATE = 0.08  # of SOAP, in steps of the quantiser
-_PROBES = 16  # batches that tell how much the outputs feel each weight
+_PROBES_OF_VECTORS = 16  # and those that tell how much they feel vectors of a sparse code
 _SMALLEST = 64  # weights; the last of the free ones are rounded together
 _MOST = 1 << 20  # samples that tell the slope of the error; 65,536 rays of a scene are too few, no rounding helps then
 _SCALE = 1e4  # of the loss: SOAP's epsilon wants gradients that are not tiny
@@ -65,11 +66,15 @@ class Effort:
         Of training after each group.
     batch
         Coordinates a step.
+    felt
+        Coordinates that tell how much the outputs feel each weight. Some weights of a scene are felt by one ray in a
+        hundred: 8,192 rays are too few to tell.
     """
 
     groups: int = 8
     steps: int = 40
     batch: int = 4096
+    felt: int = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,45 @@ class Rounding:
         self.seed, self.device = seed, device
         self._slopes = slopes
         self._slope: Mapping[str, Tensor] | None = None
+        self._felt: dict[str, Tensor] | None = None
+
+    def felt(self, params: Params) -> dict[str, NDArray[np.float64]]:
+        """Mean squared derivatives of the outputs by all floating-point parameters, of their shapes as real numbers.
+
+        Those at the parameters of the first call, for all calls.
+        """
+        given = {name: torch.from_numpy(single(w)).to(self.device) for name, w in params.items() if is_float(w.dtype)}
+        with kernels.training(sum(w.numel() for w in given.values()) * self.effort.batch):
+            return {name: felt.double().cpu().numpy() for name, felt in self.felt_by(given).items()}
+
+    def felt_by(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As `felt`, on tensors; complex ones as real."""
+        if self._felt is None:
+            leaves = {name: real_view(w).detach().clone().requires_grad_() for name, w in given.items()}
+            self._felt = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+            generator = torch.Generator().manual_seed(self.seed)
+            for slopes in self.probes(given, leaves, generator, max(self.effort.felt // self.effort.batch, 1)):
+                for name, slope in slopes.items():
+                    self._felt[name] += slope**2
+        return self._felt
+
+    def probes(
+        self, given: Mapping[str, Tensor], leaves: dict[str, Tensor], generator: torch.Generator, count: int
+    ) -> Iterator[dict[str, Tensor]]:
+        """Gradients of sums of the outputs with random signs, whose squares add up to those of the mean output.
+
+        (Hutchinson) `leaves` stand for the parameters of their names, real.
+        """
+        for _ in range(count):
+            tensors = {
+                **given,
+                **{n: torch.view_as_complex(leaf) if given[n].is_complex() else leaf for n, leaf in leaves.items()},
+            }
+            outputs = self.function(tensors, self.draw(self.effort.batch, generator))
+            signs = torch.randint(2, outputs.shape, generator=generator).to(outputs) * 2 - 1
+            slopes = torch.autograd.grad((outputs * signs).sum(), list(leaves.values()), allow_unused=True)
+            each = math.sqrt(outputs.numel() * count)
+            yield {name: s.nan_to_num_(0.0, 0.0, 0.0) / each for name, s in zip(leaves, slopes) if s is not None}
 
     def slope(self, tensors: dict[str, Tensor]) -> Mapping[str, Tensor]:
         """Of the error at the parameters of the first call, for all calls; none where there is no error."""
@@ -160,6 +204,11 @@ def single(w: NDArray[Any]) -> NDArray[Any]:
     return np.array(w, dtype=np.complex64 if np.iscomplexobj(w) else np.float32)
 
 
+def real_view(w: Tensor) -> Tensor:
+    """A tensor as real numbers."""
+    return torch.view_as_real(w) if w.is_complex() else w
+
+
 class _Call:
     def __init__(self, rounding: Rounding, params: Params, codings: Mapping[str, Direct | Sparse]) -> None:
         self.rounding, self.params, self.codings = rounding, params, codings
@@ -167,10 +216,17 @@ class _Call:
         self.steps = {name: round_step(c.step) for name, c in codings.items() if c.step is not None}
         self.generator = torch.Generator().manual_seed(rounding.seed)
         self.given = {name: torch.from_numpy(single(w)).to(rounding.device) for name, w in params.items()}
-        self.leaves = {name: self._real(self.given[name]).clone().requires_grad_() for name in codings}
-        self.slope = {name: self._real(slope) for name, slope in rounding.slope(self.given).items()}
+        #: The unit of each weight; leaves are in these, so that a step is the same all over a tensor.
+        self.units = {name: self._units(name, c) for name, c in codings.items()}
+        self.leaves = {
+            name: (real_view(self.given[name]) / units).detach().requires_grad_() for name, units in self.units.items()
+        }
+        slope = rounding.slope(self.given)
+        self.slope = {name: real_view(slope[name]) * units for name, units in self.units.items() if name in slope}
         self.rows = {name: len(self._lines(name, leaf)) for name, leaf in self.leaves.items()}
-        self.felt, grams = self._felt()
+        felt = rounding.felt_by(self.given)
+        self.felt = {name: felt[name] * units**2 for name, units in self.units.items()}
+        grams = self._grams()
         self.pursuits = {
             n: _Pursuit(c, self.steps[n], grams[n], self.rows[n]) for n, c in codings.items() if isinstance(c, Sparse)
         }
@@ -180,28 +236,39 @@ class _Call:
     def run(self, progress: Callable[[float], None] | None) -> Rounded:
         """Round group by group."""
         optimizer = self._optimizer()
-        before, added, left = 0.0, dict.fromkeys(self.codings, 0.0), dict.fromkeys(self.codings, 0.0)
+        before = 0.0
         groups = self._groups()
+        left = {name: torch.ones_like(leaf.detach()) for name, leaf in self.leaves.items()}
         for number, group in enumerate(groups):
             if progress:
                 progress(number / len(groups))
             costs = self._round(group)
             steps = 0 if number == len(groups) - 1 else self.effort.steps * (1 if number else _FIRST)
             after = self._train(optimizer, steps)
-            # Of all that this group added, so much is left; each of its tensors has its share.
             share = min(max((after - before) / max(sum(costs.values()), 1e-300), 0.01), 1.0)
             before = after
-            for name, cost in costs.items():
-                added[name] += cost
-                left[name] += share * cost
+            for unit in group:
+                self._lines(unit.name, left[unit.name])[unit.row] = share
         rounded = dict(self.params)
         for name, leaf in self.leaves.items():
-            values, w = leaf.detach().cpu().numpy(), self.params[name]
+            values, w = (leaf * self.units[name]).detach().cpu().numpy(), self.params[name]
             rounded[name] = (
                 (values.view(np.complex64) if np.iscomplexobj(w) else values).reshape(w.shape).astype(w.dtype)
             )
-        shares = {name: left[name] / added[name] if added[name] > 0 else 1.0 for name in self.codings}
+        shares = {name: each.double().cpu().numpy() for name, each in left.items()}
         return Rounded(rounded, {name: pursuit.code for name, pursuit in self.pursuits.items()}, shares)
+
+    def _units(self, name: str, coding: Direct | Sparse) -> Tensor:
+        shape = real_view(self.given[name]).shape
+        if isinstance(coding, Sparse) or coding.scales is None:
+            return torch.ones((), device=self.rounding.device)
+        return torch.from_numpy(coding.scales.factors(tuple(shape))).to(self.given[name].real)
+
+    def _variance(self, name: str, rows: Tensor) -> NDArray[np.float64]:
+        """Of levels in lines, were the weights all alike."""
+        units = self.units[name].double()
+        power = real_view(self.given[name]).double().square().mean() / (self.steps[name] * units) ** 2
+        return (self._lines(name, power)[rows] if power.ndim else power).cpu().numpy()
 
     def _lines(self, name: str, tensor: Tensor) -> Tensor:
         """A view (count, size) of a tensor: what is rounded in one go."""
@@ -213,34 +280,21 @@ class _Call:
 
     # -- groups
 
-    def _felt(self) -> tuple[dict[str, Tensor], dict[str, NDArray[np.float64]]]:
-        """Mean squared derivatives of the outputs: gradients of sums with random signs, squared (Hutchinson).
-
-        Of sparse codes also the mean over vectors of their products (k1, k1).
-        """
-        squares = {name: torch.zeros_like(leaf) for name, leaf in self.leaves.items()}
-        grams = {
-            name: np.zeros(2 * self._lines(name, leaf).shape[1:])
-            for name, leaf in self.leaves.items()
-            if isinstance(self.codings[name], Sparse)
-        }
-        for _ in range(_PROBES):
-            outputs = self._outputs(self._coords())
-            signs = torch.randint(2, outputs.shape, generator=self.generator).to(outputs) * 2 - 1
-            slopes = torch.autograd.grad((outputs * signs).sum(), list(self.leaves.values()), allow_unused=True)
-            for (name, square), slope in zip(squares.items(), slopes):
-                if slope is not None:
-                    slope.nan_to_num_(0.0, 0.0, 0.0)
-                    square += slope**2 / (outputs.numel() * _PROBES)
-                    if name in grams:
-                        lines = self._lines(name, slope).double().cpu().numpy()
-                        grams[name] += lines.T @ lines / (len(lines) * outputs.numel() * _PROBES)
-        return squares, grams
+    def _grams(self) -> dict[str, NDArray[np.float64]]:
+        """Of sparse codes the mean over vectors of the products of derivatives (k1, k1)."""
+        sparse = {name: self.leaves[name] for name, c in self.codings.items() if isinstance(c, Sparse)}
+        grams = {name: np.zeros(2 * self._lines(name, leaf).shape[1:]) for name, leaf in sparse.items()}
+        if sparse:
+            for slopes in self.rounding.probes(self.given, sparse, self.generator, _PROBES_OF_VECTORS):
+                for name, slope in slopes.items():
+                    lines = self._lines(name, slope).double().cpu().numpy()
+                    grams[name] += lines.T @ lines / len(lines)
+        return grams
 
     def _groups(self) -> list[list[_Unit]]:
         units = []
         for name, felt in self.felt.items():
-            means = self._lines(name, felt).mean(1).tolist()
+            means = self._lines(name, felt / self.units[name] ** 2).mean(1).tolist()
             size = felt.numel() // self.rows[name]
             units += [_Unit(name, row, size, mean) for row, mean in enumerate(means)]
         units.sort(key=lambda unit: -unit.felt)
@@ -267,9 +321,8 @@ class _Call:
                 if isinstance(coding, Sparse):
                     values = self.pursuits[name](rows.cpu().numpy(), wide)
                 elif coding.trellis:
-                    variance = float(torch.mean(weights.double() ** 2)) / step**2
                     importance = felt / max(float(felt.mean()), 1e-300)
-                    values = step * trellis.quantise(wide / step, variance, importance)
+                    values = step * trellis.quantise(wide / step, self._variance(name, rows), importance)
                 else:
                     values = step * np.rint(wide / step)
                 weights[rows] = torch.from_numpy(values).to(weights)
@@ -334,19 +387,17 @@ class _Call:
 
     def _outputs(self, coords: Any) -> Tensor:
         tensors = {
-            name: (torch.view_as_complex(self.leaves[name]) if w.is_complex() else self.leaves[name])
-            if name in self.leaves
-            else w
+            name: self._weights(name, leaf) if (leaf := self.leaves.get(name)) is not None else w
             for name, w in self.given.items()
         }
         return self.rounding.function(tensors, coords)
 
+    def _weights(self, name: str, leaf: Tensor) -> Tensor:
+        weights = leaf * self.units[name]
+        return torch.view_as_complex(weights) if self.given[name].is_complex() else weights
+
     def _coords(self) -> Any:
         return self.rounding.draw(self.effort.batch, self.generator)
-
-    @staticmethod
-    def _real(w: Tensor) -> Tensor:
-        return torch.view_as_real(w) if w.is_complex() else w
 
 
 class _Pursuit:

@@ -1,13 +1,19 @@
 """Quantisation of the weights themselves: what SINR's paper codes everybody with, and what a planner makes of it."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from sinr_codec.coding.plan import PAPER_BITS, Plan, Rounder, assemble, plan
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sinr_codec.coding.plan import PAPER_BITS, Plan, assemble, plan
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task
 from sinr_codec.methods.refine import refine, refit
 from sinr_codec.packed import decibels
 from sinr_codec.presets import PRESETS
+
+if TYPE_CHECKING:
+    from sinr_codec.fit.rounding import Rounding
 
 
 def minmax(task: Task) -> Coded:
@@ -61,7 +67,7 @@ class Refitted:
         return Coded(start, figures=figures)
 
 
-def rounder_for(task: Task, preset: str) -> Rounder:
+def rounder_for(task: Task, preset: str) -> Rounding:
     """Rounding for the outputs of a task's network, at the effort of a preset."""
     from sinr_codec.fit.rounding import Effort, rounding_for
 
@@ -69,7 +75,7 @@ def rounder_for(task: Task, preset: str) -> Rounder:
     return rounding_for(task.trainable, task.part, effort, task.seed, task.device)
 
 
-def refined(bits: float) -> "Refined":
+def refined(bits: float) -> Refined:
     """Steps for so many bits a parameter, then weights trained on the signal under straight-through rounding."""
     return Refined(bits)
 
@@ -99,7 +105,7 @@ def plan_for(
     sparse: bool = False,
     dictionaries: tuple[int, ...] = (),
     trellis: bool = False,
-    rounder: Rounder | None = None,
+    rounder: Rounding | None = None,
     limit: float | None = None,
 ) -> Plan:
     """The planner for a task: the fewest bytes within a limit, `task.limit`, or the least loss in `max_bytes`."""
@@ -114,6 +120,7 @@ def plan_for(
         sparse_only=sparse,
         trellis=trellis,
         rounder=rounder,
+        felt=None if rounder is None else rounder.felt(task.params),
         seed=task.seed,
         progress=task.progress.update,
     )
