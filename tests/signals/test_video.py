@@ -1,5 +1,6 @@
 """Clips: reading, rendering at other rates and sizes, writing, headers."""
 
+import math
 import re
 from fractions import Fraction
 from functools import partial
@@ -296,3 +297,64 @@ def test_a_real_video_file(data_file):
     pytest.importorskip("av")
     spec = VideoSignal.load(data_file("video/carphone_pristine.mp4")).spec
     assert (spec.frames, spec.height, spec.width, spec.fps) == (120, 144, 176, Fraction(30_000, 1001))
+
+
+# -- blocks ------------------------------------------------------------------------------------------------
+
+
+def textured(*shape):
+    """Every sample another value than its neighbours'."""
+    return (np.arange(math.prod(shape)).reshape(shape) * 7 % 251).astype(np.uint8)
+
+
+def exact(part):
+    """A field that knows the samples of a part."""
+    coords, values = part.batch(np.arange(len(part)))
+    known = {tuple(c): v for c, v in zip(coords.tolist(), values)}
+    return lambda at: np.array([known[tuple(c)] for c in at.tolist()], np.float32)
+
+
+@pytest.mark.parametrize("shape", [(20, 37, 34, 3), (50, 17, 20), (16, 16, 64, 3)])
+def test_what_every_block_knows_is_the_clip(shape):
+    signal = VideoSignal.load((textured(*shape), 25), block=16)
+    spec = signal.spec
+    assert spec.cut is not None
+    assert VideoSpec.from_header(spec.to_header()) == spec
+    assert VideoSpec.parts_in(spec.to_header()) == spec.parts == len(signal.parts) > 1
+    assert spec.describe()["blocks"] == list(spec.cut.counts)
+    fields = Fields([exact(part) for part in signal.parts], tile=300)
+    np.testing.assert_array_equal(spec.render(fields).frames, textured(*shape))
+    part = spec.render(fields, region=((2, 9), (1, 16), (9, 15))).frames
+    np.testing.assert_array_equal(part, textured(*shape)[2:9, 1:16, 9:15])
+    assert signal.quality(lambda: spec.render(fields)).db == video.BEST_PSNR
+
+
+def test_large_clips_are_cut_when_asked(monkeypatch):
+    monkeypatch.setattr("sinr_codec.signals.video.LARGEST", 8 * 40 * 20)
+    monkeypatch.setattr("sinr_codec.signals.video.BLOCK", 16)
+    assert VideoSignal.load(textured(8, 40, 20)).in_blocks().spec.cut is None
+    cut = VideoSignal.load(textured(8, 41, 20)).in_blocks().spec
+    assert cut == VideoSignal.load(textured(8, 41, 20), block=16).spec
+    assert cut.cut.counts == (1, 3, 1)
+    assert VideoSignal.load(textured(8, 41, 20), like=cut).spec == cut
+    assert VideoSignal.load(textured(8, 41, 20), block=0).spec.cut is None
+    with pytest.raises(InputError, match="block"):
+        VideoSignal.load(textured(8, 41, 20), block=15)
+
+
+@pytest.mark.parametrize("change", [{7: 0}, {8: 41}, {9: 1.0}, {10: -1}, {10: 11}, {7: 1, 8: 1, 9: 1}, {11: 1}])
+def test_headers_of_blocks_that_nobody_can_have_written(change):
+    header = VideoSignal.load(textured(8, 40, 20), block=20).spec.to_header()
+    for place, value in change.items():
+        header[place:] = [value, *header[place + 1 :]]
+    with pytest.raises(MalformedError, match=r"video|blocks|fade"):
+        VideoSpec.from_header(header)
+
+
+def test_quality_tells_of_seams():
+    signal = VideoSignal.load(textured(8, 40, 20), block=20)
+    frames = signal.array.copy()
+    frames[:, ::2] ^= 1
+    assert signal.quality(lambda: Clip(frames, 25)).figures["seam_db"] == pytest.approx(0, abs=0.01)
+    frames[:, 17:23] ^= 2
+    assert signal.quality(lambda: Clip(frames, 25)).figures["seam_db"] > 3

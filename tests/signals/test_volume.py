@@ -734,3 +734,105 @@ def test_ct_has_negative_numbers(data_file):
     crop = VolumeSignal.load(np.asarray(signal.array[50:58, 50:60, 50:62]))
     render = crop.spec.render(exactly(crop))
     np.testing.assert_array_equal(render, signal.array[50:58, 50:60, 50:62])
+
+
+# -- blocks ------------------------------------------------------------------------------------------------
+
+
+def textured(*sizes, order="C", dtype=np.int16):
+    """Every voxel another value than its neighbours'."""
+    return np.asarray(np.arange(math.prod(sizes)).reshape(sizes) * 7 % 4001, dtype, order=order)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("sizes", [(40, 21, 18), (19, 33, 17, 5), (40, 20, 18, 3)])
+def test_what_every_block_knows_of_its_voxels_is_the_volume(sizes, order):
+    signal = VolumeSignal.load(textured(*sizes, order=order), block=16)
+    spec = signal.spec
+    assert spec.cut is not None
+    assert VolumeSpec.from_header(spec.to_header(), spec.side) == spec
+    assert VolumeSpec.parts_in(spec.to_header()) == spec.parts == len(signal.parts) > 1
+    assert spec.describe()["blocks"] == list(spec.cut.counts)
+    fields = Fields([Exact(part) for part in signal.parts], tile=300)
+    np.testing.assert_array_equal(spec.render(fields), signal.array)
+    np.testing.assert_array_equal(
+        spec.render(fields, region=((3, 18), (2, 9), (15, 17))), signal.array[3:18, 2:9, 15:17]
+    )
+    assert signal.quality(lambda **options: spec.render(fields, **options)).db == math.inf
+
+
+def test_only_the_blocks_of_a_slice_are_taken():
+    spec, taken = VolumeSignal.load(textured(48, 48, 48), block=16).spec, set()
+
+    class Parts(list):
+        def __getitem__(self, number):
+            taken.add(number)
+            return lambda coords: np.zeros((len(coords), 1), np.float32)
+
+    spec.render(Fields(Parts()), region=((5, 6), (0, 48), (0, 10)))
+    assert taken == {0, 3, 6}
+
+
+def test_large_volumes_are_cut_when_asked(monkeypatch):
+    monkeypatch.setattr("sinr_codec.signals.volume.LARGEST", 40 * 20 * 18)
+    monkeypatch.setattr("sinr_codec.signals.volume.BLOCK", 16)
+    assert VolumeSignal.load(textured(40, 20, 18)).in_blocks().spec.cut is None
+    cut = VolumeSignal.load(textured(41, 20, 18)).in_blocks()
+    assert cut.spec == VolumeSignal.load(textured(41, 20, 18), block=16).spec
+    assert VolumeSignal.load(textured(41, 20, 18), like=cut.spec).spec == cut.spec
+    assert VolumeSignal.load(textured(41, 20, 18), block=0).spec.cut is None
+
+
+@pytest.mark.parametrize("block", [-1, 15, 16.5, math.nan, math.inf, 2**31, "16"])
+def test_sizes_of_blocks_that_are_refused(block):
+    with pytest.raises(InputError, match="block"):
+        VolumeSignal.load(textured(20, 20, 20), block=block)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {5: [1, 1, 1]},
+        {5: [3, 1]},
+        {5: [0, 2, 1]},
+        {5: [41, 1, 1]},
+        {5: [2, True, 1]},
+        {5: 3},
+        {6: 11},
+        {6: -1},
+        {6: 1.0},
+        {7: 1},
+    ],
+)
+def test_headers_of_blocks_that_nobody_can_have_written(change):
+    header = VolumeSignal.load(textured(40, 20, 18), block=16).spec.to_header()
+    for place, value in change.items():
+        header[place:] = [value, *header[place + 1 :]]
+    with pytest.raises(MalformedError, match=r"volume|blocks|fade"):
+        VolumeSpec.from_header(header)
+    with pytest.raises(MalformedError, match=r"volume|blocks|fade"):
+        VolumeSpec.parts_in(header)
+
+
+def test_quality_tells_of_seams_in_any_order():
+    for order in ("C", "F"):
+        signal = VolumeSignal.load(textured(40, 20, 18, order=order), block=20)
+        decoded = signal.array.copy()
+        decoded[::2] ^= 1
+
+        def render(region, decoded=decoded):
+            return decoded[tuple(slice(*ends) for ends in region)]
+
+        assert signal.quality(render).figures["seam_db"] == pytest.approx(0, abs=0.5)
+        decoded[18:22] ^= 2
+        assert signal.quality(render).figures["seam_db"] > 3
+
+
+def test_empty_space_is_thinned_in_every_block():
+    array = np.zeros((64, 32, 32), np.uint8)
+    array[20:24, 12:20, 12:20] = 200
+    parts = VolumeSignal.load(array, block=32).parts
+    assert [len(part) < 0.5 * 34 * 32 * 32 for part in parts] == [True, True]
+    assert [part.in_features for part in parts[:1]] == [3]
+    with pytest.raises(IndexError):
+        parts[2]

@@ -119,7 +119,10 @@ ResolutionOption = Annotated[int | None, typer.Option(help="Of a shape: voxels a
 VariantOption = Annotated[str | None, typer.Option(help="Of a shape: occupancy, sdf (signed distances) or coloured.")]
 BlockOption = Annotated[
     float | None,
-    typer.Option(help="Of a sound: seconds a network. Of a picture: pixels a side of the blocks; 0 for one piece."),
+    typer.Option(
+        help="Of a sound: seconds a network. Of a picture, volume or video: pixels a side of the blocks; 0 for one "
+        "piece."
+    ),
 ]
 FramesOption = Annotated[Any, typer.Option(parser=parse_range, metavar="A:B", help="Of a video: only these frames.")]
 ProgressiveOption = Annotated[

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import MalformedError
+from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Array, Fields
 from sinr_codec.signals.lattice import Span
@@ -146,6 +146,37 @@ class Cut:
         if self.fade == 0:
             return (distance >= 0).astype(np.float64)
         return np.clip(distance / (2 * self.fade) + 0.5, 0, 1)
+
+
+def check_block(block: Any, least: int, noun: str) -> None:
+    """Raise `InputError` for what is no size of blocks; 0 and None are one piece."""
+    if block and not (isinstance(block, int | float) and least <= block < 2**31 and block % 1 == 0):
+        raise InputError(f"block {block!r}: expected {noun}, an integer of at least {least}, or 0 for one piece")
+
+
+class Seams:
+    """Adds up squared errors where blocks are blended, and elsewhere."""
+
+    def __init__(self, cut: Cut) -> None:
+        self._near = [cut.near_seams(axis) for axis in range(len(cut.sizes))]
+        self._sums, self._counts = [0.0, 0.0], [0, 0]
+
+    def add(self, errors: Array, axis: int = 0, slab: tuple[int, int] | None = None) -> None:
+        """Take in the errors of all samples, one each, or of a slab from one sample of an axis up to another."""
+        seam = np.zeros(errors.shape, bool)
+        for a, near in enumerate(self._near):
+            lines = near[slice(*slab)] if slab is not None and a == axis else near
+            seam |= np.expand_dims(lines, tuple(b for b in range(errors.ndim) if b != a))
+        for number, where in enumerate((seam, ~seam)):
+            self._sums[number] += float(errors[where].sum())
+            self._counts[number] += int(where.sum())
+
+    def figures(self) -> dict[str, float]:
+        """The mean squared error near seams over that elsewhere, "seam_db" in dB; 0 where seams are no worse."""
+        if not (all(self._sums) and all(self._counts)):
+            return {}
+        inside, outside = (total / count for total, count in zip(self._sums, self._counts))
+        return {"seam_db": 10 * math.log10(inside / outside)}
 
 
 def positions(span: Span) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ blocks (`Cut`), each with a network of its own.
 """
 
 import contextlib
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -426,10 +425,7 @@ class ImageSignal(SampledPart):
         ------
         InputError : no such file, not a picture, damaged, empty, or an array of another shape or type
         """
-        if block and not (isinstance(block, int | float) and LEAST_BLOCK <= block <= _MAX_SIDE and block % 1 == 0):
-            raise InputError(
-                f"block {block!r}: expected pixels, an integer of at least {LEAST_BLOCK}, or 0 for one piece"
-            )
+        cuts.check_block(block, LEAST_BLOCK, "pixels")
         signal = cls._read(source, Grid() if like is None else like.grid)
         if like is not None and like.cut is not None and like.cut.sizes == signal.array.shape[:2]:
             return signal._with(like.cut)
@@ -546,8 +542,7 @@ class ImageSignal(SampledPart):
     def quality(self, render: Callable[..., Array]) -> Quality:
         """PSNR in dB of the decoded picture; `InputError` where its shape or dtype is not the source's.
 
-        Of blocks there is "seam_db": the mean squared error where they are blended over that elsewhere, in dB; 0 where
-        seams are no worse.
+        Of blocks there is "seam_db" (`cut.Seams`).
         """
         decoded = render()
         if decoded.size != self.array.size or decoded.shape[:2] != self.array.shape[:2]:
@@ -559,16 +554,11 @@ class ImageSignal(SampledPart):
         return Quality(db, {} if self.spec.cut is None else self._seam_figures(self.spec.cut, decoded))
 
     def _seam_figures(self, cut: Cut, decoded: Array) -> dict[str, float]:
-        rows, columns = cut.near_seams(0), cut.near_seams(1)
-        inside, outside, near = 0.0, 0.0, 0
+        seams = cuts.Seams(cut)
         for strip in _strips(self.array.shape):
             error = np.square(self.array[strip].astype(np.float64) - decoded[strip]).sum(axis=-1)
-            seam = rows[strip, None] | columns
-            near += int(seam.sum())
-            inside, outside = inside + float(error[seam].sum()), outside + float(error[~seam].sum())
-        if not inside or not outside or not near:
-            return {}
-        return {"seam_db": 10 * math.log10(inside / near / (outside / (len(self) - near)))}
+            seams.add(error, 0, (strip.start, strip.stop))
+        return seams.figures()
 
 
 def _strips(shape: Sequence[int]) -> Iterator[slice]:

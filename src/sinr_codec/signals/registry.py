@@ -40,10 +40,15 @@ KINDS: dict[str, Kind] = {
         "AudioSpec",
         (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au"),
     ),
-    "volume": Kind(2, "volume", "VolumeSignal", "VolumeSpec", (".nii", ".nii.gz", ".zarr", ".zarr.zip")),
+    "volume": Kind(2, "volume", "VolumeSignal", "VolumeSpec", (".nii", ".nii.gz", ".zarr", ".zarr.zip"), in_blocks=8),
     "dataset": Kind(3, "dataset", "DatasetSignal", "DatasetSpec", (".nc", ".nc4", ".netcdf", ".cdf")),
     "video": Kind(
-        4, "video", "VideoSignal", "VideoSpec", (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
+        4,
+        "video",
+        "VideoSignal",
+        "VideoSpec",
+        (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"),
+        in_blocks=9,
     ),
     "shape": Kind(
         5, "occupancy", "ShapeSignal", "ShapeSpec", (".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".mat")

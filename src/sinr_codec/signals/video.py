@@ -1,14 +1,15 @@
 """Videos: whatever FFmpeg reads (MP4, Matroska, WebM, ...), folders of PNG frames, and arrays of 8-bit frames.
 
 A clip is a function of time, row and column. There is no motion model: this is here so that a clip can be held by one
-network and drawn at any frame rate and size, not to replace a video codec.
+network and drawn at any frame rate and size, not to replace a video codec. Large clips are cut into blocks (`Cut`) of
+pixels and frames, each with a network of its own.
 """
 
 import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -20,14 +21,24 @@ from PIL import Image
 
 from sinr_codec.errors import InputError, MalformedError, MissingExtraError, UnknownIdError
 from sinr_codec.files import atomic_write
+from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
 from sinr_codec.signals.arrays import npy_header, npz_headers
 from sinr_codec.signals.base import Array, Fields, Quality, SampledPart
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, max_error, psnr
 
-VIDEO = 4
-"""The id of videos among the signals a file can hold."""
+VIDEO, VIDEO_IN_BLOCKS = 4, 9
+"""The ids of videos among the signals a file can hold: of those in one piece, and of those cut into blocks."""
+LARGEST = 1 << 25
+"""Pixels of all frames above which `VideoSignal.in_blocks` cuts a clip."""
+BLOCK = 256
+"""About how many pixels a side, and how many frames, a block has then."""
+FADE = 4
+"""Pixels and frames on either side of a seam over which blocks are blended."""
+LEAST_BLOCK = 16
+"""Pixels and frames of the smallest blocks that may be asked for."""
 MAX_BYTES = 1 << 30
 """Raw frames that are read; they are held in memory."""
 DEFAULT_FPS = Fraction(25)
@@ -73,6 +84,8 @@ class VideoSpec:
         3 for RGB, 1 for grey.
     fps
         Frames a second.
+    cut
+        How it is cut into blocks; None in one piece.
     """
 
     KIND: ClassVar[str] = "video"
@@ -84,6 +97,7 @@ class VideoSpec:
     width: int
     channels: int
     fps: Fraction
+    cut: Cut | None = None
 
     # -- description ---------------------------------------------------------------------------------------
 
@@ -94,7 +108,12 @@ class VideoSpec:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Samples along each coordinate."""
+        """Samples along each coordinate of a network."""
+        return self.sizes if self.cut is None else self.cut.extents
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Frames, rows and columns."""
         return self.frames, self.height, self.width
 
     @property
@@ -104,8 +123,8 @@ class VideoSpec:
 
     @property
     def parts(self) -> int:
-        """A clip is one network."""
-        return 1
+        """A network for each block, or one."""
+        return 1 if self.cut is None else self.cut.parts
 
     @property
     def samples(self) -> int:
@@ -133,9 +152,10 @@ class VideoSpec:
         return Levels("uint8", 0.0, 255.0)
 
     def describe(self) -> dict[str, Any]:
-        """Kind, shape, dtype and frame rate."""
-        shape = [self.frames, self.height, self.width] + [3] * (self.channels == 3)
-        return {"type": self.KIND, "shape": shape, "dtype": "uint8", "fps": round(float(self.fps), 3)}
+        """Kind, shape, dtype and frame rate, and the blocks by axis where there are any."""
+        shape = [*self.sizes] + [3] * (self.channels == 3)
+        about = {"type": self.KIND, "shape": shape, "dtype": "uint8", "fps": round(float(self.fps), 3)}
+        return about if self.cut is None else about | {"blocks": list(self.cut.counts), "fade": self.cut.fade}
 
     def summary(self, decoded: Clip) -> str:
         """Number, size and rate of the frames."""
@@ -146,9 +166,9 @@ class VideoSpec:
         )
 
     def to_header(self) -> list[Any]:
-        """[4, frames, height, width, channels, fps's numerator, fps's denominator]."""
-        size = [self.frames, self.height, self.width, self.channels]
-        return [VIDEO, *size, self.fps.numerator, self.fps.denominator]
+        """[4, frames, height, width, channels, fps numerator, denominator]; of blocks [9, ..., their numbers, fade]."""
+        header: list[Any] = [*self.sizes, self.channels, self.fps.numerator, self.fps.denominator]
+        return [VIDEO, *header] if self.cut is None else [VIDEO_IN_BLOCKS, *header, *self.cut.counts, self.cut.fade]
 
     @classmethod
     def from_header(cls, header: Any, side: bytes = b"") -> "VideoSpec":
@@ -160,6 +180,9 @@ class VideoSpec:
         """
         if side:
             raise MalformedError("video: expected no side section")
+        if type(header) is list and len(header) == 11 and header[0] == VIDEO_IN_BLOCKS:
+            spec = cls.from_header([VIDEO, *header[1:7]])
+            return replace(spec, cut=Cut.from_header(spec.sizes, header[7:10], header[10]))
         if type(header) is not list or len(header) != 7 or not all(type(value) is int for value in header):
             raise MalformedError("video header: expected seven integers: id, frames, height, width, channels and rate")
         if header[0] != VIDEO:
@@ -174,6 +197,11 @@ class VideoSpec:
         if math.gcd(numerator, denominator) != 1:
             raise MalformedError(f"video rate: expected a reduced fraction, found {numerator}/{denominator}")
         return cls(frames, height, width, channels, Fraction(numerator, denominator))
+
+    @staticmethod
+    def parts_in(header: Any) -> int:
+        """Number of networks that a header declares."""
+        return VideoSpec.from_header(header).parts
 
     # -- rendering -----------------------------------------------------------------------------------------
 
@@ -191,7 +219,7 @@ class VideoSpec:
         Parameters
         ----------
         fields
-            The network: coords (t, y, x) -> values (channels).
+            The networks, coords (t, y, x) -> values (channels); of blocks those outside the region are not decoded.
         scale
             Factor on height and width.
         size
@@ -208,7 +236,7 @@ class VideoSpec:
         """
         rate = self.fps if fps is None else _fraction(fps, "fps")
         faster = float(rate / self.fps)
-        sizes = (self.frames, self.height, self.width)
+        sizes = self.sizes
         if size is not None:
             if scale is not None:
                 raise InputError("scale and size: expected one of them, not both")
@@ -221,17 +249,15 @@ class VideoSpec:
         else:
             factor = 1.0 if scale is None else scale
             spans = lattice.window(sizes, scale=(faster, factor, factor), region=region, noun="frame or pixel")
-        out = lattice.render(
-            fields,
-            [
+        options: tuple[Any, ...] = self.channels, self.levels.to_samples, np.uint8
+        if self.cut is not None:
+            out = cuts.render(fields, self.cut, spans, *options, noun="pixel")
+        else:
+            axes = [
                 _GRID.axis(s.size, s.size, s.count, start=s.start, stop=s.stop, first=s.first, last=s.last)
                 for s in spans
-            ],
-            self.channels,
-            self.levels.to_samples,
-            np.uint8,
-            noun="pixel",
-        )
+            ]
+            out = lattice.render(fields, axes, *options, noun="pixel")
         return Clip(out if self.channels == 3 else out[..., 0], rate)
 
     # -- files ---------------------------------------------------------------------------------------------
@@ -364,12 +390,18 @@ class VideoSignal(SampledPart):
         One-line remarks on what reading left out.
     """
 
-    def __init__(self, array: Array, spec: VideoSpec, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        array: Array,
+        spec: VideoSpec,
+        notes: tuple[str, ...] = (),
+        axes: Sequence[NDArray[np.float32]] | None = None,
+    ) -> None:
         self.array = array
         self.spec = spec
         self.notes = notes
         self.levels, self.peak = spec.levels, 255.0
-        self._axes = [_GRID.axis(n, n, n) for n in (spec.frames, spec.height, spec.width)]
+        self._axes = [_GRID.axis(n, n, n) for n in spec.sizes] if axes is None else axes
 
     @classmethod
     def load(
@@ -379,6 +411,7 @@ class VideoSignal(SampledPart):
         *,
         frames: tuple[int, int] | None = None,
         fps: Rate | None = None,
+        block: float | None = None,
     ) -> "VideoSignal":
         """Read a clip.
 
@@ -388,11 +421,14 @@ class VideoSignal(SampledPart):
             A video that FFmpeg reads, a `.npy` or `.npz` file, a folder of PNG frames in the order of the numbers in
             their names, an array uint8 (T, H, W), (T, H, W, 1) or (T, H, W, 3), or (array, fps).
         like
-            Gives the frame rate where neither the source nor `fps` does.
+            Gives the frame rate where neither the source nor `fps` does; the clip is cut as it is.
         frames
             (first, stop): which frames to take; default: all.
         fps
             Frames a second, where the source does not tell or tells otherwise.
+        block
+            Cut into blocks of about so many pixels a side, and as many frames, at least `LEAST_BLOCK`; 0 or None: in
+            one piece.
 
         Raises
         ------
@@ -400,6 +436,7 @@ class VideoSignal(SampledPart):
         MissingExtraError : PyAV is not installed, and a video is to be read
         """
         first, stop = _range(frames)
+        cuts.check_block(block, LEAST_BLOCK, "pixels")
         notes: tuple[str, ...] = ()
         name, rate = "clip", None
         if isinstance(source, tuple) and len(source) == 2:
@@ -430,7 +467,10 @@ class VideoSignal(SampledPart):
             rate = _fraction(fps, "fps")
         rate = rate or (like.fps if like is not None else DEFAULT_FPS)
         count, height, width, channels = array.shape
-        return cls(np.ascontiguousarray(array), VideoSpec(count, height, width, channels, rate), notes)
+        signal = cls(np.ascontiguousarray(array), VideoSpec(count, height, width, channels, rate), notes)
+        if like is not None and like.cut is not None and like.cut.sizes == signal.spec.sizes:
+            return signal._with(like.cut)
+        return signal._with(Cut.into(signal.spec.sizes, int(block), FADE)) if block else signal
 
     @property
     def in_features(self) -> int:
@@ -449,8 +489,24 @@ class VideoSignal(SampledPart):
 
     @property
     def parts(self) -> Sequence["VideoSignal"]:
-        """The clip is one part."""
-        return [self]
+        """What each network stands for: the blocks, each with what it fades over, or the whole clip."""
+        cut = self.spec.cut
+        return [self] if cut is None else [self._block(cut, part) for part in range(cut.parts)]
+
+    def _block(self, cut: Cut, part: int) -> "VideoSignal":
+        array = self.array[cut.area(part)]
+        frames, height, width = array.shape[:3]
+        spec = replace(self.spec, frames=frames, height=height, width=width, cut=None)
+        return VideoSignal(array, spec, axes=cut.axes(part))
+
+    def in_blocks(self) -> "VideoSignal":
+        """The clip as it is best encoded: in blocks where it has more than `LARGEST` pixels."""
+        if len(self) <= LARGEST or self.spec.cut is not None:
+            return self
+        return self._with(Cut.into(self.spec.sizes, BLOCK, FADE))
+
+    def _with(self, cut: Cut) -> "VideoSignal":
+        return VideoSignal(self.array, replace(self.spec, cut=cut if cut.parts > 1 else None), self.notes)
 
     def __len__(self) -> int:
         return self.spec.samples
@@ -462,7 +518,7 @@ class VideoSignal(SampledPart):
         return coords, self.levels.to_values(self.array[places])
 
     def quality(self, render: Callable[..., Clip]) -> Quality:
-        """Mean PSNR of the frames, that of the worst one, and the largest error.
+        """Mean PSNR of the frames, that of the worst one, and the largest error; of blocks "seam_db" (`cut.Seams`).
 
         Raises
         ------
@@ -474,9 +530,13 @@ class VideoSignal(SampledPart):
         decoded = decoded.reshape(self.array.shape)
         each = [min(psnr(a, b, 255.0), BEST_PSNR) for a, b in zip(self.array, decoded)]
         mean = sum(each) / len(each)
-        return Quality(
-            mean, {"psnr_db": mean, "worst_frame_db": min(each), "max_error": max_error(self.array, decoded)}
-        )
+        figures = {"psnr_db": mean, "worst_frame_db": min(each), "max_error": max_error(self.array, decoded)}
+        if self.spec.cut is None:
+            return Quality(mean, figures)
+        seams = cuts.Seams(self.spec.cut)
+        for number, (a, b) in enumerate(zip(self.array, decoded)):
+            seams.add(np.square(a.astype(np.float64) - b).sum(-1)[None], 0, (number, number + 1))
+        return Quality(mean, figures | seams.figures())
 
 
 def _range(frames: Any) -> tuple[int, int | None]:

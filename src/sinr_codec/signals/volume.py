@@ -6,6 +6,8 @@ zarr array with its chunks.
 
 An array of four axes whose last has at most 4 entries is three axes with channels; a longer last axis, such as the
 time of functional MRI, is a fourth coordinate. Of five axes the last holds channels.
+
+Large volumes are cut into blocks (`Cut`), each with a network of its own.
 """
 
 import contextlib
@@ -21,7 +23,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,16 +34,26 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, MissingExtraError, SinrError, UnknownIdError
 from sinr_codec.files import atomic_write
+from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice, nifti
 from sinr_codec.signals.base import MAX_SAMPLES, Array, Fields, Quality, SampledPart
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, known_dtype
 from sinr_codec.signals.lossless import inflate
 
-VOLUME = 2
-"""The id of volumes among the signals a file can hold."""
+VOLUME, VOLUME_IN_BLOCKS = 2, 8
+"""The ids of volumes among the signals a file can hold: of those in one piece, and of those cut into blocks."""
 FORMATS = (".npy", ".npz", ".nii", ".nii.gz", ".zarr", ".zarr.zip", ".tif")
 """What a volume was read from, by number in the header: the format it is decoded to by itself."""
+LARGEST = 1 << 24
+"""Voxels above which `VolumeSignal.in_blocks` cuts a volume."""
+BLOCK = 128
+"""About how many voxels a side a block has then."""
+FADE = 2
+"""Voxels on either side of a seam over which blocks are blended."""
+LEAST_BLOCK = 16
+"""Voxels a side of the smallest blocks that may be asked for."""
 IN_MEMORY = 1 << 30
 """Bytes of samples beyond which a source that cannot be mapped is unpacked to a temporary file, not to memory."""
 
@@ -90,6 +102,8 @@ class VolumeSpec:
         One of `FORMATS`.
     metadata
         NIfTI: the header and its extensions as they stand in a `.nii` file; zarr: JSON text; else empty.
+    cut
+        How it is cut into blocks; None in one piece.
     """
 
     sizes: tuple[int, ...]
@@ -97,6 +111,7 @@ class VolumeSpec:
     levels: Levels
     format: str = ".npy"
     metadata: bytes = field(default=b"", repr=False)
+    cut: Cut | None = None
 
     KIND: ClassVar[str] = "volume"
     UNIT: ClassVar[str] = "voxel"
@@ -119,8 +134,8 @@ class VolumeSpec:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Samples along each coordinate."""
-        return self.sizes
+        """Samples along each coordinate of a network."""
+        return self.sizes if self.cut is None else self.cut.extents
 
     @property
     def out_features(self) -> int:
@@ -129,8 +144,8 @@ class VolumeSpec:
 
     @property
     def parts(self) -> int:
-        """A volume is one network."""
-        return 1
+        """A network for each block, or one."""
+        return 1 if self.cut is None else self.cut.parts
 
     @property
     def samples(self) -> int:
@@ -165,8 +180,8 @@ class VolumeSpec:
         return self.format.startswith(".nii")
 
     def describe(self) -> dict[str, Any]:
-        """Kind, shape, dtype, range, format and the extent of a voxel."""
-        return {
+        """Kind, shape, dtype, range, format, the extent of a voxel, and the blocks by axis where there are any."""
+        about = {
             "type": self.KIND,
             "shape": list(self.shape),
             "dtype": self.levels.dtype,
@@ -175,6 +190,7 @@ class VolumeSpec:
             "format": self.format,
             "spacing": list(self.spacing),
         }
+        return about if self.cut is None else about | {"blocks": list(self.cut.counts), "fade": self.cut.fade}
 
     def summary(self, decoded: Array) -> str:
         """Size and sample type of a rendering."""
@@ -183,8 +199,11 @@ class VolumeSpec:
         return f"{axes} voxels{channels}, {decoded.dtype}"
 
     def to_header(self) -> list[Any]:
-        """[2, sizes, channels, format, levels]."""
-        return [VOLUME, list(self.sizes), self.channels, FORMATS.index(self.format), self.levels.to_header()]
+        """[2, sizes, channels, format, levels]; in blocks [8, the same, blocks by axis, fade]."""
+        header = [list(self.sizes), self.channels, FORMATS.index(self.format), self.levels.to_header()]
+        if self.cut is None:
+            return [VOLUME, *header]
+        return [VOLUME_IN_BLOCKS, *header, list(self.cut.counts), self.cut.fade]
 
     @classmethod
     def from_header(cls, header: Any, side: bytes = b"") -> "VolumeSpec":
@@ -196,6 +215,13 @@ class VolumeSpec:
         """
         if type(header) is not list or not header or type(header[0]) is not int:
             raise MalformedError("signal header: expected a list that starts with the signal's id")
+        if header[0] == VOLUME_IN_BLOCKS:
+            if len(header) != 7 or type(header[5]) is not list:
+                raise MalformedError("volume header: expected id, sizes, channels, format, levels, blocks and fade")
+            spec = cls.from_header([VOLUME, *header[1:5]], side)
+            if len(header[5]) != len(spec.sizes):
+                raise MalformedError(f"volume blocks: expected a number for each axis, found {header[5]!r}")
+            return replace(spec, cut=Cut.from_header(spec.sizes, header[5], header[6]))
         if header[0] != VOLUME:
             raise UnknownIdError(f"signal id {header[0]}: expected that of a volume, {VOLUME}")
         if len(header) != 5:
@@ -220,6 +246,14 @@ class VolumeSpec:
             raise MalformedError(f"volume from {spec.format}: expected no side section")
         return spec
 
+    @staticmethod
+    def parts_in(header: Any) -> int:
+        """Number of networks that a header declares; what its side section holds is not looked at."""
+        if type(header) is list and header[:1] == [VOLUME_IN_BLOCKS]:
+            plain = [*header[:3], FORMATS.index(".npy"), *header[4:]]
+            return VolumeSpec.from_header(plain).parts
+        return 1
+
     def _check_nifti(self) -> None:
         found = nifti.NiftiFields.of(self.metadata)
         shape = found.shape[: len(self.shape)]
@@ -243,7 +277,8 @@ class VolumeSpec:
         Parameters
         ----------
         fields
-            The network: coords (axis 0, axis 1, ...) -> values (channels).
+            The networks, coords (axis 0, axis 1, ...) -> values (channels); of blocks those outside the region are not
+            decoded.
         scale
             Factor on the source's size, one for all axes or one each; with a region the result is that part of the
             whole at this scale.
@@ -265,8 +300,11 @@ class VolumeSpec:
             region = (*region, *((0, n) for n in self.sizes[len(region) :]))
         most = fields.max_samples // self.out_features
         spans = lattice.window(self.sizes, scale=scale, size=size, region=region, most=most, noun="voxel")
-        axes = lattice.axes_of(_GRID, spans)
-        out = lattice.render(fields, axes, self.out_features, self.levels.to_samples, self.levels.dtype, noun="voxel")
+        options: tuple[Any, ...] = self.out_features, self.levels.to_samples, self.levels.dtype
+        if self.cut is not None:
+            out = cuts.render(fields, self.cut, spans, *options, noun="voxel")
+        else:
+            out = lattice.render(fields, lattice.axes_of(_GRID, spans), *options, noun="voxel")
         volume = out.reshape(self._array_shape(out.shape[:-1])).view(Volume)
         volume.placement = tuple(map(_placement, spans))
         return volume
@@ -437,23 +475,37 @@ class VolumeSignal(SampledPart):
         One-line remarks on what reading left out.
     """
 
-    def __init__(self, array: Array, spec: VolumeSpec, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        array: Array,
+        spec: VolumeSpec,
+        notes: tuple[str, ...] = (),
+        axes: Sequence[NDArray[np.float32]] | None = None,
+    ) -> None:
         self.array = array
         self.spec = spec
         self.notes = notes
         self.levels, self.peak = spec.levels, spec.levels.span
-        self._axes = lattice.axes_of(_GRID, lattice.window(spec.sizes))
+        self._axes = lattice.axes_of(_GRID, lattice.window(spec.sizes)) if axes is None else axes
         # Samples are numbered as they lie in memory or on disk, so that batches read forwards.
-        self._order: Any = "C" if array.flags.c_contiguous else "F"
+        self._order: Any = "C" if array.strides[0] >= array.strides[len(spec.sizes) - 1] else "F"
 
     @classmethod
-    def load(cls, source: Any, like: VolumeSpec | None = None) -> "VolumeSignal":
+    def load(cls, source: Any, like: VolumeSpec | None = None, *, block: float | None = None) -> "VolumeSignal":
         """Read a volume from a file, an array, a nibabel image or a zarr array.
 
         Files are .nii, .nii.gz and whatever else nibabel opens, .npy, .npz (of one array, or with one named
         "volume"), zarr folders and .zarr.zip, and TIFF stacks. Plain .npy and .nii files are mapped, not read;
-        others are unpacked to memory, or beyond `IN_MEMORY` bytes to a temporary file. The shape and dtype of `like`
-        are those that the volume must have.
+        others are unpacked to memory, or beyond `IN_MEMORY` bytes to a temporary file.
+
+        Parameters
+        ----------
+        source
+            What to read.
+        like
+            Its shape and dtype are those that the volume must have; it is cut as that is.
+        block
+            Cut into blocks of about so many voxels a side, at least `LEAST_BLOCK`; 0 or None: in one piece.
 
         Raises
         ------
@@ -461,6 +513,7 @@ class VolumeSignal(SampledPart):
             of a volume; a volume of more values than `MAX_SAMPLES`, before it is read
         MissingExtraError : the format's library is missing
         """
+        cuts.check_block(block, LEAST_BLOCK, "voxels")
         source, name = _named(source)
         if isinstance(source, np.ndarray):
             found = _Found(source)
@@ -480,7 +533,18 @@ class VolumeSignal(SampledPart):
                 f"{name}: expected a volume of shape {like.shape} and samples of {like.levels.dtype}, "
                 f"found {signal.spec.shape} of {signal.levels.dtype}"
             )
-        return signal
+        if like is not None:
+            return signal if like.cut is None else signal._with(like.cut)
+        return signal._with(Cut.into(signal.spec.sizes, int(block), FADE)) if block else signal
+
+    def in_blocks(self) -> "VolumeSignal":
+        """The volume as it is best encoded: in blocks where it has more than `LARGEST` voxels."""
+        if len(self) <= LARGEST or self.spec.cut is not None:
+            return self
+        return self._with(Cut.into(self.spec.sizes, BLOCK, FADE))
+
+    def _with(self, cut: Cut) -> "VolumeSignal":
+        return VolumeSignal(self.array, replace(self.spec, cut=cut if cut.parts > 1 else None), self.notes)
 
     @classmethod
     def _build(cls, found: "_Found", name: str) -> "VolumeSignal":
@@ -525,10 +589,16 @@ class VolumeSignal(SampledPart):
         return ((error * ~lost) ** 2).mean(-1)
 
     @cached_property
-    def parts(self) -> "list[VolumeSignal | _Thinned]":
-        """One network stands for the whole volume; in its training the empty space around a body counts little."""
+    def parts(self) -> "Sequence[VolumeSignal | _Thinned]":
+        """What each network stands for: the blocks, each with the voxels that it fades over, or the whole volume.
+
+        In training the empty space around a body counts little.
+        """
+        return [self._thinned()] if self.spec.cut is None else _Blocks(self, self.spec.cut)
+
+    def _thinned(self) -> "VolumeSignal | _Thinned":
         kept = _busy(self.array, self.spec.channels > 0, self._order)
-        return [self if kept is None else _Thinned(self, kept)]
+        return self if kept is None else _Thinned(self, kept)
 
     @property
     def source_bytes(self) -> int:
@@ -538,12 +608,13 @@ class VolumeSignal(SampledPart):
     def quality(self, render: Callable[..., Array]) -> Quality:
         """PSNR in dB over the range of the data, and the largest error in units of the stored samples.
 
-        Rendered and compared slab by slab, in memory bounded by a slab.
+        Rendered and compared slab by slab, in memory bounded by a slab. Of blocks there is "seam_db" (`cut.Seams`).
         """
         sizes = self.spec.sizes
         axis = 0 if self._order == "C" else len(sizes) - 1
         thick = max(1, _SLAB * sizes[axis] // self.spec.samples)
         total, worst = 0.0, 0.0
+        seams = None if self.spec.cut is None else cuts.Seams(self.spec.cut)
         for start in range(0, sizes[axis], thick):
             slab = (start, min(start + thick, sizes[axis]))
             decoded = render(region=[slab if a == axis else (0, n) for a, n in enumerate(sizes)])
@@ -551,8 +622,31 @@ class VolumeSignal(SampledPart):
             off = np.abs(np.asarray(decoded, np.float64) - wanted)
             total += float(np.sum(np.square(off)))
             worst = max(worst, float(off.max()))
+            if seams is not None:
+                seams.add(np.square(off).reshape(*off.shape[: len(sizes)], -1).sum(-1), axis, slab)
         db = 10 * math.log10(self.peak**2 * self.array.size / total) if total else math.inf
-        return Quality(db, {"psnr_db": db, "max_error": worst})
+        figures = {"psnr_db": db, "max_error": worst}
+        return Quality(db, figures if seams is None else figures | seams.figures())
+
+
+class _Blocks(Sequence[Any]):
+    """The parts of a volume in blocks, each made when it is asked for: what is kept of one takes megabytes."""
+
+    def __init__(self, volume: VolumeSignal, cut: Cut) -> None:
+        self._volume, self._cut = volume, cut
+
+    def __len__(self) -> int:
+        return self._cut.parts
+
+    def __getitem__(self, part: Any) -> Any:
+        if isinstance(part, slice):
+            return [self[number] for number in range(*part.indices(len(self)))]
+        if not -len(self) <= part < len(self):
+            raise IndexError(part)
+        cut, volume = self._cut, self._volume
+        array = volume.array[cut.area(part % len(self))]
+        spec = replace(volume.spec, sizes=array.shape[: len(cut.sizes)], cut=None)
+        return VolumeSignal(array, spec, axes=cut.axes(part % len(self)))._thinned()
 
 
 class _Thinned(SampledPart):
