@@ -3,13 +3,13 @@
     python benchmarks/blocks.py --image examples/coffee.png [--json FILE]
     python benchmarks/blocks.py --volume FILE [--json FILE]
 
-Pictures of so many megapixels are made of one photograph: mirrored tiles, each a little brighter or darker, so that no
-two blocks are the same; and so are volumes, arrays of bytes, of a smaller one. Encoding and decoding run in a process of
-their own each, which tells its peak memory. With few steps a block, a narrow network and weights in 16 bits (`--method
-coin`) the signals look like nothing: it is the cost of everything else that is measured, and a step or a planner's
-search costs as much for every block. Memory is told with and without the signals: encoding has two pictures, the source
-and what the file decodes to, decoding one, and one more that Pillow makes of it to write PNG, with four bytes a pixel. A
-volume that is encoded stays on the disk.
+Pictures of so many megapixels are made of one photograph: mirrored tiles, each a little brighter or darker, so that
+no two blocks are the same; and so are volumes, arrays of bytes, of a smaller one. Encoding and decoding run in a
+process of their own each, which tells its peak memory. With few steps a block, a narrow network and weights in 16
+bits (`--method coin`) the signals look like nothing: it is the cost of everything else that is measured, and a step
+or a planner's search costs as much for every block. Memory is told with and without the signals: encoding has two
+pictures, the source and what the file decodes to, decoding one, and one more that Pillow makes of it to write PNG,
+with four bytes a pixel. A volume that is encoded stays on the disk.
 """
 
 from __future__ import annotations

@@ -249,15 +249,14 @@ class VideoSpec:
         else:
             factor = 1.0 if scale is None else scale
             spans = lattice.window(sizes, scale=(faster, factor, factor), region=region, noun="frame or pixel")
-        options: tuple[Any, ...] = self.channels, self.levels.to_samples, np.uint8
         if self.cut is not None:
-            out = cuts.render(fields, self.cut, spans, *options, noun="pixel")
+            out = cuts.render(fields, self.cut, spans, self.channels, self.levels.to_samples, np.uint8, "pixel")
         else:
             axes = [
                 _GRID.axis(s.size, s.size, s.count, start=s.start, stop=s.stop, first=s.first, last=s.last)
                 for s in spans
             ]
-            out = lattice.render(fields, axes, *options, noun="pixel")
+            out = lattice.render(fields, axes, self.channels, self.levels.to_samples, np.uint8, noun="pixel")
         return Clip(out if self.channels == 3 else out[..., 0], rate)
 
     # -- files ---------------------------------------------------------------------------------------------

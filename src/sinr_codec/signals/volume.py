@@ -300,11 +300,11 @@ class VolumeSpec:
             region = (*region, *((0, n) for n in self.sizes[len(region) :]))
         most = fields.max_samples // self.out_features
         spans = lattice.window(self.sizes, scale=scale, size=size, region=region, most=most, noun="voxel")
-        options: tuple[Any, ...] = self.out_features, self.levels.to_samples, self.levels.dtype
+        values, finish, dtype = self.out_features, self.levels.to_samples, self.levels.dtype
         if self.cut is not None:
-            out = cuts.render(fields, self.cut, spans, *options, noun="voxel")
+            out = cuts.render(fields, self.cut, spans, values, finish, dtype, "voxel")
         else:
-            out = lattice.render(fields, lattice.axes_of(_GRID, spans), *options, noun="voxel")
+            out = lattice.render(fields, lattice.axes_of(_GRID, spans), values, finish, dtype, noun="voxel")
         volume = out.reshape(self._array_shape(out.shape[:-1])).view(Volume)
         volume.placement = tuple(map(_placement, spans))
         return volume
