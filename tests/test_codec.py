@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import re
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -550,7 +553,10 @@ class TestBlocks:
         assert np.array_equal(decoder.render(), codec.decode(report.blob))
         assert len(decoder.fields.parts._params) == len(decoder.fields.parts._applies) == 1
 
-    def test_fits_of_blocks_go_on_after_an_interrupt(self, tmp_path):
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_fits_of_blocks_go_on_after_an_interrupt(self, tmp_path, threads, monkeypatch):
+        monkeypatch.setattr(codec._Job, "_threads", lambda job: min(threads, len(job.signal.parts)))
+
         class Listener:
             def __init__(self, stop_at=None):
                 self.labels, self.steps, self.stop_at = [], 0, stop_at
@@ -560,19 +566,57 @@ class TestBlocks:
 
             def update(self, done, text=""):
                 self.steps += self.labels[-1].startswith("fit")
-                if self.labels[-1] == self.stop_at and done >= 20:
+                if self.labels[-1] == self.stop_at and done >= (20 if threads == 1 else 4.2):
                     raise KeyboardInterrupt
 
         options = {"block": 8, "checkpoint": tmp_path / "state", **FAST}
         whole, again = Listener(), Listener()
         expected = codec.encode(PICTURE, progress=whole, **options)
         assert not list(tmp_path.iterdir())
-        line = refused(InputError, codec.encode, PICTURE, progress=Listener("fit 5/6"), **options)
-        assert line == "interrupted in part 5 of 6: nothing was written; the same command goes on"
-        assert len(list(tmp_path.iterdir())) == 5
+        stop_at = "fit 5/6" if threads == 1 else "fit 6 blocks"
+        line = refused(InputError, codec.encode, PICTURE, progress=Listener(stop_at), **options)
+        told = re.fullmatch(r"interrupted in part (\d) of 6: nothing was written; the same command goes on", line)
+        assert told is not None
+        if threads == 1:
+            assert told[1] == "5"
+            assert len(list(tmp_path.iterdir())) == 5
         assert codec.encode(PICTURE, progress=again, **options).blob == expected.blob
         assert again.steps < 0.6 * whole.steps
         assert not list(tmp_path.iterdir())
+
+    def test_blocks_that_are_fitted_side_by_side_are_the_same(self, monkeypatch):
+        import torch
+
+        before = torch.get_num_threads()
+        files = []
+        for threads in (1, 3):
+            monkeypatch.setattr(codec._Job, "_threads", lambda job, threads=threads: threads)
+            files.append(codec.encode(PICTURE, block=8, **FAST).blob)
+        assert files[0] == files[1]
+        assert torch.get_num_threads() == before
+
+    def test_a_ctrl_c_ends_all_fits_of_blocks(self):
+        code = """
+import signal
+import numpy as np
+from sinr_codec import codec, errors
+codec._Job._threads = lambda job: 2
+class Listener:
+    told = False
+    def start(self, label, total):
+        self.label = label
+    def update(self, done, text=""):
+        if self.label == "fit 6 blocks" and done > 1 and not self.told:
+            self.told = True
+            signal.raise_signal(signal.SIGINT)
+try:
+    picture = np.zeros((16, 24, 3), np.uint8) + np.arange(24, dtype=np.uint8)[:, None]
+    codec.encode(picture, block=8, width=8, depth=1, preset="fast", progress=Listener())
+except errors.InputError as error:
+    print(error)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+        assert done.stdout.endswith("of 6: nothing was written; with a checkpoint it would go on\n"), done.stdout
 
     def test_a_size_is_for_all_blocks(self):
         report = codec.encode(PICTURE, size=700, block=12, **FAST)

@@ -58,7 +58,7 @@ from sinr_codec.packed import (
     tile_of,
 )
 from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, RECIPES, Preset, Recipe, preset_named, rate_for, widest_within
-from sinr_codec.progress import NullProgress, Progress, Steps
+from sinr_codec.progress import NullProgress, Progress, Steps, Together
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Part, Quality, SampledPart, Signal, Spec
 
@@ -72,6 +72,7 @@ _PROBE_SAMPLES = 1 << 16  # also the fewest of a part, where there are many
 _LARGE = 1 << 21  # positions of a signal that is rendered once, after coding, and not before it as well
 _MARGIN = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
 _FIT_STEPS_A_ROUNDING = 100  # of which a rounding takes one after each group of weights
+_MOST_FITS = 4  # at a time; a third of a step is Python, which runs in one thread
 _FEW_STEPS = 100  # before which every fit looks like a failure
 _NEAR_DB = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
 _LATENT_SHARE = 2  # times the bytes of the network that are not worth less, where latents go with it
@@ -538,37 +539,64 @@ class _Job:
     def _fit(self, network: Field, budgets: list[int | None]) -> tuple[list[Params], int, bool, tuple[str, ...]]:
         """Networks of all parts, the least steps of one, whether one was interrupted, and remarks."""
         self.progress.start("load PyTorch", 0)
-        from sinr_codec.fit import FitConfig, fit
+        from sinr_codec.fit import FitConfig, FitResult, fit
+        from sinr_codec.fit.interrupt import Interrupt
+        from sinr_codec.fit.threads import side_by_side
 
         settings = self.recipe.settings(self.preset)
         if self.base is not None and settings.get("steps"):
             settings |= {"steps": inric.fewer(settings["steps"])}
         parts = self.signal.parts
+        threads = self._threads()
+        if threads > 1:
+            settings |= {"compile": False}
         if self.seconds is not None:
-            settings |= {"steps": None, "seconds": self.seconds / len(parts)}
+            settings |= {"steps": None, "seconds": self.seconds / -(-len(parts) // threads)}
         if self.bits is not None:
             spec = self.signal.spec
             settings |= {"bits": (self.bits * spec.samples - 8 * len(spec.side)) / sum(map(len, parts))}
-        fitted: list[Params] = []
-        least, interrupted, notes = math.inf, False, []
-        for number, part in enumerate(parts):
-            mark = f" {number + 1}/{len(parts)}" if len(parts) > 1 else ""
+        stopped = threading.Event()
+        together = (
+            Together(self.progress, f"fit {len(parts)} blocks", len(parts), stopped.is_set) if threads > 1 else None
+        )
+
+        def fitted_part(number: int) -> FitResult | None:
+            if stopped.is_set():
+                return None
+            part, own = parts[number], dict(settings)
             if self.rated:
                 budget = budgets[number]
                 bits = self.bits_a_param * network.num_params if budget is None else 8 * budget
-                settings |= {"bits": bits / len(part)}
-            checkpoint = _beside(self.checkpoint, f"-{number}" if mark else "")
-            if mark and checkpoint is not None:
+                own |= {"bits": bits / len(part)}
+            checkpoint = _beside(self.checkpoint, f"-{number}" if len(parts) > 1 else "")
+            if len(parts) > 1 and checkpoint is not None:
                 self.kept.append(checkpoint)
             config = FitConfig(
-                seed=self.seed, device=self.device, checkpoint=checkpoint, keep_checkpoint=bool(mark), **settings
+                seed=self.seed, device=self.device, checkpoint=checkpoint, keep_checkpoint=len(parts) > 1, **own
             )
             # What is fitted may be the network with something around it, such as the rendering of rays.
             trainable = getattr(part, "trainable", lambda network: network)(network)
             start = None if self.base is None else inric.start_of(self.base, part, self.device)
-            result = fit(trainable, part, config, start, Steps(self.progress, "fit" + mark, part.decibels))
-            fitted.append(result.params)
-            least, interrupted = min(least, result.steps), interrupted | result.interrupted
+            label = "fit" + self._mark(number)
+            listener = Steps(self.progress, label, part.decibels) if together is None else together.steps(number)
+            result = fit(trainable, part, config, start, listener)
+            if result.interrupted:
+                stopped.set()
+            return result
+
+        if threads == 1:
+            results = [fitted_part(number) for number in range(len(parts))]
+        else:
+            with Interrupt(stopped.set):
+                results = list(side_by_side(fitted_part, len(parts), threads))
+        notes = []
+        for number, result in enumerate(results):
+            if result is None or (result.interrupted and number + 1 < len(parts)):
+                remedy = (
+                    "the same command goes on" if self.checkpoint is not None else "with a checkpoint it would go on"
+                )
+                raise InputError(f"interrupted in part {number + 1} of {len(parts)}: nothing was written; {remedy}")
+            mark = self._mark(number)
             if result.restarts:
                 notes.append(f"the fit{mark} diverged and began anew {result.restarts} time(s) with a lower rate")
             few = self.seconds is not None and result.steps < _FEW_STEPS
@@ -577,12 +605,23 @@ class _Job:
                 notes.append(f"the fit{mark} is no better than the signal's mean: {remedy}")
             elif few and not result.interrupted:
                 notes.append(f"the fit{mark} is not what it could be: {remedy}")
-            if result.interrupted and number + 1 < len(parts):
-                remedy = "the same command goes on" if checkpoint is not None else "with a checkpoint it would go on"
-                raise InputError(f"interrupted in part {number + 1} of {len(parts)}: nothing was written; {remedy}")
+        done = [result for result in results if result is not None]
+        interrupted = any(result.interrupted for result in done)
         if interrupted:
             notes.append("the fit was interrupted; the best network so far was kept")
-        return fitted, int(least), interrupted, tuple(notes)
+        return [result.params for result in done], min(result.steps for result in done), interrupted, tuple(notes)
+
+    def _mark(self, number: int) -> str:
+        """Which part is meant, where there are several."""
+        count = len(self.signal.parts)
+        return f" {number + 1}/{count}" if count > 1 else ""
+
+    def _threads(self) -> int:
+        """How many parts are fitted at a time: on a CPU as many as PyTorch may take threads, but not many."""
+        import torch
+
+        count = min(len(self.signal.parts), _MOST_FITS)
+        return min(count, torch.get_num_threads()) if torch.device(self.device).type == "cpu" else 1
 
     def _budgets(self, network: Field, header: Header, side: list[bytes], max_bytes: int | None) -> list[int | None]:
         """Bytes for the records of each part, in proportion to its samples."""
@@ -623,7 +662,7 @@ class _Job:
         added = max(float(np.mean(before)), NO_LOSS) * (10 ** (drop / 10) - 1)
         plans = []
         for number, (part, params) in enumerate(zip(parts, fitted)):
-            self.progress.start(f"code {number + 1}/{len(parts)}" if len(parts) > 1 else "code", 0)
+            self.progress.start("code" + self._mark(number), 0)
             limit = max(before[number], NO_LOSS) + added
             code = partial(self._planned, network, part, steps, limit, budgets[number])
             coded = code(params)
@@ -682,7 +721,7 @@ class _Job:
         options: dict[str, Any] = {"effort": effort, "progress": self.progress, "base": self.base}
         plans: list[Plan] = []
         for number, (part, params) in enumerate(zip(self.signal.parts, fitted), 1):
-            self.progress.start(f"code {number}/{len(fitted)}" if len(fitted) > 1 else "code", 0)
+            self.progress.start("code" + self._mark(number - 1), 0)
             task = Task(trained, params, part, self.seed, self.device, drop, **options)
             if method.finetune is not None:
                 task = task.with_params(method.finetune(task))

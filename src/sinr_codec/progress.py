@@ -1,5 +1,6 @@
 """How long-running work tells the outside where it is, without knowing who listens."""
 
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,6 +23,39 @@ class NullProgress:
 
     def update(self, done: float, text: str = "") -> None:
         """Ignore the step."""
+
+
+class Together:
+    """Adds up the steps of several fits that run side by side, as one task.
+
+    Parameters
+    ----------
+    progress, label
+        Who listens, and to what.
+    count
+        Of fits.
+    stopped
+        Whether they should come to an end; each hears of it as if it were a Ctrl-C.
+    """
+
+    def __init__(self, progress: Progress, label: str, count: int, stopped: Callable[[], bool]) -> None:
+        self._progress, self._stopped = progress, stopped
+        self._done = [0.0] * count
+        self._lock = threading.Lock()
+        progress.start(label, count)
+
+    def steps(self, number: int) -> Callable[[int, int, float], None]:
+        """A listener for one of the fits, in whatever thread."""
+
+        def listen(step: int, total: int, _: float) -> None:
+            if self._stopped():
+                raise KeyboardInterrupt
+            with self._lock:
+                self._done[number] = step / max(total, 1)
+                finished = sum(done >= 1 for done in self._done)
+                self._progress.update(sum(self._done), f"{finished} of {len(self._done)}")
+
+        return listen
 
 
 class Steps:

@@ -37,6 +37,7 @@ from sinr_codec.errors import MalformedError
 __all__ = ["adaptive_bits", "adaptive_body", "decode_adaptive", "follows", "skip_adaptive"]
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 _MAX_RADIUS, _MAX_SCALED = 2046, 8190  # the largest magnitude that a stream may have; the same where units differ
 _FRACTION = 4  # bits after the point of a mean magnitude
@@ -68,6 +69,7 @@ class _Model:
     row: int
     scaled: bool = False
     tables: dict[tuple[int, int, int], Ints] = field(default_factory=dict, compare=False, repr=False)
+    costs: dict[tuple[int, int, int], Floats] = field(default_factory=dict, compare=False, repr=False)
 
     def header(self) -> bytes:
         first = self.shape | self.trellis << 3 | self.width << 4
@@ -96,13 +98,23 @@ class _Model:
 
     def frequencies(self, mean: int, octave: int, odd: int) -> Ints:
         """Of the symbols where the mean magnitude has this index in `_SCALE_OF`."""
+        key = self._scale(mean), octave, odd
+        if key not in self.tables:
+            self.tables[key] = frequencies_at(self.shape, key[0], np.abs(self.levels(octave, odd)))
+        return self.tables[key]
+
+    def bits(self, mean: int, octave: int, odd: int) -> Floats:
+        """Of the symbols, as `frequencies`."""
+        key = self._scale(mean), octave, odd
+        if key not in self.costs:
+            self.costs[key] = TOTAL_BITS - np.log2(self.frequencies(mean, octave, odd))
+        return self.costs[key]
+
+    def _scale(self, mean: int) -> int:
         scale = mean + self.width - _MIDDLE
         if self.scaled:
             scale += _widening(scale - 8 * self.trellis)
-        scale = min(max(scale, 0), SCALES - 1)
-        if (scale, octave, odd) not in self.tables:
-            self.tables[scale, octave, odd] = frequencies_at(self.shape, scale, np.abs(self.levels(octave, odd)))
-        return self.tables[scale, octave, odd]
+        return min(max(scale, 0), SCALES - 1)
 
 
 def _widening(scale: int) -> int:
@@ -206,30 +218,33 @@ def _fit(levels: Ints, row: int, trellis: bool, exponents: Ints | None) -> tuple
     symbols = np.split(_symbols(blank, levels, places)[order], firsts[1:])
     counts = [(_of_key(key), np.bincount(some)) for key, some in zip(kinds.tolist(), symbols)]
 
-    def price(shape: int, width: int) -> tuple[float, _Model]:
-        model = replace(blank, shape=shape, width=width, tables={})
-        bits = 0.0
-        for place, times in counts:
-            bits += float(times @ (TOTAL_BITS - np.log2(model.frequencies(*place)[: len(times)])))
-        return bits, model
+    def best_width(shape: int) -> tuple[float, _Model]:
+        """Downhill, in steps of two and then of one."""
+        # Widths share the tables, which depend on the scales that come of them.
+        like = replace(blank, shape=shape, tables={}, costs={})
+        prices: dict[int, float] = {}
 
-    best: tuple[float, _Model] | None = None
-    for shape in range(1, len(SHAPES)):
-        width, found = _MIDDLE + 2, None
+        def price(width: int) -> float:
+            if width not in prices:
+                model = replace(like, width=width)
+                prices[width] = sum(float(times @ model.bits(*place)[: len(times)]) for place, times in counts)
+            return prices[width]
+
+        width = _MIDDLE + 2
         for step in (2, 1):
             while True:
-                near = [w for w in (width - step, width, width + step) if 0 <= w < 16]
-                priced = min((price(shape, w) for w in near), key=lambda one: one[0])
-                moved = found is not None and priced[0] >= found[0]
-                found = priced if found is None or priced[0] < found[0] else found
-                width = found[1].width
-                if moved:
+                near = min((w for w in (width, width - step, width + step) if 0 <= w < 16), key=price)
+                if near == width:
                     break
-        assert found is not None
-        if best is not None and found[0] >= best[0]:
+                width = near
+        return price(width), replace(like, width=width)
+
+    best = best_width(1)
+    for shape in range(2, len(SHAPES)):
+        other = best_width(shape)
+        if other[0] >= best[0]:
             break
-        best = found
-    assert best is not None
+        best = other
     return best[1], best[0], places
 
 

@@ -10,10 +10,14 @@ from typing import Any
 
 
 class Interrupt:
-    """Turns the first Ctrl-C into a flag that takes effect between two steps; a second one raises as usual."""
+    """Turns the first Ctrl-C into a flag that takes effect between two steps; a second one raises as usual.
 
-    def __init__(self) -> None:
+    `tell_others` is called with the first one, in the main thread.
+    """
+
+    def __init__(self, tell_others: Callable[[], None] | None = None) -> None:
         self.seen = False
+        self._tell_others = tell_others
         self._old: Any = None
 
     def __enter__(self) -> Interrupt:
@@ -38,3 +42,5 @@ class Interrupt:
         if self.seen:
             raise KeyboardInterrupt
         self.seen = True
+        if self._tell_others is not None:
+            self._tell_others()
