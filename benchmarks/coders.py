@@ -117,7 +117,8 @@ def checkpoint(path: Path, refit: bool, python: Path | None) -> dict[str, Any]:
     """A row of somebody's networks, whose own outputs are the signal."""
     state = dict(read_checkpoint(path).state)
     row: dict[str, Any] = {"parameters": sum(w.size for w in state.values())}
-    presets = {"scalar": "fast", "rounded": "balanced"} | ({"rounded-best": "best"} if refit else {})
+    PRESETS["uniform"] = replace(PRESETS["fast"], rounding=None)  # one step a tensor
+    presets = {"scalar": "uniform", "rounded": "balanced"} | ({"rounded-best": "best"} if refit else {})
     for name, preset in presets.items():
         report = compress_report(state, preset=preset, fidelity=FIDELITY)
         row["baseline_bytes"] = report.baseline_bytes

@@ -61,7 +61,7 @@ FIDELITY = 46.0
 _MOST_POINTS, _LEAST_POINTS = 1 << 16, 1 << 11  # that the planner compares outputs at
 _POINT_WEIGHTS = 1 << 34  # points times weights of one comparison: seconds on one core
 _CHECK = 4  # times as many points, and others, tell the fidelity of the finished file
-_PLANS = 5  # attempts to keep the fidelity at those
+_PLANS, _COARSER = 5, 3  # attempts to keep the fidelity at those; after so many, more of it than was asked for is well
 _NEAR = 0.3  # dB above it that are near enough
 
 _NETWORKS, _CONTAINERS, _VALUES = "networks", "containers", "values"  # keys of a header's `extra`
@@ -241,7 +241,8 @@ def compress_report(
             reached = decibels(check({**state, **planned.params}))
             tried.append((planned, reached))
             over = reached - fidelity
-            if -VERIFY_SLACK <= over <= _NEAR or recipe.paper or part is not None:
+            good = over >= -VERIFY_SLACK and (over <= _NEAR or len(tried) >= _COARSER)
+            if good or recipe.paper or part is not None:
                 break
             aim -= over  # the planner's points were easier than most, or harder
         kept = [(one, db) for one, db in tried if db >= fidelity - VERIFY_SLACK]
