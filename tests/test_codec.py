@@ -379,7 +379,7 @@ class TestHostile:
 
     def test_unknown_signal(self):
         header, sections = read(WAVES)
-        data = write(dataclasses.replace(header, signal=[9, 1, 2]), sections)
+        data = write(dataclasses.replace(header, signal=[99, 1, 2]), sections)
         for function in (codec.open, codec.info):
             refused(UnknownIdError, function, data)
 

@@ -541,8 +541,10 @@ class _Job:
         self.progress.start("load PyTorch", 0)
         from sinr_codec.fit import FitConfig, FitResult, fit
         from sinr_codec.fit.interrupt import Interrupt
+        from sinr_codec.fit.optim import load
         from sinr_codec.fit.threads import side_by_side
 
+        load()
         settings = self.recipe.settings(self.preset)
         if self.base is not None and settings.get("steps"):
             settings |= {"steps": inric.fewer(settings["steps"])}
@@ -603,7 +605,7 @@ class _Job:
             remedy = f"only {result.steps} steps ran, allow more seconds" if few else "try another width or seed"
             if result.failed:
                 notes.append(f"the fit{mark} is no better than the signal's mean: {remedy}")
-            elif few and not result.interrupted:
+            elif few and not result.interrupted and result.loss > NO_LOSS:
                 notes.append(f"the fit{mark} is not what it could be: {remedy}")
         done = [result for result in results if result is not None]
         interrupted = any(result.interrupted for result in done)
@@ -621,7 +623,7 @@ class _Job:
         import torch
 
         count = min(len(self.signal.parts), _MOST_FITS)
-        return min(count, torch.get_num_threads()) if torch.device(self.device).type == "cpu" else 1
+        return min(count, torch.get_num_threads()) if self.device == "cpu" else 1
 
     def _budgets(self, network: Field, header: Header, side: list[bytes], max_bytes: int | None) -> list[int | None]:
         """Bytes for the records of each part, in proportion to its samples."""

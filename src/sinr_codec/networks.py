@@ -219,11 +219,12 @@ def compress_report(
     progress = progress or NullProgress()
     checkpoint = read_checkpoint(model, keep_optimiser)
     state, notes = checkpoint.state, list(checkpoint.skipped)
-    networks = []
+    networks, told = [], set[str]()
     for one in _known(checkpoint, activation, describe):
         finite = all(np.isfinite(state[name]).all() for name in one.network.names)
         notes.append(one.reason if finite else f"{one.reason}; kept bit by bit, since its weights are not all finite")
         networks += [one.network] if finite else []
+        told.update(() if finite else one.network.names)
     part = None if signal is None else _signal_for(networks, signal)
     header = _header(checkpoint, networks, described=describe is not None)
     write(header, [])  # refuses what the format cannot hold before the work begins
@@ -262,7 +263,7 @@ def compress_report(
     exact = {name: w for name, w in rest.items() if name not in coded}
     plans.append(plan(exact, lambda _: 0.0, 1.0, exact=exact.keys()))
     chosen = _merged(plans, state)
-    notes += _left_alone(exact.keys() - checkpoint.optimiser, state)
+    notes += _left_alone(exact.keys() - checkpoint.optimiser - told, state)
 
     measured = min((report.fidelity for report in reports), default=None)
     header = replace(header, quality=None if measured is None else hundredths(measured))

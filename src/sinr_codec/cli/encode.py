@@ -43,7 +43,7 @@ def encode(
     """Turn a signal into a small file.
 
     A small neural network is fitted to it, and its weights are coded. Ctrl-C stops the fit; what it has found
-    by then becomes the file.
+    by then becomes the file, unless the signal is in blocks: then --checkpoint keeps it for the next time.
 
     Example:
       sinr encode photo.png -o photo.sinr

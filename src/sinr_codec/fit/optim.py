@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,12 @@ def make_optimizer(kind: Optimizer, leaves: Leaves, lr: float) -> Stepper:
     """
     tensors = list(leaves.values())
     return _MAKERS[kind](tensors, lr)
+
+
+def load() -> None:
+    """Import what the first optimiser would, so that a fit has all of its seconds."""
+    with suppress(ImportError):  # whoever needs it says so
+        import pytorch_optimizer  # noqa: F401
 
 
 def _soap(tensors: list[Tensor], lr: float) -> Stepper:

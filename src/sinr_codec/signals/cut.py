@@ -151,7 +151,8 @@ class Cut:
 def check_block(block: Any, least: int, noun: str) -> None:
     """Raise `InputError` for what is no size of blocks; 0 and None are one piece."""
     if block and not (isinstance(block, int | float) and least <= block < 2**31 and block % 1 == 0):
-        raise InputError(f"block {block!r}: expected {noun}, an integer of at least {least}, or 0 for one piece")
+        number = f"{block:g}" if isinstance(block, float) else repr(block)
+        raise InputError(f"block {number}: expected {noun}, an integer of at least {least}, or 0 for one piece")
 
 
 class Seams:
