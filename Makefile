@@ -36,6 +36,7 @@ format: $(READY)
 # In the end ratios are compared with those of the last commit.
 DATA    ?= data
 KODAK   ?= $(DATA)/kodak
+VOLUME  ?= $(DATA)/volume/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz
 NETWORK ?= $(DATA)/checkpoints/staf_siren_cameraman_test2_epoch2350.pth
 bench: $(READY)
 	$(BIN)/python benchmarks/omp.py     --json results/omp.json
@@ -43,9 +44,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/fit.py     --image $(KODAK)/kodim03.png --json results/fit.json
 	$(BIN)/python benchmarks/size.py    --data $(KODAK) --json results/size.json
 	$(BIN)/python benchmarks/blocks.py  --image examples/coffee.png --json results/blocks.json
+	$(BIN)/python benchmarks/blocks.py  --volume $(VOLUME) --json results/blocks-volume.json
 	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
 	$(BIN)/python benchmarks/signals.py --data $(DATA) --out results/signals.json --resume --table docs/guide/comparison.md
-	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json blocks.json network.json)
+	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json blocks.json blocks-volume.json network.json)
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
