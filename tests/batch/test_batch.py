@@ -243,7 +243,7 @@ def test_a_run_that_is_stopped_goes_on(tmp_path, number):
     inputs = [photo(tmp_path / "in" / f"{name}.png") for name in "abc"]
     out = tmp_path / "out"
     code = "from sinr_codec.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "batch", "in/*", "--out", "out", *ARGUMENTS, "--seconds", "1"]
+    command = [sys.executable, "-c", code, "batch", "in/*", "--out", "out", *ARGUMENTS, "--seconds", "3"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until(lambda: lines(out))
     children = psutil.Process(process.pid).children(recursive=True)
@@ -261,7 +261,7 @@ def test_a_run_that_is_stopped_goes_on(tmp_path, number):
     psutil.wait_procs(children, timeout=10)
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
     assert names(out) == ["a.sinr", NAME]
-    assert to_do(inputs, out, **(QUICK | {"seconds": 1.0})) == 2
+    assert to_do(inputs, out, **(QUICK | {"seconds": 3.0})) == 2
 
 
 # -- elsewhere -----------------------------------------------------------------------------------------------------
