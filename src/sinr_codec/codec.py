@@ -615,14 +615,14 @@ class _Job:
 
     def _mark(self, number: int) -> str:
         """Which part is meant, where there are several."""
-        count = len(self.signal.parts)
+        count = self.signal.spec.parts
         return f" {number + 1}/{count}" if count > 1 else ""
 
     def _threads(self) -> int:
         """How many parts are fitted at a time: on a CPU as many as PyTorch may take threads, but not many."""
         import torch
 
-        count = min(len(self.signal.parts), _MOST_FITS)
+        count = min(self.signal.spec.parts, _MOST_FITS)
         return min(count, torch.get_num_threads()) if self.device == "cpu" else 1
 
     def _budgets(self, network: Field, header: Header, side: list[bytes], max_bytes: int | None) -> list[int | None]:

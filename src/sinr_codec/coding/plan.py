@@ -564,7 +564,7 @@ def _rounded(
         plan = _assembled(params, start.plan.codings, rounded)
         plan = replace(plan, loss=counted(loss, plan.params))
         # Four times the loss are worth a bit a weight.
-        ratio = max(plan.loss - base, 1e-3 * (start.plan.loss - base)) / max(start.plan.loss - base, 1e-300)
+        ratio = (plan.loss - base) / max(start.plan.loss - base, 1e-300)
         weights = sum(params[name].size for name in codings)
         tried.append((plan.bytes + weights / 16 * math.log2(max(ratio, 1e-3)), plan, rounded.left, start))
     if not tried:

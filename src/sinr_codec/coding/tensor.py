@@ -8,6 +8,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -440,7 +441,7 @@ class _Head:
     scales: Scales | None = None
     shape: tuple[int, ...] = ()  # as real numbers
 
-    @property
+    @cached_property
     def exponents(self) -> Ints | None:
         """Of the units of the integers, where there are scales."""
         return None if self.scales is None else self.scales.exponents(self.shape)
@@ -597,7 +598,7 @@ def _direct_steps(w: Array, step: float, trellis: bool = False, scales: Scales |
     row = row_of(w.shape)
     if follows_trellis(levels.reshape(-1, row)):
         return levels
-    power = float(np.mean((wide * units) ** 2)) / step**2 / np.asarray(units) ** 2
+    power = float(np.mean((wide * units) ** 2)) / step**2 / units**2
     followed = quantise(wide.reshape(-1, row) / step, np.reshape(power, (-1, row) if power.ndim else ()))
     followed = followed.reshape(w.shape)
     return followed if (np.abs(followed) <= most).all() else levels

@@ -45,7 +45,7 @@ Function = Callable[[Mapping[str, Tensor], Any], Tensor]
 Slopes = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
 _RATE = 0.08  # of SOAP, in steps of the quantiser
-_PROBES_OF_VECTORS = 16  # and those that tell how much they feel vectors of a sparse code
+_PROBES_OF_VECTORS = 16  # batches that tell how much the outputs feel vectors of a sparse code
 _SMALLEST = 64  # weights; the last of the free ones are rounded together
 _MOST = 1 << 20  # samples that tell the slope of the error; 65,536 rays of a scene are too few, no rounding helps then
 _SCALE = 1e4  # of the loss: SOAP's epsilon wants gradients that are not tiny

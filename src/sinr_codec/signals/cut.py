@@ -62,6 +62,10 @@ class Cut:
             raise MalformedError(f"fade of blocks: expected 0 to {cut.most_fade}, found {fade!r}")
         return cls(cut.sizes, cut.counts, fade)
 
+    def describe(self) -> dict[str, Any]:
+        """Blocks by axis and fade, for reports."""
+        return {"blocks": list(self.counts), "fade": self.fade}
+
     @property
     def parts(self) -> int:
         """Number of blocks; they are numbered in C order."""

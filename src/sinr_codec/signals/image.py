@@ -180,7 +180,7 @@ class ImageSpec:
     def describe(self) -> dict[str, Any]:
         """Kind, shape, dtype and mode, and the blocks by axis where there are any."""
         about = {"type": self.KIND, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode}
-        return about if self.cut is None else about | {"blocks": list(self.cut.counts), "fade": self.cut.fade}
+        return about if self.cut is None else about | self.cut.describe()
 
     def summary(self, decoded: Array) -> str:
         """Size and mode of a rendering."""

@@ -155,7 +155,7 @@ class VideoSpec:
         """Kind, shape, dtype and frame rate, and the blocks by axis where there are any."""
         shape = [*self.sizes] + [3] * (self.channels == 3)
         about = {"type": self.KIND, "shape": shape, "dtype": "uint8", "fps": round(float(self.fps), 3)}
-        return about if self.cut is None else about | {"blocks": list(self.cut.counts), "fade": self.cut.fade}
+        return about if self.cut is None else about | self.cut.describe()
 
     def summary(self, decoded: Clip) -> str:
         """Number, size and rate of the frames."""

@@ -190,7 +190,7 @@ class VolumeSpec:
             "format": self.format,
             "spacing": list(self.spacing),
         }
-        return about if self.cut is None else about | {"blocks": list(self.cut.counts), "fade": self.cut.fade}
+        return about if self.cut is None else about | self.cut.describe()
 
     def summary(self, decoded: Array) -> str:
         """Size and sample type of a rendering."""
