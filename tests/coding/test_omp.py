@@ -141,9 +141,11 @@ def test_products_of_bytes_change_nothing(kind, monkeypatch):
     expected = omp(A, W, 31)
     used = []
     monkeypatch.setattr(module, "_BYTES_WORK", 0)
-    monkeypatch.setattr(module._Search, "_faster", lambda self, other, n: used.append(n) or other)
+    monkeypatch.setattr(module, "_bytes_are_faster", lambda: True)
+    operand = module._Bytes.operand
+    monkeypatch.setattr(module._Bytes, "operand", lambda self, unit: used.append(len(unit)) or operand(self, unit))
     indices, values = omp(A, W, 31)
-    assert used == [50]
+    assert used[0] == 50
     assert np.array_equal(indices, expected[0])
     assert np.array_equal(values, expected[1])
 
@@ -253,7 +255,7 @@ def test_groups_blocks_and_batches_leave_no_trace(monkeypatch):
     W = np.random.default_rng(18).standard_normal((24, 50))
     A = make_dictionary("gaussian", 0, 24, 1111)
     expected = omp(A, W, 11)
-    monkeypatch.setattr(module, "_BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(module._Singles, "BLOCK_ENTRIES", 1)
     monkeypatch.setattr(module, "_LEAST_BLOCK", 48)
     monkeypatch.setattr(module, "_BATCH", 7)
     monkeypatch.setattr(module, "_CHUNK_ENTRIES", 1000)

@@ -8,8 +8,8 @@ residuals. It runs in float32, block by block, and only the largest correlation 
 is kept. Rounding in float32 is bounded, so the groups that can hold the true maximum are known; these few
 are evaluated in float64, which decides. Everything else is float64.
 
-Where atoms are small integers and PyTorch is loaded, residuals are rounded to eight bits instead: processors multiply
-bytes several times faster than floats, and what that rounding can do is bounded, too.
+Where atoms are small integers and PyTorch is loaded, residuals are rounded to eight bits instead, and so are the
+products: processors multiply bytes several times faster than floats, and what that rounding can do is bounded, too.
 
 With few vectors and a large dictionary that product is bound by reading the dictionary. Then several steps are
 guessed from the atoms that were near the maximum last time, and one product verifies them all; a wrong guess is
@@ -20,6 +20,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,8 +42,9 @@ _GUESS_STEPS = 16  # most steps verified at once
 _GUESS_ENTRIES = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
 _GUESS_CORRELATION = 1e-3  # a guess below is no use, and might depend on the atoms already taken
 _BYTES_WORK = 1 << 28  # multiplications a step that are worth finding out whether those of bytes are faster
-_TRIALS = 12  # products that tell
-_BLOCK_ENTRIES = 1 << 20  # products (4 MiB) that a block of atoms makes: in cache until it is reduced
+_TRIALS = 20  # products that tell
+_TRIAL_SECONDS = 0.2  # after which no more are tried
+_BLOCK_BYTES = 1 << 22  # products that a block of atoms makes: in cache until they are reduced
 _LEAST_BLOCK = 512  # atoms, so that the matrix product is worth its call
 _BATCH = 512  # most vectors that advance together
 _SHARED = 64  # vectors a core that are worth sharing
@@ -229,47 +232,30 @@ class _Search:
     def __init__(self, atoms: NDArray[Any], n: int) -> None:
         k2 = len(atoms)
         self.most_steps = 1 if atoms.size < _GUESS_ENTRIES else min(_GUESS_STEPS, max(1, _GUESS_COLUMNS // n))
-        self.group = group = _GROUP if self.most_steps == 1 else _GUESS_GROUP
-        groups = -(-k2 // group)
         self.atoms = atoms
         self.inverse_norms = _inverse_norms(atoms)
+        worth = self.most_steps == 1 and atoms.size * n >= _BYTES_WORK
+        products: type[_Singles | _Bytes] = _Bytes if worth and _Bytes.can(atoms) and _bytes_are_faster() else _Singles
+        self.group = group = products.GROUP if self.most_steps == 1 else _GUESS_GROUP
+        groups = -(-k2 // group)
         self.members = np.empty((groups, group), np.int64)
         self.blocks: list[tuple[slice, slice]] = []  # groups, and their rows
-        per_block = max(_LEAST_BLOCK, _BLOCK_ENTRIES // (n * self.most_steps)) // group
+        per_block = max(_LEAST_BLOCK, products.BLOCK_ENTRIES // (n * self.most_steps)) // group
         for first in range(0, groups, per_block):
             count = min(per_block, groups - first)
             rows = slice(first * group, (first + count) * group)
             self.blocks.append((slice(first, first + count), rows))
             self.members[first : first + count] = np.arange(rows.start, rows.stop).reshape(group, count).T
         self.members[self.members >= k2] = -1
-        self.products: _Singles | _Bytes = _Singles(atoms, self.inverse_norms, groups * group)
-        if self.most_steps == 1 and atoms.size * n >= _BYTES_WORK and _Bytes.can(atoms):
-            self.products = self._faster(_Bytes(atoms, self.inverse_norms, groups * group), n)
+        self.products = products(atoms, self.inverse_norms, [rows for _, rows in self.blocks])
 
-    def _faster(self, other: "_Bytes", n: int) -> "_Singles | _Bytes":
-        """Of two ways to the same result the one that this machine is better at."""
-        trial = _unit(np.random.default_rng(0).standard_normal((n, self.atoms.shape[1])))
-        _, rows = self.blocks[0]
-        buffer = np.empty((rows.stop, n), np.float32)
-
-        def seconds(products: _Singles | _Bytes) -> float:
-            operand, _ = products.operand(trial)
-            times = []
-            for _ in range(_TRIALS):  # the threads of the other library may still be busy waiting in the first
-                began = time.perf_counter()
-                products.absolute(rows, operand, buffer)
-                times.append(time.perf_counter() - began)
-            return min(times)
-
-        return min(self.products, other, key=seconds)
-
-    def best(self, residuals: Floats) -> tuple[Integers, Floats, Singles]:
+    def best(self, residuals: Floats) -> tuple[Integers, Floats, NDArray[Any]]:
         """The best atom for each row of `residuals` (m, k1), none of which is zero; of equal ones the first.
 
-        Returns the atoms (m,), |a.r| / |a| (m,) and the float32 maxima of the groups, (groups, m).
+        Returns the atoms (m,), |a.r| / |a| (m,) and the maxima of the groups, (m, groups).
         """
-        maxima, slack = self._maxima(_unit(residuals))
-        group, vector = np.divmod(np.flatnonzero(maxima >= maxima.max(axis=0) - slack), len(residuals))
+        maxima, least = self._maxima(_unit(residuals))
+        vector, group = np.divmod(np.flatnonzero(maxima >= least[:, None]), maxima.shape[1])
         atom = np.empty(len(group), np.int64)
         correlation = np.empty(len(group))
         step = max(1, _CHUNK_ENTRIES // (self.group * residuals.shape[1]))
@@ -290,28 +276,21 @@ class _Search:
         """Atoms (m,) at unit length: (m, k1)."""
         return _gather(self.atoms, chosen) * self.inverse_norms[chosen, None]
 
-    def candidates(self, maxima: Singles) -> Integers:
-        """Atoms that correlate most, for each column of `maxima` (groups, m): (m, count)."""
-        count = -(-len(maxima) // _GUESS_SHARE)
-        groups = np.argpartition(maxima, -count, axis=0)[-count:]
-        return np.maximum(self.members[groups.T].reshape(maxima.shape[1], -1), 0)
+    def candidates(self, maxima: NDArray[Any]) -> Integers:
+        """Atoms that correlate most, for each row of `maxima` (m, groups): (m, count)."""
+        m, groups = maxima.shape
+        count = -(-groups // _GUESS_SHARE)
+        best = np.argpartition(maxima, -count, axis=1)[:, -count:]
+        return np.maximum(self.members[best].reshape(m, -1), 0)
 
-    def _maxima(self, unit_residuals: Singles) -> tuple[Singles, Singles]:
-        """Largest |a.r| of each group, (groups, m); and how much two of them must differ to be in order, (m,)."""
+    def _maxima(self, unit_residuals: Singles) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Largest |a.r| of each group, (m, groups); and how much the group of the largest of all has at least, (m,)."""
         m = len(unit_residuals)
-        maxima = np.empty((len(self.members), m), np.float32)
-        buffer = np.empty((max(rows.stop - rows.start for _, rows in self.blocks), m), np.float32)
-        operand, slack = self.products.operand(unit_residuals)
-        for groups, rows in self.blocks:
-            products = buffer[: rows.stop - rows.start]
-            self.products.absolute(rows, operand, products)
-            products = products.reshape(self.group, -1, m)
-            half = self.group // 2
-            while half > 1:
-                np.maximum(products[:half], products[half : 2 * half], out=products[:half])
-                half //= 2
-            np.maximum(products[0], products[1], out=maxima[groups])
-        return maxima, slack
+        operand: Any = self.products.operand(unit_residuals)
+        maxima = np.empty((m, len(self.members)), self.products.DTYPE)
+        for number, (groups, _) in enumerate(self.blocks):
+            _largest(self.products.absolute(number, operand), self.group, maxima[:, groups])
+        return maxima, self.products.least(maxima.max(axis=1), operand)
 
     def _exact(self, group: Integers, residuals: Floats) -> tuple[Integers, Floats]:
         """The best atom of one group for each residual, in float64."""
@@ -324,6 +303,15 @@ class _Search:
             np.take_along_axis(members, winner, axis=1)[:, 0],
             np.take_along_axis(correlations, winner, axis=1)[:, 0],
         )
+
+
+def _largest(products: NDArray[Any], group: int, out: NDArray[Any]) -> None:
+    """Of columns i, i + count, i + 2 count, ... the largest, into column i of `out` (m, count); takes `products`."""
+    half = products.shape[1] // 2
+    while half > out.shape[1]:
+        np.maximum(products[:, :half], products[:, half : 2 * half], out=products[:, :half])
+        half //= 2
+    np.maximum(products[:, :half], products[:, half : 2 * half], out=out)
 
 
 def _unit(residuals: Floats) -> Singles:
@@ -349,15 +337,20 @@ def _inverse_norms(atoms: NDArray[Any]) -> Floats:
 class _Singles:
     """Products of unit atoms and unit residuals in float32."""
 
-    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, rows: int) -> None:
+    GROUP = _GROUP
+    BLOCK_ENTRIES = _BLOCK_BYTES // 4
+    DTYPE = np.float32
+
+    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, blocks: list[slice]) -> None:
         k2, k1 = atoms.shape
         # |fl(a.r) - a.r| <= g / (1 - g) for unit vectors that were themselves rounded to float32, whatever
         # the order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the 8
-        # stands for that rounding and for the subtraction in `best`. Values further apart than twice the
+        # stands for that rounding and for the subtraction in `least`. Values further apart than twice the
         # bound are in the right order.
         g = (k1 + 8) * 2.0**-24
-        self.slack = 2 * g / (1 - g) if g < 0.5 else np.inf
-        self.unit = np.zeros((rows, k1), np.float32)
+        self.slack = np.float32(2 * g / (1 - g) if g < 0.5 else np.inf)
+        self.blocks = blocks
+        self.unit = np.zeros((blocks[-1].stop, k1), np.float32)
         chunk = max(1, _CHUNK_ENTRIES // k1)
         for first in range(0, k2, chunk):
             part = slice(first, min(first + chunk, k2))
@@ -372,38 +365,74 @@ class _Singles:
         """Surroundings in which several threads multiply, each on one core; those of NumPy are made by `map_tiles`."""
         return nullcontext()
 
-    def operand(self, unit_residuals: Singles) -> tuple[Singles, Singles]:
-        """What is multiplied, of residuals (m, k1), and how much two products must differ to be in order (m,)."""
-        return unit_residuals.T, np.full(len(unit_residuals), self.slack, np.float32)
+    @staticmethod
+    def operand(unit_residuals: Singles) -> Singles:
+        """What is multiplied, of residuals (m, k1)."""
+        return unit_residuals
 
-    def absolute(self, rows: slice, operand: Singles, out: Singles) -> None:
-        """|a.r| of some atoms, into (rows, m)."""
-        np.matmul(self.unit[rows], operand, out=out)
-        np.abs(out, out=out)
+    def absolute(self, block: int, operand: Singles) -> Singles:
+        """|a.r| of the atoms of a block, (m, rows)."""
+        products: Singles = operand @ self.unit[self.blocks[block]].T
+        return np.abs(products, out=products)
+
+    def least(self, largest: Singles, _: Singles) -> Singles:
+        """The least that the true best of each vector can have here, where `largest` (m,) was found."""
+        return largest - self.slack
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """Residuals in 127 levels of each sign, each with a step of its own, plus 128 as uint8."""
+
+    levels: Any
+    steps: Singles
+    unit: float
+    """One unit of the products."""
 
 
 class _Bytes:
-    """The same with atoms of small integers as they are, and residuals in 127 steps of each sign."""
+    """The same in bytes: atoms of small integers as they are, residuals in levels, and products rounded to 127 units.
+
+    With the linear layer of PyTorch's quantised networks (oneDNN), which multiplies, divides by the lengths of the
+    atoms and rounds in one go.
+    """
+
+    GROUP = 4  # smaller, since the bound is wider: more groups may hold the best
+    BLOCK_ENTRIES = _BLOCK_BYTES
+    DTYPE = np.uint8
 
     @staticmethod
     def can(atoms: NDArray[Any]) -> bool:
-        """Whether atoms are bytes, sums of products stay exact, and PyTorch is loaded; importing it takes seconds."""
-        return atoms.dtype == np.int8 and atoms.shape[1] < 1 << 10 and "torch" in sys.modules
+        """Whether atoms are small enough, and PyTorch is loaded; importing it takes seconds.
 
-    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, rows: int) -> None:
+        Processors without products of bytes add two in 16 bits, 2 * 255 * 64 at most.
+        """
+        return (
+            atoms.dtype == np.int8
+            and atoms.shape[1] < 1 << 10
+            and "torch" in sys.modules
+            and -64 <= atoms.min() <= atoms.max() <= 64
+        )
+
+    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, blocks: list[slice]) -> None:
         import torch
 
         self.torch = torch
-        padded = np.zeros((rows, atoms.shape[1]), np.int8)
+        rows, k1 = blocks[-1].stop, atoms.shape[1]
+        padded = np.zeros((rows, k1), np.int8)
         padded[: len(atoms)] = atoms
-        factors = np.zeros((rows, 1), np.float32)
-        factors[: len(atoms), 0] = inverse_norms
-        self.atoms, self.inverse_norms = torch.from_numpy(padded), torch.from_numpy(factors)
-        # |a.(r - step q)| / |a| <= step / 2 |a|_1 / |a|_2, of which this is the largest; and the rounding to float32 of
-        # what is at most 1, four times.
-        ones = np.abs(padded.astype(np.int16)).sum(axis=1)
-        self.spread = float((ones * factors[:, 0]).max(initial=0.0))
-        self.rounding = 2**-21
+        factors = np.ones(rows, np.float32)
+        np.copyto(factors[: len(atoms)], inverse_norms, where=inverse_norms > 0, casting="same_kind")
+        self.blocks = [
+            (
+                torch.ops.onednn.qlinear_prepack(torch.from_numpy(padded[part]), None),
+                torch.from_numpy(factors[part]),
+                torch.zeros(part.stop - part.start, dtype=torch.int32),
+            )
+            for part in blocks
+        ]
+        # |a.(r / step - q)| / |a|_2 <= |a|_1 / 2 |a|_2, of which this is twice the largest
+        self.spread = float((np.abs(padded).sum(axis=1, dtype=np.int32) * factors).max())
 
     @contextmanager
     def alone(self, several: bool) -> Iterator[None]:
@@ -415,18 +444,53 @@ class _Bytes:
         finally:
             self.torch.set_num_threads(before)
 
-    def operand(self, unit_residuals: Singles) -> tuple[Any, Singles]:
-        """As of `_Singles`, in units of the steps."""
-        steps = np.abs(unit_residuals).max(axis=1) / 127
-        levels = np.rint(unit_residuals / steps[:, None]).astype(np.int8)
-        slack = self.spread * (1 + 2**-10) + self.rounding / steps
-        return self.torch.from_numpy(levels).t(), slack
-
-    def absolute(self, rows: slice, operand: Any, out: Singles) -> None:
+    def operand(self, unit_residuals: Singles) -> _Levels:
         """As of `_Singles`."""
-        torch, products = self.torch, self.torch.from_numpy(out)
-        torch.mul(torch._int_mm(self.atoms[rows], operand), self.inverse_norms[rows], out=products)
-        np.abs(out, out=out)
+        steps = np.abs(unit_residuals).max(axis=1) / 127
+        levels = np.rint(unit_residuals / steps[:, None])
+        # |a.q| / |a| <= |q|, so no product is above 127 units.
+        unit = float(np.linalg.norm(levels, axis=1).max()) / 127
+        return _Levels(self.torch.from_numpy((levels + 128).astype(np.uint8)), steps, unit)
+
+    def absolute(self, block: int, operand: _Levels) -> NDArray[np.uint8]:
+        """As of `_Singles`, in units."""
+        atoms, factors, zeros = self.blocks[block]
+        products = self.torch.ops.onednn.qlinear_pointwise(
+            *(operand.levels, 1.0, 128, atoms, factors, zeros, None, operand.unit, 0, self.torch.int8, "none", [], "")
+        ).numpy()
+        return np.abs(products, out=products).view(np.uint8)
+
+    def least(self, largest: NDArray[np.uint8], operand: _Levels) -> NDArray[np.uint8]:
+        """As of `_Singles`, in units: two products are in order if they differ by more than the slack.
+
+        It holds the rounding of residuals to levels, that of residuals and factors to float32, and half a unit twice.
+        """
+        slack = (self.spread * (1 + 2**-10) + 2**-21 / operand.steps) / operand.unit + 1 + 2**-7
+        return np.ceil(np.maximum(largest - slack, 0)).astype(np.uint8)
+
+
+@cache
+def _bytes_are_faster() -> bool:
+    """Whether this machine multiplies bytes faster than floats; the result of a pursuit is the same."""
+    generator = np.random.default_rng(0)
+    atoms = generator.integers(-32, 32, (4096, 128)).astype(np.int8)
+    residuals = _unit(generator.standard_normal((128, 128)))
+
+    def seconds(kind: type[_Singles | _Bytes]) -> float:
+        products = kind(atoms, _inverse_norms(atoms), [slice(0, len(atoms))])
+        operand: Any = products.operand(residuals)
+        times: list[float] = []
+        with products.alone(True):
+            while len(times) < _TRIALS and sum(times) < _TRIAL_SECONDS:
+                began = time.perf_counter()
+                products.absolute(0, operand)
+                times.append(time.perf_counter() - began)
+        return min(times)
+
+    try:
+        return seconds(_Bytes) < seconds(_Singles)
+    except (AttributeError, NotImplementedError, RuntimeError):  # a PyTorch without oneDNN
+        return False
 
 
 class _State:
@@ -551,7 +615,7 @@ def _pursue(search: _Search, W: Floats, s: int, tol: float) -> tuple[Integers, F
         state.residuals = residuals[right]
         steps = min(search.most_steps - 1, 2 * right + 1)
         if steps:
-            state.candidates = search.candidates(maxima[:, right * m : (right + 1) * m])
+            state.candidates = search.candidates(maxima[right * m : (right + 1) * m])
         finished = correlation[right] <= state.noise
         state, chosen = retire(finished, t), best[right][~finished]
         if not len(state):
