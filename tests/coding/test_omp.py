@@ -150,6 +150,26 @@ def test_products_of_bytes_change_nothing(kind, monkeypatch):
     assert np.array_equal(values, expected[1])
 
 
+@pytest.mark.parametrize("error", [AttributeError, NotImplementedError, RuntimeError])
+def test_without_products_of_bytes_floats_are_used(error, monkeypatch):
+    """As with a PyTorch that was built without oneDNN."""
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(12)
+    A = make_dictionary("gaussian", 3, 64, 900)
+    W = rng.standard_normal((64, 50))
+    expected = omp(A, W, 20)
+
+    def refuse(*_):
+        raise error("no such operator")
+
+    monkeypatch.setattr(module, "_BYTES_WORK", 0)
+    monkeypatch.setattr(module, "_bytes_are_faster", module._bytes_are_faster.__wrapped__)
+    monkeypatch.setattr(module._Bytes, "__init__", refuse)
+    indices, values = omp(A, W, 20)
+    assert np.array_equal(indices, expected[0])
+    assert np.array_equal(values, expected[1])
+
+
 @pytest.mark.parametrize("scale", [1e-8, 1e-30, 1e30])
 def test_scale_free(scale):
     W = trained_like(64, 30, np.random.default_rng(10))
@@ -255,7 +275,7 @@ def test_groups_blocks_and_batches_leave_no_trace(monkeypatch):
     W = np.random.default_rng(18).standard_normal((24, 50))
     A = make_dictionary("gaussian", 0, 24, 1111)
     expected = omp(A, W, 11)
-    monkeypatch.setattr(module._Singles, "BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 1)
     monkeypatch.setattr(module, "_LEAST_BLOCK", 48)
     monkeypatch.setattr(module, "_BATCH", 7)
     monkeypatch.setattr(module, "_CHUNK_ENTRIES", 1000)

@@ -34,7 +34,6 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-_GROUP = 16  # atoms that share one maximum; each group that may win costs a product in float64
 _GUESS_GROUP = 2  # the same where steps are guessed: smaller, so that the best groups are the best atoms
 _GUESS_SHARE = 16  # one atom of so many is a candidate for the next steps
 _GUESS_COLUMNS = 32  # vectors times steps that one product verifies at hardly more than the cost of one
@@ -239,15 +238,18 @@ class _Search:
         self.group = group = products.GROUP if self.most_steps == 1 else _GUESS_GROUP
         groups = -(-k2 // group)
         self.members = np.empty((groups, group), np.int64)
-        self.blocks: list[tuple[slice, slice]] = []  # groups, and their rows
-        per_block = max(_LEAST_BLOCK, products.BLOCK_ENTRIES // (n * self.most_steps)) // group
+        self.blocks: list[slice] = []  # of groups
+        rows: list[slice] = []  # of the atoms of each block
+        entries = _BLOCK_BYTES // np.dtype(products.DTYPE).itemsize
+        per_block = max(_LEAST_BLOCK, entries // (n * self.most_steps)) // group
         for first in range(0, groups, per_block):
             count = min(per_block, groups - first)
-            rows = slice(first * group, (first + count) * group)
-            self.blocks.append((slice(first, first + count), rows))
-            self.members[first : first + count] = np.arange(rows.start, rows.stop).reshape(group, count).T
+            block = slice(first, first + count)
+            self.blocks.append(block)
+            rows.append(slice(first * group, (first + count) * group))
+            self.members[block] = np.arange(rows[-1].start, rows[-1].stop).reshape(group, count).T
         self.members[self.members >= k2] = -1
-        self.products = products(atoms, self.inverse_norms, [rows for _, rows in self.blocks])
+        self.products = products(atoms, self.inverse_norms, rows)
 
     def best(self, residuals: Floats) -> tuple[Integers, Floats, NDArray[Any]]:
         """The best atom for each row of `residuals` (m, k1), none of which is zero; of equal ones the first.
@@ -288,7 +290,7 @@ class _Search:
         m = len(unit_residuals)
         operand: Any = self.products.operand(unit_residuals)
         maxima = np.empty((m, len(self.members)), self.products.DTYPE)
-        for number, (groups, _) in enumerate(self.blocks):
+        for number, groups in enumerate(self.blocks):
             _largest(self.products.absolute(number, operand), self.group, maxima[:, groups])
         return maxima, self.products.least(maxima.max(axis=1), operand)
 
@@ -337,8 +339,7 @@ def _inverse_norms(atoms: NDArray[Any]) -> Floats:
 class _Singles:
     """Products of unit atoms and unit residuals in float32."""
 
-    GROUP = _GROUP
-    BLOCK_ENTRIES = _BLOCK_BYTES // 4
+    GROUP = 16  # atoms that share one maximum; each group that may win costs a product in float64
     DTYPE = np.float32
 
     def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, blocks: list[slice]) -> None:
@@ -398,7 +399,6 @@ class _Bytes:
     """
 
     GROUP = 4  # smaller, since the bound is wider: more groups may hold the best
-    BLOCK_ENTRIES = _BLOCK_BYTES
     DTYPE = np.uint8
 
     @staticmethod
