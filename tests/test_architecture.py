@@ -12,7 +12,7 @@ import sinr_codec
 ROOT = Path(sinr_codec.__file__).parent
 LAYERS = [
     ("errors", "progress", "tiles"),
-    ("files",),
+    ("devices", "files"),
     ("coding",),
     ("container",),
     ("fields",),

@@ -27,6 +27,7 @@ from sinr_codec.coding.plan import Plan, plan, plan_paper
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
+from sinr_codec.devices import CPU, check_device, is_cpu
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
 from sinr_codec.fields import MLP, Field, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
@@ -48,6 +49,7 @@ from sinr_codec.packed import (
     check_seed,
     coded_networks,
     decibels,
+    decoder_on,
     evaluate,
     hundredths,
     in_planes,
@@ -182,7 +184,7 @@ def encode(
     psnr: float | None = None,
     seconds: float | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = CPU,
     max_drop: float | None = None,
     checkpoint: PathLike | None = None,
     progressive: bool = False,
@@ -652,7 +654,7 @@ class _Job:
     ) -> list[Plan]:
         """How the network of each part is coded."""
         if self.preset.paper:
-            return [plan_paper(params, self.seed) for params in fitted]
+            return [plan_paper(params, self.seed, device=self.device) for params in fitted]
         parts = self.signal.parts
         # Made anew below: what a loss keeps of a part is a few MB, and of many parts more than the signal.
         before = [self._loss(network, part, self._samples)(params) for part, params in zip(parts, fitted)]
@@ -689,6 +691,7 @@ class _Job:
             rounder=rounding if rounding is not None and rounding.effort.steps else None,
             felt=None if rounding is None else rounding.felt(params),
             seed=self.seed,
+            device=self.device,
             progress=self.progress.update,
         )
 
@@ -837,14 +840,17 @@ def _part_name(number: int, parts: int, name: str) -> str:
 # -- decode ----------------------------------------------------------------------------------------------------
 
 
+_DEVICE_THREADS = 2  # one prepares coordinates and samples while the other waits for the accelerator
 _KEPT = 256  # decoded networks of a file that are kept; a picture has fewer blocks in two rows, or is wider than 65,536
 
 
 class _Networks(Sequence[Apply]):
     """The networks of a file, each decoded when it is taken; errors name the file, and which network it is."""
 
-    def __init__(self, network: Field, coded: Sequence[CodedNetwork], base: Base | None, source: Source) -> None:
-        self.network, self.coded, self._base, self._source = network, coded, base, source
+    def __init__(
+        self, network: Field, coded: Sequence[CodedNetwork], base: Base | None, source: Source, device: str
+    ) -> None:
+        self.network, self.coded, self.device, self._base, self._source = network, coded, device, base, source
         self._params: dict[int, Params] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
@@ -853,7 +859,7 @@ class _Networks(Sequence[Apply]):
         return len(self.coded)
 
     def __getitem__(self, number: Any) -> Any:
-        return self._kept(self._applies, number, lambda: self.network.decoder(self.params(number)))
+        return self._kept(self._applies, number, lambda: decoder_on(self.network, self.params(number), self.device))
 
     def params(self, number: int) -> Params:
         """Weights of one network."""
@@ -896,6 +902,8 @@ class Decoder:
         Shape, dtype and conventions of the source.
     limits
         What a rendering may take.
+    device
+        Where the network is evaluated.
     """
 
     header: Header
@@ -903,6 +911,7 @@ class Decoder:
     spec: Any
     limits: Limits
     _networks: _Networks
+    device: str = CPU
 
     @property
     def planes(self) -> tuple[int, int]:
@@ -925,8 +934,9 @@ class Decoder:
         positions = self.limits.max_work // getattr(self.network, "work", self.network.num_params)
         return Fields(
             self._networks,
-            tile_of(self.network),
+            tile_of(self.network, self.device),
             min(self.limits.max_samples, positions * self.spec.out_features),
+            None if is_cpu(self.device) else _DEVICE_THREADS,
         )
 
     def __call__(self, coords: Array, part: int = 0) -> Array:
@@ -947,7 +957,7 @@ class Decoder:
         outputs = self.network.out_features
         if not len(flat):
             return np.zeros((*coords.shape[:-1], outputs), np.float32)
-        values = evaluate(self.network, self._networks.params(part), flat)
+        values = evaluate(self._networks[part], flat, tile_of(self.network, self.device))
         return values.reshape(*coords.shape[:-1], outputs)
 
     def render(self, **options: Any) -> Any:
@@ -979,6 +989,7 @@ def open(
     *,
     base: Base | Source | None = None,
     progressive: bool = False,
+    device: str = CPU,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Decoder:
     """Open a `.sinr` file of a signal: the weights of a single network are decoded, nothing is rendered yet.
@@ -986,29 +997,41 @@ def open(
     Of a signal in blocks each network is decoded when it is first needed, and damage in it is an error then.
 
     `base` is what a file needs that names one: a `Base`, or its file. With `progressive`, the end of the file may be
-    missing: weights are as fine as what is there says (`Decoder.planes`).
+    missing: weights are as fine as what is there says (`Decoder.planes`). The network is evaluated by NumPy, or on
+    another `device` by PyTorch ("cuda", ...), where sums may differ in the last bit.
 
     Raises
     ------
     FormatError : a file that breaks the format, or goes beyond the limits
-    InputError : no such file, one that holds a network instead of a signal, or one whose base is missing or another
+    InputError : no such file, one that holds a network instead of a signal, one whose base is missing or another, or a
+        device that cannot be used
+    MissingExtraError : PyTorch is not installed, and another device than the CPU is named
     """
+    if not is_cpu(device):
+        check_device(device)
     header, sections = load_source(source, limits, partial=progressive)
     with naming(source):
-        return _open(source, header, sections, limits, base)
+        return _open(source, header, sections, limits, base, device)
 
 
-def _open(source: Source, header: Header, sections: list[bytes], limits: Limits, base: Base | Source | None) -> Decoder:
+def _open(
+    source: Source,
+    header: Header,
+    sections: list[bytes],
+    limits: Limits,
+    base: Base | Source | None,
+    device: str = CPU,
+) -> Decoder:
     if header.kind == BASE:
         raise InputError("holds a base, not a signal; name it with base where a file needs it")
     if header.kind != FIELD:
         raise InputError("holds the weights of a network, not a signal; use decompress")
     shared = base_of(header, base, limits)
     network, spec, records = _described(header, sections, limits, shared)
-    networks = _Networks(network, records, shared, source)
+    networks = _Networks(network, records, shared, source, device)
     if len(networks) == 1:
         networks.params(0)
-    return Decoder(header, network, spec, limits, networks)
+    return Decoder(header, network, spec, limits, networks, device)
 
 
 def _described(
@@ -1033,6 +1056,7 @@ def decode(
     *,
     base: Base | Source | None = None,
     progressive: bool = False,
+    device: str = CPU,
     limits: Limits = DEFAULT_LIMITS,
     **options: Any,
 ) -> Any:
@@ -1048,6 +1072,8 @@ def decode(
         The base that the file needs, if it needs one.
     progressive
         Take a file whose end is missing, at the quality that what is there has; see `encode`.
+    device
+        Where the networks are evaluated: "cpu", which needs no PyTorch, or "cuda", ...
     limits
         What this reader is willing to allocate.
     options
@@ -1060,7 +1086,7 @@ def decode(
     """
     if out is not None:
         check_output(out, source)
-    decoder = open(source, base=base, progressive=progressive, limits=limits)
+    decoder = open(source, base=base, progressive=progressive, device=device, limits=limits)
     return decoder.render(**options) if out is None else decoder.save(out, **options)
 
 

@@ -16,9 +16,10 @@ from sinr_codec.coding.planes import PlaneReader, encode_plane
 from sinr_codec.coding.tensor import coarse_record, decode_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import MAGIC, MAX_QUALITY, Header, Limits, load, read
+from sinr_codec.devices import CPU, is_cpu
 from sinr_codec.errors import InputError, MalformedError, SinrError, TruncatedError
-from sinr_codec.fields import AnyActivation, Field
-from sinr_codec.signals.base import TILE
+from sinr_codec.fields import AnyActivation, Field, Modulations
+from sinr_codec.signals.base import TILE, Apply
 from sinr_codec.tiles import map_tiles
 
 Array = NDArray[Any]
@@ -33,6 +34,7 @@ NO_LOSS = 1e-9
 """A network this close to its aim (90 dB) may lose something all the same."""
 
 _TILE_NUMBERS = 1 << 19  # numbers that one layer puts out for a tile
+_DEVICE_NUMBERS = 1 << 24  # the same on an accelerator
 
 
 def check_positive(name: str, value: Any) -> None:
@@ -176,11 +178,31 @@ def section_bytes(coded: Plan, blob: bytes) -> dict[str, int]:
     return sizes | {"header": len(blob) - coded.bytes}
 
 
-def evaluate(field: Field, params: Mapping[str, Array], coords: Array) -> Array:
-    """Values (n, b) of a network at coords (n, a), in tiles."""
-    tile = tile_of(field)
+def decoder_on(field: Field, params: Mapping[str, Array], device: str = CPU) -> Apply:
+    """`Field.decoder` on the CPU; the same function by PyTorch on an accelerator, with coordinates and values here.
+
+    Networks of patches, whose places are found in float64, stay on the CPU.
+    """
+    if is_cpu(device) or isinstance(field, Modulations):
+        return field.decoder(params)
+    import torch
+    from array_api_compat import torch as xtorch
+
+    function = field.function(xtorch, torch.device(device))
+    tensors = {name: torch.tensor(w, device=device) for name, w in params.items()}
+
+    def decode(coords: Array) -> Array:
+        with torch.inference_mode():
+            values: Array = function(tensors, torch.tensor(coords, device=device)).cpu().numpy()
+        return values
+
+    return decode
+
+
+def evaluate(apply: Apply, coords: Array, tile: int) -> Array:
+    """Values (n, b) of a decoded network at coords (n, a), in tiles."""
     tiles = (coords[i : i + tile] for i in range(0, len(coords), tile))
-    return np.concatenate(list(map_tiles(field.decoder(params), tiles)))
+    return np.concatenate(list(map_tiles(apply, tiles)))
 
 
 class _Wide(Protocol):
@@ -188,6 +210,8 @@ class _Wide(Protocol):
     def widest(self) -> int: ...
 
 
-def tile_of(field: _Wide) -> int:
-    """Samples that a wide network evaluates at once: its activations stay within a few MB."""
+def tile_of(field: _Wide, device: str = CPU) -> int:
+    """Samples to evaluate at once: activations fit the cache of a CPU, and fill an accelerator."""
+    if not is_cpu(device):
+        return max(16, _DEVICE_NUMBERS // field.widest)
     return max(16, min(TILE, _TILE_NUMBERS // field.widest))

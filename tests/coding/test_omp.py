@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinr_codec.coding import omp as module
+from sinr_codec.coding import search
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.omp import omp, solve
 from sinr_codec.errors import InputError
@@ -140,10 +141,10 @@ def test_products_of_bytes_change_nothing(kind, monkeypatch):
     W[:, 5] = 3.0 * A[:, 11] - A[:, 400]
     expected = omp(A, W, 31)
     used = []
-    monkeypatch.setattr(module, "_BYTES_WORK", 0)
-    monkeypatch.setattr(module, "_bytes_are_faster", lambda: True)
-    operand = module._Bytes.operand
-    monkeypatch.setattr(module._Bytes, "operand", lambda self, unit: used.append(len(unit)) or operand(self, unit))
+    monkeypatch.setattr(search, "_BYTES_WORK", 0)
+    monkeypatch.setattr(search, "_bytes_are_faster", lambda: True)
+    operand = search._Bytes.operand
+    monkeypatch.setattr(search._Bytes, "operand", lambda self, unit: used.append(len(unit)) or operand(self, unit))
     indices, values = omp(A, W, 31)
     assert used[0] == 50
     assert np.array_equal(indices, expected[0])
@@ -162,9 +163,9 @@ def test_without_products_of_bytes_floats_are_used(error, monkeypatch):
     def refuse(*_):
         raise error("no such operator")
 
-    monkeypatch.setattr(module, "_BYTES_WORK", 0)
-    monkeypatch.setattr(module, "_bytes_are_faster", module._bytes_are_faster.__wrapped__)
-    monkeypatch.setattr(module._Bytes, "__init__", refuse)
+    monkeypatch.setattr(search, "_BYTES_WORK", 0)
+    monkeypatch.setattr(search, "_bytes_are_faster", search._bytes_are_faster.__wrapped__)
+    monkeypatch.setattr(search._Bytes, "__init__", refuse)
     indices, values = omp(A, W, 20)
     assert np.array_equal(indices, expected[0])
     assert np.array_equal(values, expected[1])
@@ -275,10 +276,10 @@ def test_groups_blocks_and_batches_leave_no_trace(monkeypatch):
     W = np.random.default_rng(18).standard_normal((24, 50))
     A = make_dictionary("gaussian", 0, 24, 1111)
     expected = omp(A, W, 11)
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 1)
-    monkeypatch.setattr(module, "_LEAST_BLOCK", 48)
+    monkeypatch.setattr(search, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(search, "_LEAST_BLOCK", 48)
     monkeypatch.setattr(module, "_BATCH", 7)
-    monkeypatch.setattr(module, "_CHUNK_ENTRIES", 1000)
+    monkeypatch.setattr(search, "_CHUNK_ENTRIES", 1000)
     indices, values = omp(A, W, 11)
     assert np.array_equal(indices, expected[0])
     assert np.allclose(values, expected[1], rtol=1e-12)
@@ -304,8 +305,8 @@ def test_guessed_steps_change_nothing(monkeypatch, kind, share):
 
     guess = module._guess
     monkeypatch.setattr(module, "_guess", spy)
-    monkeypatch.setattr(module, "_GUESS_ENTRIES", 1)
-    monkeypatch.setattr(module, "_GUESS_SHARE", share)
+    monkeypatch.setattr(search, "_GUESS_ENTRIES", 1)
+    monkeypatch.setattr(search, "_GUESS_SHARE", share)
     for each, (indices, values) in zip(arguments, expected):
         found = omp(A, *each)
         assert np.array_equal(found[0], indices)
@@ -315,7 +316,7 @@ def test_guessed_steps_change_nothing(monkeypatch, kind, share):
 
 def test_guesses_survive_repeated_atoms(monkeypatch):
     """All candidates may already be taken, or copies of one another."""
-    monkeypatch.setattr(module, "_GUESS_ENTRIES", 1)
+    monkeypatch.setattr(search, "_GUESS_ENTRIES", 1)
     A = np.repeat(make_dictionary("gaussian", 0, 12, 6), 40, axis=1)
     indices, _ = omp(A, np.random.default_rng(22).standard_normal((12, 2)), 12)
     assert (np.sort(indices[:6] // 40, axis=0) == np.arange(6)[:, None]).all()
@@ -397,3 +398,62 @@ def test_solve_refuses(indices):
 def test_solve_refuses_dependent_atoms():
     with pytest.raises(InputError, match="dependent"):
         solve(np.eye(4)[:, [0, 0]], np.ones((4, 1)), [[0], [1]])
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """The CPU in the place of an accelerator: the same lines on torch tensors."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr(module, "has_float64", lambda device: True)
+    searched = []
+    best = search.DeviceSearch.best
+    monkeypatch.setattr(search.DeviceSearch, "best", lambda self, r: searched.append(len(r)) or best(self, r))
+    yield "cpu"
+    assert searched
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "sign", "hadamard"])
+@pytest.mark.parametrize("tol", [None, 0.3])
+def test_an_accelerator_changes_nothing(kind, tol, accelerator):
+    """More vectors than a batch takes, zero vectors and atoms, vectors that are done early."""
+    rng = np.random.default_rng(31)
+    A = make_dictionary(kind, 3, 48, 777)
+    A[:, 5] = 0
+    W = rng.standard_normal((48, 60)) * rng.gamma(0.3, 1.0, (48, 1))
+    W[:, 4] = 0
+    W[:, 9] = 3.0 * A[:, 11] - A[:, 400]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "has_float64", lambda device: False)
+        expected = omp(A, W, 23, tol)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_DEVICE_PRODUCTS", 777 * 25)
+        patch.setattr(search, "_DEVICE_ENTRIES", 48 * 16 * 10)
+        indices, values = omp(A, W, 23, tol, device=accelerator)
+    assert np.array_equal(indices, expected[0])
+    assert np.allclose(values, expected[1], rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_accelerator_takes_real_atoms_and_decides_near_ties(dtype, accelerator):
+    rng = np.random.default_rng(32)
+    A = np.tile(rng.standard_normal((32, 4)), 40)
+    A[:, ::3] += 1e-7 * rng.standard_normal((32, 54))
+    A = A.astype(dtype)
+    W = rng.standard_normal((32, 7))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "has_float64", lambda device: False)
+        expected, _ = omp(A, W, 4)
+    assert np.array_equal(omp(A, W, 4, device=accelerator)[0], expected)
+
+
+def test_of_equal_atoms_an_accelerator_takes_the_first(accelerator):
+    A = np.repeat(make_dictionary("gaussian", 0, 12, 6), 40, axis=1)
+    indices, _ = omp(A, np.random.default_rng(22).standard_normal((12, 2)), 6, device=accelerator)
+    assert (np.sort(indices // 40, axis=0) == np.arange(6)[:, None]).all()
+    assert (indices % 40 == 0).all()
+
+
+def test_a_device_that_does_not_exist_is_refused():
+    pytest.importorskip("torch")
+    with pytest.raises(InputError, match="device: 'nonsense' cannot be used"):
+        omp(np.eye(4), np.eye(4), 1, device="nonsense")

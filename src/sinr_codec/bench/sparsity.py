@@ -89,8 +89,8 @@ def measure(unit: Unit, settings: Settings) -> None:
     noise = [_Matrix(m.name, rng.normal(0, m.w.std(), m.w.shape), m.layout) for m in hidden]
     rows: list[dict[str, Any]] = []
     for case in CASES:
-        swept = list(zip(*(m.sweep(case) for m in matrices)))
-        of_noise = list(zip(*(m.sweep(case) for m in noise))) if case.noise else []
+        swept = list(zip(*(m.sweep(case, task.device) for m in matrices)))
+        of_noise = list(zip(*(m.sweep(case, task.device) for m in noise))) if case.noise else []
         for i, (share, weights) in enumerate(zip(SHARES, swept)):
             coded = {m.name: w.astype(m.w.dtype) for m, w in zip(matrices, weights)}
             row: dict[str, Any] = {"kind": case.kind, "seed": case.seed, "k2": case.k2, "share": share}
@@ -119,11 +119,11 @@ class _Matrix:
     def atoms(self, share: float) -> int:
         return max(1, min(math.floor(share * len(self.vectors)), (len(self.vectors) - 1) // 2))
 
-    def sweep(self, case: Case) -> list[Floats]:
+    def sweep(self, case: Case, device: str) -> list[Floats]:
         """The matrix as it is decoded, for every share; one pursuit serves all of them."""
         vectors = self.vectors
         dictionary = make_dictionary(case.kind, case.seed, len(vectors), case.k2)
-        indices, _ = omp(dictionary, vectors, self.atoms(SHARES[-1]))
+        indices, _ = omp(dictionary, vectors, self.atoms(SHARES[-1]), device=device)
         found = []
         for share in SHARES:
             chosen = indices[: self.atoms(share)]

@@ -50,6 +50,7 @@ def decode(
     progressive: Annotated[
         bool, typer.Option("--progressive", help="Take a file whose end is missing, at the quality that is there.")
     ] = False,
+    device: Annotated[str, typer.Option(help="Where to evaluate the network: cpu, cuda, ...")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Render a signal from its file, at any size.
@@ -79,7 +80,7 @@ def decode(
         orbit=orbit,
         mesh=mesh or None,
     )
-    decoder = codec.open(source, base=base, progressive=progressive)
+    decoder = codec.open(source, base=base, progressive=progressive, device=device)
     out = source.with_name(source.name + decoder.spec.suffix) if out is None else out
     check_output(out, source)
     decoded = decoder.save(out, **options)

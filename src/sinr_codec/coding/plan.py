@@ -45,6 +45,7 @@ from sinr_codec.coding.tensor import (
     sparse_in_limits,
 )
 from sinr_codec.coding.trellis import SQUARED_ERROR
+from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError
 
 Params = Mapping[str, NDArray[Any]]
@@ -146,6 +147,7 @@ def plan(
     rounder: Rounder | None = None,
     felt: Params | None = None,
     seed: int = 0,
+    device: str = CPU,
     progress: Callable[[int, str], None] | None = None,
 ) -> Plan:
     """Choose a coding for every tensor: the fewest bytes with `loss(decoded) <= limit`.
@@ -179,6 +181,8 @@ def plan(
         steps may differ within a tensor. Those that are left out have one step.
     seed
         Seed of the dictionaries, and of the probes.
+    device
+        Where pursuits work, see `omp.omp`.
     progress
         Called with the number of evaluations of either loss so far, and with what else is being done, if anything.
 
@@ -202,7 +206,7 @@ def plan(
     else:
         kappa = _kappa_for(max_bytes, tensors)
     for tensor in tensors:
-        tensor.add_sparse(kappa, dictionaries, seed, sparse_only)
+        tensor.add_sparse(kappa, dictionaries, seed, device, sparse_only)
 
     def search(tensors: list[_Tensor], kappa: float, rounder: Rounder | None = None) -> tuple[Plan, float]:
         if max_bytes is None:
@@ -280,6 +284,7 @@ def plan_paper(
     flatten: bool = False,
     hidden: bool = False,
     codes: Mapping[str, SparseCode | None] | None = None,
+    device: str = CPU,
 ) -> Plan:
     """SINR as published: weight matrices by OMP, s from the width, 16-bit min-max, Brotli; biases only quantised.
 
@@ -288,7 +293,8 @@ def plan_paper(
     for what a reader computes, is only quantised; with `hidden`, all are that are not k x k, such as the first and the
     last, which hold few weights and most of the sensitivity.
 
-    A pursuit takes most of the time: `codes` are those of an earlier plan with the same dictionary and s.
+    A pursuit takes most of the time: `codes` are those of an earlier plan with the same dictionary and s, and it works
+    on a `device` (see `omp.omp`).
     """
     known = codes or {}
     found: dict[str, SparseCode | None] = {}
@@ -304,7 +310,7 @@ def plan_paper(
             if sparsity > 0 and k1 * k2 <= MAX_ENTRIES and sparse_in_limits(shape, layout, k2, sparsity):
                 codings[name] = Sparse(kind, seed, k2, sparsity, layout, bits=bits, paper=True)
                 found[name] = known.get(name) or sparse_encode(
-                    real(w), kind=kind, seed=seed, k2=k2, s=sparsity, layout=layout
+                    real(w), kind=kind, seed=seed, k2=k2, s=sparsity, layout=layout, device=device
                 )
     return assemble(params, codings, found)
 
@@ -385,7 +391,7 @@ class _Tensor:
         costs = [min(cost for cost, *_ in replace(choice, trellis=False).candidates(kappa)) for choice in choices]
         return choices[int(np.argmin(costs))], costs[0] - min(costs)
 
-    def add_sparse(self, kappa: float, k2s: tuple[int, ...], seed: int, only: bool) -> None:
+    def add_sparse(self, kappa: float, k2s: tuple[int, ...], seed: int, device: str, only: bool) -> None:
         """Find sparse codes of a matrix in each dictionary; with `only`, a square one has no other candidates.
 
         A pursuit is dear and seldom pays. Vectors of a matrix are much alike, so a few of them tell whether it can:
@@ -402,11 +408,11 @@ class _Tensor:
             if not only and n > _TRIAL:
                 few = vectors[:, np.linspace(0, n - 1, _TRIAL).astype(int)]
                 trial = _Tensor(self.name, few, self.sensitivity)
-                trial.sparse = _sparse_codes(few, k2, seed, Layout(0))
+                trial.sparse = _sparse_codes(few, k2, seed, Layout(0), device)
                 direct, *sparse = (cost for cost, coding, _ in trial.candidates(kappa) if not isinstance(coding, Raw))
                 if min(sparse) > _NEAR * direct:
                     continue
-            self.sparse += _sparse_codes(vectors, k2, seed, layout)
+            self.sparse += _sparse_codes(vectors, k2, seed, layout, device)
         self.dense = not (only and self.sparse and self.w.shape[0] == self.w.shape[1])
 
     def _step(self, kappa: float, power: float = 1.0) -> float:
@@ -422,14 +428,14 @@ def _atom_power(code: SparseCode, shape: tuple[int, ...]) -> float:
     return k1 * MEAN_SQUARES[code.kind]
 
 
-def _sparse_codes(vectors: NDArray[np.float64], k2: int, seed: int, layout: Layout) -> list[SparseCode]:
+def _sparse_codes(vectors: NDArray[np.float64], k2: int, seed: int, layout: Layout, device: str) -> list[SparseCode]:
     """Codes of vectors (k1, n) with a few sparsities, from one pursuit.
 
     The order of selection is kept, so the first atoms of the longest code are the shorter codes.
     """
     most = (len(vectors) - 1) // 2
     dictionary = make_dictionary("sign", seed, len(vectors), k2)
-    indices, _ = omp(dictionary, vectors, most)
+    indices, _ = omp(dictionary, vectors, most, device=device)
     sparsities = sorted({most // 2, 3 * most // 4, 7 * most // 8, paper_sparsity(len(vectors)), most} - {0})
     return [
         SparseCode("sign", seed, k2, layout, indices[:s], solve(dictionary, vectors, indices[:s])) for s in sparsities

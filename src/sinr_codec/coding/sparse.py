@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sinr_codec.coding.dictionary import MAX_MAGNITUDES, atoms, make_dictionary
 from sinr_codec.coding.omp import omp
+from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError, LimitError
 
 Floats = NDArray[np.float64]
@@ -126,6 +127,7 @@ def sparse_encode(
     layout: Layout,
     s: int | None = None,
     tol: float | None = None,
+    device: str = CPU,
 ) -> SparseCode:
     """Code a weight tensor by orthogonal matching pursuit (section 4.2).
 
@@ -141,6 +143,8 @@ def sparse_encode(
         Atoms a vector, at most min(k1, k2). With `tol` alone, the most that 2s < k1 allows.
     tol : float, optional
         A vector stops as soon as the norm of what is left is at most `tol` times its own.
+    device : str
+        Where the pursuit works, see `omp.omp`.
 
     Raises
     ------
@@ -158,7 +162,7 @@ def sparse_encode(
     if vectors.size == 0:
         empty = np.full((s, n), -1, np.int64)
         return SparseCode(kind, seed, k2, layout, empty, np.zeros((s, n)))
-    indices, values = omp(make_dictionary(kind, seed, k1, k2), vectors, s, tol)
+    indices, values = omp(make_dictionary(kind, seed, k1, k2), vectors, s, tol, device)
     return SparseCode(kind, seed, k2, layout, indices, values)
 
 

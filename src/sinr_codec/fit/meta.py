@@ -25,13 +25,13 @@ from array_api_compat import torch as xtorch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sinr_codec.devices import check_device
 from sinr_codec.errors import InputError
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output
 from sinr_codec.fit import checkpoint
 from sinr_codec.fit.interrupt import Interrupt
 from sinr_codec.fit.loop import Progress, rate_at
-from sinr_codec.fit.samples import check_device
 from sinr_codec.fit.tasks import Tasks
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sinr_codec.errors import InputError
+from sinr_codec.devices import check_device
 from sinr_codec.signals.base import Part
 
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
@@ -19,15 +19,6 @@ CHUNK = 8192
 #: Runs of `BatchesByError`: samples that one has at least, how many there are at most, how much of a batch is spread
 #: evenly, and what the errors seen last count beside those before.
 _LEAST_RUN, _MOST_RUNS, _EVEN, _FORGET = 64, 4096, 0.5, 0.2
-
-
-def check_device(device: str) -> None:
-    """Refuse a torch device that does not exist or on which no number can be computed."""
-    try:
-        torch.ones(1, device=device).item()
-    except Exception as error:  # each backend has its own way to say no: RuntimeError, AssertionError, ImportError
-        reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
-        raise InputError(f"device: {device!r} cannot be used ({reason})") from error
 
 
 class Samples:

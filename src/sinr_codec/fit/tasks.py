@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sinr_codec.devices import check_device
 from sinr_codec.errors import InputError
-from sinr_codec.fit.samples import Samples, check_device
+from sinr_codec.fit.samples import Samples
 from sinr_codec.signals.base import Part
 
 

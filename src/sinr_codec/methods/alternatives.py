@@ -138,7 +138,7 @@ class Learned:
             layout = layout_of(w.shape, k)
             if not is_lossy(w) or w.ndim < 2 or layout.axis is None or min(w.shape) < k or w.dtype.kind == "c":
                 continue
-            code = self._code(w, layout)
+            code = self._code(w, layout, task.device)
             s, k2 = len(code.indices), code.k2
             codings[name], codes[name] = Sparse(SENT, 0, k2, s, layout, bits=PAPER_BITS, paper=s < k2), code
         plan = assemble(task.params, codings, codes)
@@ -148,11 +148,11 @@ class Learned:
         )
         return Coded(plan, figures={"dictionary_bytes": sent})
 
-    def _code(self, w: NDArray[Any], layout: Layout) -> SparseCode:
+    def _code(self, w: NDArray[Any], layout: Layout, device: str) -> SparseCode:
         vectors = to_vectors(w, layout)
         atoms, s = self.learn(vectors)
         table = np.rint(atoms * ((2 ** (TABLE_BITS - 1) - 1) / np.abs(atoms).max(axis=0))).astype(np.int64)
-        indices, values = omp(table, vectors, s)
+        indices, values = omp(table, vectors, s, device=device)
         return SparseCode(SENT, 0, table.shape[1], layout, indices, values, table)
 
 

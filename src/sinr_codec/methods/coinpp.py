@@ -167,7 +167,8 @@ def _dictionary(task: Task, kind: str, share: float) -> tuple[Sparse, SparseCode
     seed = task.seed if kind != "dct" else (task.field.counts or (1,))[-1]  # type: ignore[attr-defined]
     if s < 1 or s > k2 or not sparse_in_limits(scaled.shape, layout, k2, s):
         return None
-    code = task.once((kind, s), lambda: sparse_encode(scaled, kind=kind, seed=seed, k2=k2, s=s, layout=layout))
+    encode = partial(sparse_encode, scaled, kind=kind, seed=seed, k2=k2, s=s, layout=layout, device=task.device)
+    code = task.once((kind, s), encode)
     return Sparse(kind, seed, k2, s, layout, bits=PAPER_BITS), code
 
 

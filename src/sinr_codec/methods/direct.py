@@ -122,5 +122,6 @@ def plan_for(
         rounder=rounder,
         felt=None if rounder is None else rounder.felt(task.params),
         seed=task.seed,
+        device=task.device,
         progress=task.progress.update,
     )

@@ -127,13 +127,13 @@ def latents_minmax(task: Task) -> Coded:
 
 def latents_sinr(task: Task) -> Coded:
     """The same, with all matrices of the network by SINR as published."""
-    coded = plan_paper(_parts(task)[1], task.seed)
+    coded = plan_paper(_parts(task)[1], task.seed, device=task.device)
     return _published(task, coded.codings, coded.codes)
 
 
 def latents_sinr_hidden(task: Task) -> Coded:
     """The same, with its hidden matrices by SINR."""
-    coded = plan_paper(_parts(task)[1], task.seed, hidden=True)
+    coded = plan_paper(_parts(task)[1], task.seed, hidden=True, device=task.device)
     return _published(task, coded.codings, coded.codes)
 
 

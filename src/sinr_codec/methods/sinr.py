@@ -36,6 +36,7 @@ class Published:
         """Code a network."""
         seed = task.seed if self.seed is None else self.seed
         options: dict[str, Any] = {"kind": self.kind, "bits": self.bits, "flatten": self.flatten, "hidden": self.hidden}
+        options["device"] = task.device
         code = partial(plan_paper, task.params, seed, self.k2, self.s, **options)
         # variants that differ in what is coded, or how finely, share one pursuit
         pursued = replace(self, hidden=False, bits=PAPER_BITS)
