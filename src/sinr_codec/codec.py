@@ -82,6 +82,13 @@ _HEADROOM = 0.2, 0.6  # dB that a fit should be above a wanted quality: a plain 
 _PLANES = 3  # of a progressive file; with four its beginning shows nothing
 _PLANES_COST = 0.02  # of the bytes, as far as a plan does not count them
 _QUALITY_FITS = 3  # networks that a search for a quality may fit
+_SHARES = (
+    1 / 3,
+    1.0,
+    0.5,
+    0.5,
+)  # of the time of a fit where each goes on from the one before, and the first tells the size
+_SHORT_DB = 0.8  # dB that a whole fit has more than the first
 
 
 # -- encode ----------------------------------------------------------------------------------------------------
@@ -164,6 +171,21 @@ class _Coded:
     quality: Quality
     fit_quality: float
     sections: dict[str, int]
+    interrupted: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A network fitted to each part of a signal."""
+
+    network: Field
+    params: list[Params]
+    steps: int
+    """The least of a part, with those of the fit that it went on from."""
+    quality: float
+    budgets: list[int | None]
+    """Bytes for each part."""
     interrupted: bool
     notes: tuple[str, ...]
 
@@ -511,21 +533,32 @@ class _Job:
 
     def run(self, network: Field, max_bytes: int | None = None, min_db: float | None = None) -> _Coded:
         """Fit and code one network for each part of the signal."""
+        return self.code(self.fit(network, max_bytes), min_db)
+
+    def fit(
+        self, network: Field, max_bytes: int | None = None, start: "_Fitted | None" = None, share: float = 1.0
+    ) -> "_Fitted":
+        """Fit a network to each part, in a share of the time; it may go on from one of another width."""
         parts, spec = self.signal.parts, self.signal.spec
         DEFAULT_LIMITS.check("max_params", network.num_params * len(parts))
         header = Header(FIELD, network.to_header(), spec.to_header())
         budgets = self._budgets(network, header, [spec.side] if spec.side else [], max_bytes)
-        fitted, steps, interrupted, notes = self._fit(network, budgets)
-        decoders = [network.decoder(params) for params in fitted]
-        fit_quality = self._fit_quality(network, decoders)
+        params, steps, interrupted, notes = self._fit(network, budgets, start, share)
+        steps += 0 if start is None else start.steps
+        quality = self._fit_quality(network, [network.decoder(each) for each in params])
+        return _Fitted(network, params, steps, quality, budgets, interrupted, notes)
+
+    def code(self, fitted: "_Fitted", min_db: float | None = None) -> _Coded:
+        """Code fitted networks; what they have above `min_db` may be lost."""
+        network, spec = fitted.network, self.signal.spec
         if self.method is not None:
-            network, plans = self._by_method(self.method, network, fitted)
+            network, plans = self._by_method(self.method, network, fitted.params)
         else:
-            plans = self._plans(network, fitted, steps, fit_quality, budgets, min_db)
+            plans = self._plans(fitted, min_db)
         self.progress.start("check", 0)
         blob, quality = file_of(self.signal, network, plans, self.base, self.planes)
         sizes = _sections(plans, spec.side, blob, self.planes)
-        return _Coded(network, blob, quality, fit_quality, sizes, interrupted, notes)
+        return _Coded(network, blob, quality, fitted.quality, sizes, fitted.interrupted, fitted.notes)
 
     def _fit_quality(self, network: Any, decoders: list[Apply]) -> float:
         """Quality of the uncoded networks; of a large signal of independent samples, on some of them."""
@@ -538,7 +571,9 @@ class _Job:
     def _quality(self, spec: Spec, fields: Fields) -> Quality:
         return self.signal.quality(partial(spec.render, fields))
 
-    def _fit(self, network: Field, budgets: list[int | None]) -> tuple[list[Params], int, bool, tuple[str, ...]]:
+    def _fit(
+        self, network: Field, budgets: list[int | None], begin: "_Fitted | None", share: float
+    ) -> tuple[list[Params], int, bool, tuple[str, ...]]:
         """Networks of all parts, the least steps of one, whether one was interrupted, and remarks."""
         self.progress.start("load PyTorch", 0)
         from sinr_codec.fit import FitConfig, FitResult, fit
@@ -555,7 +590,9 @@ class _Job:
         if threads > 1:
             settings |= {"compile": False}
         if self.seconds is not None:
-            settings |= {"steps": None, "seconds": self.seconds / -(-len(parts) // threads)}
+            settings |= {"steps": None, "seconds": share * self.seconds / -(-len(parts) // threads)}
+        elif settings.get("steps"):
+            settings |= {"steps": math.ceil(share * settings["steps"])}
         if self.bits is not None:
             spec = self.signal.spec
             settings |= {"bits": (self.bits * spec.samples - 8 * len(spec.side)) / sum(map(len, parts))}
@@ -581,6 +618,9 @@ class _Job:
             # What is fitted may be the network with something around it, such as the rendering of rays.
             trainable = getattr(part, "trainable", lambda network: network)(network)
             start = None if self.base is None else inric.start_of(self.base, part, self.device)
+            if begin is not None:
+                assert isinstance(network, MLP)
+                start = network.grown(begin.params[number], np.random.default_rng(self.seed))
             label = "fit" + self._mark(number)
             listener = Steps(self.progress, label, part.decibels) if together is None else together.steps(number)
             result = fit(trainable, part, config, start, listener)
@@ -643,32 +683,24 @@ class _Job:
             left = int((1 - _PLANES_COST) * left)
         return [max(left * len(part) // total, 1) for part in parts]
 
-    def _plans(
-        self,
-        network: Field,
-        fitted: list[Params],
-        steps: int,
-        fit_quality: float,
-        budgets: list[int | None],
-        min_db: float | None,
-    ) -> list[Plan]:
+    def _plans(self, fitted: "_Fitted", min_db: float | None) -> list[Plan]:
         """How the network of each part is coded."""
         if self.preset.paper:
-            return [plan_paper(params, self.seed, device=self.device) for params in fitted]
-        parts = self.signal.parts
+            return [plan_paper(params, self.seed, device=self.device) for params in fitted.params]
+        parts, network, budgets = self.signal.parts, fitted.network, fitted.budgets
         # Made anew below: what a loss keeps of a part is a few MB, and of many parts more than the signal.
-        before = [self._loss(network, part, self._samples)(params) for part, params in zip(parts, fitted)]
+        before = [self._loss(network, part, self._samples)(params) for part, params in zip(parts, fitted.params)]
         drop = self.max_drop
-        if min_db is not None and fit_quality > min_db + _MARGIN:
+        if min_db is not None and fitted.quality > min_db + _MARGIN:
             # What the fit is better than was asked may be lost.
-            drop = fit_quality - min_db - _MARGIN
+            drop = fitted.quality - min_db - _MARGIN
         # The quality is that of all parts together: each may add the same error, quiet ones as much as loud ones.
         added = max(float(np.mean(before)), NO_LOSS) * (10 ** (drop / 10) - 1)
         plans = []
-        for number, (part, params) in enumerate(zip(parts, fitted)):
+        for number, (part, params) in enumerate(zip(parts, fitted.params)):
             self.progress.start("code" + self._mark(number), 0)
             limit = max(before[number], NO_LOSS) + added
-            code = partial(self._planned, network, part, steps, limit, budgets[number])
+            code = partial(self._planned, network, part, fitted.steps, limit, budgets[number])
             coded = code(params)
             if self.preset.refit and budgets[number] is None and not self.rated:
                 coded = self._refitted(network, part, params, coded, code)
@@ -756,47 +788,63 @@ def _at_rate(job: _Job, network: Callable[[float], Any], rate: float, budget: in
         return run(rate)
     rate = rate_for(job.signal.spec.KIND, db)
     least = _LATENT_SHARE * 8 * network(rate).network_params / job.signal.spec.samples
-    tried: list[tuple[float, _Coded]] = []
+    tried: list[_Coded] = []
+    points: list[tuple[float, float]] = []
     for _ in range(_QUALITY_FITS):
         rate = max(rate, least)
         coded = run(rate)
-        tried.append((math.log2(rate), coded))
+        tried.append(coded)
+        points.append((math.log2(rate), coded.quality.db))
         if coded.interrupted or db <= coded.quality.db <= db + _NEAR_DB:
             break
-        rate = 2 ** min(_interpolate([(x, c.quality.db) for x, c in tried], db + _NEAR_DB / 2), 64)
+        rate = 2 ** min(_interpolate(points, db + _NEAR_DB / 2), 64)
     return _best(tried, db)
 
 
-def _best(tried: list[tuple[float, _Coded]], db: float) -> _Coded:
+def _best(tried: list[_Coded], db: float) -> _Coded:
     """The smallest file that has a quality, or else the one with the best."""
-    reached = [coded for _, coded in tried if coded.quality.db >= db]
+    reached = [coded for coded in tried if coded.quality.db >= db]
     if reached:
         return min(reached, key=lambda coded: len(coded.blob))
-    return max((coded for _, coded in tried), key=lambda coded: coded.quality.db)
+    return max(tried, key=lambda coded: coded.quality.db)
 
 
 def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Coded:
-    """Fit networks of the size that should reach `db`; give the smallest file that does, or else the best.
+    """Fit networks of the size that should reach `db`; code the smallest that does, or else the best.
 
-    The first guess is the rate at which ordinary signals have that quality; each fit then corrects it, on the
-    line through the last two, or with the usual gain a doubling of the parameters.
+    The first guess is the rate at which ordinary signals have that quality. A short fit tells how far this one is from
+    them, and a whole one goes on from it at the size that is right if a doubling of the parameters brings what it
+    usually does. Where that misses, so do further ones, on the line through the last two.
     """
     spec = job.signal.spec
     params = rate_for(spec.KIND, db) * spec.samples / job.bits_a_param / spec.parts
     headroom = _HEADROOM[job.rated]
-    tried: list[tuple[float, _Coded]] = []
-    for _ in range(_QUALITY_FITS):
+    short: _Fitted | None = None
+    fits: list[_Fitted] = []
+    grows = isinstance(build(MAX_WIDTH), MLP)
+    for number, share in enumerate(_SHARES if grows else (1.0,) * _QUALITY_FITS):
         network = widest_within(params, build)
-        if any(network == coded.field for _, coded in tried):
+        if any(network == fitted.network for fitted in fits):
             break
-        coded = replace(job, checkpoint=_beside(job.checkpoint, f"-{network.width}")).run(network, min_db=db)
-        tried.append((math.log2(network.num_params), coded))
-        # A fit a little above the target is right: what is too good is spent on coarser coding.
-        if coded.interrupted or db + headroom / 4 <= coded.fit_quality <= db + headroom + 0.3:
+        named = replace(job, checkpoint=_beside(job.checkpoint, f"-{network.width}-{number}"))
+        fitted = named.fit(network, start=fits[-1] if fits and grows else short, share=share)
+        if grows and short is None and not fitted.interrupted:
+            short, points = fitted, [(math.log2(network.num_params), fitted.quality + _SHORT_DB)]
+        else:
+            fits.append(fitted)
+            points = [(math.log2(each.network.num_params), each.quality) for each in fits]
+            # A fit a little above the target is right: what is too good is spent on coarser coding.
+            if fitted.interrupted or db + headroom / 4 <= fitted.quality <= db + headroom + 0.3:
+                break
+        params = 2 ** min(_interpolate(points, db + headroom), 64)
+    fits.sort(key=lambda fitted: fitted.network.num_params)
+    tried: list[_Coded] = []
+    for fitted in [each for each in fits if each.quality >= db] or [max(fits, key=lambda each: each.quality)]:
+        tried.append(job.code(fitted, min_db=db))
+        if tried[-1].quality.db >= db:
             break
-        params = 2 ** min(_interpolate([(x, c.fit_quality) for x, c in tried], db + headroom), 64)
     best = _best(tried, db)
-    if best.quality.db < db and any(coded.field.width >= MAX_WIDTH for _, coded in tried):
+    if best.quality.db < db and any(fitted.network.width >= MAX_WIDTH for fitted in fits):
         note = f"no width above {MAX_WIDTH} is tried by itself; name one with width, or a longer fit"
         return replace(best, notes=(*best.notes, note))
     return best

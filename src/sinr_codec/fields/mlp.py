@@ -123,6 +123,29 @@ class MLP:
         last = f"layers.{self.layers - 1}.bias"
         return {**params, last: mean.astype(params[last].dtype)}
 
+    def grown(self, params: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """Parameters that go on from those of a network of another width, and the same otherwise.
+
+        Where this one is wider, new neurons are fresh and the old ones do not see them yet, so that the function is
+        the same (as in Net2Net, Chen et al. 2016, which copies neurons instead). Where it is narrower, those stay whose
+        outputs the next layer weighs most.
+        """
+        result = self.init(rng)
+        stay: Any = slice(None)  # of the neurons before
+        for i in range(self.layers):
+            weight, bias = params[f"layers.{i}.weight"][:, stay], params[f"layers.{i}.bias"]
+            stay = slice(None)
+            if i < self.layers - 1 and len(bias) > self.width:
+                heard = np.linalg.norm(params[f"layers.{i + 1}.weight"], axis=0)
+                stay = np.sort(np.argsort(-heard, kind="stable")[: self.width])
+            weight, bias = weight[stay], bias[stay]
+            rows, columns = weight.shape
+            into = result[f"layers.{i}.weight"]
+            into[:rows, columns:] = 0
+            into[:rows, :columns] = weight
+            result[f"layers.{i}.bias"][:rows] = bias
+        return result
+
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this network."""
         shapes = self.shapes()
