@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,30 @@ class Samples:
             return rows[:, : self._width], rows[:, self._width :]
         coords, values = self.signal.batch(index.numpy())
         return torch.from_numpy(coords).to(self.device), torch.from_numpy(values).to(self.device)
+
+    @staticmethod
+    def stacked(samples: Sequence[Samples]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """`take` for several signals of equal length: coords (m, n, a), values (m, n, b).
+
+        One gather for all where all are kept in memory.
+        """
+        tables = [one._table for one in samples if one._table is not None]
+        if len(tables) < len(samples):
+
+            def gathered(index: Tensor) -> tuple[Tensor, Tensor]:
+                coords, values = zip(*(one.take(index) for one in samples))
+                return torch.stack(coords), torch.stack(values)
+
+            return gathered
+        table, width = torch.stack(tables), samples[0]._width
+        for one, rows in zip(samples, table):
+            one._table = rows  # a view, so that nothing is kept twice
+
+        def taken(index: Tensor) -> tuple[Tensor, Tensor]:
+            rows = table.index_select(1, index.to(table.device))
+            return rows[..., :width], rows[..., width:]
+
+        return taken
 
     def chunks(self, index: NDArray[np.int64] | None = None, size: int = CHUNK) -> Iterator[tuple[Tensor, Tensor]]:
         """All samples, or those in `index`, a chunk at a time."""
