@@ -82,13 +82,10 @@ _HEADROOM = 0.2, 0.6  # dB that a fit should be above a wanted quality: a plain 
 _PLANES = 3  # of a progressive file; with four its beginning shows nothing
 _PLANES_COST = 0.02  # of the bytes, as far as a plan does not count them
 _QUALITY_FITS = 3  # networks that a search for a quality may fit
-_SHARES = (
-    1 / 3,
-    1.0,
-    0.5,
-    0.5,
-)  # of the time of a fit where each goes on from the one before, and the first tells the size
-_SHORT_DB = 0.8  # dB that a whole fit has more than the first
+_SLOPE = 2.0  # dB that a doubling of the parameters, or of the rate, usually brings
+_SHORT = 1 / 3  # of the steps of a fit, in one that tells the size
+_SHORT_DB = 0.8, 0.45  # dB that a whole fit has more than the first of these, and than another one that goes on from it
+_FAR = 0.5  # doublings of the parameters from one network to the next after which more steps are needed
 
 
 # -- encode ----------------------------------------------------------------------------------------------------
@@ -797,7 +794,8 @@ def _at_rate(job: _Job, network: Callable[[float], Any], rate: float, budget: in
         points.append((math.log2(rate), coded.quality.db))
         if coded.interrupted or db <= coded.quality.db <= db + _NEAR_DB:
             break
-        rate = 2 ** min(_interpolate(points, db + _NEAR_DB / 2), 64)
+        x, y = points[-1]
+        rate = 2 ** min(x + (db + _NEAR_DB / 2 - y) / _slope(points), 64)
     return _best(tried, db)
 
 
@@ -813,30 +811,38 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
     """Fit networks of the size that should reach `db`; code the smallest that does, or else the best.
 
     The first guess is the rate at which ordinary signals have that quality. A short fit tells how far this one is from
-    them, and a whole one goes on from it at the size that is right if a doubling of the parameters brings what it
-    usually does. Where that misses, so do further ones, on the line through the last two.
+    them; another one, where that was far, what a doubling of the parameters brings. Then whole fits follow until one is
+    right. Each goes on from the one before.
     """
     spec = job.signal.spec
     params = rate_for(spec.KIND, db) * spec.samples / job.bits_a_param / spec.parts
-    headroom = _HEADROOM[job.rated]
-    short: _Fitted | None = None
-    fits: list[_Fitted] = []
+    headroom, slope = _HEADROOM[job.rated], _SLOPE
     grows = isinstance(build(MAX_WIDTH), MLP)
-    for number, share in enumerate(_SHARES if grows else (1.0,) * _QUALITY_FITS):
+    last: _Fitted | None = None
+    fits: list[_Fitted] = []
+    shorts, points = [], []  # (log2 of the parameters, dB), of short fits what a whole one should have
+    while len(fits) < _QUALITY_FITS:
         network = widest_within(params, build)
         if any(network == fitted.network for fitted in fits):
             break
-        named = replace(job, checkpoint=_beside(job.checkpoint, f"-{network.width}-{number}"))
-        fitted = named.fit(network, start=fits[-1] if fits and grows else short, share=share)
-        if grows and short is None and not fitted.interrupted:
-            short, points = fitted, [(math.log2(network.num_params), fitted.quality + _SHORT_DB)]
+        size = math.log2(network.num_params)
+        far = last is not None and abs(size - math.log2(last.network.num_params)) > _FAR
+        short = grows and not fits and (not shorts or (far and len(shorts) < len(_SHORT_DB)))
+        share = _SHORT if short else 0.5 if fits and grows and not far else 1.0
+        named = replace(job, checkpoint=_beside(job.checkpoint, f"-{network.width}" + ("-short" if short else "")))
+        last = named.fit(network, start=last if grows else None, share=share)
+        if short:
+            shorts.append((size, last.quality + _SHORT_DB[len(shorts)]))
         else:
-            fits.append(fitted)
-            points = [(math.log2(each.network.num_params), each.quality) for each in fits]
-            # A fit a little above the target is right: what is too good is spent on coarser coding.
-            if fitted.interrupted or db + headroom / 4 <= fitted.quality <= db + headroom + 0.3:
-                break
-        params = 2 ** min(_interpolate(points, db + headroom), 64)
+            fits.append(last)
+            points.append((size, last.quality))
+        # A fit a little above the target is right: what is too good is spent on coarser coding.
+        if last.interrupted or (not short and db + headroom / 4 <= last.quality <= db + headroom + 0.3):
+            break
+        slope = _slope(points or shorts, slope)
+        params = 2 ** min(size + (db + headroom - (points or shorts)[-1][1]) / slope, 64)
+    assert last is not None
+    fits = fits or [last]
     fits.sort(key=lambda fitted: fitted.network.num_params)
     tried: list[_Coded] = []
     for fitted in [each for each in fits if each.quality >= db] or [max(fits, key=lambda each: each.quality)]:
@@ -855,13 +861,12 @@ def _beside(path: PathLike | None, mark: str) -> Path | None:
     return None if path is None else Path(path).with_stem(Path(path).stem + mark)
 
 
-def _interpolate(points: list[tuple[float, float]], wanted: float, slope: float = 2.0) -> float:
-    """The x at which a rising line has the value `wanted`: through the last two points, or of a given slope."""
-    x, y = points[-1]
-    if len(points) > 1 and points[-2][0] != x:
-        measured = (y - points[-2][1]) / (x - points[-2][0])
-        slope = min(max(measured, slope / 3), slope * 3)
-    return x + (wanted - y) / slope
+def _slope(points: list[tuple[float, float]], usual: float = _SLOPE) -> float:
+    """Slope of a rising line through the last two points, not far from the usual one; that itself, of one point."""
+    if len(points) < 2 or points[-2][0] == points[-1][0]:
+        return usual
+    (x0, y0), (x1, y1) = points[-2:]
+    return min(max((y1 - y0) / (x1 - x0), _SLOPE / 3), _SLOPE * 3)
 
 
 def _sections(plans: Sequence[Plan], side: bytes, blob: Blob, planes: int = 0) -> dict[str, int]:
