@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -160,6 +161,29 @@ class TestEncode:
         report = check(codec.encode(PICTURE, psnr=21, **FAST, **network))
         assert (report.target, report.target_met) == ("21 dB", True)
         assert report.psnr >= 21
+
+    def test_a_search_for_a_quality_goes_on_from_what_it_has(self, monkeypatch):
+        """A short fit, whole ones that begin from the last, and one that is coded."""
+        fits, coded = [], []
+        fit, code = codec._Job.fit, codec._Job.code
+
+        def fitted(self, network, max_bytes=None, start=None, share=1.0):
+            result = fit(self, network, max_bytes, start, share)
+            fits.append((start, share, result))
+            return result
+
+        monkeypatch.setattr(codec._Job, "fit", fitted)
+        monkeypatch.setattr(codec._Job, "code", lambda self, one, **more: coded.append(one) or code(self, one, **more))
+        report = check(codec.encode(PICTURE, psnr=24, **FAST))
+        assert report.target_met
+        shares = [share for _, share, _ in fits]
+        assert shares[0] == codec._SHORT
+        assert 1.0 in shares
+        for (_, _, before), (start, share, result) in pairwise(fits):
+            assert start is before
+            assert result.steps == before.steps + math.ceil(share * 40)
+        assert all(result.quality >= 24 for result in coded)
+        assert coded[-1].network == report.field
 
     def test_what_a_fit_has_too_much_is_spent(self):
         fine, coarse = (codec.encode(PICTURE, psnr=wanted, width=12, **FAST) for wanted in (24, 18))

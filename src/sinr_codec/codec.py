@@ -820,7 +820,8 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
     grows = isinstance(build(MAX_WIDTH), MLP)
     last: _Fitted | None = None
     fits: list[_Fitted] = []
-    shorts, points = [], []  # (log2 of the parameters, dB), of short fits what a whole one should have
+    shorts: list[tuple[float, float]] = []  # log2 of the parameters, and the dB that a whole fit should have
+    points: list[tuple[float, float]] = []  # the same of whole fits, measured
     while len(fits) < _QUALITY_FITS:
         network = widest_within(params, build)
         if any(network == fitted.network for fitted in fits):

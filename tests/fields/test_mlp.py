@@ -83,6 +83,29 @@ class TestParameters:
         assert all(np.array_equal(one[n], same[n]) for n in one)
         assert not np.array_equal(one["layers.0.weight"], other["layers.0.weight"])
 
+    @pytest.mark.parametrize(("activation", "encoding"), list(product(ACTIVATIONS, ENCODINGS)), ids=str)
+    def test_wider_networks_begin_with_the_same_function(self, activation, encoding):
+        narrow, wide = (MLP(2, 3, width, 2, activation, encoding) for width in (7, 12))
+        params = narrow.init(np.random.default_rng(0))
+        grown = wide.grown(params, np.random.default_rng(1))
+        wide.check(grown)
+        assert {name: value.dtype for name, value in grown.items()} == wide.dtypes()
+        coords = coords_of(50)
+        assert np.allclose(wide.apply(grown, coords), narrow.apply(params, coords), atol=1e-5)
+        assert all(np.abs(grown[f"layers.{i}.weight"][7:]).min() > 0 for i in range(3))  # new neurons are fresh
+
+    @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+    def test_narrower_networks_keep_the_neurons_that_matter(self, activation):
+        """With as many silent neurons as go, nothing changes."""
+        wide, narrow = (MLP(2, 3, width, 2, activation) for width in (9, 6))
+        params = wide.init(np.random.default_rng(0))
+        for i, silent in ((1, [0, 4, 5]), (2, [1, 2, 8]), (3, [3, 6, 7])):
+            params[f"layers.{i}.weight"][:, silent] = 0
+        left = narrow.grown(params, np.random.default_rng(1))
+        narrow.check(left)
+        coords = coords_of(50)
+        assert np.allclose(narrow.apply(left, coords), wide.apply(params, coords), atol=1e-5)
+
     @pytest.mark.parametrize("change", ["missing", "shape"])
     def test_check_refuses_other_parameters(self, change):
         field = MLP(2, 3, 8, 1)
