@@ -18,6 +18,7 @@ from sinr_codec.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from sinr_codec.coding.dtypes import is_float
 from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_by_weights, plan_paper
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, STATE, Header, Limits, TensorEntry, write
+from sinr_codec.devices import CPU, check_device, is_cpu
 from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.fields import MLP, field_from_header
 from sinr_codec.fields.activations import activation_text
@@ -164,6 +165,7 @@ def compress_report(
     weights_snr: float | None = None,
     keep_optimiser: bool = False,
     seed: int = 0,
+    device: str = CPU,
     progress: Progress | None = None,
 ) -> CompressReport:
     """Compress trained coordinate networks into a `.sinr` file that gives back the same keys, shapes and dtypes.
@@ -198,6 +200,8 @@ def compress_report(
         Keep the optimiser's tensors, bit by bit.
     seed
         Of the dictionaries.
+    device
+        Where pursuits in large dictionaries work: "cpu", "cuda", ...
     progress
         Listens to the work.
 
@@ -215,6 +219,8 @@ def compress_report(
         check_positive("weights_snr", weights_snr)
     check_seed(seed)
     check_activation(activation)
+    if not is_cpu(device):
+        check_device(device)
     recipe = preset_named(preset)
     progress = progress or NullProgress()
     checkpoint = read_checkpoint(model, keep_optimiser)
@@ -235,7 +241,7 @@ def compress_report(
     for network in networks:
         check = _fidelity_loss(network, state, check=True)
         rounding = None if recipe.rounding is None else _rounding(network, state, part, recipe.rounding, seed)
-        code = partial(_plan, network, state, recipe, rounding, part, max_drop, seed, progress.update)
+        code = partial(_plan, network, state, recipe, rounding, part, max_drop, seed, device, progress.update)
         aim, tried = fidelity, []
         for _ in range(_PLANS):
             planned = code(10 ** (-aim / 10))
@@ -344,13 +350,14 @@ def _plan(
     part: Part | None,
     max_drop: float,
     seed: int,
+    device: str,
     progress: Callable[[int, str], None],
     limit: float,
 ) -> Plan:
     """How the tensors of one network are coded."""
     tensors = {name: state[name] for name in network.names}
     if recipe.paper:
-        return plan_paper(tensors, seed)
+        return plan_paper(tensors, seed, device=device)
     loss: Callable[[State], float]
     probe: Callable[[State], float] | None = None
     if part is None:
@@ -364,7 +371,12 @@ def _plan(
     else:
         loss = lambda candidate: _signal_loss(network, part, {**state, **candidate})  # noqa: E731
         limit = max(loss(tensors), NO_LOSS) * 10 ** (max_drop / 10)
-    settings: dict[str, Any] = {"dictionaries": recipe.dictionaries, "seed": seed, "progress": progress}
+    settings: dict[str, Any] = {
+        "dictionaries": recipe.dictionaries,
+        "seed": seed,
+        "device": device,
+        "progress": progress,
+    }
     if rounding is not None:
         # A scene's error lies in so few rays that no batch of them tells where to go (docs/verdict.md).
         rounds = rounding.effort.steps and network.POINTS == 1

@@ -48,6 +48,7 @@ def compress(
         bool, typer.Option("--keep-optimiser", help="Keep the optimiser's tensors, bit by bit.")
     ] = False,
     seed: SeedOption = 0,
+    device: Annotated[str, typer.Option(help="Where pursuits work: cpu, cuda, ...")] = "cpu",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -85,6 +86,7 @@ def compress(
             weights_snr=weights_snr,
             keep_optimiser=keep_optimiser,
             seed=seed,
+            device=device,
             progress=progress,
             **{name: value for name, value in limits.items() if value is not None},
         )
