@@ -97,7 +97,8 @@ _SMALL = 16  # elements; fewer are not worth a step
 _FINER = 2**-0.25
 _TRELLIS_STEP = math.sqrt(1 / (12 * SQUARED_ERROR))  # times the step of a uniform quantiser, for an equal error
 _LEAST_MATRIX = 256  # elements of a matrix that a dictionary may pay for
-_TRIAL = 16  # vectors that tell whether a dictionary may pay for a whole matrix
+_TRIAL, _TRIAL_ATOMS = 16, (8, 64)  # vectors, and least and most atoms of each, that tell whether a dictionary may pay
+_TAKEN = 1.3  # times what such atoms take of noise; of trained weights it is 0.9 to 1.25
 _LITTLE = 0.03  # share of the bytes that scales have to save, where there is a rounder
 _NEAR = 1.2  # a candidate within this factor of the cheapest may win when kappa has settled
 _MAX_DICTIONARY = 1 << 26  # entries of a dictionary that is worth searching
@@ -206,7 +207,7 @@ def plan(
     else:
         kappa = _kappa_for(max_bytes, tensors)
     for tensor in tensors:
-        tensor.add_sparse(kappa, dictionaries, seed, device, sparse_only)
+        tensor.add_sparse(dictionaries, seed, device, sparse_only)
 
     def search(tensors: list[_Tensor], kappa: float, rounder: Rounder | None = None) -> tuple[Plan, float]:
         if max_bytes is None:
@@ -391,28 +392,21 @@ class _Tensor:
         costs = [min(cost for cost, *_ in replace(choice, trellis=False).candidates(kappa)) for choice in choices]
         return choices[int(np.argmin(costs))], costs[0] - min(costs)
 
-    def add_sparse(self, kappa: float, k2s: tuple[int, ...], seed: int, device: str, only: bool) -> None:
+    def add_sparse(self, k2s: tuple[int, ...], seed: int, device: str, only: bool) -> None:
         """Find sparse codes of a matrix in each dictionary; with `only`, a square one has no other candidates.
 
-        A pursuit is dear and seldom pays. Vectors of a matrix are much alike, so a few of them tell whether it can:
-        where their sparse codes are far from the cheapest, the dictionary is left out.
+        A pursuit is dear and seldom pays: see `_as_noise`.
         """
         if self.w.ndim != 2 or self.w.dtype.kind == "c" or self.w.size < _LEAST_MATRIX:
             return
         layout = layout_of(self.w.shape, max(self.w.shape))
         vectors = to_vectors(self.w, layout)
-        k1, n = vectors.shape
+        k1 = len(vectors)
         for k2 in k2s:
             if k2 <= k1 or k1 * k2 > _MAX_DICTIONARY or not sparse_in_limits(self.w.shape, layout, k2, (k1 - 1) // 2):
                 continue
-            if not only and n > _TRIAL:
-                few = vectors[:, np.linspace(0, n - 1, _TRIAL).astype(int)]
-                trial = _Tensor(self.name, few, self.sensitivity)
-                trial.sparse = _sparse_codes(few, k2, seed, Layout(0), device)
-                direct, *sparse = (cost for cost, coding, _ in trial.candidates(kappa) if not isinstance(coding, Raw))
-                if min(sparse) > _NEAR * direct:
-                    continue
-            self.sparse += _sparse_codes(vectors, k2, seed, layout, device)
+            if only or not _as_noise(vectors, k2, seed, device):
+                self.sparse += _sparse_codes(vectors, k2, seed, layout, device)
         self.dense = not (only and self.sparse and self.w.shape[0] == self.w.shape[1])
 
     def _step(self, kappa: float, power: float = 1.0) -> float:
@@ -426,6 +420,26 @@ def _atom_power(code: SparseCode, shape: tuple[int, ...]) -> float:
     """Mean squared norm of the dictionary's atoms."""
     k1, _ = code.layout.dims(shape)
     return k1 * MEAN_SQUARES[code.kind]
+
+
+def _as_noise(vectors: NDArray[np.float64], k2: int, seed: int, device: str) -> bool:
+    """Whether a dictionary takes no more from vectors (k1, n) than from noise: then no sparse code of them pays.
+
+    Of noise, each atom takes 2 ln k2 / k1 of the energy that is left. Atoms that a vector is made of stand out where
+    each has more, so that there are fewer than k1 / (2 ln k2) of them, and the first k1 / 16 of a pursuit are enough to
+    tell. Vectors of a matrix are much alike: a few of them will do.
+    """
+    k1, n = vectors.shape
+    few = vectors[:, np.linspace(0, n - 1, min(n, _TRIAL)).astype(int)]
+    noise = np.random.default_rng(seed).standard_normal(few.shape)
+    dictionary, both = make_dictionary("sign", seed, k1, k2), np.concatenate([few, noise], axis=1)
+    least, most = _TRIAL_ATOMS
+    indices, values = omp(dictionary, both, min(max(k1 // 16, least), most, (k1 - 1) // 2), device=device)
+    left = both - np.einsum("ksn,sn->kn", dictionary[:, indices].astype(np.float64), values)
+    energy = np.square(both).sum(0)
+    shares = np.divide(np.square(left).sum(0), energy, out=np.ones(len(energy)), where=energy > 0)
+    taken = -np.log(np.maximum(shares, 1e-12))
+    return bool(taken[: few.shape[1]].mean() < _TAKEN * taken[few.shape[1] :].mean())
 
 
 def _sparse_codes(vectors: NDArray[np.float64], k2: int, seed: int, layout: Layout, device: str) -> list[SparseCode]:
