@@ -10,7 +10,7 @@ from sinr_codec import codec, networks
 from sinr_codec.cli._common import Preset
 from sinr_codec.cli.main import app
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, AxisOctaves, ReLU, Sine
+from sinr_codec.fields import MLP, AxisOctaves, Gaussian, ReLU, Sine
 from sinr_codec.presets import MAX_WIDTH, MIN_WIDTH, PRESETS, RECIPES, preset_named, rate_for, widest_within
 from sinr_codec.signals.image import ImageSpec
 from sinr_codec.signals.registry import KINDS
@@ -44,6 +44,15 @@ def test_a_recipe_builds_what_the_user_asks_for():
     assert recipe.under(PRESETS["paper"]).network(large, 16) == MLP(2, 3, 16, 3, Sine(45.0))
     assert recipe.under(PRESETS["fast"]) is recipe
     assert recipe.network(spec, 16, 1, ReLU()) == MLP(2, 3, 16, 1, ReLU())
+
+
+def test_rates_of_another_activation_do_not_count():
+    spec = ImageSpec(4, 4, 3, "uint8", "RGB")
+    for kind, settings in (("volume", {}), ("radiance", {"steps": 1500})):
+        recipe = RECIPES[kind]
+        assert recipe.activated(spec, Gaussian(5.0)).settings(PRESETS["fast"]).get("lr") is None
+        assert settings.items() <= recipe.activated(spec, Gaussian(5.0)).settings(PRESETS["fast"]).items()
+        assert recipe.activated(spec, recipe.activation) is recipe
 
 
 def test_every_kind_has_a_recipe():

@@ -291,6 +291,8 @@ def encode(
     recipe = RECIPES[spec.KIND].under(chosen)
     if how is not None:
         recipe, chosen = _recipe_of(how, recipe, chosen, spec.KIND)
+    elif activation is not None:
+        recipe = recipe.activated(spec, activation)
     budget = size if bpp is None else int(bpp * spec.samples / 8)
     free = width is None and recipe.width is None and max_drop is None
     rated = how is None and recipe.rated(chosen) and (free or budget is not None or psnr is not None)

@@ -71,7 +71,7 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("fast", fit={"steps": 500, "lr": 2e-3}, effort=0.1, rounding={"steps": 0, "felt": 1 << 14}),
+        Preset("fast", fit={"steps": 500, "pace": 2.0}, effort=0.1, rounding={"steps": 0, "felt": 1 << 14}),
         Preset(
             "balanced",
             fit={"steps": 3000},
@@ -149,6 +149,14 @@ class Recipe:
     def settings(self, preset: Preset) -> dict[str, Any]:
         """Settings of the fit under a preset."""
         return preset.fit | self.fit.get("", {}) | self.fit.get(preset.name, {})
+
+    def activated(self, spec: Any, activation: AnyActivation) -> "Recipe":
+        """The recipe with an activation that the user names: a learning rate tuned for another kind is left out."""
+        own = self.activation if isinstance(self.activation, AnyActivation) else self.activation(spec)
+        if type(own) is type(activation):
+            return self
+        fit = {name: {key: v for key, v in settings.items() if key != "lr"} for name, settings in self.fit.items()}
+        return replace(self, fit=fit)
 
     def under(self, preset: Preset) -> "Recipe":
         """The recipe with the network of a preset."""

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 import sinr_codec.fit  # noqa: E402
 from sinr_codec.errors import InputError, MissingExtraError  # noqa: E402
 from sinr_codec.fields import MLP, Gaussian, Sine, Wire  # noqa: E402
-from sinr_codec.fit import Evaluator, FitConfig, checkpoint, compilation, evaluate, fit, loop  # noqa: E402
+from sinr_codec.fit import DEFAULT_LR, Evaluator, FitConfig, checkpoint, compilation, evaluate, fit, loop  # noqa: E402
 from sinr_codec.fit.optim import Stepper  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -69,6 +69,15 @@ class TestFit:
         assert result.steps == 300
         assert (result.interrupted, result.restarts, result.compiled) == (False, 0, False)
         assert not result.failed
+
+    def test_rates_follow_the_activation_where_none_is_given(self):
+        sine, gaussian = MLP(2, 1, 16, 1), MLP(2, 1, 16, 1, Gaussian(4.0))
+        assert FitConfig().peak_lr(sine) == DEFAULT_LR["soap"]
+        assert FitConfig(pace=2.0).peak_lr(sine) == 2 * DEFAULT_LR["soap"]
+        assert FitConfig(optimizer="adam").peak_lr(gaussian) > 4 * DEFAULT_LR["adam"]
+        assert FitConfig(lr=3e-4, pace=2.0).peak_lr(gaussian) == 3e-4
+        slow = fit(gaussian, Waves(), config(lr=DEFAULT_LR["soap"]))
+        assert fit(gaussian, Waves(), config(lr=None)).loss < 0.8 * slow.loss
 
     @pytest.mark.parametrize("activation", [Gaussian(4.0), Wire(5.0, 5.0)])
     def test_fits_other_fields(self, activation):

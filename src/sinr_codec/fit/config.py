@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
+from sinr_codec.fields.activations import Gaussian, ReLU, Wire
+from sinr_codec.fields.base import Trainable
 
 Optimizer = Literal["soap", "adam", "muon"]
 Schedule = Literal["cosine", "constant"]
@@ -17,6 +19,8 @@ Sampling = Literal["even", "error"]
 
 #: Best for SIRENs of width 64-128 on photographs over some thousand steps; a few hundred want twice as much.
 DEFAULT_LR: dict[str, float] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
+#: Times as much for other activations, with every optimiser (docs/performance.md).
+ACTIVATION_PACE: dict[type, float] = {Gaussian: 8.0, Wire: 8.0, ReLU: 16.0}
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class FitConfig:
         ``"soap"`` (Vyas et al. 2024; ahead in short fits, level with the others in long ones), ``"adam"``, or
         ``"muon"`` (Jordan 2024, on hidden matrices, Adam on the rest; refused where no hidden matrix is real).
     lr
-        Peak learning rate; None for the optimiser's own, see `DEFAULT_LR`.
+        Peak learning rate; None for what suits optimiser and activation, see `DEFAULT_LR`.
+    pace
+        Factor on the learning rate where `lr` gives none.
     steps, seconds
         Budget. With both, whichever is spent first; with none, 2,000 steps. Seconds count everything,
         compilation and evaluation included, and drive the schedule by elapsed time.
@@ -67,6 +73,7 @@ class FitConfig:
 
     optimizer: Optimizer = "soap"
     lr: float | None = None
+    pace: float = 1.0
     steps: int | None = None
     seconds: float | None = None
     batch: int = 4096
@@ -84,7 +91,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:
             raise InputError(f"fit: optimizer must be one of {', '.join(DEFAULT_LR)}, got {self.optimizer!r}")
-        for name in ("lr", "steps", "seconds", "batch", "bits"):
+        for name in ("lr", "pace", "steps", "seconds", "batch", "bits"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"fit: {name} must be positive, got {value!r}")
@@ -97,10 +104,12 @@ class FitConfig:
         if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
             raise InputError(f"fit: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
 
-    @property
-    def peak_lr(self) -> float:
+    def peak_lr(self, field: Trainable) -> float:
         """The learning rate to start with."""
-        return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+        if self.lr is not None:
+            return self.lr
+        activation = ACTIVATION_PACE.get(type(getattr(field, "activation", None)), 1.0)
+        return DEFAULT_LR[self.optimizer] * activation * self.pace
 
     @property
     def max_steps(self) -> int | None:

@@ -185,7 +185,8 @@ class _Fit:
         self.start = dict(params) if params is not None else fresh(cast(Field, field), mean, config.seed)
         self.rated_at = BEGIN_AT if params is None else 0.0
         self.packing = Packing(self.start, joins(config.optimizer))
-        self.state = _State(lr=config.peak_lr)
+        self.peak_lr = config.peak_lr(field)
+        self.state = _State(lr=self.peak_lr)
         self.interrupt = Interrupt()
         self.begin()
 
@@ -222,7 +223,7 @@ class _Fit:
                 checkpoint.discard(config.checkpoint)
         if state.best is None:
             tried = state.restarts + 1
-            raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {config.peak_lr:g}")
+            raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {self.peak_lr:g}")
         if not self.interrupt.seen:
             self._report(state.step)
         return FitResult(
@@ -417,7 +418,7 @@ class _Fit:
         for value in self.start.values():
             digest = zlib.crc32(np.ascontiguousarray(value).tobytes(), digest)
         budget = [config.steps, config.seconds]
-        settings: list[Any] = [config.optimizer, config.peak_lr, self.batch, config.schedule, config.l1, config.seed]
+        settings: list[Any] = [config.optimizer, self.peak_lr, self.batch, config.schedule, config.l1, config.seed]
         settings += budget
         settings += [] if config.bits is None else [config.bits]
         settings += [] if config.sampling == "even" else [config.sampling]

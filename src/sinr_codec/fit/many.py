@@ -70,7 +70,7 @@ def fit_many(
     starts = [field.centre(fresh, mean) for mean, _ in means]
     packing = Packing(fresh, join=False)
     stacked = packing.pack({name: np.stack([start[name] for start in starts]) for name in fresh}, config.device)
-    optimizer = make_optimizer("adam", stacked, config.peak_lr)
+    optimizer = make_optimizer("adam", stacked, config.peak_lr(field))
     batches = Batches(len(parts[0]), min(config.batch, len(parts[0])), config.seed)
     take = Samples.stacked(samples)
     function = torch.vmap(field.function(xtorch, torch.device(config.device)))
