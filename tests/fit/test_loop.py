@@ -70,10 +70,17 @@ class TestFit:
         assert (result.interrupted, result.restarts, result.compiled) == (False, 0, False)
         assert not result.failed
 
+    def test_a_rate_that_is_too_high_is_lowered(self, monkeypatch):
+        hot = config(lr=0.05, steps=1000)
+        cooled = fit(FIELD, Waves(), hot)
+        monkeypatch.setattr(loop, "COOL_AT", ())
+        assert cooled.loss < 0.3 * fit(FIELD, Waves(), hot).loss
+
     def test_rates_follow_the_activation_where_none_is_given(self):
-        sine, gaussian = MLP(2, 1, 16, 1), MLP(2, 1, 16, 1, Gaussian(4.0))
+        sine, narrow, gaussian = MLP(2, 1, 128, 1), MLP(2, 1, 16, 1), MLP(2, 1, 16, 1, Gaussian(4.0))
         assert FitConfig().peak_lr(sine) == DEFAULT_LR["soap"]
-        assert FitConfig(pace=2.0).peak_lr(sine) == 2 * DEFAULT_LR["soap"]
+        assert FitConfig(pace=2.0).peak_lr(sine) == FitConfig().peak_lr(narrow) == 2 * DEFAULT_LR["soap"]
+        assert FitConfig(optimizer="muon").peak_lr(narrow) == DEFAULT_LR["muon"]
         assert FitConfig(optimizer="adam").peak_lr(gaussian) > 4 * DEFAULT_LR["adam"]
         assert FitConfig(lr=3e-4, pace=2.0).peak_lr(gaussian) == 3e-4
         slow = fit(gaussian, Waves(), config(lr=DEFAULT_LR["soap"]))

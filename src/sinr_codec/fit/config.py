@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
-from sinr_codec.fields.activations import Gaussian, ReLU, Wire
+from sinr_codec.fields.activations import Gaussian, ReLU, Sine, Wire
 from sinr_codec.fields.base import Trainable
+from sinr_codec.fields.mlp import MLP
 
 Optimizer = Literal["soap", "adam", "muon"]
 Schedule = Literal["cosine", "constant"]
 Sampling = Literal["even", "error"]
 
-#: Best for SIRENs of width 64-128 on photographs over some thousand steps; a few hundred want twice as much.
+#: Best for SIRENs of width 128 on photographs over some thousand steps; a few hundred want twice as much.
 DEFAULT_LR: dict[str, float] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
-#: Times as much for other activations, with every optimiser (docs/performance.md).
+#: Times as much for other activations, with every optimiser, and exponent with which SOAP takes more for sine networks
+#: that are narrower than this, up to so many times (docs/performance.md).
 ACTIVATION_PACE: dict[type, float] = {Gaussian: 8.0, Wire: 8.0, ReLU: 16.0}
+NARROW, NARROW_PACE, MOST_PACE = 128, 0.7, 2.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class FitConfig:
     lr
         Peak learning rate; None for what suits optimiser and activation, see `DEFAULT_LR`.
     pace
-        Factor on the learning rate where `lr` gives none.
+        Least factor on the optimiser's learning rate where `lr` gives none: some networks take more anyway.
     steps, seconds
         Budget. With both, whichever is spent first; with none, 2,000 steps. Seconds count everything,
         compilation and evaluation included, and drive the schedule by elapsed time.
@@ -108,8 +111,11 @@ class FitConfig:
         """The learning rate to start with."""
         if self.lr is not None:
             return self.lr
-        activation = ACTIVATION_PACE.get(type(getattr(field, "activation", None)), 1.0)
-        return DEFAULT_LR[self.optimizer] * activation * self.pace
+        activation = getattr(field, "activation", None)
+        pace = ACTIVATION_PACE.get(type(activation), 1.0)
+        if isinstance(field, MLP) and isinstance(activation, Sine) and self.optimizer == "soap":
+            pace = min(max((NARROW / field.width) ** NARROW_PACE, 1.0), MOST_PACE)
+        return DEFAULT_LR[self.optimizer] * max(pace, self.pace)
 
     @property
     def max_steps(self) -> int | None:

@@ -48,6 +48,9 @@ LEAST_STEPS = 100
 FIRST_STEPS = 2
 #: Steps between looks at the running loss.
 LOOK = 10
+#: Shares of a fit of so many steps at which the rate is lowered where the loss is hardly less than at the last one: no network
+#: learns much while its rate is too high. It is before any noise begins.
+COOL_AT, COOL_STEPS, COOL_LOSS, COOLER = (0.05, 0.1, 0.15, 0.2, 0.25), 1000, 0.995, 0.7
 #: A signal whose mean leaves less than this error (46 dB for values in [-1, 1]) shows no divergence by it.
 FLAT = 1e-4
 
@@ -152,6 +155,10 @@ class _State:
     #: Running mean of the loss; None before the first step.
     recent: float | None = None
     evaluated: int = 0
+    #: Looks for a rate that is too high, the running loss at the last one, and what the rate was lowered to.
+    cooled: int = 0
+    warm: float = math.inf
+    pace: float = 1.0
     checked: bool = False
     best_loss: float = math.inf
     best: Leaves | None = None
@@ -305,6 +312,11 @@ class _Fit:
             # under a rate the best weights are the last: those before take more bits
             if self.config.bits is None and self.evaluation_steps <= EVALUATION_SHARE * total:
                 self.keep_best()
+        if state.cooled < len(COOL_AT) and share >= COOL_AT[state.cooled] and state.recent is not None:
+            state.cooled += 1
+            if state.recent > COOL_LOSS * state.warm and total >= COOL_STEPS:
+                state.pace *= COOLER
+            state.warm = state.recent
         self._report(total)
 
     def restart(self) -> None:
@@ -342,7 +354,7 @@ class _Fit:
 
     def rate(self, share: float) -> float:
         """Factor on the learning rate."""
-        return rate_at(self.config.schedule, self.state.step, share)
+        return self.state.pace * rate_at(self.config.schedule, self.state.step, share)
 
     # -- losses
 
