@@ -38,7 +38,7 @@ class Waves:
 
 
 def config(**changes):
-    return FitConfig(**{"steps": 120, "bits": 1.0, "batch": 512, "compile": False} | changes)
+    return FitConfig(**{"steps": 120, "bits": 1.0, "batch": 512, "lr": 1e-3, "compile": False} | changes)
 
 
 def bytes_lost(params, size):

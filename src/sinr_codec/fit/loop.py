@@ -48,8 +48,8 @@ LEAST_STEPS = 100
 FIRST_STEPS = 2
 #: Steps between looks at the running loss.
 LOOK = 10
-#: Shares of a fit of so many steps at which the rate is lowered where the loss is hardly less than at the last one: no network
-#: learns much while its rate is too high. It is before any noise begins.
+#: Shares of a fit, of so many steps or more, at which the rate is lowered where the loss is hardly less than it was at
+#: the last one: networks learn little while their rate is too high. All are before a rate in bits brings noise.
 COOL_AT, COOL_STEPS, COOL_LOSS, COOLER = (0.05, 0.1, 0.15, 0.2, 0.25), 1000, 0.995, 0.7
 #: A signal whose mean leaves less than this error (46 dB for values in [-1, 1]) shows no divergence by it.
 FLAT = 1e-4
