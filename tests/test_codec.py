@@ -185,6 +185,29 @@ class TestEncode:
         assert all(result.quality >= 24 for result in coded)
         assert coded[-1].network == report.field
 
+    def test_a_fit_without_an_error_keeps_the_quality_asked_for(self):
+        """All that it has above that may be lost, which is not everything."""
+        flat = np.full((16, 24, 3), (200, 30, 90), np.uint8)
+        report = codec.encode(flat, psnr=30, width=8, seconds=2.0, depth=1)
+        assert report.fit_psnr == math.inf
+        assert report.target_met
+        assert report.psnr >= 30
+
+    def test_a_search_tries_the_next_width_where_it_comes_back(self, monkeypatch):
+        """A width whose fit is too poor is not fitted again."""
+        widths = []
+        fit = codec._Job.fit
+
+        def poorer(self, network, *each, **more):
+            widths.append(network.width)
+            return dataclasses.replace(fit(self, network, *each, **more), quality=23.9)
+
+        monkeypatch.setattr(codec._Job, "fit", poorer)
+        monkeypatch.setattr(codec, "_HEADROOM", (0.0, 0.0))
+        codec.encode(PICTURE, psnr=24, **FAST)
+        assert len(widths) > 2
+        assert widths[-1] > widths[-2]
+
     def test_what_a_fit_has_too_much_is_spent(self):
         fine, coarse = (codec.encode(PICTURE, psnr=wanted, width=12, **FAST) for wanted in (24, 18))
         assert coarse.psnr >= 18

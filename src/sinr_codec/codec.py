@@ -278,6 +278,8 @@ def encode(
     shared = _base_for(how, base, width=width, depth=depth, activation=activation, bpp=bpp, size=size, psnr=psnr)
     if progressive and shared is not None:
         raise InputError("progressive: a file that begins from a base has no planes; leave it out")
+    if not is_cpu(device):
+        check_device(device)
     progress = progress or NullProgress()
     progress.start("read", 0)
     signal = _load_signal(source, kind, options, shared)
@@ -690,9 +692,10 @@ class _Job:
         # Made anew below: what a loss keeps of a part is a few MB, and of many parts more than the signal.
         before = [self._loss(network, part, self._samples)(params) for part, params in zip(parts, fitted.params)]
         drop = self.max_drop
-        if min_db is not None and fitted.quality > min_db + _MARGIN:
-            # What the fit is better than was asked may be lost.
-            drop = fitted.quality - min_db - _MARGIN
+        if min_db is not None:
+            # What the fit is better than was asked may be lost; one without an error has as much as counts for none.
+            over = min(fitted.quality, decibels(NO_LOSS)) - min_db - _MARGIN
+            drop = over if over > 0 else drop
         # The quality is that of all parts together: each may add the same error, quiet ones as much as loud ones.
         added = max(float(np.mean(before)), NO_LOSS) * (10 ** (drop / 10) - 1)
         plans = []
@@ -827,7 +830,9 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
     while len(fits) < _QUALITY_FITS:
         network = widest_within(params, build)
         if any(network == fitted.network for fitted in fits):
-            break
+            if fits[-1].quality >= db or network.width == MAX_WIDTH:
+                break
+            network = build(max(fitted.network.width for fitted in fits) + 1)
         size = math.log2(network.num_params)
         far = last is not None and abs(size - math.log2(last.network.num_params)) > _FAR
         short = grows and not fits and (not shorts or (far and len(shorts) < len(_SHORT_DB)))
@@ -850,6 +855,8 @@ def _search_quality(job: _Job, build: Callable[[int], Field], db: float) -> _Cod
     tried: list[_Coded] = []
     for fitted in [each for each in fits if each.quality >= db] or [max(fits, key=lambda each: each.quality)]:
         tried.append(job.code(fitted, min_db=db))
+        if tried[-1].quality.db < db <= fitted.quality - job.max_drop:
+            tried.append(job.code(fitted))  # what was to spare was not, on all samples
         if tried[-1].quality.db >= db:
             break
     best = _best(tried, db)

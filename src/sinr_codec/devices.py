@@ -7,11 +7,13 @@ CPU = "cpu"
 
 def is_cpu(device: str) -> bool:
     """Whether a device is the CPU, whose numbers NumPy computes where nothing is fitted."""
-    return device.partition(":")[0] == CPU
+    return device in (CPU, f"{CPU}:0")
 
 
 def check_device(device: str) -> None:
     """Raise `InputError` for a device that does not exist or on which PyTorch cannot compute a number."""
+    if not isinstance(device, str):
+        raise InputError(f"device: expected the name of one, such as {CPU} or cuda, got {device!r}")
     try:
         import torch
     except ImportError as error:
@@ -20,7 +22,8 @@ def check_device(device: str) -> None:
         torch.ones(1, device=device).item()
     except Exception as error:  # each backend has its own way to say no: RuntimeError, AssertionError, ImportError
         reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
-        raise InputError(f"device: {device!r} cannot be used ({reason})") from error
+        remedy = f"take {CPU}, or cuda where PyTorch is built for it"
+        raise InputError(f"device: {device!r} cannot be used ({reason}); {remedy}") from error
 
 
 def has_float64(device: str) -> bool:

@@ -70,6 +70,8 @@ def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: st
     """
     atoms, vectors = _atoms_as_rows(A), _vectors(W)
     k2, k1 = atoms.shape
+    if not isinstance(s, int | np.integer):
+        raise InputError(f"s: expected a whole number of atoms, got {s!r}")
     if len(vectors) != k1:
         raise InputError(f"W: vectors of length {len(vectors)}, expected {k1} as in A")
     if not 0 <= s <= min(k1, k2):
@@ -126,7 +128,7 @@ def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike, step: float | None = N
     Raises
     ------
     InputError
-        Shapes that do not fit, indices out of range, more atoms than k1.
+        Shapes that do not fit, indices out of range, more atoms than k1, a step that is not positive.
     """
     atoms, vectors = _atoms_as_rows(A), _vectors(W)
     chosen = np.asarray(indices)
@@ -134,6 +136,8 @@ def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike, step: float | None = N
     if chosen.ndim != 2 or chosen.dtype.kind not in "iu" or chosen.shape[1:] != vectors.shape[1:]:
         raise InputError(f"indices: {chosen.dtype} {chosen.shape}, expected integers (s, {vectors.shape[1]})")
     s, n = chosen.shape
+    if step is not None and not 0 < step < np.inf:
+        raise InputError(f"step: {step}, expected a number > 0")
     if len(vectors) != k1 or s > k1:
         raise InputError(f"A, W, indices: {k1} rows, {len(vectors)} rows and {s} atoms do not fit together")
     if chosen.size and not -1 <= chosen.min() <= chosen.max() < k2:

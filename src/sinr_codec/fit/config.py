@@ -23,7 +23,7 @@ DEFAULT_LR: dict[str, float] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
 #: Times as much for other activations, with every optimiser, and exponent with which SOAP takes more for sine networks
 #: that are narrower than this, up to so many times (docs/performance.md).
 ACTIVATION_PACE: dict[type, float] = {Gaussian: 8.0, Wire: 8.0, ReLU: 16.0}
-NARROW, NARROW_PACE, MOST_PACE = 128, 0.7, 2.0
+NARROW, NARROW_PACE, MOST_PACE = 128, 0.5, 2.0
 
 
 @dataclass(frozen=True)
