@@ -6,7 +6,8 @@ The references are plain eager torch on the same network with SIREN's initialisa
 5e-3 min(1, batch/HW), decayed to a tenth, batches of 256^2 pixels (github.com/vishwa91/wire, wire_image_denoise.py).
 COIN's: Adam at 2e-4 on all pixels at once, the best network so far (github.com/EmilienDupont/coin, main.py). Ours runs
 under a budget in seconds, in a fresh process each time: budgets are tried from small to large until one reaches both
-references. All are measured over all pixels, on the same threads. Target: a tenth.
+references, at the rate and with the sampling that `encode` has. All are measured over all pixels, on the same
+threads. Target: a tenth.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def work(arguments: argparse.Namespace, field: MLP, signal: ImageSignal) -> None
     )  # imports, which the reference is spared, too
     choice = {"auto": "auto", "yes": True, "no": False}[arguments.compile]
     began = time.perf_counter()
-    result = fit(field, signal, FitConfig(seconds=arguments.worker, lr=2e-3, batch=2048, compile=choice))
+    result = fit(field, signal, FitConfig(seconds=arguments.worker, batch=2048, sampling="error", compile=choice))
     seconds = time.perf_counter() - began
     report = {"psnr": psnr(result.loss), "seconds": seconds, "steps": result.steps, "compiled": result.compiled}
     print(json.dumps(report))
