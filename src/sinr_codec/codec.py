@@ -278,8 +278,7 @@ def encode(
     shared = _base_for(how, base, width=width, depth=depth, activation=activation, bpp=bpp, size=size, psnr=psnr)
     if progressive and shared is not None:
         raise InputError("progressive: a file that begins from a base has no planes; leave it out")
-    if not is_cpu(device):
-        check_device(device)
+    check_device(device)
     progress = progress or NullProgress()
     progress.start("read", 0)
     signal = _load_signal(source, kind, options, shared)
@@ -965,8 +964,6 @@ class Decoder:
         Shape, dtype and conventions of the source.
     limits
         What a rendering may take.
-    device
-        Where the network is evaluated.
     """
 
     header: Header
@@ -974,7 +971,11 @@ class Decoder:
     spec: Any
     limits: Limits
     _networks: _Networks
-    device: str = CPU
+
+    @property
+    def device(self) -> str:
+        """Where the network is evaluated."""
+        return self._networks.device
 
     @property
     def planes(self) -> tuple[int, int]:
@@ -1070,8 +1071,7 @@ def open(
         device that cannot be used
     MissingExtraError : PyTorch is not installed, and another device than the CPU is named
     """
-    if not is_cpu(device):
-        check_device(device)
+    check_device(device)
     header, sections = load_source(source, limits, partial=progressive)
     with naming(source):
         return _open(source, header, sections, limits, base, device)
@@ -1094,7 +1094,7 @@ def _open(
     networks = _Networks(network, records, shared, source, device)
     if len(networks) == 1:
         networks.params(0)
-    return Decoder(header, network, spec, limits, networks, device)
+    return Decoder(header, network, spec, limits, networks)
 
 
 def _described(

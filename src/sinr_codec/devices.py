@@ -11,7 +11,12 @@ def is_cpu(device: str) -> bool:
 
 
 def check_device(device: str) -> None:
-    """Raise `InputError` for a device that does not exist or on which PyTorch cannot compute a number."""
+    """Raise `InputError` for a device that does not exist or on which PyTorch cannot compute a number.
+
+    The CPU is one, also where PyTorch is not installed (`MissingExtraError` for others).
+    """
+    if is_cpu(device):
+        return
     if not isinstance(device, str):
         raise InputError(f"device: expected the name of one, such as {CPU} or cuda, got {device!r}")
     try:

@@ -18,7 +18,7 @@ from sinr_codec.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from sinr_codec.coding.dtypes import is_float
 from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_by_weights, plan_paper
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, STATE, Header, Limits, TensorEntry, write
-from sinr_codec.devices import CPU, check_device, is_cpu
+from sinr_codec.devices import CPU, check_device
 from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.fields import MLP, field_from_header
 from sinr_codec.fields.activations import activation_text
@@ -219,8 +219,7 @@ def compress_report(
         check_positive("weights_snr", weights_snr)
     check_seed(seed)
     check_activation(activation)
-    if not is_cpu(device):
-        check_device(device)
+    check_device(device)
     recipe = preset_named(preset)
     progress = progress or NullProgress()
     checkpoint = read_checkpoint(model, keep_optimiser)

@@ -21,7 +21,7 @@ from sinr_codec.batch.manifest import Entry, Manifest
 from sinr_codec.batch.places import Folder, address_of, content_hash, open_folder
 from sinr_codec.batch.pools import Cluster, Pool, Processes
 from sinr_codec.batch.work import Encoded, Failed, failure
-from sinr_codec.devices import CPU, check_device, is_cpu
+from sinr_codec.devices import CPU, check_device
 from sinr_codec.errors import InputError
 from sinr_codec.packed import PathLike
 from sinr_codec.progress import NullProgress, Progress
@@ -117,8 +117,8 @@ def encode_many(
     if jobs < 1:
         raise InputError(f"jobs: expected a number from 1, got {jobs}")
     options, recorded = _options(options)
-    if scheduler is None and not is_cpu(device := options.get("device", CPU)):
-        check_device(device)
+    if scheduler is None:
+        check_device(options.get("device", CPU))
     addresses = addresses_of([inputs] if isinstance(inputs, str | os.PathLike) else inputs)
     if not addresses:
         raise InputError("inputs: expected at least one")

@@ -343,7 +343,7 @@ def _bytes_are_faster() -> bool:
 
     try:
         return seconds(_Bytes) < seconds(_Singles)
-    except (AttributeError, NotImplementedError, RuntimeError):  # a PyTorch without oneDNN
+    except (AttributeError, RuntimeError):  # a PyTorch without oneDNN
         return False
 
 
