@@ -11,7 +11,7 @@ import sinr_codec
 
 ROOT = Path(sinr_codec.__file__).parent
 LAYERS = [
-    ("errors", "progress", "tiles"),
+    ("errors", "progress", "tiles", "types"),
     ("devices", "files"),
     ("coding",),
     ("container",),

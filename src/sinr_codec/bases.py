@@ -17,7 +17,6 @@ from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.packed import (
-    Array,
     CodedNetwork,
     Source,
     field_params,
@@ -27,6 +26,7 @@ from sinr_codec.packed import (
     tensors_of,
 )
 from sinr_codec.signals import registry
+from sinr_codec.types import Array, Params
 
 STEP = 2.0**-7
 """Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
@@ -38,8 +38,6 @@ MAX_STEPS = 64
 """Steps of an inner loop."""
 
 _ONE_BLOCK = 1e9  # seconds
-
-Params = Mapping[str, Array]
 
 
 @dataclass(frozen=True)

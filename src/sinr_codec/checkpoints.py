@@ -24,6 +24,7 @@ import numpy as np
 from sinr_codec.container import DEFAULT_LIMITS, DTYPES
 from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.files import atomic_write
+from sinr_codec.types import PathLike
 
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", ".npz", *TORCH_SUFFIXES)
@@ -113,7 +114,7 @@ def read_checkpoint(source: Any, keep_optimiser: bool = False) -> Checkpoint:
 
 def write_checkpoint(
     state: Mapping[str, np.ndarray],
-    path: str | os.PathLike[str],
+    path: PathLike,
     containers: Mapping[str, int] | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> None:
@@ -218,7 +219,7 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
     return tree
 
 
-def _torch(path: str | os.PathLike[str]) -> ModuleType:
+def _torch(path: PathLike) -> ModuleType:
     try:
         import torch
     except ImportError as error:
@@ -382,7 +383,7 @@ def _one_line(error: object, length: int = 160) -> str:
 # --- writing -----------------------------------------------------------------------------------------------
 
 
-def _write_safetensors(state: dict[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+def _write_safetensors(state: dict[str, np.ndarray], path: PathLike) -> None:
     from safetensors.numpy import save_file
 
     for name, array in state.items():
@@ -392,7 +393,7 @@ def _write_safetensors(state: dict[str, np.ndarray], path: str | os.PathLike[str
         save_file(state, temporary)
 
 
-def _write_npz(state: dict[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+def _write_npz(state: dict[str, np.ndarray], path: PathLike) -> None:
     for name, array in state.items():
         if array.dtype == ml_dtypes.bfloat16:
             raise InputError(f"{path}: tensor {name!r} is bfloat16, which .npz lacks; use .safetensors or .pt")
@@ -405,7 +406,7 @@ def _write_npz(state: dict[str, np.ndarray], path: str | os.PathLike[str]) -> No
 
 def _write_torch(
     state: dict[str, np.ndarray],
-    path: str | os.PathLike[str],
+    path: PathLike,
     containers: Mapping[str, int],
     values: Mapping[str, Any],
 ) -> None:

@@ -38,10 +38,7 @@ from sinr_codec.networks import compare_networks, network_names, state_of
 from sinr_codec.packed import (
     NO_LOSS,
     VERIFY_SLACK,
-    Array,
     CodedNetwork,
-    Params,
-    PathLike,
     Source,
     check_activation,
     check_positive,
@@ -63,6 +60,7 @@ from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, RECIPES, Preset, Recipe,
 from sinr_codec.progress import NullProgress, Progress, Steps, Together
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Part, Quality, SampledPart, Signal, Spec
+from sinr_codec.types import Array, Params, PathLike
 
 Blob = bytes
 
@@ -753,7 +751,7 @@ class _Job:
         effort = replace(effort, steps=min(effort.steps, steps // _FIT_STEPS_A_ROUNDING))
         return rounding_for(trainable, part, effort, self.seed, self.device)
 
-    def _by_method(self, method: Method, network: Field, fitted: list[Params]) -> tuple[Field, list[Plan]]:
+    def _by_method(self, method: Method, network: Field, fitted: Sequence[Params]) -> tuple[Field, list[Plan]]:
         """The networks as a method codes them, and what they are then: pruning makes them narrower."""
         drop, effort, trained = self.max_drop, self.preset.effort, network
         options: dict[str, Any] = {"effort": effort, "progress": self.progress, "base": self.base}
@@ -913,7 +911,7 @@ class _Networks(Sequence[Apply]):
         self, network: Field, coded: Sequence[CodedNetwork], base: Base | None, source: Source, device: str
     ) -> None:
         self.network, self.coded, self.device, self._base, self._source = network, coded, device, base, source
-        self._params: dict[int, Params] = {}
+        self._params: dict[int, dict[str, Array]] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
 
@@ -923,10 +921,10 @@ class _Networks(Sequence[Apply]):
     def __getitem__(self, number: Any) -> Any:
         return self._kept(self._applies, number, lambda: decoder_on(self.network, self.params(number), self.device))
 
-    def params(self, number: int) -> Params:
+    def params(self, number: int) -> dict[str, Array]:
         """Weights of one network."""
 
-        def decoded() -> Params:
+        def decoded() -> dict[str, Array]:
             with naming(self._source), self._naming(number):
                 return params_of(self.network, self.coded[number], self._base)
 
@@ -988,7 +986,7 @@ class Decoder:
         return tuple(self.spec.describe()["shape"])
 
     @property
-    def params(self) -> Params:
+    def params(self) -> dict[str, Array]:
         """Weights of the network, or of the first one."""
         return self._networks.params(0)
 

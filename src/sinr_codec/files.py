@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sinr_codec.errors import InputError
+from sinr_codec.types import PathLike
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; it becomes `path` when the block ends well.
 
     The temporary file exists (empty) when the block starts and keeps the suffix of `path`, for writers that
@@ -55,7 +56,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def check_output(path: str | os.PathLike[str], source: object = None) -> None:
+def check_output(path: PathLike, source: object = None) -> None:
     """Refuse an output that cannot be written before minutes of work; `atomic_write` decides in the end.
 
     Raises
@@ -75,7 +76,7 @@ def check_output(path: str | os.PathLike[str], source: object = None) -> None:
         raise InputError(f"{path}: cannot be written (permission denied)")
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def write_bytes(path: PathLike, data: bytes) -> None:
     """Write `data` to `path` through `atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)

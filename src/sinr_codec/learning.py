@@ -14,9 +14,10 @@ from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulat
 from sinr_codec.fields.modulated import LATENTS, MODULATION
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods.coinpp import some_of
-from sinr_codec.packed import Array, PathLike, Source, check_positive, check_replaceable, check_seed
+from sinr_codec.packed import Source, check_positive, check_replaceable, check_seed
 from sinr_codec.progress import NullProgress, Progress, Steps
 from sinr_codec.signals import lattice
+from sinr_codec.types import Array, PathLike
 
 LEVELS, SIGMAS = 63, 6.0
 """Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section

@@ -28,10 +28,7 @@ from sinr_codec.files import check_output, write_bytes
 from sinr_codec.packed import (
     NO_LOSS,
     VERIFY_SLACK,
-    Array,
     CodedNetwork,
-    Params,
-    PathLike,
     Source,
     check_activation,
     check_positive,
@@ -53,6 +50,7 @@ from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Part
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array, Params, PathLike
 
 MAX_DROP = 0.1
 """dB that coding may cost on a signal."""
@@ -556,7 +554,7 @@ def _weight_snr(old: Array, new: Array) -> float:
 # -- decompress ------------------------------------------------------------------------------------------------
 
 
-def decompress(source: Source, out: PathLike | None = None, *, limits: Limits = DEFAULT_LIMITS) -> Params:
+def decompress(source: Source, out: PathLike | None = None, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Array]:
     """Give back the tensors of a compressed network: the same keys in the same order, shapes and dtypes.
 
     `out` names a .safetensors, .npz, .pt, .pth or .ckpt file to write; a torch file gets the nesting of the dicts that
@@ -582,7 +580,7 @@ def _surroundings(header: Header) -> dict[str, Any]:
     }
 
 
-def state_of(header: Header, sections: list[bytes], limits: Limits) -> Params:
+def state_of(header: Header, sections: list[bytes], limits: Limits) -> dict[str, Array]:
     """The tensors of a file: of a state dict, or of the networks of a signal."""
     if header.base is not None:
         what = "a base" if header.kind == BASE else f"but what is its own beside the base {bytes(header.base).hex()}"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.coding.plan import Plan
 from sinr_codec.coding.planes import PlaneReader, encode_plane
@@ -21,12 +20,10 @@ from sinr_codec.errors import InputError, MalformedError, SinrError, TruncatedEr
 from sinr_codec.fields import AnyActivation, Field, Modulations
 from sinr_codec.signals.base import TILE, Apply
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array, PathLike
 
-Array = NDArray[Any]
-Params = dict[str, Array]
 Manifest = list[tuple[str, tuple[int, ...], Any]]
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview
-PathLike = str | os.PathLike[str]
+Source = PathLike | bytes | bytearray | memoryview
 
 VERIFY_SLACK = 0.02
 """dB that sine and sum may differ between platforms."""
@@ -112,12 +109,12 @@ class CodedNetwork:
     of: int = 0
 
 
-def field_params(field: Field, coded: CodedNetwork) -> Params:
+def field_params(field: Field, coded: CodedNetwork) -> dict[str, Array]:
     """Decode a network: its parameters in the order of `Field.shapes`."""
     return tensors_of(manifest_of(field), coded)
 
 
-def tensors_of(manifest: Manifest, coded: CodedNetwork) -> Params:
+def tensors_of(manifest: Manifest, coded: CodedNetwork) -> dict[str, Array]:
     """Decode a section: the tensors (name, shape, dtype) of a manifest, one record after the other."""
     reader = Reader(coded.section)
     planes = [PlaneReader(plane, number) for number, plane in enumerate(coded.planes)]

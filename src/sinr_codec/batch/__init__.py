@@ -23,8 +23,8 @@ from sinr_codec.batch.pools import Cluster, Pool, Processes
 from sinr_codec.batch.work import Encoded, Failed, failure
 from sinr_codec.devices import CPU, check_device
 from sinr_codec.errors import InputError
-from sinr_codec.packed import PathLike
 from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.types import PathLike
 
 
 @dataclass(frozen=True)

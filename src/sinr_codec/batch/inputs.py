@@ -11,8 +11,8 @@ from sinr_codec.batch.manifest import NAME
 from sinr_codec.batch.places import address_of, filesystem, is_remote, remote_errors
 from sinr_codec.errors import InputError
 from sinr_codec.files import without_suffix
-from sinr_codec.packed import PathLike
 from sinr_codec.signals import registry
+from sinr_codec.types import PathLike
 
 
 def addresses_of(inputs: Iterable[PathLike]) -> list[str]:

@@ -16,7 +16,8 @@ from typing import IO, Any, Protocol
 from sinr_codec.container import MAGIC
 from sinr_codec.errors import InputError, MissingExtraError, SinrError, explain
 from sinr_codec.files import check_output, write_bytes
-from sinr_codec.packed import PathLike, check_magic, check_replaceable
+from sinr_codec.packed import check_magic, check_replaceable
+from sinr_codec.types import PathLike
 
 
 def address_of(path: PathLike) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,14 @@ from sinr_codec.fields import Field
 from sinr_codec.files import atomic_write
 from sinr_codec.fit import FitConfig, fit, fit_many
 from sinr_codec.signals.base import Part
-
-Params = dict[str, NDArray[Any]]
+from sinr_codec.types import Array, Params, PathLike
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A trained network: its parameters, mean squared error in the units of [-1, 1], steps and seconds."""
 
-    params: Params
+    params: dict[str, Array]
     loss: float
     steps: int
     seconds: float
@@ -51,7 +49,7 @@ class Fits:
     A fit that was interrupted leaves a checkpoint there and goes on from it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], device: str = "cpu") -> None:
+    def __init__(self, folder: PathLike, device: str = "cpu") -> None:
         self.folder, self.device = Path(folder), device
 
     def path(self, key: str) -> Path:

@@ -36,6 +36,7 @@ from sinr_codec.coding.sparse import Layout, from_vectors, layout_of, paper_spar
 from sinr_codec.methods.coin import SINE
 from sinr_codec.packed import decibels
 from sinr_codec.progress import Progress
+from sinr_codec.types import Floats
 
 SHARES = (0.1, 0.2, 0.3, 0.35, 0.4, 0.415, 0.45, 0.4999)
 """s / k1; the constraint is 2s < k1."""
@@ -44,8 +45,6 @@ BOUNDS = (0.1, 0.3, 1.0)
 SAMPLES = 1 << 16
 LEAST_SHOWN = 0.003
 """dB in the plot; smaller losses and gains are drawn there."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from sinr_codec.types import Array
+
 Quality = Callable[[Any], float]
 
 LOSSLESS = 200.0

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sinr_codec.coding.model import SCALES, SHAPES, frequencies_at, power_of_two
 from sinr_codec.coding.rangecoder import (
@@ -33,11 +32,10 @@ from sinr_codec.coding.scales import PER_OCTAVE
 from sinr_codec.coding.trellis import NEXT_STATE, parities
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import MalformedError
+from sinr_codec.types import Floats, Ints
 
 __all__ = ["adaptive_bits", "adaptive_body", "decode_adaptive", "follows", "skip_adaptive"]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _MAX_RADIUS, _MAX_SCALED = 2046, 8190  # the largest magnitude that a stream may have; the same where units differ
 _FRACTION = 4  # bits after the point of a mean magnitude

@@ -8,7 +8,6 @@ length of its rows, so short streams lose little.
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from sinr_codec.coding.rangecoder import (
     RangeDecoder,
@@ -22,10 +21,10 @@ from sinr_codec.coding.rangecoder import (
 )
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import MalformedError
+from sinr_codec.types import Ints
 
 __all__ = ["context_body", "decode_context", "skip_context"]
 
-Ints = npt.NDArray[np.int64]
 Model = list[int]
 """How often a bit was 0 and 1, in units of which it starts with one each."""
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.types import Array
 
 __all__ = ["check_dtype", "from_bits", "from_floats", "is_float", "largest", "real", "real_shape", "to_bits"]
 
-Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
 _FLOATS = {np.dtype(t) for t in ("f2", "f4", "f8", "c8", "c16", ml_dtypes.bfloat16)}

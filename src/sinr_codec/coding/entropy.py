@@ -32,6 +32,7 @@ from sinr_codec.coding.rangecoder import (
 )
 from sinr_codec.coding.varint import Reader, write_varint, write_zigzag
 from sinr_codec.errors import InputError, MalformedError, TruncatedError, UnknownIdError
+from sinr_codec.types import Ints
 
 __all__ = [
     "ADAPTIVE",
@@ -49,7 +50,6 @@ __all__ = [
     "skip_stream",
 ]
 
-Ints = npt.NDArray[np.int64]
 
 CONSTANT, BROTLI, CONTEXT, ADAPTIVE, RANGE = 0, 1, 2, 3, 8  # coder ids; a range coder of shape index i is RANGE + i
 

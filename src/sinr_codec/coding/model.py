@@ -9,9 +9,9 @@ from functools import cache
 from math import isqrt
 
 import numpy as np
-import numpy.typing as npt
 
 from sinr_codec.coding.rangecoder import TOTAL
+from sinr_codec.types import Ints
 
 __all__ = [
     "MAX_POSITIONS",
@@ -25,7 +25,6 @@ __all__ = [
     "power_of_two",
 ]
 
-Ints = npt.NDArray[np.int64]
 
 SHAPES = (0.5, 1.0, 1.5, 2.0, 3.0)  # exponents of the generalised Gaussian, by shape index
 UNIFORM = 7  # the shape index of equal frequencies

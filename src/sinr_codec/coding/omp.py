@@ -25,9 +25,7 @@ from sinr_codec.coding.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.devices import CPU, has_float64
 from sinr_codec.errors import InputError
 from sinr_codec.tiles import cores, map_tiles
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from sinr_codec.types import Floats, Ints
 
 _GUESS_CORRELATION = 1e-3  # a guess below is no use, and might depend on the atoms already taken
 _BATCH = 512  # most vectors that advance together
@@ -38,7 +36,7 @@ _DEVICE_PRODUCTS = 1 << 28  # float32 products (1 GiB) of a batch there
 _WELL_CONDITIONED = 0.7  # an atom that keeps this much of its length needs no second orthogonalisation
 
 
-def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: str = CPU) -> tuple[Integers, Floats]:
+def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: str = CPU) -> tuple[Ints, Floats]:
     """Approximate each column w of W by s columns of A, chosen greedily: w ~ A[:, indices] @ values.
 
     Parameters
@@ -272,13 +270,13 @@ class _State:
         return _least_squares(gather(search.atoms, chosen), self.vectors, self.basis[:, :t], triangle)
 
 
-def _guess(state: _State, search: Search, t: int, steps: int) -> tuple[list[Integers], list[Floats]]:
+def _guess(state: _State, search: Search, t: int, steps: int) -> tuple[list[Ints], list[Floats]]:
     """Advance `state` from t by up to `steps` steps, choosing among its candidates alone.
 
     Returns the atoms (m,) of each step, and the residuals (m, k1) before each step and after the last. It stops
     short of a step that finishes a vector.
     """
-    guesses: list[Integers] = []
+    guesses: list[Ints] = []
     residuals = [state.residuals]
     if steps <= 0:
         return guesses, residuals
@@ -297,7 +295,7 @@ def _guess(state: _State, search: Search, t: int, steps: int) -> tuple[list[Inte
     return guesses, residuals
 
 
-def _pursue(search: Search | DeviceSearch, W: Floats, s: int, tol: float) -> tuple[Integers, Floats]:
+def _pursue(search: Search | DeviceSearch, W: Floats, s: int, tol: float) -> tuple[Ints, Floats]:
     """`omp` for one batch of vectors."""
     n = W.shape[1]
     indices = np.full((s, n), -1, np.int64)

@@ -47,8 +47,8 @@ from sinr_codec.coding.tensor import (
 from sinr_codec.coding.trellis import SQUARED_ERROR
 from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError
+from sinr_codec.types import Params
 
-Params = Mapping[str, NDArray[Any]]
 Loss = Callable[[dict[str, NDArray[Any]]], float]
 
 

@@ -6,14 +6,13 @@ it, where levels are not equally likely.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from sinr_codec.coding.rangecoder import RangeDecoder, Symbol, check_symbols, range_encode
 from sinr_codec.coding.varint import Reader
+from sinr_codec.types import Ints
 
 __all__ = ["MAX_PLANES", "PlaneReader", "base_of", "encode_plane", "levels_of"]
 
-Ints = npt.NDArray[np.int64]
 
 MAX_PLANES = 15
 _NEAR = 3  # levels this far from zero and further share their counts

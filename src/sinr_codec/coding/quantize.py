@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sinr_codec.errors import InputError
+from sinr_codec.types import Floats, Ints
 
 __all__ = [
     "MAX_STEP",
@@ -24,8 +25,6 @@ __all__ = [
     "symmetric",
 ]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _EXPONENT_BIAS = 136  # of (1 + m/256) * 2**(e - 136); 8 exponent bits e, 8 mantissa bits m
 MAX_STEP_CODE = 0xFFFF

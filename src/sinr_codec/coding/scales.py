@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sinr_codec.errors import InputError
+from sinr_codec.types import Floats, Ints
 
 __all__ = ["MAX_EXPONENT", "PER_OCTAVE", "Scales", "scales_for"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 PER_OCTAVE = 4
 MAX_EXPONENT = 127

@@ -22,9 +22,9 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from sinr_codec.types import Floats, Ints
+
 Singles = NDArray[np.float32]
-Integers = NDArray[np.int64]
 
 _GUESS_GROUP = (
     2  # atoms that share one maximum where steps are guessed: few, so that the best groups are the best atoms
@@ -92,7 +92,7 @@ class Search:
         """Vectors where they are searched for."""
         return vectors
 
-    def best(self, residuals: Floats) -> tuple[Integers, Floats, NDArray[Any]]:
+    def best(self, residuals: Floats) -> tuple[Ints, Floats, NDArray[Any]]:
         """The best atom for each row of `residuals` (m, k1), none of which is zero; of equal ones the first.
 
         Returns the atoms (m,), |a.r| / |a| (m,) and the maxima of the groups, (m, groups).
@@ -115,11 +115,11 @@ class Search:
         assert isinstance(self.products, _Singles)
         return self.products.unit
 
-    def unit_atoms(self, chosen: Integers) -> Floats:
+    def unit_atoms(self, chosen: Ints) -> Floats:
         """Atoms (m,) at unit length: (m, k1)."""
         return gather(self.atoms, chosen) * self.inverse_norms[chosen, None]
 
-    def candidates(self, maxima: NDArray[Any]) -> Integers:
+    def candidates(self, maxima: NDArray[Any]) -> Ints:
         """Atoms that correlate most, for each row of `maxima` (m, groups): (m, count)."""
         m, groups = maxima.shape
         count = -(-groups // _GUESS_SHARE)
@@ -135,7 +135,7 @@ class Search:
             _largest(self.products.absolute(number, operand), self.group, maxima[:, groups])
         return maxima, self.products.least(maxima.max(axis=1), operand)
 
-    def _exact(self, group: Integers, residuals: Floats) -> tuple[Integers, Floats]:
+    def _exact(self, group: Ints, residuals: Floats) -> tuple[Ints, Floats]:
         """The best atom of one group for each residual, in float64."""
         members = self.members[group]
         products = gather(self.atoms, members) @ residuals[:, :, None]

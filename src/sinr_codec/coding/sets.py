@@ -27,10 +27,10 @@ from sinr_codec.coding.rangecoder import (
 )
 from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import InputError
+from sinr_codec.types import Ints
 
 __all__ = ["MAX_POSITIONS", "decode_sets", "encode_sets", "set_bits", "skip_sets"]
 
-Ints = npt.NDArray[np.int64]
 
 _MOST_BYTES = 48  # of an index: 17 halvings of at most 20 bits, and 16 bits for its place
 

@@ -9,15 +9,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sinr_codec.coding.dictionary import MAX_MAGNITUDES, atoms, make_dictionary
 from sinr_codec.coding.omp import omp
 from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError, LimitError
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from sinr_codec.types import Floats, Ints
 
 TINY_WIDTH = 50
 """A network of fewer neurons a layer is tiny: its matrices are flattened (section 3.3.2)."""
@@ -113,9 +111,9 @@ class SparseCode:
     seed: int
     k2: int
     layout: Layout
-    indices: Integers  # (s, n), -1 where a vector needed fewer atoms
+    indices: Ints  # (s, n), -1 where a vector needed fewer atoms
     values: Floats  # (s, n), 0 where the index is -1
-    table: Integers | None = None  # (k1, k2), a dictionary of kind "sent"
+    table: Ints | None = None  # (k1, k2), a dictionary of kind "sent"
 
 
 def sparse_encode(
@@ -166,7 +164,7 @@ def sparse_encode(
     return SparseCode(kind, seed, k2, layout, indices, values)
 
 
-def fill_unused(indices: Integers, k2: int) -> Integers:
+def fill_unused(indices: Ints, k2: int) -> Ints:
     """Replace every -1 by the lowest atom that its column does not use: each column becomes a set of atoms.
 
     The values that go with them are 0, so that a quantiser for which 0 is exact decodes to the same weights.
@@ -185,11 +183,11 @@ def reconstruct(
     k2: int,
     layout: Layout,
     shape: tuple[int, ...],
-    indices: Integers,
-    q: Integers,
+    indices: Ints,
+    q: Ints,
     step: float,
     offset: float,
-    table: Integers | None = None,
+    table: Ints | None = None,
 ) -> Floats:
     """Decode weights from quantised coefficients (section 3.4), to the same bits on every platform.
 

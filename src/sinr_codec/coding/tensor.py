@@ -36,6 +36,7 @@ from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_un
 from sinr_codec.coding.trellis import follows_trellis, quantise
 from sinr_codec.coding.varint import UINT64_MAX, Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.types import Array, Floats, Ints
 
 __all__ = [
     "Coding",
@@ -55,10 +56,6 @@ __all__ = [
 
 _KINDS = KINDS | {SENT: 15}
 """Ids of the dictionaries: those made from a seed, and the one that stands in the record."""
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

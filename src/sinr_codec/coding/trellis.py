@@ -9,9 +9,10 @@ Fischer (1990), as JPEG 2000 part 2 has them; ISO/IEC 15938-17 calls the idea de
 import numpy as np
 import numpy.typing as npt
 
+from sinr_codec.types import Ints
+
 __all__ = ["NEXT_STATE", "SQUARED_ERROR", "follows_trellis", "parities", "quantise"]
 
-Ints = npt.NDArray[np.int64]
 
 NEXT_STATE = ((0, 1), (2, 3), (5, 4), (7, 6), (1, 0), (3, 2), (4, 5), (6, 7))
 """The state after a level k, by state and bit 1 of k. Rows begin in state 0; odd states take odd levels."""

@@ -9,7 +9,6 @@ A header has exactly one encoding: what does not re-encode to the same bytes is 
 
 import dataclasses
 import math
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -36,6 +35,7 @@ from sinr_codec.errors import (
     UnknownIdError,
     VersionError,
 )
+from sinr_codec.types import PathLike
 
 MAGIC = b"\x89SINR\r\n\x1a"
 VERSION = 1
@@ -181,9 +181,7 @@ def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
     return dataclasses.replace(header, header_bytes=reader.position)
 
 
-def load(
-    path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS, *, partial: bool = False
-) -> tuple[Header, list[bytes]]:
+def load(path: PathLike, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False) -> tuple[Header, list[bytes]]:
     """`read` a file by name; every error names it."""
     with _naming(path):
         size = Path(path).stat().st_size
@@ -192,7 +190,7 @@ def load(
             return read(file.read(size), limits, partial=partial)
 
 
-def load_header(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Header:
+def load_header(path: PathLike, limits: Limits = DEFAULT_LIMITS) -> Header:
     """`read_header` of a file by name, without reading its sections; checks the file's size as well."""
     with _naming(path):
         size = Path(path).stat().st_size
@@ -204,7 +202,7 @@ def load_header(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -
 
 
 @contextmanager
-def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def _naming(path: PathLike) -> Iterator[None]:
     """Put the file's name in front of every message about it."""
     if not Path(path).is_file():
         problem = "is not a file" if Path(path).exists() else "no such file"

@@ -22,8 +22,8 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields._numbers import compact, is_number
 from sinr_codec.fields.activations import ACTIVATIONS, AnyActivation, ReLU, activation_from_text, activation_text
 from sinr_codec.fields.mlp import MLP
+from sinr_codec.types import Array
 
-Array = NDArray[Any]
 State = Mapping[str, Any]
 Apply = Callable[[NDArray[np.float32]], Array]
 Domain = tuple[tuple[float, float], ...]

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, Sine, activation_from_header, activation_to_header
+from sinr_codec.fields.base import Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
-
-Params = Mapping[str, Any]
 
 MAX_PARAMS = 1 << 27
 _MAX_SIZES = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1 << 14, "hidden_layers": 1 << 10}

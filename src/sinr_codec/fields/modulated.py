@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields._numbers import built
+from sinr_codec.fields.base import Params
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
-
-Params = Mapping[str, Any]
 
 LATENTS = "latents"
 """Name of the numbers that one signal has of its own."""

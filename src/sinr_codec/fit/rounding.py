@@ -39,8 +39,8 @@ from sinr_codec.fields.base import Trainable
 from sinr_codec.fit import kernels
 from sinr_codec.fit.samples import Batches, Samples, even_subset
 from sinr_codec.signals.base import Part
+from sinr_codec.types import Params
 
-Params = Mapping[str, NDArray[Any]]
 Function = Callable[[Mapping[str, Tensor], Any], Tensor]
 Slopes = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 

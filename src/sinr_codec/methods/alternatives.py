@@ -15,15 +15,14 @@ from sinr_codec.coding.sparse import SENT, Layout, SparseCode, layout_of, paper_
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, describe_tensor, is_lossy
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP
-from sinr_codec.methods.base import Coded, Params, Task, Training
+from sinr_codec.methods.base import Coded, Task, Training
 from sinr_codec.methods.coin import SINE
+from sinr_codec.types import Floats, Params
 
 FINE_TUNING: dict[str, Any] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
 """After pruning, at full effort: as long as the networks of the experiments are fitted."""
 TABLE_BITS = 10
 """Of an entry of a learned dictionary: with 8 its rounding shows, more only cost."""
-
-Floats = NDArray[np.float64]
 
 
 def l1(weight: float) -> Training:

@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from numpy.typing import NDArray
-
 from sinr_codec.bases import Base
 from sinr_codec.coding.plan import Plan
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Field, Identity
 from sinr_codec.packed import NO_LOSS, tile_of
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals.base import Part
+from sinr_codec.types import Params
 
-Params = Mapping[str, NDArray[Any]]
 Protocol = Literal["paper", "own"]
 
 SEARCH_SAMPLES = 1 << 19

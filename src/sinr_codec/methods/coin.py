@@ -6,7 +6,8 @@ import numpy as np
 from sinr_codec.coding.plan import Plan, assemble
 from sinr_codec.coding.tensor import Raw
 from sinr_codec.fields import Sine
-from sinr_codec.methods.base import Coded, Params, Task, Training
+from sinr_codec.methods.base import Coded, Task, Training
+from sinr_codec.types import Params
 
 #: COIN's training: full batches at a constant rate. It takes half an hour a picture on a GPU.
 SINE = Training(

@@ -18,9 +18,10 @@ from sinr_codec.coding.plan import assemble
 from sinr_codec.coding.quantize import round_step, symmetric
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.fields import MLP, Difference, Octaves, Sine
-from sinr_codec.methods.base import Coded, Params, Task, Training
+from sinr_codec.methods.base import Coded, Task, Training
 from sinr_codec.methods.coinpp import some_of
 from sinr_codec.signals.base import Part
+from sinr_codec.types import Params
 
 #: Adam 5e-4 on full images with an L1 penalty; the published schedule halves the rate where the loss stalls.
 PUBLISHED = {"optimizer": "adam", "lr": 5e-4, "steps": 25_000, "batch": 1 << 40}

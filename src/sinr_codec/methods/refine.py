@@ -11,8 +11,9 @@ from sinr_codec.coding.dictionary import atoms
 from sinr_codec.coding.plan import Plan, assemble
 from sinr_codec.coding.sparse import SparseCode
 from sinr_codec.coding.tensor import Direct, Sparse
-from sinr_codec.methods.base import Params, Task
+from sinr_codec.methods.base import Task
 from sinr_codec.signals.base import Part
+from sinr_codec.types import Params
 
 STEPS = 1500
 """At full effort: after as many little is left to gain."""

@@ -14,7 +14,8 @@ from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, assemble, plan, plan_pa
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.errors import InputError
 from sinr_codec.fields import HashGrid, RadianceGrid, ReLU
-from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Params, Task, Training
+from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
+from sinr_codec.types import Params
 
 WIDTH, DEPTH = 16, 1
 """Two ReLU layers of 16, as the authors have for pictures."""

@@ -18,9 +18,10 @@ from PIL import Image, ImageDraw
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, MissingExtraError, UnknownIdError
 from sinr_codec.files import atomic_write
-from sinr_codec.signals.base import MAX_SAMPLES, Array, Fields, Quality, SampledPart
+from sinr_codec.signals.base import MAX_SAMPLES, Fields, Quality, SampledPart
 from sinr_codec.signals.lattice import evaluated
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array, PathLike
 
 AUDIO = 1
 """The id of sounds among the signals a file can hold."""
@@ -382,7 +383,7 @@ class AudioSpec:
 
     # -- files ---------------------------------------------------------------------------------------------
 
-    def save(self, decoded: Sound, path: str | os.PathLike[str]) -> None:
+    def save(self, decoded: Sound, path: PathLike) -> None:
         """Write a rendering: sound in any format of libsndfile, .npy the samples, .png a spectrogram.
 
         A format that lacks the source's sample type gets 24 bits, or the format's own.

@@ -5,7 +5,6 @@ the networks. A signal has one `Part` for each network: one, unless it is long a
 """
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 
 from sinr_codec.signals.levels import Levels
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array, PathLike
 
-Array = NDArray[Any]
 Apply = Callable[[NDArray[np.float32]], Array]
 """A decoded network: coords float32 (n, a) -> values (n, b); called from several threads at once."""
 
@@ -116,7 +115,7 @@ class Spec(Protocol):
     render: Callable[..., Any]
     """`render(fields, **options)`: the decoded signal."""
 
-    def save(self, decoded: Any, path: str | os.PathLike[str]) -> None:
+    def save(self, decoded: Any, path: PathLike) -> None:
         """Write a decoded signal, in the format that the extension names."""
 
     def summary(self, decoded: Any) -> str:

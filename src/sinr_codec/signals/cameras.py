@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
-
-Array = NDArray[Any]
+from sinr_codec.types import Array
 
 _NEWTON_STEPS = 10
 _FISHEYE = ("fisheye", "equirect", "omnidirectional", "vr180")

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.signals import lattice
-from sinr_codec.signals.base import Array, Fields
+from sinr_codec.signals.base import Fields
 from sinr_codec.signals.lattice import Span
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array
 
 Stretch = tuple[slice, tuple[int, ...]]
 """Positions along an axis, in their order, and the blocks there: one, or the two at a seam."""

@@ -21,10 +21,11 @@ from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdE
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import dataset_files as files
 from sinr_codec.signals import lattice
-from sinr_codec.signals.base import Apply, Array, Fields, MeanOfErrors, Quality
+from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.dataset_globe import Globe, Grids, between, find_earth, follows_grid, is_earth
 from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side, write_side
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array, PathLike
 
 DATASET = 3
 """The id of datasets among the signals a file can hold."""
@@ -401,7 +402,7 @@ class DatasetSpec:
 
     # -- output ------------------------------------------------------------------------------------------------
 
-    def save(self, decoded: Any, path: str | os.PathLike[str]) -> None:
+    def save(self, decoded: Any, path: PathLike) -> None:
         """Write a decoded dataset: .nc (.nc4, .netcdf), .zarr, .npz (arrays alone), or a .png of first slices.
 
         Raises

@@ -19,8 +19,7 @@ from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.dataset_globe import NAMES
 from sinr_codec.signals.dataset_side import TEXT, Content, Variable, marks, unsigned
 from sinr_codec.signals.levels import DTYPES, Levels
-
-Array = NDArray[Any]
+from sinr_codec.types import Array
 
 SMALL = 256
 """A variable with less than 1/SMALL of the values of the largest one is stored exactly."""

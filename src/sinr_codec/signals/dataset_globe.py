@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.signals.dataset_side import Content, Variable
+from sinr_codec.types import Array
 
-Array = NDArray[Any]
 Grids = Mapping[str, Array]
 """Positions by dimension, in samples of the source, fractions included; the arrays broadcast together."""
 

@@ -15,8 +15,7 @@ from sinr_codec.container.format import loads
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.signals.levels import DTYPES, Levels
 from sinr_codec.signals.lossless import Mask, pack, read_array, unpack, write_array, write_mask
-
-Array = NDArray[Any]
+from sinr_codec.types import Array
 
 TEXT = "text"
 """The dtype of variables of texts."""

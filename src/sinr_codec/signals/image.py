@@ -6,7 +6,6 @@ blocks (`Cut`), each with a network of its own.
 """
 
 import contextlib
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,13 +20,14 @@ from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import arrays, lattice
 from sinr_codec.signals import cut as cuts
-from sinr_codec.signals.base import Array, Fields, Quality, SampledPart
+from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, checked_range, psnr
+from sinr_codec.types import Array, PathLike
 
 Region = tuple[int, int, int, int]
-Source = str | os.PathLike[str] | Image.Image | Array
+Source = PathLike | Image.Image | Array
 
 _MAX_SIDE = 2**31 - 1
 IMAGE, IMAGE_IN_BLOCKS = 0, 7
@@ -338,7 +338,7 @@ class ImageSpec:
             return Image.frombytes(self.mode, (w, h), np.ascontiguousarray(array).tobytes())
         return Image.fromarray(array)
 
-    def save(self, array: Array, path: str | os.PathLike[str], **options: Any) -> None:
+    def save(self, array: Array, path: PathLike, **options: Any) -> None:
         """Write a rendering in the source's mode; the extension names the format, *.npy keeps the array.
 
         Raises `InputError` where the format is unknown or cannot hold the mode.

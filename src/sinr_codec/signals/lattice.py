@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
-from sinr_codec.signals.base import Apply, Array, Fields, Part
+from sinr_codec.signals.base import Apply, Fields, Part
 from sinr_codec.signals.grid import Grid
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array
 
 Region = Sequence[tuple[int, int]]
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError
-
-Array = NDArray[Any]
+from sinr_codec.types import Array
 
 DTYPES = (
     *("uint8", "bool", "uint16", "int32", "float32", "float64"),

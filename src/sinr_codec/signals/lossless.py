@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
-
-Array = NDArray[Any]
+from sinr_codec.types import Array
 
 MOST_BYTES = 1 << 28
 """Most bytes that packed data may unpack to."""

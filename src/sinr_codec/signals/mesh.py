@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.files import atomic_write
-
-Array = NDArray[Any]
+from sinr_codec.types import Array, PathLike
 
 READS = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
 WRITES = (".ply", ".obj", ".stl", ".off", ".glb")
@@ -118,7 +116,7 @@ def _colours_of(mesh: Any, count: int) -> Array | None:
     return colours if colours.shape == (count, 3) else None
 
 
-def write_mesh(mesh: Mesh, path: str | os.PathLike[str]) -> None:
+def write_mesh(mesh: Mesh, path: PathLike) -> None:
     """Write a mesh in the format that the extension names; colours where the format has them.
 
     Raises

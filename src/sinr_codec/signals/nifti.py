@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sinr_codec.errors import MalformedError, MissingExtraError
-from sinr_codec.signals.base import Array
+from sinr_codec.types import Array
 
 
 def library(name: str) -> Any:

@@ -25,10 +25,11 @@ from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import arrays, lattice
 from sinr_codec.signals import mesh as meshes
-from sinr_codec.signals.base import Apply, Array, Fields, MeanOfErrors, Quality
+from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.mesh import Mesh
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array, PathLike
 
 SHAPE = 5
 """The id of shapes among the signals a file can hold."""
@@ -281,7 +282,7 @@ class ShapeSpec:
             colours=_bytes(out[..., 1:]) if coloured else None,
         )
 
-    def save(self, decoded: Shape, path: str | os.PathLike[str], **view: Any) -> None:
+    def save(self, decoded: Shape, path: PathLike, **view: Any) -> None:
         """Write a decoded shape in the format that the extension names.
 
         A mesh (.ply, .obj, .stl, .off, .glb), the voxels (.npy: bool, signed distances, or RGBA), or a shaded view

@@ -26,8 +26,8 @@ from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
 from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
 from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array, PathLike
 
-Array = NDArray[Any]
 Corners = Sequence[Sequence[float]]
 
 WHITE = (255, 255, 255)
@@ -309,7 +309,7 @@ class RadianceSpec:
 
     # -- files
 
-    def save(self, decoded: Any, path: str | os.PathLike[str]) -> None:
+    def save(self, decoded: Any, path: PathLike) -> None:
         """Write views or a surface, by the extension.
 
         Views: a picture (several in a sheet), an animation (`.gif`, `.mp4` and other videos), `.npy`, or for a name

@@ -19,8 +19,7 @@ from array_api_compat import device as device_of
 from numpy.typing import NDArray
 
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
-
-Array = NDArray[Any]
+from sinr_codec.types import Array
 
 #: A step through a cell of this opacity or less is empty.
 LEAST_ALPHA = 0.01

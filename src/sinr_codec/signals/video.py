@@ -24,10 +24,11 @@ from sinr_codec.files import atomic_write
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
 from sinr_codec.signals.arrays import npy_header, npz_headers
-from sinr_codec.signals.base import Array, Fields, Quality, SampledPart
+from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, max_error, psnr
+from sinr_codec.types import Array, PathLike
 
 VIDEO, VIDEO_IN_BLOCKS = 4, 9
 """The ids of videos among the signals a file can hold: of those in one piece, and of those cut into blocks."""
@@ -261,7 +262,7 @@ class VideoSpec:
 
     # -- files ---------------------------------------------------------------------------------------------
 
-    def save(self, decoded: Clip, path: str | os.PathLike[str]) -> None:
+    def save(self, decoded: Clip, path: PathLike) -> None:
         """Write a rendering in the form that the name tells.
 
         .mp4, .mkv, .mov, .m4v, .avi and .webm are encoded anew, with some loss; .npy and .npz (with fps) hold the

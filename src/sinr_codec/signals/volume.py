@@ -36,11 +36,12 @@ from sinr_codec.errors import InputError, MalformedError, MissingExtraError, Sin
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice, nifti
-from sinr_codec.signals.base import MAX_SAMPLES, Array, Fields, Quality, SampledPart
+from sinr_codec.signals.base import MAX_SAMPLES, Fields, Quality, SampledPart
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, known_dtype
 from sinr_codec.signals.lossless import inflate
+from sinr_codec.types import Array, PathLike
 
 VOLUME, VOLUME_IN_BLOCKS = 2, 8
 """The ids of volumes among the signals a file can hold: of those in one piece, and of those cut into blocks."""
@@ -311,7 +312,7 @@ class VolumeSpec:
 
     # -- files ---------------------------------------------------------------------------------------------
 
-    def save(self, decoded: Array, path: str | os.PathLike[str]) -> None:
+    def save(self, decoded: Array, path: PathLike) -> None:
         """Write a rendering: .nii, .nii.gz, .npy, .npz, .zarr (a folder), .zarr.zip, .tif, or .png, three slices.
 
         A NIfTI file has the source's header, its shape, voxel sizes and affine adjusted to the rendering.
