@@ -362,10 +362,10 @@ _PREFACE = """# Comparison with the usual codecs
 
 Made by `python benchmarks/signals.py --data DIR --table docs/guide/comparison.md` from `results/signals.json`.
 
-Bytes are those of files, quality is that of what they decode to. The usual codec of each field is searched for the
-best quality in at most our bytes, and for the fewest bytes that reach our quality, and is given every help: MP3 and
-Opus are tried at several rates and aligned, volumes with their axes in every order, meshes simplified before Draco,
-pictures with full and half colours. Where it **wins**, the table says so.
+Sizes are those of files; quality is measured on the decoded files. The usual codecs of each field are searched for the
+best quality within our bytes and for the fewest bytes that reach our quality. They get every advantage: MP3 and Opus
+are tried at several rates and aligned in time, volumes with their axes in every order, meshes simplified before Draco,
+pictures with full and half colour resolution. The last column says which codec **wins**.
 """
 
 
@@ -394,20 +394,20 @@ def table(rows: Iterable[Row]) -> str:
     page = [_PREFACE, *lines]
     goals = [row for row in rows if row.get("goal")]
     if goals:
-        page += ["", "Asked of them:", ""]
+        page += ["", "Goals:", ""]
         page += [f"- {row['title']}: {row['goal']}: **{'met' if row['goal_met'] else 'missed'}**" for row in goals]
     yardsticks = [row for row in rows if row["yardsticks"]]
     if yardsticks:
-        page += ["", "Other yardsticks:", ""]
+        page += ["", "Other reference sizes:", ""]
         page += [
             f"- {row['title']}: " + ", ".join(f"{name} {size:,} bytes" for name, size in row["yardsticks"].items())
             for row in yardsticks
         ]
-    page += ["", "Settings of the usual codecs, all sizes and seconds are in `results/signals.json`."]
+    page += ["", "`results/signals.json` has the settings of the usual codecs, all sizes and all times."]
     machines = sorted({row["machine"] for row in rows})
     if machines:
         where = "; ".join(machines)
-        page += [f"Seconds are those of encoding, everything included, on {where}, beside other work: upper bounds."]
+        page += [f"Seconds are those of a whole encoding on {where}, beside other work, and therefore upper bounds."]
     return "\n".join(page) + "\n"
 
 
