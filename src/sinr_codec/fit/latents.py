@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-import time
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,10 +25,9 @@ from sinr_codec.coding.tensor import encode_tensor
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Trainable
 from sinr_codec.fields.hashgrid import HashGrid
-from sinr_codec.fit import checkpoint
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
-from sinr_codec.fit.interrupt import Interrupt
+from sinr_codec.fit.run import Listener, Run
 from sinr_codec.fit.samples import Batches, Samples, even_subset
 from sinr_codec.signals.base import Part
 
@@ -137,7 +135,7 @@ def fit_latents(
     field: Trainable,
     signal: Part,
     config: FitConfig,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: Listener | None = None,
 ) -> FitResult:
     """Fit a field with a hash grid of integers to a signal, in `config.bits` bits a sample.
 
@@ -166,7 +164,7 @@ def fit_latents(
     """
     if not hasattr(field, "tables"):
         raise InputError("fit: bits go with a hash grid, whose entries become integers")
-    return _Latents(field, signal, config, progress).run()
+    return _Latents(field, signal, config, progress).result()
 
 
 def bytes_of_latents(field: Any, bits: float) -> float:
@@ -181,9 +179,9 @@ def _clipped(ratio: float, most: float) -> float:
 
 
 class _Latents:
-    def __init__(self, field: Any, signal: Part, config: FitConfig, progress: Any) -> None:
-        self.began = time.perf_counter()
-        self.field, self.signal, self.config, self.progress = field, signal, config, progress
+    def __init__(self, field: Any, signal: Part, config: FitConfig, progress: Listener | None) -> None:
+        self.run = Run(config, self, progress)
+        self.field, self.signal, self.config = field, signal, config
         assert config.bits is not None
         self.samples = Samples(signal, config.device)
         self.names, shapes = list(field.tables), field.shapes()
@@ -195,9 +193,8 @@ class _Latents:
         if self.target <= 0:
             raise InputError(f"bits: {config.bits:g} a sample are too few for the network alone; expected more")
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.step, self.before, self.weight = 0, 0.0, FIRST_WEIGHT / config.bits
+        self.weight = FIRST_WEIGHT / config.bits
         self.recent, self.taken, self.looked, self.shy = math.inf, 0, -1, 0.0
-        self.interrupt = Interrupt()
         self._start()
         kept = len(signal) * len(self.names) * 2**field.in_features <= MOST_KEPT
         self.matrices = self._matrices() if kept and isinstance(field, HashGrid) else None
@@ -226,46 +223,27 @@ class _Latents:
 
     # -- the loop
 
-    def run(self) -> FitResult:
-        self._resume()
-        saved = time.perf_counter()
-        with self.interrupt:
-            try:
-                while (share := self.share()) < 1 and not self.interrupt.seen:
-                    if (look := int(share * LOOKS)) > self.looked:
-                        if share >= FOLLOW_AT:
-                            self._follow()
-                        self.looked = look
-                    self._step(share)
-                    if self.step % 10 == 0:
-                        self._report(share)
-                    if time.perf_counter() - saved > self.config.checkpoint_seconds:
-                        self._save()
-                        saved = time.perf_counter()
-                if self.interrupt.seen:
-                    self._save()
-            except KeyboardInterrupt:  # a second Ctrl-C; the state may be halfway through a step, so it is not saved
-                self.interrupt.seen = True
+    def result(self) -> FitResult:
+        """The fit, and what came of it."""
+        run = self.run
+        run.resume()
+        with run:
+            run.complete(self.loop)
         self._fit_in()
-        if not self.interrupt.seen:
-            checkpoint.discard(self.config.checkpoint)
+        run.finish()
         return self._result()
 
-    def _report(self, share: float) -> None:
-        if self.progress is None:
-            return
-        total = self.config.max_steps or round(self.step / max(share, 1e-9))
-        self.interrupt.tell(self.progress, self.step, total, self.recent)
-
-    def share(self) -> float:
-        """Share of the budget that is spent."""
-        spent = self.step / self.config.max_steps if self.config.max_steps is not None else 0.0
-        if self.config.seconds is not None:
-            spent = max(spent, self.elapsed() / self.config.seconds)
-        return spent
-
-    def elapsed(self) -> float:
-        return self.before + time.perf_counter() - self.began
+    def loop(self) -> None:
+        """Step until the budget is spent or Ctrl-C."""
+        for share in self.run:
+            if (look := int(share * LOOKS)) > self.looked:
+                if share >= FOLLOW_AT:
+                    self._follow()
+                self.looked = look
+            self._step(share)
+            self.run.advance()
+            if self.run.step % 10 == 0:
+                self.run.report(self.recent)
 
     def quantised(self, share: float) -> Tensor:
         """The latents with noise, annealed, or rounded, by the share of the budget that is spent."""
@@ -293,7 +271,7 @@ class _Latents:
         bits = self.model.bits(latents.reshape(-1)).sum() / len(self.samples)
         tables = self.decoded(latents)
         self.recent = (self._whole if self.matrices is not None else self._batch)(tables, self.weight * bits)
-        factor = min(1.0, (self.step + 1) / WARMUP_STEPS)
+        factor = min(1.0, (self.run.step + 1) / WARMUP_STEPS)
         if share > ANNEAL_AT:
             fall = (share - ANNEAL_AT) / (1 - ANNEAL_AT)
             factor *= LEAST_RATE + (1 - LEAST_RATE) * (1 + math.cos(math.pi * fall)) / 2
@@ -301,7 +279,6 @@ class _Latents:
             group["lr"] = factor * rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
 
     def _whole(self, tables: list[Tensor], penalty: Tensor) -> float:
         """Gradients of the loss over all samples, the network's chunk by chunk, for the sake of the cache."""
@@ -325,7 +302,7 @@ class _Latents:
         params = dict(zip(self.names, tables)) | self.weights()
         if hasattr(self.field, "refresh"):
             with torch.no_grad():
-                self.field.refresh(params, self.step)
+                self.field.refresh(params, self.run.step)
         coords, values = self.samples.take(self.batches.draw())
         loss = self.signal.loss(self.function(params, coords), values)
         (loss + penalty).backward()
@@ -378,13 +355,13 @@ class _Latents:
         loss = Evaluator(field, self.signal, subset, self.config.device, self.samples)(params)
         if not math.isfinite(loss):
             raise InputError("fit: diverged; expected a lower lr")
-        return FitResult(params, loss, self.step, self.elapsed(), self.interrupt.seen, 0, False, False)
+        return FitResult(params, loss, self.run.step, self.run.elapsed, self.run.interrupted, 0, False, False)
 
     def _leaves(self) -> Mapping[str, Tensor]:
         own = {"latents": self.latents, "scales": self.scales, "shifts": self.shifts, "model": self.model.numbers}
         return own | self.network
 
-    def _identity(self) -> str:
+    def identity(self) -> str:
         """Text that differs between fits that must not go on from each other's checkpoints."""
         c, digest = self.config, 0
         for array in next(iter(self.samples.chunks(even_subset(len(self.samples), 256)))):
@@ -392,24 +369,18 @@ class _Latents:
         settings = [c.bits, c.steps, c.seconds, c.lr, c.batch, c.seed]
         return json.dumps([self.field.to_header(), settings, len(self.samples), digest])
 
-    def _save(self) -> None:
-        if self.config.checkpoint is None:
-            return
-        state = {
-            "state": [self.step, self.elapsed(), self.weight, self.taken, self.looked],
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes."""
+        return {
+            "state": [self.run.step, self.run.elapsed, self.weight, self.taken, self.looked],
             "leaves": dict(self._leaves()),
             "optimizer": self.optimizer.state_dict(),
             "generators": [self.generator.get_state(), self.batches.generator.get_state()],
         }
-        checkpoint.try_to_save(self.config.checkpoint, state, self._identity())
 
-    def _resume(self) -> None:
-        if self.config.checkpoint is None:
-            return
-        if (state := checkpoint.load(self.config.checkpoint, self._identity())) is None:
-            return
-        self.step, self.before, self.weight, self.taken, self.looked = state["state"]
-        self.began = time.perf_counter()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`."""
+        self.run.step, self.run.before, self.weight, self.taken, self.looked = state["state"]
         with torch.no_grad():
             for name, leaf in self._leaves().items():
                 leaf.copy_(state["leaves"][name])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,17 +18,15 @@ from torch import Tensor
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.files import check_output
-from sinr_codec.fit import checkpoint, compilation, kernels
+from sinr_codec.fit import compilation, kernels
 from sinr_codec.fit.config import FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
-from sinr_codec.fit.interrupt import Interrupt
 from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.rated import BEGIN_AT, Rate
+from sinr_codec.fit.run import Listener, Run
 from sinr_codec.fit.samples import Batches, BatchesByError, Samples, even_subset, weighted_mean
 from sinr_codec.signals.base import Part
-
-Progress = Callable[[int, int, float], None]
 
 #: Shares of the budget at which the whole signal is evaluated and the best weights kept, besides the end.
 EVALUATE_AT = (0.5, 0.75, 0.9)
@@ -60,7 +57,7 @@ def fit(
     signal: Part,
     config: FitConfig | None = None,
     params: Mapping[str, NDArray[Any]] | None = None,
-    progress: Progress | None = None,
+    progress: Listener | None = None,
 ) -> FitResult:
     """Fit a field to a signal.
 
@@ -108,7 +105,7 @@ def fit(
     if params is not None:
         field.check(params)
     with kernels.training(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):
-        return _Fit(field, signal, config, params, progress).run()
+        return _Fit(field, signal, config, params, progress).result()
 
 
 def rate_at(schedule: Schedule, step: int, share: float) -> float:
@@ -143,15 +140,11 @@ def fresh(field: Field, mean: NDArray[np.float32], seed: int) -> dict[str, NDArr
 
 @dataclass
 class _State:
-    """All that changes while a fit runs, besides leaves, optimiser and generator."""
+    """All that changes while a fit runs, besides its run, leaves, optimiser and generator."""
 
-    step: int = 0
     #: Peak learning rate of this attempt.
     lr: float = 0.0
     restarts: int = 0
-    #: Seconds spent before this process took over (a resumed fit), and before the first step of this attempt.
-    before: float = 0.0
-    attempt: float = 0.0
     #: Running mean of the loss; None before the first step.
     recent: float | None = None
     evaluated: int = 0
@@ -175,10 +168,10 @@ class _Fit:
         signal: Part,
         config: FitConfig,
         params: Mapping[str, NDArray[Any]] | None,
-        progress: Progress | None,
+        progress: Listener | None,
     ) -> None:
-        self.began = time.perf_counter()
-        self.field, self.signal, self.config, self.progress = field, signal, config, progress
+        self.run = Run(config, self, progress)
+        self.field, self.signal, self.config = field, signal, config
         self.samples = Samples(signal, config.device)
         self.batch = min(config.batch, len(signal))
         self.subset = even_subset(len(signal), EVALUATION_SAMPLES)
@@ -191,10 +184,10 @@ class _Fit:
         mean, self.mean_loss = mean_of(self.samples, signal)
         self.start = dict(params) if params is not None else fresh(cast(Field, field), mean, config.seed)
         self.rated_at = BEGIN_AT if params is None else 0.0
+        self.refresh = getattr(field, "refresh", None)
         self.packing = Packing(self.start, joins(config.optimizer))
         self.peak_lr = config.peak_lr(field)
         self.state = _State(lr=self.peak_lr)
-        self.interrupt = Interrupt()
         self.begin()
 
     # -- one attempt
@@ -210,35 +203,26 @@ class _Fit:
         kind = BatchesByError if by_error else Batches
         self.batches = kind(len(self.samples), self.batch, self.config.seed)
 
-    def run(self) -> FitResult:
+    def result(self) -> FitResult:
         """All attempts, and what came of them."""
-        config, state = self.config, self.state
-        self.resume()
+        run, state = self.run, self.state
+        run.resume()
         self.loss = self._loss_function()
-        with self.interrupt:
-            try:
-                self.attempts()
-                if self.interrupt.seen:
-                    self.save()
-            except KeyboardInterrupt:  # a second Ctrl-C; the state may be halfway through a step, so it is not saved
-                self.interrupt.seen = True
+        with run:
+            run.complete(self.attempts)
             self.keep_best()
-        if not self.interrupt.seen:
-            if config.keep_checkpoint:
-                self.save()
-            else:
-                checkpoint.discard(config.checkpoint)
+        run.finish(self.config.keep_checkpoint)
         if state.best is None:
             tried = state.restarts + 1
             raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {self.peak_lr:g}")
-        if not self.interrupt.seen:
-            self._report(state.step)
+        if not run.interrupted:
+            self._report(run.step)
         return FitResult(
             self.packing.to_numpy(state.best),
             state.best_loss,
-            state.step,
-            self.elapsed(),
-            self.interrupt.seen,
+            run.step,
+            run.elapsed,
+            run.interrupted,
             state.restarts,
             self.no_better(state.best_loss),
             self.compiled,
@@ -257,53 +241,60 @@ class _Fit:
 
     def attempt(self) -> None:
         """Step until the budget is spent or Ctrl-C."""
-        state, saved = self.state, time.perf_counter()
-        if state.step == 0:
+        run = self.run
+        if run.step == 0:
             # the schedule spans the seconds that are left after imports and compilation, however long those took
-            state.attempt = self.elapsed()
-        refresh = getattr(self.field, "refresh", None)
-        while (share := self.share()) < 1 and not self.interrupt.seen:
-            began = time.perf_counter()
-            if refresh is not None:
-                with torch.no_grad():
-                    refresh(self.packing.unpack(self.leaves), state.step)
-            coords, values = self.samples.take(self.batches.draw())
-            if self.rated is None and self.config.bits is not None and share >= self.rated_at:
-                self.rated = self._rate()
-            leaves = self.leaves if self.rated is None else self.rated.noisy(self.leaves)
-            weights = self.batches.weights
-            weights = None if weights is None else weights.to(self.config.device)
-            loss, errors = self.loss(leaves, coords, values, weights)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise _Diverged
-            loss.backward()
-            if isinstance(self.batches, BatchesByError):
-                self.batches.learn(errors)
-            add_l1(self.leaves, self.config.l1)
-            if self.rated is not None:
-                self.rated.step(self.leaves, value, self.rate(share))
-            try:
-                self.optimizer.step(self.rate(share))
-            except torch.linalg.LinAlgError as error:  # SOAP's eigenbases of gradients that overflowed
-                raise _Diverged from error
-            state.step += 1
-            if state.step <= FIRST_STEPS:
-                state.attempt = self.elapsed()
-            else:
-                self.fastest = min(self.fastest, time.perf_counter() - began)
-            state.recent = value if state.recent is None else state.recent + 0.05 * (value - state.recent)
-            if state.step % LOOK == 0:
+            run.origin = run.elapsed
+        for share in run:
+            value = self.descend(share)
+            run.advance()
+            self.time()
+            recent = self.state.recent
+            self.state.recent = value if recent is None else recent + 0.05 * (value - recent)
+            if run.step % LOOK == 0:
                 self.look(share)
-            if self.config.checkpoint is not None and time.perf_counter() - saved > self.config.checkpoint_seconds:
-                self.save()
-                saved = time.perf_counter()
+
+    def descend(self, share: float) -> float:
+        """One step of gradient descent: the loss before it."""
+        if self.refresh is not None:
+            with torch.no_grad():
+                self.refresh(self.packing.unpack(self.leaves), self.run.step)
+        coords, values = self.samples.take(self.batches.draw())
+        if self.rated is None and self.config.bits is not None and share >= self.rated_at:
+            self.rated = self._rate()
+        leaves = self.leaves if self.rated is None else self.rated.noisy(self.leaves)
+        weights = self.batches.weights
+        weights = None if weights is None else weights.to(self.config.device)
+        loss, errors = self.loss(leaves, coords, values, weights)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _Diverged
+        loss.backward()
+        if isinstance(self.batches, BatchesByError):
+            self.batches.learn(errors)
+        add_l1(self.leaves, self.config.l1)
+        if self.rated is not None:
+            self.rated.step(self.leaves, value, self.rate(share))
+        try:
+            self.optimizer.step(self.rate(share))
+        except torch.linalg.LinAlgError as error:  # SOAP's eigenbases of gradients that overflowed
+            raise _Diverged from error
+        return value
+
+    def time(self) -> None:
+        """Leave the first steps out of the schedule, and time for the last evaluation at its end."""
+        run, seconds = self.run, self.config.seconds
+        if run.step <= FIRST_STEPS:
+            run.origin = run.elapsed
+            return
+        self.fastest = min(self.fastest, run.latest)
+        if seconds is not None and run.step >= LOOK:  # it can be told from steps; the first ones pay for imports
+            run.reserve = min(self.evaluation_steps * self.fastest, MOST_RESERVED * seconds)
 
     def look(self, share: float) -> None:
         """Find a divergence, keep the best weights, report."""
-        state = self.state
-        total = self.config.max_steps or max(state.step, round(state.step / max(share, 1e-9)))
-        if not state.checked and share >= 0.25 and state.step >= LEAST_STEPS:
+        state, total = self.state, self.run.total
+        if not state.checked and share >= 0.25 and self.run.step >= LEAST_STEPS:
             state.checked = True
             if state.recent is not None and self.no_better(state.recent) and state.restarts < MAX_RESTARTS:
                 raise _Diverged
@@ -326,35 +317,18 @@ class _Fit:
             _State(
                 lr=old.lr * RESTART_FACTOR,
                 restarts=old.restarts + 1,
-                before=old.before,
-                attempt=self.elapsed(),
                 best_loss=old.best_loss,
                 best=old.best,
             ).__dict__
         )
+        self.run.step, self.run.reserve = 0, 0.0
         self.begin()
 
     # -- schedule
 
-    def elapsed(self) -> float:
-        """Seconds spent on this fit, those before a resumption included."""
-        return self.state.before + time.perf_counter() - self.began
-
-    def share(self) -> float:
-        """Share of the budget that is spent, by steps or by time, whichever is further."""
-        spent = 0.0
-        if self.config.max_steps is not None:
-            spent = self.state.step / self.config.max_steps
-        if self.config.seconds is not None:
-            # Time for the last evaluation is left, once it can be told from steps: the first ones pay for imports.
-            last = self.evaluation_steps * self.fastest if self.state.step >= LOOK else 0.0
-            left = self.config.seconds - self.state.attempt - min(last, MOST_RESERVED * self.config.seconds)
-            spent = max(spent, (self.elapsed() - self.state.attempt) / left if left > 0 else 1.0)
-        return spent
-
     def rate(self, share: float) -> float:
         """Factor on the learning rate."""
-        return self.state.pace * rate_at(self.config.schedule, self.state.step, share)
+        return self.state.pace * rate_at(self.config.schedule, self.run.step, share)
 
     # -- losses
 
@@ -411,15 +385,12 @@ class _Fit:
             self.state.best = {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
 
     def _report(self, total: int) -> None:
-        if self.progress is None:
-            return
         recent = self.state.recent
-        loss = self.state.best_loss if recent is None else recent
-        self.interrupt.tell(self.progress, self.state.step, total, loss)
+        self.run.report(self.state.best_loss if recent is None else recent, total)
 
     # -- checkpoints
 
-    def _identity(self) -> str:
+    def identity(self) -> str:
         """Text that differs between fits that must not go on from each other's checkpoints."""
         config = self.config
         coords, values = self.samples.take(torch.from_numpy(np.arange(256) * len(self.samples) // 256))
@@ -436,37 +407,31 @@ class _Fit:
         settings += [] if config.sampling == "even" else [config.sampling]
         return json.dumps([cast(Field, self.field).to_header(), settings, len(self.samples), digest])
 
-    def save(self) -> None:
-        """Write a checkpoint; a failure costs the checkpoint, not the fit."""
-        if self.config.checkpoint is None:
-            return
-        state = dict(self.state.__dict__, before=self.elapsed())
-        everything = {
-            "state": state,
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes."""
+        run = self.run
+        return {
+            "state": self.state.__dict__ | {"step": run.step, "before": run.elapsed, "attempt": run.origin},
             "leaves": self.leaves,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.batches.generator.get_state(),
             "errors": self.batches.errors if isinstance(self.batches, BatchesByError) else None,
             "rated": None if self.rated is None else self.rated.state_dict(),
         }
-        checkpoint.try_to_save(self.config.checkpoint, everything, self._identity())
 
-    def resume(self) -> None:
-        """Go on from the checkpoint where there is one."""
-        if self.config.checkpoint is None:
-            return
-        everything = checkpoint.load(self.config.checkpoint, self._identity())
-        if everything is None:
-            return
-        self.state.__dict__.update(everything["state"])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`."""
+        run, own = self.run, dict(state["state"])
+        run.step, run.before, run.origin = own.pop("step"), own.pop("before"), own.pop("attempt")
+        self.state.__dict__.update(own)
         self.begin()
         with torch.no_grad():
             for name, leaf in self.leaves.items():
-                leaf.copy_(everything["leaves"][name])
-        self.optimizer.load_state_dict(everything["optimizer"])
-        self.batches.generator.set_state(everything["generator"])
+                leaf.copy_(state["leaves"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.generator.set_state(state["generator"])
         if isinstance(self.batches, BatchesByError):
-            self.batches.errors = everything["errors"]
-        if everything.get("rated") is not None:
+            self.batches.errors = state["errors"]
+        if state.get("rated") is not None:
             self.rated = self._rate()
-            self.rated.load_state_dict(everything["rated"])
+            self.rated.load_state_dict(state["rated"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,14 +18,13 @@ from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.loop import EVALUATE_AT, FLAT, add_l1, fit, mean_of, rate_at
 from sinr_codec.fit.optim import Packing, make_optimizer
+from sinr_codec.fit.run import Listener
 from sinr_codec.fit.samples import Batches, Samples, even_subset
 from sinr_codec.signals.base import Part, SampledPart
 
-Progress = Callable[[int, int, float], None]
-
 
 def fit_many(
-    field: Field, parts: Sequence[Part], config: FitConfig, progress: Progress | None = None
+    field: Field, parts: Sequence[Part], config: FitConfig, progress: Listener | None = None
 ) -> list[FitResult]:
     """Fit a network of the same shape to each of several signals of the same size, all in one batch.
 

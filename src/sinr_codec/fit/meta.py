@@ -12,7 +12,6 @@ import copy
 import json
 import logging
 import math
-import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,9 +28,8 @@ from sinr_codec.devices import check_device
 from sinr_codec.errors import InputError
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output
-from sinr_codec.fit import checkpoint
-from sinr_codec.fit.interrupt import Interrupt
-from sinr_codec.fit.loop import Progress, rate_at
+from sinr_codec.fit.loop import rate_at
+from sinr_codec.fit.run import Listener, Run
 from sinr_codec.fit.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -254,7 +252,7 @@ def learn(
     own: Mapping[str, tuple[int, ...]] | None = None,
     evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None = None,
     start: tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]] | None = None,
-    progress: Progress | None = None,
+    progress: Listener | None = None,
 ) -> Learned:
     """Learn the parameters that the signals of a kind share.
 
@@ -296,7 +294,7 @@ def learn(
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     try:
-        return _Learning(field, tasks, config, own, evaluate, start, progress).run()
+        return _Learning(field, tasks, config, own, evaluate, start, progress).result()
     finally:
         torch.set_float32_matmul_precision(before)
 
@@ -310,10 +308,10 @@ class _Learning:
         own: Mapping[str, tuple[int, ...]] | None,
         evaluate: Callable[[Function, Tensors, Tensors, Tensors], float] | None,
         start: tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]] | None,
-        progress: Progress | None,
+        progress: Listener | None,
     ) -> None:
-        self.began, self.before = time.perf_counter(), 0.0
-        self.field, self.tasks, self.config, self.evaluate, self.progress = field, tasks, config, evaluate, progress
+        self.run = Run(config, self, progress)
+        self.field, self.tasks, self.config, self.evaluate = field, tasks, config, evaluate
         fresh = field.init(np.random.default_rng(config.seed)) if start is None else start[0]
         self.digest = zlib.crc32(b"".join(np.ascontiguousarray(value).tobytes() for value in fresh.values()))
         self.params = {n: torch.tensor(v, device=config.device).requires_grad_() for n, v in fresh.items()}
@@ -335,13 +333,12 @@ class _Learning:
         self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
         self.function = field.function(xtorch, torch.device(config.device))
         self.losses = torch.compile(self._losses, dynamic=False) if config.compile else self._losses
-        self.step, self.recent, self.least = 0, math.nan, math.inf
+        self.recent, self.least = math.nan, math.inf
         self.collapses = 0
         #: A state to go back to, and the parameters that were best on held-out signals.
-        self.good: dict[str, Any] = self.state()
+        self.good: dict[str, Any] = self.snapshot()
         self.best: dict[str, Any] | None = None
         self.curve: list[dict[str, float]] = []
-        self.interrupt = Interrupt()
 
     @property
     def adapted(self) -> Tensors:
@@ -364,29 +361,27 @@ class _Learning:
         result: Tensor = torch.vmap(one, in_dims=(0 if coords.ndim == 3 else None, 0))(coords, values)
         return result
 
-    def run(self) -> Learned:
-        config, saved = self.config, time.perf_counter()
-        self.resume()
-        with self.interrupt:
-            while (share := self.share()) < 1 and not self.interrupt.seen:
+    def result(self) -> Learned:
+        """The learning, and what came of it."""
+        config, run = self.config, self.run
+        run.resume()
+        with run:
+            for share in run:
                 self.one_step(share)
-                if self.step % config.evaluate_every == 0:
+                if run.step % config.evaluate_every == 0:
                     self.look()
-                if config.checkpoint is not None and time.perf_counter() - saved > config.checkpoint_seconds:
-                    self.save()
-                    saved = time.perf_counter()
-        if not self.curve or self.curve[-1]["step"] != self.step:
+        if not self.curve or self.curve[-1]["step"] != run.step:
             self.look()
         best = {"params": self.params, "factors": self.factors} if self.best is None else self.best
-        self.save()
-        self._report()
+        run.save()
+        run.report(self.recent)
         with torch.no_grad():
             return Learned(
                 {name: value.detach().cpu().numpy().copy() for name, value in best["params"].items()},
                 {n: config.inner_rate * value.detach().cpu().numpy() for n, value in best["factors"].items()},
-                self.step,
-                self.elapsed(),
-                self.interrupt.seen,
+                run.step,
+                run.elapsed,
+                run.interrupted,
                 tuple(self.curve),
             )
 
@@ -403,33 +398,37 @@ class _Learning:
             loss.backward()
             total += loss.detach()
         torch.nn.utils.clip_grad_norm_([*self.params.values()], config.clip)
-        factor = rate_at("cosine", self.step, share)
+        factor = rate_at("cosine", self.run.step, share)
         for group, rate in zip(self.optimizer.param_groups, (config.lr, config.rates_lr)):
             group["lr"] = factor * rate / 2**self.collapses
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        if self.step % LOOK == 0 or self.step == 1:  # asking for the value waits for the GPU
+        self.run.advance()
+        if self.run.step % LOOK == 0 or self.run.step == 1:  # asking for the value waits for the GPU
             self.watch(float(total))
-            self._report()
+            self.run.report(self.recent)
 
     def watch(self, loss: float) -> None:
         """Keep a good state, and go back to it after a collapse."""
         self.recent = loss if math.isnan(self.recent) else self.recent + 0.2 * (loss - self.recent)
         if self.recent <= GOOD * self.least:
             self.least = min(self.least, self.recent)
-            self.good = self.state()
+            self.good = self.snapshot()
         elif not self.recent < COLLAPSE * self.least:  # NaN, too
             self.collapses += 1
             if self.collapses > MAX_COLLAPSES:
-                raise InputError(f"learn: diverged at step {self.step}; expected a lower lr than {self.config.lr:g}")
+                raise InputError(
+                    f"learn: diverged at step {self.run.step}; expected a lower lr than {self.config.lr:g}"
+                )
             self.restore(self.good)
             self.recent = self.least
             lr = self.config.lr / 2**self.collapses
-            logger.warning("learn: the loss collapsed at step %d; going on from an earlier one at %g", self.step, lr)
-            self.log({"step": self.step, "seconds": round(self.elapsed(), 1), "loss": self.recent, "lr": lr})
+            logger.warning(
+                "learn: the loss collapsed at step %d; going on from an earlier one at %g", self.run.step, lr
+            )
+            self.log({"step": self.run.step, "seconds": round(self.run.elapsed, 1), "loss": self.recent, "lr": lr})
 
-    def state(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """A copy of what is learned, and of the optimiser."""
         return {
             "params": {name: value.detach().clone() for name, value in self.params.items()},
@@ -438,7 +437,7 @@ class _Learning:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`."""
+        """Inverse of `snapshot`."""
         with torch.no_grad():
             for leaves, kept in ((self.params, state["params"]), (self.factors, state["factors"])):
                 for name, leaf in leaves.items():
@@ -447,7 +446,7 @@ class _Learning:
 
     def look(self) -> None:
         """Measure held-out signals, and log."""
-        line = {"step": self.step, "seconds": round(self.elapsed(), 1), "loss": self.recent}
+        line = {"step": self.run.step, "seconds": round(self.run.elapsed, 1), "loss": self.recent}
         if self.evaluate is not None:
             with torch.no_grad():
                 shared = {name: value.detach() for name, value in self.params.items()}
@@ -455,7 +454,7 @@ class _Learning:
                 rates = {name: value.detach() for name, value in self.rates.items()}
                 line["psnr"] = round(self.evaluate(self.function, shared, start, rates), 3)
             if line["psnr"] >= max((known.get("psnr", -math.inf) for known in self.curve), default=-math.inf):
-                self.best = {name: value for name, value in self.state().items() if name != "optimizer"}
+                self.best = {name: value for name, value in self.snapshot().items() if name != "optimizer"}
         self.log(line)
 
     def log(self, line: dict[str, float]) -> None:
@@ -465,60 +464,33 @@ class _Learning:
             with Path(self.config.log).open("a") as file:
                 file.write(json.dumps(line) + "\n")
 
-    def elapsed(self) -> float:
-        """Seconds spent, those before a resumption included."""
-        return self.before + time.perf_counter() - self.began
-
-    def share(self) -> float:
-        """Share of the budget that is spent, by steps or by time, whichever is further."""
-        spent = 0.0
-        if self.config.max_steps is not None:
-            spent = self.step / self.config.max_steps if self.config.max_steps else 1.0
-        if self.config.seconds is not None:
-            spent = max(spent, self.elapsed() / self.config.seconds)
-        return spent
-
-    def _report(self) -> None:
-        if self.progress is None:
-            return
-        total = self.config.max_steps or max(self.step, round(self.step / max(self.share(), 1e-9)))
-        self.interrupt.tell(self.progress, self.step, total, self.recent)
-
     # -- checkpoints
 
-    def _identity(self) -> str:
+    def identity(self) -> str:
         """Text that differs between learnings that must not go on from each other's checkpoints."""
         free = {"steps", "seconds", "checkpoint", "checkpoint_seconds", "log", "evaluate_every", "device", "compile"}
         settings = {key: value for key, value in asdict(self.config).items() if key not in free | {"at_once"}}
         own = None if self.own is None else {name: list(value.shape) for name, value in self.own.items()}
         return json.dumps([repr(self.field), own, settings, self.digest])
 
-    def save(self) -> None:
-        """Write a checkpoint; a failure costs the checkpoint, not the learning."""
-        if self.config.checkpoint is None:
-            return
-        everything = {
-            "step": self.step,
-            "before": self.elapsed(),
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes."""
+        return {
+            "step": self.run.step,
+            "before": self.run.elapsed,
             "recent": None if math.isnan(self.recent) else self.recent,
             "curve": self.curve,
             "least": None if math.isinf(self.least) else self.least,
             "collapses": self.collapses,
-            "now": self.state(),
+            "now": self.snapshot(),
             "good": self.good,
             "best": self.best,
             "generator": self.tasks.generator.get_state(),
         }
-        checkpoint.try_to_save(self.config.checkpoint, everything, self._identity())
 
-    def resume(self) -> None:
-        """Go on from the checkpoint where there is one."""
-        if self.config.checkpoint is None:
-            return
-        state = checkpoint.load(self.config.checkpoint, self._identity())
-        if state is None:
-            return
-        self.step, self.before, self.curve = state["step"], state["before"], state["curve"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of `state_dict`."""
+        self.run.step, self.run.before, self.curve = state["step"], state["before"], state["curve"]
         self.recent = math.nan if state["recent"] is None else state["recent"]
         self.least = math.inf if state["least"] is None else state["least"]
         self.collapses, self.good, self.best = state["collapses"], state["good"], state["best"]
