@@ -668,6 +668,20 @@ def test_the_work_of_a_rendering_is_bounded():
         spec.render(Fields([apply]), size=(8000, 8000))
 
 
+def test_photographs_of_more_pixels_than_a_rendering_may_have(tmp_path):
+    height, width, count = 2000, 2400, 3
+    picture = np.full((height, width, 3), 90, np.uint8)
+    assert count * picture.size > 1 << 25
+    poses = orbit_poses(count)
+    write_transforms(tmp_path / "transforms.json", [picture] * count, poses, ANGLE)
+    signal = RadianceSignal.load(tmp_path / "transforms.json")
+    assert len(signal.views) + len(signal.tests) == count
+    spec = replace(signal.spec, camera=Camera(6400, 6400, 30.0, 30.0, 12.0, 10.0))
+    assert RadianceSpec.from_header(spec.to_header(), spec.side) == spec
+    with pytest.raises(LimitError, match="pixels"):
+        spec.render(Fields([field_of(ball, BOX)]))
+
+
 def test_a_scene_far_from_its_origin(tmp_path):
     images, poses = pictures()
     for offset, fits in ((5000.0, True), (1e6, False)):

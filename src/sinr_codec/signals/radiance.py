@@ -42,12 +42,12 @@ FINE = 1
 """Points in a coarse step."""
 
 _MOST_STEPS, _MOST_FINE, _MOST_CELLS = 1024, 8, 256
-_MOST_PIXELS = 1 << 31
+_MOST_PIXELS = 1 << 31  # of the pictures of a source together, and of a header's view
 # Half side of the box of a scene, in radii of the ball that all cameras see: where pictures have transparent parts it
 # is cut to the hull, and must not reach to where few of them see.
 _MASKED_SCENE, _OPEN_SCENE = 1.1, 1.5
 _MOST_BYTES = 1 << 33  # of all pictures of a scene
-_MOST_PIXELS = 1 << 25  # of one view
+_MOST_RENDERED = 1 << 25  # pixels of one view
 _POINTS_A_VALUE = 64  # points on a ray that a value of a rendering may cost, on average
 _RAYS = 1024  # rays rendered at once, at most
 _RAY_NUMBERS = 1 << 19  # points of all steps of these rays, of which some arrays are made
@@ -230,8 +230,8 @@ class RadianceSpec:
         count = len(poses) * camera.height * camera.width * 3
         if count > fields.max_samples:
             raise LimitError(f"{len(poses)} views of {camera.width} x {camera.height}: above {fields.max_samples:,}")
-        if camera.height * camera.width > _MOST_PIXELS:
-            raise LimitError(f"a view of {camera.width} x {camera.height}: above {_MOST_PIXELS:,} pixels")
+        if camera.height * camera.width > _MOST_RENDERED:
+            raise LimitError(f"a view of {camera.width} x {camera.height}: above {_MOST_RENDERED:,} pixels")
         points = count // 3 * self.box.steps * self.box.fine
         if max(points // _POINTS_A_VALUE, self.box.cells**3) > fields.max_samples:
             raise LimitError(f"up to {points:,} points on rays: more than {_POINTS_A_VALUE} x {fields.max_samples:,}")
