@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sinr_codec.bench.lossless import lossless_bytes
 from sinr_codec.bench.provenance import write_report
-from sinr_codec.signals.occupancy import RESOLUTION, ShapeSignal
+from sinr_codec.signals.shape import RESOLUTION, ShapeSignal
 
 
 def main() -> None:

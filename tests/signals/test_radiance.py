@@ -16,8 +16,10 @@ from sinr_codec.fields import Octaves, Radiance, RadianceGrid, ReLU
 from sinr_codec.methods import shacira
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.cameras import Camera, Orbit, look_at
+from sinr_codec.signals.hull import HULL, carve
 from sinr_codec.signals.mesh import Mesh
-from sinr_codec.signals.radiance import HULL, RadianceSignal, RadianceSpec, Views, carve, render_rays
+from sinr_codec.signals.radiance import RadianceSignal, RadianceSpec, render_rays
+from sinr_codec.signals.radiance_files import Views
 from sinr_codec.signals.rays import (
     DENSITY_SCALE,
     LEAST_ALPHA,

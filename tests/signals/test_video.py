@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.signals import video
+from sinr_codec.signals import video, video_files
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.video import Clip, VideoSignal, VideoSpec
 
@@ -154,7 +154,7 @@ def test_a_clip_beyond_memory_is_refused_before_it_is_read(tmp_path, monkeypatch
     spec = VideoSignal.load(clip()).spec
     spec.save(Clip(clip(), spec.fps), tmp_path / "frames")
     np.save(tmp_path / "a.npy", clip())
-    monkeypatch.setattr(video, "MAX_BYTES", 5 * 32 * 48 * 3)
+    monkeypatch.setattr(video_files, "MAX_BYTES", 5 * 32 * 48 * 3)
     for source in (tmp_path / "frames", clip(), tmp_path / "a.npy"):
         with pytest.raises(InputError, match=re.escape("take frames=(0, 5)")):
             VideoSignal.load(source)

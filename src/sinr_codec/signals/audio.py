@@ -7,86 +7,42 @@ those of 16 bits are divided by 2^15, and float samples are taken as they are.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
-from sinr_codec.errors import InputError, LimitError, MalformedError, MissingExtraError, UnknownIdError
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
-from sinr_codec.signals.base import MAX_SAMPLES, Fields, Quality, SampledPart
+from sinr_codec.signals.audio_files import (
+    FORMATS,
+    MAX_CHANNELS,
+    MAX_RATE,
+    Sound,
+    amplitudes,
+    checked,
+    full_scale,
+    read,
+    write,
+)
+from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.lattice import evaluated
+from sinr_codec.signals.spectrogram import spectrogram
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
-AUDIO = 1
+AUDIO: Final = 1
 """The id of sounds among the signals a file can hold."""
-BLOCK_SAMPLES = 40_000
+BLOCK_SAMPLES: Final = 40_000
 """About how many samples a channel a block has. With as many weights a sample and as much time, blocks of 22,000 or
 44,000 samples of music fit 1 dB better than those of 88,000, and 176,000 are 4 dB worse."""
-OVERLAP_SECONDS = 0.02
+OVERLAP_SECONDS: Final = 0.02
 """Length of a cross-fade."""
-_MAX_CHANNELS = 1024  # libsndfile's
-_MAX_RATE = 2**31 - 1
-_MAX_FRAMES = 2**48
-_MAX_GAIN = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class _Format:
-    """A sample format: its name in libsndfile, NumPy's type of samples, and bits where they are integers.
-
-    Integers are left-justified in their type, as libsndfile reads them.
-    """
-
-    subtype: str
-    dtype: str
-    bits: int = 0
-
-
-# By their number in the header.
-_FORMATS = (
-    _Format("PCM_16", "int16", 16),
-    _Format("PCM_24", "int32", 24),
-    _Format("PCM_32", "int32", 32),
-    _Format("FLOAT", "float32"),
-    _Format("DOUBLE", "float64"),
-    _Format("PCM_U8", "int16", 8),
-    _Format("PCM_S8", "int16", 8),
-)
-_OF_DTYPE = {
-    "int16": "PCM_16",
-    "int32": "PCM_32",
-    "float32": "FLOAT",
-    "float64": "DOUBLE",
-    "uint8": "PCM_U8",
-    "int8": "PCM_S8",
-}
-
-
-class Sound(NamedTuple):
-    """Samples and their rate; a plain (array, rate) serves as well as a source.
-
-    Attributes
-    ----------
-    samples
-        (n,) of one channel, else (n, channels): integers left-justified in their type (24 bits in the upper ones of
-        an int32), or floats, full scale at 1.
-    rate
-        Samples a second.
-    """
-
-    samples: Array
-    rate: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the samples."""
-        return self.samples.shape
+_MAX_FRAMES: Final = 2**48
+_MAX_GAIN: Final = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -161,12 +117,12 @@ class AudioSpec:
     @property
     def subtype(self) -> str:
         """Sample format by libsndfile's name, such as "PCM_16"."""
-        return _FORMATS[self.format].subtype
+        return FORMATS[self.format].subtype
 
     @property
     def dtype(self) -> str:
         """NumPy's type of decoded samples."""
-        return _FORMATS[self.format].dtype
+        return FORMATS[self.format].dtype
 
     @property
     def block_frames(self) -> int:
@@ -221,15 +177,15 @@ class AudioSpec:
         if header[0] != AUDIO:
             raise UnknownIdError(f"signal id {header[0]}: not known to this version")
         _, rate, frames, channels, number, fade, gains = header
-        limits = {"rate": (rate, _MAX_RATE), "frames": (frames, _MAX_FRAMES), "channels": (channels, _MAX_CHANNELS)}
+        limits = {"rate": (rate, MAX_RATE), "frames": (frames, _MAX_FRAMES), "channels": (channels, MAX_CHANNELS)}
         for name, (value, most) in limits.items():
             if type(value) is not int or not 1 <= value <= most:
                 raise MalformedError(f"audio {name}: expected 1 to {most}, found {value!r}")
-        if type(number) is not int or not 0 <= number < len(_FORMATS):
+        if type(number) is not int or not 0 <= number < len(FORMATS):
             raise UnknownIdError(f"audio format {number!r}: not known to this version")
         if type(gains) is not list or not 1 <= len(gains) <= frames:
             raise MalformedError("audio gains: expected a list of one number a block, and no more blocks than samples")
-        most_gain = 1.0 if _FORMATS[number].bits else _MAX_GAIN
+        most_gain = 1.0 if FORMATS[number].bits else _MAX_GAIN
         if not all(type(gain) is float and 0 <= gain <= most_gain for gain in gains):
             raise MalformedError(f"audio gains: expected floats from 0 to {most_gain:g}")
         # A fade touches no more than the two blocks at a seam.
@@ -248,7 +204,7 @@ class AudioSpec:
     def quantized(self, amplitudes: Array) -> Array:
         """Amplitudes in full scales, rounded and clipped to those of the sample format; float64."""
         amplitudes = amplitudes.astype(np.float64)
-        bits = _FORMATS[self.format].bits
+        bits = FORMATS[self.format].bits
         if not bits:
             limit = float(np.finfo(self.dtype).max)
             return np.clip(amplitudes, -limit, limit).astype(self.dtype).astype(np.float64)
@@ -258,9 +214,9 @@ class AudioSpec:
     def to_samples(self, amplitudes: Array) -> Array:
         """Amplitudes in full scales as samples of the source's type."""
         exact = self.quantized(amplitudes)
-        if not _FORMATS[self.format].bits:
+        if not FORMATS[self.format].bits:
             return exact.astype(self.dtype)
-        return (exact * _full_scale(self.dtype)).astype(self.dtype)
+        return (exact * full_scale(self.dtype)).astype(self.dtype)
 
     def coords(self, block: int, position: Array) -> NDArray[np.float32]:
         """Coordinates (n, 1) in a block of positions in samples, float64 (n,); whole numbers are the samples."""
@@ -304,7 +260,7 @@ class AudioSpec:
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
         rate = self.rate if rate is None else rate
-        if not isinstance(rate, int | np.integer) or not 1 <= rate <= _MAX_RATE:
+        if not isinstance(rate, int | np.integer) or not 1 <= rate <= MAX_RATE:
             raise InputError(f"rate {rate!r}: expected samples a second, an integer of at least 1")
         rate = int(rate)
         first, last = self._range(rate, start, stop)
@@ -392,8 +348,7 @@ class AudioSpec:
         ------
         InputError : an unknown extension, or a format that cannot hold so many channels or such a rate
         """
-        path = Path(path)
-        suffix = path.suffix.lower()
+        suffix = Path(path).suffix.lower()
         if suffix == ".npy":
             with atomic_write(path) as temporary:
                 np.save(temporary, decoded.samples, allow_pickle=False)
@@ -402,39 +357,16 @@ class AudioSpec:
             with atomic_write(path) as temporary:
                 picture.save(temporary, "PNG")
         else:
-            self._save_sound(decoded, path)
-
-    def _save_sound(self, decoded: Sound, path: Path) -> None:
-        soundfile = _soundfile(path)
-        kind = {".oga": "OGG", ".opus": "OGG", ".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
-        if kind not in soundfile.available_formats() or kind == "RAW":
-            raise InputError(f"{path}: expected a name that ends in .wav, .flac, .ogg, .mp3, .npy or .png")
-        wanted = [self.subtype, *(("PCM_U8", "PCM_S8", "PCM_16") if "8" in self.subtype else ("PCM_24", "PCM_16"))]
-        if path.suffix.lower() == ".opus":
-            wanted = ["OPUS"]
-        default = soundfile.default_subtype(kind)
-        subtype = next((name for name in wanted if soundfile.check_format(kind, name)), default)
-        with atomic_write(path) as temporary:
-            try:
-                with soundfile.SoundFile(
-                    temporary, "w", decoded.rate, self.channels, subtype=subtype, format=kind
-                ) as file:
-                    # In pieces: some encoders of libsndfile put all they are given on the stack.
-                    for i in range(0, len(decoded.samples), 1 << 16):
-                        file.write(decoded.samples[i : i + (1 << 16)])
-            except soundfile.LibsndfileError as error:
-                raise InputError(
-                    f"{path}: {kind} does not take {self.channels} channel(s) at {decoded.rate} Hz; expected .wav "
-                    f"({_line(error)})"
-                ) from error
+            write(decoded, Path(path), self.subtype)
 
 
-_MIN_DECIMATED, _OVERSAMPLED_TILE = 64, 1 << 16  # samples after and before decimation that are made at once
-_MOST_OVERSAMPLED = 1 << 24  # the same of all channels together
-_MAX_FACTOR = 4096  # of decimation; the filter grows with it
-_CROSSINGS = 32  # zero crossings of the low-pass filter on each side
-_CUTOFF = 0.92  # of the half rate
-_KAISER = 8.0  # 80 dB less in the stop band
+_MIN_DECIMATED: Final = 64
+_OVERSAMPLED_TILE: Final = 1 << 16  # samples after and before decimation that are made at once
+_MOST_OVERSAMPLED: Final = 1 << 24  # the same of all channels together
+_MAX_FACTOR: Final = 4096  # of decimation; the filter grows with it
+_CROSSINGS: Final = 32  # zero crossings of the low-pass filter on each side
+_CUTOFF: Final = 0.92  # of the half rate
+_KAISER: Final = 8.0  # 80 dB less in the stop band
 
 
 def _low_pass(factor: int) -> NDArray[np.float32]:
@@ -449,11 +381,6 @@ def _rise(distance: Array, fade: int) -> Array:
     if fade == 0:
         return (distance >= 0).astype(np.float64)
     return 0.5 + 0.5 * np.sin(np.clip(distance / fade, -1, 1) * (np.pi / 2))
-
-
-def _full_scale(dtype: str) -> float:
-    """The integer type's own full scale, which its left-justified samples count in."""
-    return 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
@@ -502,10 +429,10 @@ class AudioSignal:
             raise InputError(f"block {block!r}: expected seconds, at least 0.05")
         if isinstance(source, str | os.PathLike):
             name = str(source)
-            array, rate, number, notes = _read(Path(source))
+            array, rate, number, notes = read(Path(source))
         elif isinstance(source, tuple) and len(source) == 2:
             name = "sound"
-            array, rate, number = _checked(*source)
+            array, rate, number = checked(*source)
             notes = ()
         else:
             raise InputError("sound: expected a file or (array, rate), the array (n,) or (n, channels)")
@@ -522,7 +449,7 @@ class AudioSignal:
     @property
     def source_bytes(self) -> int:
         """Bytes of the samples at their width."""
-        form = _FORMATS[self.spec.format]
+        form = FORMATS[self.spec.format]
         return self.array.size * (form.bits // 8 or np.dtype(form.dtype).itemsize)
 
     @property
@@ -549,8 +476,8 @@ class AudioSignal:
         error, power, largest = np.zeros(2), 0.0, 0.0
         for i in range(0, len(samples), 1 << 18):
             span = slice(i, i + (1 << 18))
-            wanted = _amplitudes(self.array[span])
-            squares = np.square(wanted - _amplitudes(samples[span]))
+            wanted = amplitudes(self.array[span])
+            squares = np.square(wanted - amplitudes(samples[span]))
             near = self._near_seams(i, len(squares))
             error += squares[near].sum(), squares[~near].sum()
             power += float(np.square(wanted).sum())
@@ -598,7 +525,7 @@ class AudioBlock(SampledPart):
         """Samples by number, int64 (n,): coords float32 (n, 1), values float32 (n, channels)."""
         coords = self.spec.coords(self.block, self._first + index.astype(np.float64))
         gain = self.spec.gains[self.block] or 1.0
-        return coords, (_amplitudes(self.array[index]) / gain).astype(np.float32)
+        return coords, (amplitudes(self.array[index]) / gain).astype(np.float32)
 
     def to_samples(self, values: Array) -> Array:
         """Values as amplitudes in full scales, rounded to the sample format."""
@@ -614,18 +541,12 @@ def _owned(spec: AudioSpec, block: int) -> slice:
     return slice(max(spec.edge(block) - spec.fade, 0), min(spec.edge(block + 1) + spec.fade, spec.frames))
 
 
-def _amplitudes(samples: Array) -> Array:
-    """Samples in full scales, float64."""
-    wide = samples.astype(np.float64)
-    return wide if samples.dtype.kind == "f" else wide / _full_scale(samples.dtype.name)
-
-
 def _gain(samples: Array) -> float:
     """Largest amplitude, as a float32 no less; NaN or infinity where a sample is, or where float32 ends."""
     # Separately for both signs: the absolute value of the least integer is none of its type.
     ends = np.array([samples.min(), samples.max()])
     with np.errstate(over="ignore"):
-        peak = float(np.abs(_amplitudes(ends)).max())
+        peak = float(np.abs(amplitudes(ends)).max())
         gain = np.float32(peak)
         return float(gain if gain >= peak or not math.isfinite(peak) else np.nextafter(gain, np.float32(math.inf)))
 
@@ -635,114 +556,3 @@ def _ratio(signal: float, error: float) -> float:
     if error == 0:
         return math.inf
     return 10 * math.log10(signal / error) if signal > 0 else -math.inf
-
-
-def _checked(array: Any, rate: Any) -> tuple[Array, int, int]:
-    """Samples (n, channels), rate and format number of an array source."""
-    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.size == 0:
-        raise InputError(f"sound: expected a non-empty array (n,) or (n, channels), found {_what(array)}")
-    if not isinstance(rate, int | float | np.integer | np.floating) or not 1 <= rate <= _MAX_RATE or rate % 1:
-        raise InputError(f"rate {rate!r}: expected samples a second, an integer of at least 1")
-    array = array.reshape(len(array), -1)
-    if array.shape[1] > min(len(array), _MAX_CHANNELS):
-        raise InputError(f"sound: expected (n, channels), found shape {array.shape}; transpose it")
-    dtype = array.dtype.newbyteorder("=").name
-    if dtype not in _OF_DTYPE:
-        raise InputError(f"sound: expected samples of {', '.join(_OF_DTYPE)}, found {array.dtype}")
-    number = _number(_OF_DTYPE[dtype])
-    if dtype == "uint8":
-        array = (array.astype(np.int16) - 128) << 8
-    elif dtype == "int8":
-        array = array.astype(np.int16) << 8
-    return np.ascontiguousarray(array, _FORMATS[number].dtype), int(rate), number
-
-
-def _what(value: Any) -> str:
-    return f"shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-
-
-def _number(subtype: str) -> int:
-    return next((i for i, form in enumerate(_FORMATS) if form.subtype == subtype), 0)
-
-
-def _read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
-    """Samples (n, channels), rate, format number and remarks of a file."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected a sound file, found {'a folder' if path.is_dir() else 'none'}")
-    if path.suffix.lower() in (".npy", ".npz"):
-        raise InputError(f"{path}: an array has no rate; pass (array, rate) in Python, or a .wav file")
-    soundfile = _soundfile(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.frames * file.channels > MAX_SAMPLES:
-                raise InputError(
-                    f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it"
-                )
-            number = _number(file.subtype)
-            # In pieces: a damaged header may promise more than there is.
-            pieces = list(_pieces(file, _FORMATS[number].dtype))
-            rate, subtype = file.samplerate, file.subtype
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: expected a sound that libsndfile reads ({_line(error)})") from error
-    if not pieces:
-        raise InputError(f"{path}: expected a sound, found no samples")
-    notes = () if _FORMATS[number].subtype == subtype else (f"decoded from {subtype}; samples are kept with 16 bits",)
-    return np.concatenate(pieces), rate, number, notes
-
-
-def _pieces(file: Any, dtype: str) -> Iterator[Array]:
-    while len(piece := file.read(1 << 20, dtype=dtype, always_2d=True)):
-        yield piece
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(getattr(error, "error_string", error)).split())
-
-
-def _soundfile(path: Path) -> Any:
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: its library is not found
-        raise MissingExtraError(f"{path}: needs soundfile: pip install 'sinr-codec[audio]'") from error
-    return soundfile
-
-
-# -- spectrograms ----------------------------------------------------------------------------------------------
-
-_WINDOW = 2048
-_FLOOR_DB = -100.0
-# Dark blue over purple and orange to light yellow, by position.
-_COLOURS = np.array([(6, 8, 32), (58, 24, 110), (150, 40, 110), (226, 92, 64), (250, 176, 60), (252, 250, 200)], float)
-
-
-def spectrogram(sound: Sound | tuple[Array, int], width: int = 900, height: int = 360) -> Image.Image:
-    """Draw the levels of a sound over time and frequency, from 0 to half its rate, the mean of its channels.
-
-    Colours go from 0 to -100 dB of a sine at full scale.
-    """
-    samples, rate = sound
-    wave = _amplitudes(np.asarray(samples)).reshape(len(samples), -1).mean(axis=1)
-    wave = np.pad(wave, _WINDOW // 2)
-    taper = np.hanning(_WINDOW)
-    first = np.linspace(0, len(wave) - _WINDOW, width).astype(int)
-    frames = np.stack([wave[i : i + _WINDOW] for i in first]) * (taper * 2 / taper.sum())
-    with np.errstate(divide="ignore"):
-        level = 20 * np.log10(np.abs(np.fft.rfft(frames, axis=1)))
-    unit = np.clip(1 - level / _FLOOR_DB, 0, 1) * (len(_COLOURS) - 1)
-    rgb = np.stack([np.interp(unit, np.arange(len(_COLOURS)), channel) for channel in _COLOURS.T], -1)
-    plane = Image.fromarray(rgb.transpose(1, 0, 2)[::-1].astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
-    left, bottom = 48, 20
-    picture = Image.new("RGB", (left + width + 8, height + bottom + 6), "white")
-    picture.paste(plane, (left, 6))
-    draw = ImageDraw.Draw(picture)
-    seconds = len(samples) / rate
-    for i in range(5):
-        y = 6 + height - 1 - i * (height - 1) // 4
-        draw.line((left - 4, y, left, y), "black")
-        draw.text((left - 6, y), f"{rate / 8000 * i:.3g} k", "black", anchor="rm" if i < 4 else "rt")
-        x = left + i * (width - 1) // 4
-        draw.line((x, height + 6, x, height + 10), "black")
-        draw.text((x, height + 11), f"{seconds / 4 * i:.3g} s", "black", anchor="ma" if i < 4 else "ra")
-    return picture

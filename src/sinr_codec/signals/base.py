@@ -7,7 +7,7 @@ the networks. A signal has one `Part` for each network: one, unless it is long a
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,9 @@ from sinr_codec.types import Array, PathLike
 Apply = Callable[[NDArray[np.float32]], Array]
 """A decoded network: coords float32 (n, a) -> values (n, b); called from several threads at once."""
 
-MAX_SAMPLES = 2**30
+MAX_SAMPLES: Final = 2**30
 """Values that a renderer fills unless it is told otherwise."""
-TILE = 2048
+TILE: Final = 2048
 """Positions evaluated at once: a few MB of activations at common widths, which stay in the cache."""
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError
 from sinr_codec.types import Array
 
-_NEWTON_STEPS = 10
-_FISHEYE = ("fisheye", "equirect", "omnidirectional", "vr180")
+_NEWTON_STEPS: Final = 10
+_FISHEYE: Final = ("fisheye", "equirect", "omnidirectional", "vr180")
 
 
 @dataclass(frozen=True)

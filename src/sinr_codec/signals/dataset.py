@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,13 @@ from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
-DATASET = 3
+DATASET: Final = 3
 """The id of datasets among the signals a file can hold."""
-MISSING = 2.0
+MISSING: Final = 2.0
 """Stands for a missing value in a batch: outside of [-1, 1], and finite, so that means of batches are."""
 
-_BLOCK = 1 << 20  # samples compared at once
-_NETCDF = (".nc", ".nc4", ".netcdf", ".cdf")
+_BLOCK: Final = 1 << 20  # samples compared at once
+_NETCDF: Final = (".nc", ".nc4", ".netcdf", ".cdf")
 
 
 @dataclass(frozen=True)

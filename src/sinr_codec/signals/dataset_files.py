@@ -9,7 +9,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,11 @@ from sinr_codec.signals.dataset_side import TEXT, Content, Variable, marks, unsi
 from sinr_codec.signals.levels import DTYPES, Levels
 from sinr_codec.types import Array
 
-SMALL = 256
+SMALL: Final = 256
 """A variable with less than 1/SMALL of the values of the largest one is stored exactly."""
-_HUGE = 1e15
-_MOST_BYTES = 8 * MAX_SAMPLES
-_MOST_RATIO = 1000  # of what an uncompressed file declares to its own size: more is damage
+_HUGE: Final = 1e15
+_MOST_BYTES: Final = 8 * MAX_SAMPLES
+_MOST_RATIO: Final = 1000  # of what an uncompressed file declares to its own size: more is damage
 
 
 def import_xarray() -> Any:
@@ -301,9 +301,11 @@ def save_zarr(decoded: Any, path: Path) -> None:
 
 
 # From dark to light in even steps, violet over blue and green to yellow.
-_COLOURS = np.array([(42, 20, 84), (54, 67, 138), (36, 113, 145), (36, 158, 129), (122, 198, 84), (250, 231, 70)])
-_GREY = 190
-_LABEL = 14
+_COLOURS: Final = np.array(
+    [(42, 20, 84), (54, 67, 138), (36, 113, 145), (36, 158, 129), (122, 198, 84), (250, 231, 70)]
+)
+_GREY: Final = 190
+_LABEL: Final = 14
 
 
 def maps(decoded: Any, names: Sequence[str]) -> Any:

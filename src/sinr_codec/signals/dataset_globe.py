@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,12 @@ from sinr_codec.types import Array
 Grids = Mapping[str, Array]
 """Positions by dimension, in samples of the source, fractions included; the arrays broadcast together."""
 
-NAMES = {
+NAMES: Final = {
     "latitude": ("latitude", "lat", "nav_lat", "xlat", "clat"),
     "longitude": ("longitude", "lon", "nav_lon", "xlong", "clon"),
 }
 """Usual names, in lower case, for files without the attributes of the CF conventions."""
-_UNITS = {"latitude": re.compile(r"degrees?_?(north|N)$"), "longitude": re.compile(r"degrees?_?(east|E)$")}
+_UNITS: Final = {"latitude": re.compile(r"degrees?_?(north|N)$"), "longitude": re.compile(r"degrees?_?(east|E)$")}
 
 
 def is_earth(content: Content, lat: str, lon: str) -> bool:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import cbor2
 import numpy as np
@@ -17,14 +17,14 @@ from sinr_codec.signals.levels import DTYPES, Levels
 from sinr_codec.signals.lossless import Mask, pack, read_array, unpack, write_array, write_mask
 from sinr_codec.types import Array
 
-TEXT = "text"
+TEXT: Final = "text"
 """The dtype of variables of texts."""
-MOST_SIZE = 1 << 40
+MOST_SIZE: Final = 1 << 40
 """Largest size of a dimension, and most elements of a variable."""
-_MOST_META = 1 << 22
-_MOST_DIMS = 32
-_MOST_AXES = 8
-_NUMBERS = {"_FillValue", "missing_value", "scale_factor", "add_offset"}  # attributes that are computed with
+_MOST_META: Final = 1 << 22
+_MOST_DIMS: Final = 32
+_MOST_AXES: Final = 8
+_NUMBERS: Final = {"_FillValue", "missing_value", "scale_factor", "add_offset"}  # attributes that are computed with
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,24 +29,25 @@ from sinr_codec.types import Array, PathLike
 Region = tuple[int, int, int, int]
 Source = PathLike | Image.Image | Array
 
-_MAX_SIDE = 2**31 - 1
-IMAGE, IMAGE_IN_BLOCKS = 0, 7
+_MAX_SIDE: Final = 2**31 - 1
+IMAGE: Final = 0
+IMAGE_IN_BLOCKS: Final = 7
 """The ids of pictures among the signals a file can hold: of those in one piece, and of those cut into blocks."""
-LARGEST = 1_000_000
+LARGEST: Final = 1_000_000
 """Pixels above which `ImageSignal.in_blocks` cuts a picture. In as many bytes and seconds blocks of 512 are 2.5 dB
 ahead of one network at 3 megapixels; at 1.2 they are level in 100 s; at 1 they are 1.2 dB ahead after as many steps."""
-BLOCK = 512
+BLOCK: Final = 512
 """About how many pixels a side a block has then. Blocks of 256 are 0.2 dB ahead after as many steps, which take twice
 the time, and those of 128 are 1.3 dB behind."""
-FADE = 4
+FADE: Final = 4
 """Pixels on either side of a seam over which blocks are blended."""
-LEAST_BLOCK = 8
+LEAST_BLOCK: Final = 8
 """Pixels a side of the smallest blocks that may be asked for."""
-_STRIP = 1 << 20  # pixels that are handled at once where a copy of all would be large
+_STRIP: Final = 1 << 20  # pixels that are handled at once where a copy of all would be large
 
 # Pillow's modes by their number in the header: name, dtype, channels. A picture with a palette is a signal of
 # its colours (P: RGB, with transparency RGBA); the palette is made anew on decoding.
-_MODES: dict[int, tuple[str, str, int]] = {
+_MODES: Final[dict[int, tuple[str, str, int]]] = {
     0: ("RGB", "uint8", 3),
     1: ("L", "uint8", 1),
     2: ("RGBA", "uint8", 4),
@@ -63,10 +64,11 @@ _MODES: dict[int, tuple[str, str, int]] = {
     13: ("HSV", "uint8", 3),
 }
 # Arrays that are none of these: 64 + 8 * dtype + channels, or + 0 for an array without a channel axis.
-_ARRAY, _PLANE = "array", "plane"
-_DTYPES = ("uint8", "bool", "uint16", "int32", "float32", "float64")
-_RANGED = ("uint16", "int32", "float32", "float64")
-_READ_AS = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
+_ARRAY: Final = "array"
+_PLANE: Final = "plane"
+_DTYPES: Final = ("uint8", "bool", "uint16", "int32", "float32", "float64")
+_RANGED: Final = ("uint16", "int32", "float32", "float64")
+_READ_AS: Final = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
 
 
 @dataclass(frozen=True)

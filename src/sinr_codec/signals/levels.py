@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.types import Array
 
-DTYPES = (
+DTYPES: Final = (
     *("uint8", "bool", "uint16", "int32", "float32", "float64"),
     *("int8", "int16", "uint32", "int64", "uint64", "float16"),
 )
 """Sample types a signal may have; a file names one by its position here."""
-_FIXED = {"uint8": (0.0, 255.0), "bool": (0.0, 1.0)}
-_PEAK = {"uint8": 255.0, "bool": 1.0, "uint16": 65535.0}
+_FIXED: Final = {"uint8": (0.0, 255.0), "bool": (0.0, 1.0)}
+_PEAK: Final = {"uint8": 255.0, "bool": 1.0, "uint16": 65535.0}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a file stores exactly beside its networks: arrays, masks and plain data, small and safe to read."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import brotli
 import numpy as np
@@ -11,11 +11,12 @@ from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
 from sinr_codec.types import Array
 
-MOST_BYTES = 1 << 28
+MOST_BYTES: Final = 1 << 28
 """Most bytes that packed data may unpack to."""
-_SLOW_BYTES = 1 << 20  # beyond, the slowest setting takes seconds a megabyte
-_ORDERS = 3
-_BITS, _GAPS = 0, 1
+_SLOW_BYTES: Final = 1 << 20  # beyond, the slowest setting takes seconds a megabyte
+_ORDERS: Final = 3
+_BITS: Final = 0
+_GAPS: Final = 1
 
 
 def pack(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
@@ -19,11 +19,12 @@ from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.files import atomic_write
 from sinr_codec.types import Array, PathLike
 
-READS = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
-WRITES = (".ply", ".obj", ".stl", ".off", ".glb")
+READS: Final = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
+WRITES: Final = (".ply", ".obj", ".stl", ".off", ".glb")
 
-_QUERIES = 1 << 21  # points asked of libigl at once: each call builds its tree anew, each point takes some 100 bytes
-_SURFACE_SAMPLES = 100_000
+# Points asked of libigl at once: each call builds its tree anew, each point takes some 100 bytes.
+_QUERIES: Final = 1 << 21
+_SURFACE_SAMPLES: Final = 100_000
 
 
 def require(module: str, doing: str) -> Any:

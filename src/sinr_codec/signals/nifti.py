@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class NiftiFields:
 
 
 # NIfTI-1 header, nifti1.h of the NIFTI Data Format Working Group: datatype codes.
-_DTYPES = {
+_DTYPES: Final = {
     2: "uint8",
     4: "int16",
     8: "int32",

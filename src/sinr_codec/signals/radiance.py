@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import brotli
 import numpy as np
@@ -19,41 +19,34 @@ from PIL import Image
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.files import atomic_write
-from sinr_codec.signals.arrays import npz_headers
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
-from sinr_codec.signals.cameras import Camera, Orbit, check_poses, focus, frames_of, read_json, read_poses
+from sinr_codec.signals.cameras import Camera, Orbit, read_poses
+from sinr_codec.signals.hull import HULL, behind, box_of, carve, hull_from, rounded, upsampled
 from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
+from sinr_codec.signals.radiance_files import MOST_PIXELS, MOST_TESTS, PICTURES, Views, read_scene
 from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
 Corners = Sequence[Sequence[float]]
 
-WHITE = (255, 255, 255)
-HULL = 32
-"""Cells of the stored hull along every axis: 0.7 KB for the lego scene, where 64 would be 3.1 KB."""
-HOLD_OUT = 8
+WHITE: Final = (255, 255, 255)
+HOLD_OUT: Final = 8
 """Of a scene without views to test on, every so many'th is held out."""
-MOST_TESTS = 25
-"""Views that the quality is measured on; of more, so many evenly spread ones."""
 
-FINE = 1
+FINE: Final = 1
 """Points in a coarse step."""
 
-_MOST_STEPS, _MOST_FINE, _MOST_CELLS = 1024, 8, 256
-_MOST_PIXELS = 1 << 31  # of the pictures of a source together, and of a header's view
-# Half side of the box of a scene, in radii of the ball that all cameras see: where pictures have transparent parts it
-# is cut to the hull, and must not reach to where few of them see.
-_MASKED_SCENE, _OPEN_SCENE = 1.1, 1.5
-_MOST_BYTES = 1 << 33  # of all pictures of a scene
-_MOST_RENDERED = 1 << 25  # pixels of one view
-_POINTS_A_VALUE = 64  # points on a ray that a value of a rendering may cost, on average
-_RAYS = 1024  # rays rendered at once, at most
-_RAY_NUMBERS = 1 << 19  # points of all steps of these rays, of which some arrays are made
-_OBJECTIVE_RAYS = 8192
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-_FPS = 20  # of an animation
+_MOST_STEPS: Final = 1024
+_MOST_FINE: Final = 8
+_MOST_CELLS: Final = 256
+_MOST_RENDERED: Final = 1 << 25  # pixels of one view
+_POINTS_A_VALUE: Final = 64  # points on a ray that a value of a rendering may cost, on average
+_RAYS: Final = 1024  # rays rendered at once, at most
+_RAY_NUMBERS: Final = 1 << 19  # points of all steps of these rays, of which some arrays are made
+_OBJECTIVE_RAYS: Final = 8192
+_FPS: Final = 20  # of an animation
 
 
 @dataclass(frozen=True)
@@ -160,7 +153,7 @@ class RadianceSpec:
             raise MalformedError("scene header: expected a camera of two sizes and four or eight floats")
         if len(lens) == 10 and not any(lens[6:]):
             raise MalformedError("scene header: a distortion of zeros is left out, not written")
-        if lens[0] * lens[1] > _MOST_PIXELS or max(lens[:2]) > 1 << 16:
+        if lens[0] * lens[1] > MOST_PIXELS or max(lens[:2]) > 1 << 16:
             raise LimitError(f"scene header: views of {lens[0]} x {lens[1]} pixels are too large")
         if type(views) is not int or not 1 <= views <= 1 << 24:
             raise MalformedError(f"scene header: expected a number of views, found {views!r}")
@@ -174,7 +167,7 @@ class RadianceSpec:
             or not all(type(v) is int and 0 <= v <= 255 for v in background)
         ):
             raise MalformedError("scene header: expected a background of three integers from 0 to 255")
-        return cls(camera, views, _box_from(walked), tuple(background), _orbit_from(seen), _hull_from(cells, side))
+        return cls(camera, views, _box_from(walked), tuple(background), _orbit_from(seen), hull_from(cells, side))
 
     # -- rendering
 
@@ -269,7 +262,7 @@ class RadianceSpec:
 
     def inside(self) -> NDArray[np.bool_]:
         """The hull on the grid of the coarse pass, bool (cells, cells, cells)."""
-        return _upsampled(self.hull, self.box.cells)
+        return upsampled(self.hull, self.box.cells)
 
     def cells(self, apply: Apply, tile: int, threads: int | None = None) -> Cells:
         """The grid of the coarse pass for a decoded network."""
@@ -284,7 +277,7 @@ class RadianceSpec:
             raise InputError(f"resolution: expected a number of cells from 8 to 1024, got {resolution!r}")
         if count**3 > fields.max_samples:
             raise LimitError(f"a grid of {count}^3 cells: above {fields.max_samples:,}")
-        inside = _upsampled(self.hull, count)
+        inside = upsampled(self.hull, count)
         apply = fields.parts[0]
         found = densities_of(apply, box, inside, fields.tile, lambda f, work: map_tiles(f, work, fields.threads))
         spacing = (np.asarray(box.high) - box.low) / count
@@ -323,13 +316,13 @@ class RadianceSpec:
         path = Path(path)
         suffix = path.suffix.lower()
         if isinstance(decoded, Mesh):
-            if suffix in _EXTENSIONS:
+            if suffix in PICTURES:
                 _save_picture(shaded(decoded, up=self._up()), path)
             else:
                 write_mesh(decoded, path)
             return
         views = np.asarray(decoded)
-        if suffix in _EXTENSIONS:
+        if suffix in PICTURES:
             _save_picture(Image.fromarray(_sheet(views)), path)
         elif suffix == ".gif":
             frames = [Image.fromarray(view) for view in views]
@@ -391,14 +384,6 @@ def _to_bytes(colours: Array) -> NDArray[np.uint8]:
     return np.rint(np.fmax(np.fmin(colours, 1), 0) * 255).astype(np.uint8)
 
 
-def _upsampled(hull: NDArray[np.bool_] | None, cells: int) -> NDArray[np.bool_]:
-    """The hull on a grid of `cells` cells a side; a cell is inside where its centre is."""
-    if hull is None:
-        return np.ones((cells, cells, cells), bool)
-    index = (2 * np.arange(cells) + 1) * len(hull) // (2 * cells)
-    return hull[np.ix_(index, index, index)]
-
-
 def _sheet(views: Array) -> Array:
     """Several views in one picture, about as wide as high."""
     count, height, width = views.shape[:3]
@@ -451,252 +436,6 @@ def _orbit_from(values: Any) -> Orbit:
     if not np.linalg.norm(across) > 1e-6:
         raise MalformedError("scene header: expected an orbit around its axis, found one on it")
     return orbit
-
-
-def _hull_from(cells: Any, side: bytes) -> NDArray[np.bool_] | None:
-    if cells == 0 and type(cells) is int:
-        if side:
-            raise MalformedError("scene header: a side section that nothing declares")
-        return None
-    if type(cells) is not int or cells != HULL:
-        raise MalformedError(f"scene header: expected a hull of {HULL} cells a side, found {cells!r}")
-    if len(side) > HULL**3:
-        raise LimitError("scene hull: more bytes than it has cells")
-    try:
-        decoder, packed = brotli.Decompressor(), b""
-        packed = decoder.process(side, output_buffer_limit=HULL**3 // 8 + 1)
-    except brotli.error as error:
-        raise MalformedError("scene hull: damaged") from error
-    if len(packed) != HULL**3 // 8 or not decoder.is_finished():
-        raise MalformedError("scene hull: expected a bit for every cell")
-    return np.unpackbits(np.frombuffer(packed, np.uint8)).astype(bool).reshape(HULL, HULL, HULL)
-
-
-# -- sources ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Views:
-    """Pictures of a scene by one camera.
-
-    Attributes
-    ----------
-    pictures
-        uint8 (n, h, w, 3 or 4); a fourth channel tells the scene from what is behind it.
-    poses
-        Camera-to-world, float32 (n, 4, 4).
-    """
-
-    pictures: NDArray[np.uint8]
-    poses: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.poses)
-
-    def take(self, index: Any) -> Views:
-        """Some of the views."""
-        return Views(self.pictures[index], self.poses[index])
-
-    def over(self, background: Sequence[int]) -> NDArray[np.uint8]:
-        """RGB (n, h, w, 3), transparent parts before the background."""
-        if self.pictures.shape[3] == 3:
-            return self.pictures
-        return np.stack([_over(picture, background) for picture in self.pictures])
-
-
-def _over(picture: Array, background: Sequence[int]) -> NDArray[np.uint8]:
-    alpha = picture[..., 3:].astype(np.float32) / 255
-    return np.rint(picture[..., :3] * alpha + np.asarray(background, np.float32) * (1 - alpha)).astype(np.uint8)
-
-
-def _read_scene(path: Path) -> tuple[Camera, Views, Views | None, tuple[str, ...]]:
-    """Camera, views, views to test on where the source names some, and remarks."""
-    if path.suffix.lower() == ".npz":
-        return _read_npz(path)
-    train = path / "transforms_train.json" if path.is_dir() else path
-    if not train.exists() and path.is_dir():
-        train = path / "transforms.json"
-    if not train.is_file():
-        raise InputError(f"{path}: expected transforms_train.json or transforms.json in it")
-    camera, views, notes = _read_transforms(train)
-    if not train.name.startswith("transforms_train"):
-        return camera, views, None, notes
-    for split in ("test", "val"):
-        held = train.with_name(train.name.replace("train", split))
-        if held.is_file():
-            other, tests, more = _read_transforms(held, MOST_TESTS)
-            if other != camera:
-                raise InputError(f"{held}: expected the camera of {train.name}")
-            return camera, views, tests, (*notes, *more)
-    return camera, views, None, notes
-
-
-def _read_transforms(path: Path, most: int | None = None) -> tuple[Camera, Views, tuple[str, ...]]:
-    table = read_json(path)
-    frames, notes = frames_of(table, str(path)), []
-    if most is not None and len(frames) > most:
-        notes.append(f"quality is measured on {most} of the {len(frames)} views of {path.name}")
-        frames = [frames[i * len(frames) // most] for i in range(most)]
-    if any("mask_path" in frame for frame in frames):
-        notes.append("masks are not used; transparent pixels are what tells a background")
-    for key in ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "p1", "p2", "camera_model"):
-        if len({repr(frame[key]) for frame in frames if key in frame}) > 1:
-            raise InputError(f"{path}: expected one camera for all frames, found several values of {key}")
-    poses = check_poses([frame["transform_matrix"] for frame in frames], str(path))
-    first = _read_picture(_picture_path(path, frames[0]))
-    size = first.shape[:2]
-    channels = first.shape[2]
-    if len(frames) * first.size > _MOST_PIXELS:
-        raise InputError(f"{path}: {len(frames)} pictures of {size[1]} x {size[0]} are too many; expected smaller ones")
-    pictures = np.empty((len(frames), *first.shape), np.uint8)
-    for number, frame in enumerate(frames):
-        file = _picture_path(path, frame)
-        picture = first if number == 0 else _read_picture(file)
-        if picture.shape[:2] != size:
-            found, wanted = (f"{s[1]} x {s[0]}" for s in (picture.shape, size))
-            raise InputError(f"{file}: expected {wanted} pixels as in the first picture, found {found}")
-        if picture.shape[2] != channels:
-            raise InputError(f"{file}: expected all pictures of a scene with, or all without transparency")
-        pictures[number] = picture
-    camera = Camera.from_table({**table, **frames[0]}, (size[1], size[0]), str(path))
-    return camera, Views(pictures, poses), tuple(notes)
-
-
-def _picture_path(transforms: Path, frame: dict[str, Any]) -> Path:
-    name = frame.get("file_path")
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise InputError(f"{transforms}: expected a file_path in every frame, found {name!r}")
-    path = transforms.parent / name
-    # Blender's exporter leaves the extension out.
-    for candidate in (path, *(path.with_name(path.name + end) for end in _EXTENSIONS)):
-        if candidate.is_file():
-            return candidate
-    raise InputError(f"{path}: no such picture, which {transforms.name} names")
-
-
-def _read_picture(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as picture:
-            clear = picture.mode in ("RGBA", "LA", "PA") or picture.has_transparency_data
-            return np.asarray(picture.convert("RGBA" if clear else "RGB"))
-    except Exception as error:  # plug-ins raise SyntaxError, struct.error, EOFError and others
-        raise InputError(f"{path}: expected a picture that Pillow opens ({error})") from error
-
-
-_ARRAYS = ("images", "poses", "focal", "test_images", "test_poses")
-
-
-def _read_npz(path: Path) -> tuple[Camera, Views, Views | None, tuple[str, ...]]:
-    npz_headers(path, _MOST_BYTES)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _ARRAYS if name in file}
-    except Exception as error:  # zipfile, zlib and NumPy raise what they like on damage
-        raise InputError(f"{path}: expected an .npz file of plain arrays ({error})") from error
-    if missing := [name for name in ("images", "poses", "focal") if name not in arrays]:
-        raise InputError(f"{path}: expected arrays images, poses and focal; {missing[0]} is missing")
-    focal = arrays["focal"]
-    if focal.size != 1 or focal.dtype.kind not in "fiu":
-        raise InputError(f"{path}: expected one number for focal, found {focal.dtype} of shape {focal.shape}")
-    views = _views_of(arrays["images"], arrays["poses"], f"{path}: images")
-    height, width = views.pictures.shape[1:3]
-    camera = Camera(width, height, float(focal.item()), float(focal.item()), width / 2, height / 2)
-    if ("test_images" in arrays) != ("test_poses" in arrays):
-        raise InputError(f"{path}: expected test_images and test_poses together")
-    if "test_images" not in arrays:
-        return camera, views, None, ()
-    tests = _views_of(arrays["test_images"], arrays["test_poses"], f"{path}: test_images")
-    if tests.pictures.shape[1:] != views.pictures.shape[1:]:
-        raise InputError(f"{path}: expected test_images of the size of images")
-    if len(tests) <= MOST_TESTS:
-        return camera, views, tests, ()
-    note = f"quality is measured on {MOST_TESTS} of the {len(tests)} test views"
-    return camera, views, tests.take(np.arange(MOST_TESTS) * len(tests) // MOST_TESTS), (note,)
-
-
-def _views_of(pictures: Array, poses: Array, name: str) -> Views:
-    if pictures.ndim != 4 or pictures.shape[3] not in (3, 4) or 0 in pictures.shape:
-        raise InputError(f"{name}: expected a non-empty (n, h, w, 3 or 4), found shape {pictures.shape}")
-    if pictures.dtype.kind == "f":
-        if not np.isfinite(pictures).all() or pictures.min() < -1e-3 or pictures.max() > 1.001:
-            raise InputError(f"{name}: expected floats from 0 to 1, found others, NaN or infinity")
-        pictures = np.rint(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
-    elif pictures.dtype != np.uint8:
-        raise InputError(f"{name}: expected uint8, or floats from 0 to 1, found {pictures.dtype}")
-    checked = check_poses(poses, f"{name}' poses")
-    if len(checked) != len(pictures):
-        raise InputError(f"{name}: expected a pose for each, found {len(pictures)} and {len(checked)}")
-    return Views(pictures, checked)
-
-
-# -- the box and the hull --------------------------------------------------------------------------------------
-
-
-def carve(camera: Camera, views: Views, low: Array, high: Array, cells: int) -> NDArray[np.bool_]:
-    """Cells of a box that may hold something: bool (cells, cells, cells).
-
-    The visual hull (Laurentini 1994), on the safe side: a cell goes where a view shows its whole surroundings as
-    transparent, or where no view shows it at all.
-    """
-    axes = [a + (np.arange(cells) + 0.5) / cells * (b - a) for a, b in zip(low, high)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    reach = np.linalg.norm((np.asarray(high) - low) / cells) / 2
-    alive, shown = np.arange(len(points)), np.zeros(len(points), bool)
-    height, width = camera.height, camera.width
-    for picture, pose in zip(views.pictures, views.poses):
-        pixels, depth = camera.project(points[alive], pose.astype(np.float64))
-        with np.errstate(all="ignore"):
-            # a lens bends by less than a pixel over so small a part of the picture
-            radius = 1 + reach * max(camera.fx, camera.fy) / (depth - reach)
-            sees = (depth > 2 * reach) & (pixels > 0).all(1) & (pixels < (width, height)).all(1)
-        u, v, r = pixels[sees, 0], pixels[sees, 1], radius[sees]
-        sums = np.pad(np.cumsum(np.cumsum(picture[..., 3] > 0, 0, dtype=np.int64), 1), ((1, 0), (1, 0)))
-        left, right = (np.clip(x, 0, width).astype(np.int64) for x in (np.floor(u - r), np.ceil(u + r)))
-        top, bottom = (np.clip(y, 0, height).astype(np.int64) for y in (np.floor(v - r), np.ceil(v + r)))
-        covered = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-        shown[alive] |= sees
-        sees[sees] = covered == 0
-        alive = alive[~sees]
-    hull = np.zeros(len(points), bool)
-    hull[alive] = shown[alive]
-    return hull.reshape(cells, cells, cells)
-
-
-def _box_of(camera: Camera, views: Views, name: str) -> tuple[Array, Array, bool]:
-    """Corners of the scene, and whether transparent pixels told them."""
-    target = focus(views.poses)
-    reach = min(camera.cx / camera.fx, camera.cy / camera.fy, 1.0)
-    distances = np.linalg.norm(views.poses[:, :3, 3] - target, axis=1)
-    clear = views.pictures.shape[3] == 4 and bool((views.pictures[..., 3] == 0).any())
-    half = (_MASKED_SCENE if clear else _OPEN_SCENE) * float(np.median(distances)) * reach / math.hypot(1, reach)
-    if not half > 0:
-        raise InputError(f"{name}: the cameras all stand in one place; name the box of the scene")
-    low, high = target - half, target + half
-    if not clear:
-        return low, high, False
-    hull = carve(camera, views, low, high, 2 * HULL)
-    if not hull.any():
-        raise InputError(f"{name}: the pictures' transparent parts leave no place for an object; check poses and focal")
-    filled = np.argwhere(hull)
-    sides = (high - low) / (2 * HULL)
-    return low + filled.min(0) * sides, low + (filled.max(0) + 1) * sides, True
-
-
-def _rounded(low: Array, high: Array) -> tuple[Any, Any]:
-    """Corners in binary32, rounded outwards, as rays are walked; `InputError` where that is too coarse."""
-    down = np.nextafter(low.astype(np.float32), np.float32(-np.inf))
-    up = np.nextafter(high.astype(np.float32), np.float32(np.inf))
-    if (high - low).min() < 1e-4 * np.abs([low, high]).max():
-        raise InputError("scene: it lies too far from its origin for its size; move the cameras towards the origin")
-    return tuple(float(v) for v in down), tuple(float(v) for v in up)
-
-
-def _behind(views: Views) -> tuple[int, int, int]:
-    """The background of opaque pictures: the median colour of their edges."""
-    pictures = views.pictures
-    edges = [pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1]]
-    red, green, blue = (int(v) for v in np.median(np.concatenate(edges, axis=1).reshape(-1, 3), axis=0))
-    return red, green, blue
 
 
 # -- the signal ------------------------------------------------------------------------------------------------
@@ -758,7 +497,7 @@ class RadianceSignal(MeanOfErrors):
         path = Path(source)
         if not path.exists():
             raise InputError(f"{path}: no such file")
-        camera, views, tests, notes = _read_scene(path)
+        camera, views, tests, notes = read_scene(path)
         if tests is None:
             if len(views) < 2:
                 raise InputError(f"{path}: expected at least two views")
@@ -770,15 +509,15 @@ class RadianceSignal(MeanOfErrors):
         if tests.pictures.shape[3] != views.pictures.shape[3]:
             raise InputError(f"{path}: expected views to test on with transparency where the others have it")
         if box is None:
-            low, high, hulled = _box_of(camera, views, str(path))
+            low, high, hulled = box_of(camera, views, str(path))
             if not hulled:
                 notes = (*notes, "the scene is taken to be a cube about the point that the cameras look at; see box")
         else:
             low, high, hulled = *_checked_box(box), False
-        corners = _rounded(low, high)
+        corners = rounded(low, high)
         hull = carve(camera, views, *corners, HULL) if hulled else None
         if background is None:
-            background = like.background if like else WHITE if views.pictures.shape[3] == 4 else _behind(views)
+            background = like.background if like else WHITE if views.pictures.shape[3] == 4 else behind(views)
         spec = RadianceSpec(
             camera,
             len(views),

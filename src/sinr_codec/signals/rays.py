@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from array_api_compat import device as device_of
@@ -22,13 +22,13 @@ from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.types import Array
 
 #: A step through a cell of this opacity or less is empty.
-LEAST_ALPHA = 0.01
+LEAST_ALPHA: Final = 0.01
 #: Share of the light that a step has to get for being looked at.
-LEAST_LIGHT = 1e-3
+LEAST_LIGHT: Final = 1e-3
 #: Density, in units of the box's longest half side, that a large raw value of 1 stands for.
-DENSITY_SCALE = 30.0
+DENSITY_SCALE: Final = 30.0
 #: Raw density that a fit begins with.
-FOG = -4.0
+FOG: Final = -4.0
 
 
 def density(xp: ModuleType, raw: Any) -> Any:
@@ -246,12 +246,13 @@ def densities_of(
 # -- training --------------------------------------------------------------------------------------------------
 
 #: Steps of the optimiser between computations of the grid, and cells computed at a time.
-REFRESH_STEPS, REFRESH_CELLS = 64, 1 << 17
+REFRESH_STEPS: Final = 64
+REFRESH_CELLS: Final = 1 << 17
 #: What is left of the density that a cell had before, where it has none now.
-DECAY = 0.8
+DECAY: Final = 0.8
 #: Steps a ray, on average, above which training takes longer ones: until the grid knows what is empty.
-MOST_STEPS = 16
-_CHUNK = 8192
+MOST_STEPS: Final = 16
+_CHUNK: Final = 8192
 
 
 class RayField:

@@ -50,9 +50,7 @@ KINDS: dict[str, Kind] = {
         (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"),
         in_blocks=9,
     ),
-    "shape": Kind(
-        5, "occupancy", "ShapeSignal", "ShapeSpec", (".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".mat")
-    ),
+    "shape": Kind(5, "shape", "ShapeSignal", "ShapeSpec", (".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".mat")),
     "radiance": Kind(6, "radiance", "RadianceSignal", "RadianceSpec", (".json",)),
 }
 """Kinds by name. A file name tells most; arrays and folders are told by what is in them, and the rest are pictures."""

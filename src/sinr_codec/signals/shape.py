@@ -9,50 +9,48 @@ and no capacity goes into sharp edges. With a wide band it is a truncated signed
 
 import math
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import arrays, lattice
+from sinr_codec.signals import lattice
 from sinr_codec.signals import mesh as meshes
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.mesh import Mesh
+from sinr_codec.signals.shape_files import read_volume
+from sinr_codec.signals.voxels import near_surface
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
-SHAPE = 5
+SHAPE: Final = 5
 """The id of shapes among the signals a file can hold."""
-VARIANTS = ("occupancy", "sdf", "coloured")
-RESOLUTION = 256
+VARIANTS: Final = ("occupancy", "sdf", "coloured")
+RESOLUTION: Final = 256
 """Voxels of the longest side, margin included, unless told otherwise."""
-SDF_RESOLUTION = 128
+SDF_RESOLUTION: Final = 128
 """The same of signed distances, which are smooth."""
-BAND = 1.5
+BAND: Final = 1.5
 """Voxels from the surface at which the level of an occupancy reaches 1."""
-SDF_BAND = 1 / 8
+SDF_BAND: Final = 1 / 8
 """Share of the longest side at which a signed distance is truncated."""
 
-_MARGIN = 1  # voxels outside the bounding box of a mesh, on every side
-_REACH = 3  # voxels, centre to centre, within which distances are exact
-_NEAR = 1.25  # voxels from the surface that count as near it when samples are drawn
-_SHARE = 0.8  # of the samples of a step that lie near the surface
-_FULL = 32767  # the level 1 among whole numbers
-_ABSENT = 2.0  # value of a colour where there is none, far from the surface
-_MAX_SIDE = 1 << 16
-_MAX_BAND = 1 << 17
-_RESOLUTIONS = range(8, 2049)
-_GRID = Grid()  # centres of voxels, every axis on [-1, 1]
+_MARGIN: Final = 1  # voxels outside the bounding box of a mesh, on every side
+_NEAR: Final = 1.25  # voxels from the surface that count as near it when samples are drawn
+_SHARE: Final = 0.8  # of the samples of a step that lie near the surface
+_FULL: Final = 32767  # the level 1 among whole numbers
+_ABSENT: Final = 2.0  # value of a colour where there is none, far from the surface
+_MAX_SIDE: Final = 1 << 16
+_MAX_BAND: Final = 1 << 17
+_RESOLUTIONS: Final = range(8, 2049)
+_GRID: Final = Grid()  # centres of voxels, every axis on [-1, 1]
 
 
 # -- what comes out --------------------------------------------------------------------------------------------
@@ -478,7 +476,7 @@ class ShapeSignal(MeanOfErrors):
     @cached_property
     def _shell(self) -> tuple[Array, Array, Array, Array | None, Array | None]:
         """Voxels within the band: numbers, rough and true signed distances in voxels; nearest faces and points."""
-        index, distance = _near_surface(self.solid, self.spec.band)
+        index, distance = near_surface(self.solid, self.spec.band)
         if self.mesh is None:
             return index, distance, distance, None, None
         exact, faces, closest = meshes.nearest(self.mesh, self.spec.centres(index))
@@ -619,49 +617,6 @@ def intersection_over_union(level: Array, solid: Array) -> float:
     return both / either if either else 1.0
 
 
-def _near_surface(solid: NDArray[np.bool_], band: float) -> tuple[Array, Array]:
-    """Voxels within a band of the surface: numbers int64 (n,), signed distances float32 (n,) in voxels.
-
-    The surface is taken for half a voxel before the nearest centre on the other side; outside the grid is outside.
-    A band is at least `_REACH` - 1/2 wide. For no more than that, squared distances come from minima along the axes,
-    in one byte a voxel and in a few seconds at 512^3.
-    """
-    padded = np.pad(solid, 1)
-    if band <= _REACH - 0.5:
-        squared = _squared_distances(padded) + _squared_distances(~padded)
-        reached = squared <= _REACH * _REACH
-    else:
-        ndimage = meshes.require("scipy.ndimage", "signed distances")
-        transform = ndimage.distance_transform_edt
-        squared = (transform(padded).astype(np.float32) + transform(~padded).astype(np.float32)) ** 2
-        reached = squared <= (band + 1.5) ** 2  # one more than the band: these distances are off by almost as much
-    inner = (slice(1, -1),) * 3
-    index = np.flatnonzero(reached[inner])
-    distance = np.sqrt(squared[inner][reached[inner]].astype(np.float32)) - np.float32(0.5)
-    return index, np.where(solid.reshape(-1)[index], distance, -distance)
-
-
-def _squared_distances(side: NDArray[np.bool_]) -> Array:
-    """Squared distances uint8 to the nearest voxel that is not in `side`, exact up to the square of `_REACH`."""
-    far = np.uint8(4 * _REACH * _REACH)
-    squared = np.where(side, far, np.uint8(0))
-    for axis in range(3):
-        squared = _minima(squared, axis, far)
-    return squared
-
-
-def _minima(squared: Array, axis: int, far: np.uint8) -> Array:
-    """One axis of a distance transform: min over k of squared[i + k] + k^2, for |k| <= `_REACH`."""
-    source = np.moveaxis(squared, axis, 0)
-    out = squared.copy()
-    result = np.moveaxis(out, axis, 0)
-    for k in range(1, min(_REACH, len(source) - 1) + 1):
-        cost = np.uint8(k * k)
-        np.minimum(result[k:], source[:-k] + cost, out=result[k:])
-        np.minimum(result[:-k], source[k:] + cost, out=result[:-k])
-    return np.minimum(out, far, out=out)
-
-
 # -- sources ---------------------------------------------------------------------------------------------------
 
 
@@ -711,7 +666,7 @@ def _volume(
     source: Any, name: str, crop: bool, like: ShapeSpec | None, notes: list[str]
 ) -> tuple[NDArray[np.bool_], Placed]:
     """A volume of zeros and ones; cut to its bounding box, or to the part that `like` has."""
-    array = source if isinstance(source, np.ndarray) else _read_volume(Path(source))
+    array = source if isinstance(source, np.ndarray) else read_volume(Path(source))
     if array.ndim != 3 or 0 in array.shape or max(array.shape) > _MAX_SIDE:
         raise InputError(f"{name}: expected a volume (X, Y, Z) of sides up to {_MAX_SIDE}, found shape {array.shape}")
     if array.dtype.kind not in "buif":
@@ -738,49 +693,3 @@ def _volume(
         start, shape = [int(b[0]) for b in boxes], [int(b[-1] - b[0] + 1) for b in boxes]
     x, y, z = (slice(a, a + n) for a, n in zip(start, shape))
     return np.ascontiguousarray(solid[x, y, z]), (_triple(start), 1.0)
-
-
-def _read_volume(path: Path) -> Array:
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    try:
-        if path.suffix.lower() == ".npy":
-            return arrays.read_npy(path)
-        return _read_mat(path)
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: damaged array file: {' '.join(str(error).split())}") from error
-
-
-_MAT_READER = """
-import sys
-import numpy as np
-from scipy.io import loadmat
-source, target = sys.argv[1:]
-try:
-    found = loadmat(source)
-except NotImplementedError:
-    sys.exit("a MATLAB 7.3 file; save it with -v7, or as .npy")
-except Exception as error:
-    sys.exit("damaged MATLAB file: " + " ".join(str(error).split()))
-volumes = {key: value for key, value in found.items() if isinstance(value, np.ndarray) and value.ndim == 3}
-chosen = found["hypercube"] if "hypercube" in found else next(iter(volumes.values())) if len(volumes) == 1 else None
-if not isinstance(chosen, np.ndarray) or chosen.dtype.hasobject:
-    names = ", ".join(volumes) or "none"
-    sys.exit(f"expected an array named hypercube, or a single one of three axes; found {names}")
-np.save(target, chosen, allow_pickle=False)
-"""
-
-
-def _read_mat(path: Path) -> Array:
-    """The volume of a MATLAB file, read by a process of its own: damaged files can end the one that reads them."""
-    meshes.require("scipy.io", "MATLAB files")
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "volume.npy"
-        command = [sys.executable, "-c", _MAT_READER, str(path), str(target)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0 or not target.exists():
-            reason = done.stderr.strip().splitlines()[-1] if done.returncode == 1 and done.stderr.strip() else ""
-            raise InputError(f"{path}: {reason or 'damaged MATLAB file'}")
-        return arrays.read_npy(target)

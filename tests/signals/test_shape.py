@@ -7,7 +7,8 @@ import pytest
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields
-from sinr_codec.signals.occupancy import Shape, ShapeSignal, ShapeSpec, _near_surface, intersection_over_union
+from sinr_codec.signals.shape import Shape, ShapeSignal, ShapeSpec, intersection_over_union
+from sinr_codec.signals.voxels import near_surface
 
 trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("igl")
@@ -141,7 +142,7 @@ def test_distances_near_the_surface_are_those_of_a_distance_transform():
     inside, outside = (ndimage.distance_transform_edt(side)[1:-1, 1:-1, 1:-1] for side in (padded, ~padded))
     wanted = (np.where(solid, inside, -outside) - np.where(solid, 0.5, -0.5)).reshape(-1)
     for band, reach in ((1.5, 2.5), (3, 4)):
-        index, distance = _near_surface(solid, band)
+        index, distance = near_surface(solid, band)
         assert np.array_equal(index, np.flatnonzero(np.abs(wanted) <= reach))
         assert np.allclose(distance, wanted[index])
 

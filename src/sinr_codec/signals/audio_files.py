@@ -1,0 +1,192 @@
+"""Sounds from and to files: what libsndfile reads and writes, and arrays with a rate."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.files import atomic_write
+from sinr_codec.signals.base import MAX_SAMPLES
+from sinr_codec.types import Array
+
+MAX_CHANNELS: Final = 1024  # libsndfile's
+MAX_RATE: Final = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class SampleFormat:
+    """A sample format: its name in libsndfile, NumPy's type of samples, and bits where they are integers.
+
+    Integers are left-justified in their type, as libsndfile reads them.
+    """
+
+    subtype: str
+    dtype: str
+    bits: int = 0
+
+
+# By their number in the header.
+FORMATS: Final = (
+    SampleFormat("PCM_16", "int16", 16),
+    SampleFormat("PCM_24", "int32", 24),
+    SampleFormat("PCM_32", "int32", 32),
+    SampleFormat("FLOAT", "float32"),
+    SampleFormat("DOUBLE", "float64"),
+    SampleFormat("PCM_U8", "int16", 8),
+    SampleFormat("PCM_S8", "int16", 8),
+)
+_OF_DTYPE: Final = {
+    "int16": "PCM_16",
+    "int32": "PCM_32",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "uint8": "PCM_U8",
+    "int8": "PCM_S8",
+}
+
+
+class Sound(NamedTuple):
+    """Samples and their rate; a plain (array, rate) serves as well as a source.
+
+    Attributes
+    ----------
+    samples
+        (n,) of one channel, else (n, channels): integers left-justified in their type (24 bits in the upper ones of
+        an int32), or floats, full scale at 1.
+    rate
+        Samples a second.
+    """
+
+    samples: Array
+    rate: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the samples."""
+        return self.samples.shape
+
+
+# -- values ----------------------------------------------------------------------------------------------------
+
+
+def full_scale(dtype: str) -> float:
+    """The integer type's own full scale, which its left-justified samples count in."""
+    return 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
+
+
+def amplitudes(samples: Array) -> Array:
+    """Samples in full scales, float64."""
+    wide = samples.astype(np.float64)
+    return wide if samples.dtype.kind == "f" else wide / full_scale(samples.dtype.name)
+
+
+# -- reading ---------------------------------------------------------------------------------------------------
+
+
+def checked(array: Any, rate: Any) -> tuple[Array, int, int]:
+    """Samples (n, channels), rate and format number of an array source."""
+    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.size == 0:
+        raise InputError(f"sound: expected a non-empty array (n,) or (n, channels), found {_what(array)}")
+    if not isinstance(rate, int | float | np.integer | np.floating) or not 1 <= rate <= MAX_RATE or rate % 1:
+        raise InputError(f"rate {rate!r}: expected samples a second, an integer of at least 1")
+    array = array.reshape(len(array), -1)
+    if array.shape[1] > min(len(array), MAX_CHANNELS):
+        raise InputError(f"sound: expected (n, channels), found shape {array.shape}; transpose it")
+    dtype = array.dtype.newbyteorder("=").name
+    if dtype not in _OF_DTYPE:
+        raise InputError(f"sound: expected samples of {', '.join(_OF_DTYPE)}, found {array.dtype}")
+    number = _number(_OF_DTYPE[dtype])
+    if dtype == "uint8":
+        array = (array.astype(np.int16) - 128) << 8
+    elif dtype == "int8":
+        array = array.astype(np.int16) << 8
+    return np.ascontiguousarray(array, FORMATS[number].dtype), int(rate), number
+
+
+def _what(value: Any) -> str:
+    return f"shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _number(subtype: str) -> int:
+    return next((i for i, form in enumerate(FORMATS) if form.subtype == subtype), 0)
+
+
+def read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
+    """Samples (n, channels), rate, format number and remarks of a file."""
+    if not path.is_file():
+        raise InputError(f"{path}: expected a sound file, found {'a folder' if path.is_dir() else 'none'}")
+    if path.suffix.lower() in (".npy", ".npz"):
+        raise InputError(f"{path}: an array has no rate; pass (array, rate) in Python, or a .wav file")
+    soundfile = _soundfile(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames * file.channels > MAX_SAMPLES:
+                raise InputError(
+                    f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it"
+                )
+            number = _number(file.subtype)
+            # In pieces: a damaged header may promise more than there is.
+            pieces = list(_pieces(file, FORMATS[number].dtype))
+            rate, subtype = file.samplerate, file.subtype
+    except PermissionError as error:
+        raise InputError(f"{path}: permission denied") from error
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path}: expected a sound that libsndfile reads ({_line(error)})") from error
+    if not pieces:
+        raise InputError(f"{path}: expected a sound, found no samples")
+    notes = () if FORMATS[number].subtype == subtype else (f"decoded from {subtype}; samples are kept with 16 bits",)
+    return np.concatenate(pieces), rate, number, notes
+
+
+def _pieces(file: Any, dtype: str) -> Iterator[Array]:
+    while len(piece := file.read(1 << 20, dtype=dtype, always_2d=True)):
+        yield piece
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(getattr(error, "error_string", error)).split())
+
+
+def _soundfile(path: Path) -> Any:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: its library is not found
+        raise MissingExtraError(f"{path}: needs soundfile: pip install 'sinr-codec[audio]'") from error
+    return soundfile
+
+
+# -- writing ---------------------------------------------------------------------------------------------------
+
+
+def write(decoded: Sound, path: Path, subtype: str) -> None:
+    """Write a sound in the format that the extension names, with samples of a format where it has them.
+
+    Raises
+    ------
+    InputError : an unknown extension, or a format that cannot hold so many channels or such a rate
+    MissingExtraError : soundfile is not installed
+    """
+    channels = 1 if decoded.samples.ndim == 1 else decoded.samples.shape[1]
+    soundfile = _soundfile(path)
+    kind = {".oga": "OGG", ".opus": "OGG", ".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
+    if kind not in soundfile.available_formats() or kind == "RAW":
+        raise InputError(f"{path}: expected a name that ends in .wav, .flac, .ogg, .mp3, .npy or .png")
+    wanted = [subtype, *(("PCM_U8", "PCM_S8", "PCM_16") if "8" in subtype else ("PCM_24", "PCM_16"))]
+    if path.suffix.lower() == ".opus":
+        wanted = ["OPUS"]
+    default = soundfile.default_subtype(kind)
+    subtype = next((name for name in wanted if soundfile.check_format(kind, name)), default)
+    with atomic_write(path) as temporary:
+        try:
+            with soundfile.SoundFile(temporary, "w", decoded.rate, channels, subtype=subtype, format=kind) as file:
+                # In pieces: some encoders of libsndfile put all they are given on the stack.
+                for i in range(0, len(decoded.samples), 1 << 16):
+                    file.write(decoded.samples[i : i + (1 << 16)])
+        except soundfile.LibsndfileError as error:
+            raise InputError(
+                f"{path}: {kind} does not take {channels} channel(s) at {decoded.rate} Hz; expected .wav "
+                f"({_line(error)})"
+            ) from error
