@@ -17,6 +17,7 @@ LAYERS = [
     ("container",),
     ("fields",),
     ("signals",),
+    ("planning",),
     ("fit",),
     ("checkpoints", "presets"),
     ("packed",),

@@ -23,6 +23,7 @@ from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
 from sinr_codec.fields import MLP, AxisOctaves, Fourier, Gaussian, HashGrid, Octaves, ReLU, Wire
 from sinr_codec.packed import in_planes
+from sinr_codec.planning.pursuit import code_for
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSpec
@@ -33,10 +34,14 @@ HEIGHT, WIDTH = 8, 12
 RGB = ImageSpec(HEIGHT, WIDTH, 3, "uint8", "RGB")
 
 
+def encoded(array: np.ndarray, coding: Coding) -> bytes:
+    return encode_tensor(array, coding, code_for(array, coding))
+
+
 def image(field: MLP, spec: ImageSpec, coding: Callable[[str], Coding]) -> bytes:
     """A picture's file with random weights in place of trained ones."""
     params = field.init(np.random.Generator(np.random.Philox(2024)))
-    records = [encode_tensor(array, coding(name)) for name, array in params.items()]
+    records = [encoded(array, coding(name)) for name, array in params.items()]
     header = Header(FIELD, field=field.to_header(), signal=spec.to_header(), quality=3245)
     return container.write(header, [b"".join(records)])
 
@@ -111,7 +116,7 @@ def progressive() -> bytes:
     field = MLP(2, 3, 8, 1)
     params = field.init(np.random.Generator(np.random.Philox(2024)))
     codings = {"layers.0.bias": Raw(), "layers.2.weight": Direct(step=0.005, trellis=True)}
-    records = {name: encode_tensor(array, codings.get(name, DIRECT)) for name, array in params.items()}
+    records = {name: encoded(array, codings.get(name, DIRECT)) for name, array in params.items()}
     coded = in_planes(field, records, 3)
     header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245, planes=3)
     return container.write(header, [coded.section, *coded.planes])
@@ -160,7 +165,7 @@ def trellis() -> bytes:
         "long": (spread, Direct(step=0.02, trellis=True)),
     }
     entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
-    return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
+    return container.write(Header(STATE, tensors=entries), [b"".join(encoded(*t) for t in tensors.values())])
 
 
 def scaled() -> bytes:
@@ -182,7 +187,7 @@ def scaled() -> bytes:
         "long": (spread, Direct(step=0.004, trellis=True, scales=by(70, 64, 4))),
     }
     entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
-    return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
+    return container.write(Header(STATE, tensors=entries), [b"".join(encoded(*t) for t in tensors.values())])
 
 
 def scaled_progressive() -> bytes:
@@ -192,7 +197,7 @@ def scaled_progressive() -> bytes:
     params = field.init(rng)
     scales = Scales(tuple(rng.integers(0, 9, 18).tolist()), tuple(rng.integers(0, 5, 18).tolist()))
     codings = {"layers.1.weight": Direct(step=0.0004, scales=scales)}
-    records = {name: encode_tensor(array, codings.get(name, DIRECT)) for name, array in params.items()}
+    records = {name: encoded(array, codings.get(name, DIRECT)) for name, array in params.items()}
     coded = in_planes(field, records, 2)
     header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245, planes=2)
     return container.write(header, [coded.section, *coded.planes])
@@ -219,7 +224,7 @@ def state() -> bytes:
         "größe": (np.arange(-5, 5, dtype=np.int8).reshape(2, 5), Raw()),
     }
     entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
-    records = [encode_tensor(array, coding) for array, coding in tensors.values()]
+    records = [encoded(array, coding) for array, coding in tensors.values()]
     header = Header(STATE, tensors=entries, quality=4600, extra={"source": "random numbers"})
     return container.write(header, [b"".join(records)])
 
@@ -234,7 +239,7 @@ def cosines() -> bytes:
         "line": (smooth[:, 1], Sparse("dct", 1, 48, 10, Layout(None), bits=9)),
     }
     entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
-    records = [encode_tensor(array, coding) for array, coding in tensors.values()]
+    records = [encoded(array, coding) for array, coding in tensors.values()]
     return container.write(Header(STATE, tensors=entries), [b"".join(records)])
 
 
@@ -251,7 +256,7 @@ def large() -> bytes:
         "sets": (wide, Sparse("gaussian", 11, 128, 18, Layout(0), step=2e-5)),
     }
     entries = tuple(TensorEntry(name, array.shape, array.dtype) for name, (array, _) in tensors.items())
-    return container.write(Header(STATE, tensors=entries), [b"".join(encode_tensor(*t) for t in tensors.values())])
+    return container.write(Header(STATE, tensors=entries), [b"".join(encoded(*t) for t in tensors.values())])
 
 
 MAKERS = (

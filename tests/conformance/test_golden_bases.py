@@ -25,6 +25,7 @@ from sinr_codec.container import FIELD, Header, Limits
 from sinr_codec.errors import SinrError
 from sinr_codec.fields import MLP, Modulated, Modulations, Octaves, Sine
 from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.planning.pursuit import code_for
 from sinr_codec.signals.image import ImageSpec
 
 HERE = Path(__file__).parent / "bases"
@@ -87,7 +88,7 @@ def recorded(coding: Coding) -> bytes:
     network = Modulations(base.field, base.params, SIZES, base.patch, recorded=True)
     latents = base.model.scaled(rng().normal(0, 1, network.shapes()[LATENTS]).astype(np.float32))
     header = Header(FIELD, network.to_header(), RGB.to_header(), quality=2710, base=base.digest)
-    return container.write(header, [encode_tensor(latents, coding)])
+    return container.write(header, [encode_tensor(latents, coding, code_for(latents, coding))])
 
 
 def steps() -> bytes:

@@ -32,7 +32,7 @@ from sinr_codec.coding.planes import PlaneReader, base_of, levels_of
 from sinr_codec.coding.quantize import MAX_STEP_CODE, dequantize, minmax, round_step, step_code, step_value, symmetric
 from sinr_codec.coding.scales import MAX_EXPONENT, PER_OCTAVE, Scales, factors_of, matrix_of
 from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
-from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_unused, reconstruct, sparse_encode
+from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_unused, reconstruct
 from sinr_codec.coding.trellis import follows_trellis, quantise
 from sinr_codec.coding.varint import UINT64_MAX, Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
@@ -164,12 +164,12 @@ def encode_tensor(array: Array, coding: Coding, code: SparseCode | None = None) 
     coding
         A step is rounded to the nearest that a file can hold (`quantize.round_step`).
     code
-        What `sparse_encode` gives for `coding`, where it is known already.
+        The tensor's atoms and their values, where `coding` is sparse.
 
     Raises
     ------
     InputError
-        A dtype without numbers of at most eight bytes; a `code` that is not for `coding`.
+        A dtype without numbers of at most eight bytes; a sparse `coding` without its `code`.
     LimitError
         A sparse coding that costs more than a reader would compute.
     """
@@ -518,10 +518,8 @@ def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
         raise InputError(f"s: {s} atoms, expected at most the {atoms.k1} numbers of a vector")
     atoms.check_limits("sparse coding")
     if code is None:
-        if kind == SENT:
-            raise InputError("code: a dictionary of kind sent comes with the code of the tensor, expected one")
-        code = sparse_encode(w, kind=kind, seed=seed, k2=k2, s=s, layout=layout)
-    elif (code.kind, code.seed, code.k2, len(code.indices), code.layout) != (kind, seed, k2, s, layout):
+        raise InputError("code: a sparse coding comes with the code of the tensor, expected one")
+    if (code.kind, code.seed, code.k2, len(code.indices), code.layout) != (kind, seed, k2, s, layout):
         raise InputError("code: it is not the sparse code that the coding asks for")
     table = _encode_table(code.table, atoms)
     indices, values = fill_unused(code.indices, k2), code.values
