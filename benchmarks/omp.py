@@ -1,4 +1,4 @@
-"""Speed of `sinr_codec.coding.omp` against scikit-learn's `orthogonal_mp`, in float64 on the same cores.
+"""Speed of `sinr_codec.planning.omp` against scikit-learn's `orthogonal_mp`, in float64 on the same cores.
 
     python benchmarks/omp.py [--json FILE] [--quick] [--device cuda]
 
@@ -19,7 +19,7 @@ from sklearn.linear_model import orthogonal_mp
 
 from sinr_codec.bench.provenance import machine, seconds, write_report
 from sinr_codec.coding.dictionary import make_dictionary
-from sinr_codec.coding.omp import omp
+from sinr_codec.planning.omp import omp
 
 K1, VECTORS = 128, 384
 CASES = [  # k2, s, vectors given to scikit-learn, the ratio that is wanted

@@ -16,10 +16,10 @@ import numpy as np
 from sinr_codec import codec
 from sinr_codec.bench.fits import Fits, content_key
 from sinr_codec.bench.provenance import write_report
-from sinr_codec.coding.plan import baseline_bytes
 from sinr_codec.coding.tensor import Sparse
 from sinr_codec.methods import METHODS, Task
 from sinr_codec.packed import tile_of
+from sinr_codec.planning.paper import baseline_bytes
 from sinr_codec.presets import PRESETS, RECIPES
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.image import ImageSignal

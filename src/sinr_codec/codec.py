@@ -23,7 +23,7 @@ from sinr_codec.bases import (
     params_of,
     read_base,
 )
-from sinr_codec.coding.plan import Plan, plan, plan_paper
+from sinr_codec.coding.assembled import Plan
 from sinr_codec.coding.tensor import describe_tensor
 from sinr_codec.coding.varint import Reader
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, MAX_QUALITY, Header, Limits, write
@@ -56,6 +56,8 @@ from sinr_codec.packed import (
     only,
     tile_of,
 )
+from sinr_codec.planning.paper import plan_paper
+from sinr_codec.planning.plan import plan
 from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, RECIPES, Preset, Recipe, preset_named, rate_for, widest_within
 from sinr_codec.progress import NullProgress, Progress, Steps, Together
 from sinr_codec.signals import registry

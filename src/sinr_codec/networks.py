@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from sinr_codec.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from sinr_codec.coding.assembled import Plan
 from sinr_codec.coding.dtypes import is_float
-from sinr_codec.coding.plan import Plan, baseline_bytes, plan, plan_by_weights, plan_paper
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, STATE, Header, Limits, TensorEntry, write
 from sinr_codec.devices import CPU, check_device
 from sinr_codec.errors import InputError, MissingExtraError
@@ -45,6 +45,8 @@ from sinr_codec.packed import (
     tensors_of,
     tile_of,
 )
+from sinr_codec.planning.paper import baseline_bytes, plan_paper
+from sinr_codec.planning.plan import plan, plan_by_weights
 from sinr_codec.presets import Preset, preset_named
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import registry

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sinr_codec.coding.plan import Plan
+from sinr_codec.coding.assembled import Plan
 from sinr_codec.coding.planes import PlaneReader, encode_plane
 from sinr_codec.coding.tensor import coarse_record, decode_tensor
 from sinr_codec.coding.varint import Reader

@@ -11,7 +11,7 @@ from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.dtypes import real
 from sinr_codec.coding.quantize import round_step
 from sinr_codec.coding.scales import Scales, matrix_of
-from sinr_codec.coding.sparse import Layout, SparseCode, sparse_encode
+from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import (
     Coding,
     Direct,
@@ -35,7 +35,7 @@ from sinr_codec.errors import (
     TruncatedError,
     UnknownIdError,
 )
-from sinr_codec.planning.pursuit import code_for
+from sinr_codec.planning.pursuit import code_for, sparse_encode
 
 FLOATS = ["f2", "f4", "f8", ml_dtypes.bfloat16, "c8", "c16", ">f4"]
 OTHERS = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4", ml_dtypes.float8_e4m3fn]

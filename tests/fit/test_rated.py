@@ -7,12 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sinr_codec.coding.plan import plan  # noqa: E402
 from sinr_codec.errors import InputError  # noqa: E402
 from sinr_codec.fields import MLP, Sine, Wire  # noqa: E402
 from sinr_codec.fit import FitConfig, evaluate, fit, fit_many, rated  # noqa: E402
 from sinr_codec.fit.optim import Packing  # noqa: E402
 from sinr_codec.fit.rated import Rate  # noqa: E402
+from sinr_codec.planning.plan import plan  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,15 +6,16 @@ import torch
 from array_api_compat import torch as xtorch
 from PIL import Image
 
-from sinr_codec.coding.plan import plan
 from sinr_codec.coding.quantize import round_step
 from sinr_codec.coding.scales import Scales, scales_for
-from sinr_codec.coding.sparse import Layout, sparse_encode
+from sinr_codec.coding.sparse import Layout
 from sinr_codec.coding.tensor import Direct, Sparse, decode_tensor, encode_tensor
 from sinr_codec.coding.trellis import follows_trellis
 from sinr_codec.fields import MLP, Sine, Wire
 from sinr_codec.fit import FitConfig, fit
 from sinr_codec.fit.rounding import Effort, Rounding, rounding_for
+from sinr_codec.planning.plan import plan
+from sinr_codec.planning.pursuit import sparse_encode
 from sinr_codec.signals import registry
 
 FIELD = MLP(2, 1, 24, 2, Sine(10.0))

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sinr_codec.coding.dictionary import MAX_MAGNITUDES, atoms, make_dictionary
-from sinr_codec.coding.omp import omp
-from sinr_codec.devices import CPU
+from sinr_codec.coding.dictionary import MAX_MAGNITUDES, atoms
 from sinr_codec.errors import InputError, LimitError
 from sinr_codec.types import Floats, Ints
 
@@ -89,20 +87,6 @@ def from_vectors(v: Floats, shape: tuple[int, ...], layout: Layout) -> Floats:
     return np.ascontiguousarray(v.T if layout.axis == 1 else v).reshape(shape)
 
 
-def paper_sparsity(k1: int) -> int:
-    """Atoms a vector of length k1 as in the paper: a rule of k1 alone, with 2s < k1 (sections 3.2 and 4.2).
-
-    The published regression s(k1) is not in the text. This one is measured (`sinr bench sparsity`): with k2 = 65,536 it
-    keeps the hidden layers of a trained network within 0.15 dB, on the Kodak pictures and for widths of 32 (flattened),
-    64, 96 and 128; and it reproduces the sizes of Figure 3. 0 for k1 <= 2, where no s satisfies the constraint.
-
-    Signal to error of unquantised codes, alike for Gaussian noise, for a trained SIREN's hidden weights and for all
-    kinds of dictionary: k1 = 64 and 128: 43 dB, 256: 41 dB, a flattened 32 x 32 matrix (1,024): 34 dB. The longer the
-    vector, the less a fixed number of index bits buys.
-    """
-    return 41 * k1 // 100
-
-
 @dataclass(frozen=True)
 class SparseCode:
     """A tensor in a dictionary: per vector the atoms in the order of selection and their coefficients."""
@@ -114,54 +98,6 @@ class SparseCode:
     indices: Ints  # (s, n), -1 where a vector needed fewer atoms
     values: Floats  # (s, n), 0 where the index is -1
     table: Ints | None = None  # (k1, k2), a dictionary of kind "sent"
-
-
-def sparse_encode(
-    w: ArrayLike,
-    *,
-    kind: str,
-    seed: int,
-    k2: int,
-    layout: Layout,
-    s: int | None = None,
-    tol: float | None = None,
-    device: str = CPU,
-) -> SparseCode:
-    """Code a weight tensor by orthogonal matching pursuit (section 4.2).
-
-    Parameters
-    ----------
-    w : real tensor
-        Finite.
-    kind, seed, k2
-        The dictionary, see `dictionary.make_dictionary`.
-    layout : Layout
-        Which entries make one vector.
-    s : int, optional
-        Atoms a vector, at most min(k1, k2). With `tol` alone, the most that 2s < k1 allows.
-    tol : float, optional
-        A vector stops as soon as the norm of what is left is at most `tol` times its own.
-    device : str
-        Where the pursuit works, see `omp.omp`.
-
-    Raises
-    ------
-    InputError
-        Neither s nor tol is given, or an argument out of range.
-    LimitError
-        The dictionary would be too large.
-    """
-    vectors = to_vectors(w, layout)
-    k1, n = vectors.shape
-    if s is None:
-        if tol is None:
-            raise InputError("sparse_encode: expected s, tol or both")
-        s = min(max(k1 - 1, 0) // 2, k2)
-    if vectors.size == 0:
-        empty = np.full((s, n), -1, np.int64)
-        return SparseCode(kind, seed, k2, layout, empty, np.zeros((s, n)))
-    indices, values = omp(make_dictionary(kind, seed, k1, k2), vectors, s, tol, device)
-    return SparseCode(kind, seed, k2, layout, indices, values)
 
 
 def fill_unused(indices: Ints, k2: int) -> Ints:

@@ -29,8 +29,6 @@ from torch import Tensor
 from sinr_codec.coding import trellis
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.dtypes import is_float
-from sinr_codec.coding.omp import omp, solve
-from sinr_codec.coding.plan import Rounded
 from sinr_codec.coding.quantize import round_step
 from sinr_codec.coding.sparse import SparseCode
 from sinr_codec.coding.tensor import Direct, Sparse, row_of
@@ -38,6 +36,8 @@ from sinr_codec.errors import MissingExtraError
 from sinr_codec.fields.base import Trainable
 from sinr_codec.fit import kernels
 from sinr_codec.fit.samples import Batches, Samples, even_subset
+from sinr_codec.planning.omp import omp, solve
+from sinr_codec.planning.rounder import Rounded
 from sinr_codec.signals.base import Part
 from sinr_codec.types import Params
 
@@ -112,7 +112,7 @@ def rounding_for(field: Trainable, part: Part, effort: Effort, seed: int = 0, de
 
 
 class Rounding:
-    """``rounding(params, codings)`` for `coding.plan.plan`: a `Rounder`.
+    """``rounding(params, codings)`` for `planning.plan.plan`: a `Rounder`.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class Rounding:
     def __call__(
         self, params: Params, codings: Mapping[str, Direct | Sparse], progress: Callable[[float], None] | None = None
     ) -> Rounded:
-        """See `coding.plan.Rounder`."""
+        """See `planning.rounder.Rounder`."""
         work = sum(w.size for w in params.values()) * self.effort.batch
         with kernels.training(work):
             return _Call(self, params, codings).run(progress)

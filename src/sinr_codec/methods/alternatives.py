@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.coding.omp import omp
-from sinr_codec.coding.plan import PAPER_BITS, assemble
-from sinr_codec.coding.sparse import SENT, Layout, SparseCode, layout_of, paper_sparsity, to_vectors
+from sinr_codec.coding.assembled import assemble
+from sinr_codec.coding.sparse import SENT, Layout, SparseCode, layout_of, to_vectors
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, describe_tensor, is_lossy
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP
 from sinr_codec.methods.base import Coded, Task, Training
 from sinr_codec.methods.coin import SINE
+from sinr_codec.planning.omp import omp
+from sinr_codec.planning.paper import PAPER_BITS
+from sinr_codec.planning.pursuit import paper_sparsity
 from sinr_codec.types import Floats, Params
 
 FINE_TUNING: dict[str, Any] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sinr_codec.bases import Base
-from sinr_codec.coding.plan import Plan
+from sinr_codec.coding.assembled import Plan
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Field, Identity
 from sinr_codec.packed import NO_LOSS, tile_of
 from sinr_codec.progress import NullProgress, Progress

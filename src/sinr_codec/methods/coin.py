@@ -3,7 +3,7 @@
 import brotli
 import numpy as np
 
-from sinr_codec.coding.plan import Plan, assemble
+from sinr_codec.coding.assembled import Plan, assemble
 from sinr_codec.coding.tensor import Raw
 from sinr_codec.fields import Sine
 from sinr_codec.methods.base import Coded, Task, Training

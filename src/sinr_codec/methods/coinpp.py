@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.bases import Base, LatentModel
+from sinr_codec.coding.assembled import Plan
 from sinr_codec.coding.dictionary import MAX_ENTRIES
-from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, Plan
-from sinr_codec.coding.sparse import Layout, SparseCode, sparse_encode
+from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Sparse, decode_tensor, encode_tensor, sparse_in_limits
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Modulations, Sine
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
+from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2
+from sinr_codec.planning.pursuit import sparse_encode
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part
 

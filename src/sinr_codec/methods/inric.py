@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.bases import Base
-from sinr_codec.coding.plan import assemble
+from sinr_codec.coding.assembled import assemble
 from sinr_codec.coding.quantize import round_step, symmetric
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.fields import MLP, Difference, Octaves, Sine

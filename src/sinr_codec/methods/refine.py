@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.coding.assembled import Plan, assemble
 from sinr_codec.coding.dictionary import atoms
-from sinr_codec.coding.plan import Plan, assemble
 from sinr_codec.coding.sparse import SparseCode
 from sinr_codec.coding.tensor import Direct, Sparse
 from sinr_codec.methods.base import Task

@@ -10,11 +10,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sinr_codec.coding.plan import PAPER_BITS, PAPER_K2, assemble, plan, plan_paper
+from sinr_codec.coding.assembled import assemble
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.errors import InputError
 from sinr_codec.fields import HashGrid, RadianceGrid, ReLU
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
+from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2, plan_paper
+from sinr_codec.planning.plan import plan
 from sinr_codec.types import Params
 
 WIDTH, DEPTH = 16, 1

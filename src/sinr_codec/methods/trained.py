@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from sinr_codec.coding.assembled import Plan, assemble
 from sinr_codec.coding.dictionary import make_dictionary
-from sinr_codec.coding.plan import Plan, assemble
 from sinr_codec.coding.quantize import round_step
 from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Sparse

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec.coding import omp as module
-from sinr_codec.coding import search
 from sinr_codec.coding.dictionary import make_dictionary
-from sinr_codec.coding.omp import omp, solve
 from sinr_codec.errors import InputError
+from sinr_codec.planning import omp as module
+from sinr_codec.planning import search
+from sinr_codec.planning.omp import omp, solve
 
 
 def sums(A, indices, values):

@@ -21,9 +21,9 @@ from array_api_compat import array_namespace
 from array_api_compat import device as array_device
 from numpy.typing import ArrayLike, NDArray
 
-from sinr_codec.coding.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.devices import CPU, has_float64
 from sinr_codec.errors import InputError
+from sinr_codec.planning.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.tiles import cores, map_tiles
 from sinr_codec.types import Floats, Ints
 

@@ -1,0 +1,369 @@
+"""Which coding each tensor gets: the smallest file whose loss stays within the limit.
+
+The loss of the whole network is quadratic near the trained weights, so with a sensitivity c_t of each tensor
+
+    loss(coded) - loss(given)  ~  sum_t c_t |w_t - coded w_t|^2
+
+and every choice that is best for one slope of bytes against loss is best for all tensors together (a Lagrangian).
+For uniform quantisation at such a slope, the step of tensor t is `kappa / sqrt(c_t)` with one `kappa` for the
+whole network: a bit costs ln 2 / 8 bytes a weight, the error of a step is step^2 / 12. The same holds for the
+values of a sparse code, whose errors reach the weights through atoms of squared norm |a|^2. At a given `kappa` each
+tensor takes the cheapest of its candidates: stored as it is, direct, sparse in several dictionaries and sparsities.
+Where it is known how much the outputs feel each weight, steps may differ by row and column (`scales`).
+
+The model only orders the candidates. What decides is `loss` of all tensors decoded together, measured while
+`kappa` is searched.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.coding.assembled import Plan, assemble
+from sinr_codec.coding.quantize import MIN_STEP
+from sinr_codec.coding.sparse import SparseCode
+from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, direct_cost, is_lossy
+from sinr_codec.devices import CPU
+from sinr_codec.errors import InputError
+from sinr_codec.planning.rounder import Rounded, Rounder
+from sinr_codec.planning.sensitivity import Counter, Loss, probed, steeper
+from sinr_codec.planning.tensors import PlannedTensor, mean_square
+from sinr_codec.types import Params
+
+_TOLERANCE: Final = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
+_TRIES: Final = 12
+_JUMP, _BEYOND = 0.8, 1.2  # share of the limit that a bracket should not close below; times kappa to try instead
+_ROUNDED_TRIES: Final = 5  # each of them takes a rounding of the whole network
+_SMALL: Final = 16  # elements; fewer are not worth a step
+_FINER: Final = 2**-0.25
+_LITTLE: Final = 0.03  # share of the bytes that scales have to save, where there is a rounder
+_NEAR: Final = 1.2  # a candidate within this factor of the cheapest may win when kappa has settled
+
+
+def plan(
+    params: Params,
+    loss: Loss,
+    limit: float,
+    *,
+    probe: Loss | None = None,
+    max_bytes: int | None = None,
+    exact: Collection[str] = (),
+    dictionaries: tuple[int, ...] = (1024, 8192),
+    sparse_only: bool = False,
+    trellis: bool = True,
+    rounder: Rounder | None = None,
+    felt: Params | None = None,
+    seed: int = 0,
+    device: str = CPU,
+    progress: Callable[[int, str], None] | None = None,
+) -> Plan:
+    """Choose a coding for every tensor: the fewest bytes with `loss(decoded) <= limit`.
+
+    Parameters
+    ----------
+    params
+        Tensors by name. What no quantiser takes (integers, non-finite values) is stored as it is.
+    loss
+        Mean squared error >= 0 of the network's outputs with the given parameters. Called about 15 times.
+    limit
+        The largest loss allowed; must be above `loss(params)`.
+    probe
+        A cheaper loss in the same unit, on fewer samples, for the sensitivities; called twice a tensor.
+    max_bytes
+        If given, the largest quality that fits into so many bytes is chosen instead, and `limit` does not count.
+    exact
+        Names of tensors to store as they are.
+    dictionaries
+        Sizes k2 of the random dictionaries to try; () leaves the sparse code out.
+    sparse_only
+        Give square weight matrices no other candidate than the sparse code: to measure what it costs. Where no such
+        code keeps the limit, the plan is the one that comes nearest to it.
+    trellis
+        Try trellis-coded quantisation beside rounding to the nearest level.
+    rounder
+        Chooses levels for the outputs of the network instead of the nearest ones; a second plan is made with it, and
+        the better of the two kept.
+    felt
+        By name, mean squared derivative of the outputs by each weight, of the tensor's shape as real numbers: where
+        steps may differ within a tensor. Those that are left out have one step.
+    seed
+        Seed of the dictionaries, and of the probes.
+    device
+        Where pursuits work, see `omp.omp`.
+    progress
+        Called with the number of evaluations of either loss so far, and with what else is being done, if anything.
+
+    Raises
+    ------
+    InputError
+        The limit is not above the loss of the given parameters.
+    """
+    counted = Counter(progress)
+    base = counted(loss, dict(params))
+    if max_bytes is None and not base < limit:
+        raise InputError(f"limit: a loss of {limit:.4g} cannot be kept; the network itself has {base:.4g}")
+    coded = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
+    tensors = probed(params, coded, probe or loss, limit - base, counted, seed)
+    for tensor in tensors:
+        tensor.trellis = trellis
+    if not tensors:
+        return replace(_lossless(params), loss=base)
+    if max_bytes is None:
+        kappa = math.sqrt(12 * (limit - base) / sum(tensor.w.size for tensor in tensors))
+    else:
+        kappa = _kappa_for(max_bytes, tensors)
+    for tensor in tensors:
+        tensor.add_sparse(dictionaries, seed, device, sparse_only)
+
+    def search(tensors: list[PlannedTensor], kappa: float, rounder: Rounder | None = None) -> tuple[Plan, float]:
+        if max_bytes is None:
+            return _within_loss(params, tensors, loss, base, limit, kappa, counted, sparse_only, rounder)
+        return _within_bytes(params, tensors, loss, max_bytes, kappa, counted, rounder)
+
+    def worth(plan: Plan) -> tuple[float, ...]:
+        return (plan.bytes,) if max_bytes is None else (plan.bytes > max_bytes, plan.loss)
+
+    found: list[_Found] = []
+    for variant in _variants(tensors, kappa, felt or {}, both=rounder is not None):
+        plan, settled = search(variant, kappa)
+        # Its errors are not those of the probes: the loss may be steeper there, or a curvature show that drowned in
+        # noise.
+        lossless = all(isinstance(coding, Raw) for coding in plan.codings.values())
+        if steeper(params, variant, _coded(kappa, params, variant) if lossless else plan, probe or loss, counted):
+            again, other = search(variant, settled)
+            if worth(again) < worth(plan):
+                plan, settled = again, other
+        found.append(_Found(plan, settled, variant))
+    plans = [each.plan for each in found]
+    if rounder is not None:
+        plans += _rounded(params, found, partial(counted.round, rounder), felt or {}, counted, loss, base, search)
+    kept = [plan for plan in plans if max_bytes is not None or plan.loss <= limit] or plans
+    return min(kept, key=worth)
+
+
+def plan_by_weights(params: Params, snr: float) -> Plan:
+    """Plan without a loss, a fall-back: every tensor is coded so that its weights keep `snr` dB, measured.
+
+    Tensors of fewer than 16 elements, constant ones, and what no quantiser takes are stored as they are.
+    """
+    return assemble(params, {name: _keeping(name, w, snr) for name, w in params.items()})
+
+
+def _keeping(name: str, w: NDArray[Any], snr: float) -> Coding:
+    """The coarsest direct coding of a tensor that keeps `snr` dB of its weights, or none at all."""
+    if not is_lossy(w) or w.size < _SMALL or (w == w.flat[0]).all() or not (power := mean_square(w)):
+        return Raw()
+    noise = 10 ** (-snr / 10)
+    coding, _ = PlannedTensor(name, w, 1 / power).cheapest(math.sqrt(12 * noise))
+    # The error of a step is step^2 / 12 only on average, and only where steps are small beside the weights.
+    while isinstance(coding, Direct) and coding.step is not None:
+        if direct_cost(w, coding.step, coding.trellis)[1] <= noise * power * w.size:
+            break
+        finer = coding.step * _FINER
+        coding = replace(coding, step=finer) if finer > MIN_STEP else Raw()
+    return coding
+
+
+class _Found(NamedTuple):
+    """A plan, the kappa that gave it, and what is known of the tensors."""
+
+    plan: Plan
+    kappa: float
+    tensors: list[PlannedTensor]
+
+
+def _variants(tensors: list[PlannedTensor], kappa: float, felt: Params, both: bool) -> list[list[PlannedTensor]]:
+    """Tensors with scales where they pay; with `both` also those without.
+
+    Rounding for the outputs makes up for the errors of weights that are much felt by others that are little felt. Those
+    have to be fine for that, so that where scales save little without it, they save nothing with it.
+    """
+    scaled, saved = [], 0.0
+    for tensor in tensors:
+        of_it, less = tensor, 0.0
+        if tensor.name in felt and tensor.w.ndim > 1:
+            of_it, less = tensor.with_scales(kappa, felt[tensor.name])
+        scaled.append(of_it)
+        saved += less
+    if all(tensor.scales is None for tensor in scaled):
+        return [tensors]
+    if not both:
+        return [scaled]
+    plain = [replace(tensor) for tensor in tensors]
+    total = sum(min(cost for cost, *_ in tensor.candidates(kappa)) for tensor in tensors)
+    return [plain] if saved < _LITTLE * total else [scaled, plain]
+
+
+def _rounded(
+    params: Params,
+    found: list[_Found],
+    rounder: Rounder,
+    felt: Params,
+    counted: "Counter",
+    loss: Loss,
+    base: float,
+    search: Callable[[list[PlannedTensor], float, Rounder], tuple[Plan, float]],
+) -> list[Plan]:
+    """Plans with a rounder, from those without; none where it makes nothing better."""
+    tried: list[tuple[float, Plan, dict[str, NDArray[np.float64]], _Found]] = []
+    for start in found:
+        codings = {name: c for name, c in start.plan.codings.items() if isinstance(c, Direct | Sparse)}
+        if not codings:
+            continue
+        rounded = rounder(params, codings)
+        plan = _assembled(params, start.plan.codings, rounded)
+        plan = replace(plan, loss=counted(loss, plan.params))
+        # Four times the loss are worth a bit a weight.
+        ratio = (plan.loss - base) / max(start.plan.loss - base, 1e-300)
+        weights = sum(params[name].size for name in codings)
+        tried.append((plan.bytes + weights / 16 * math.log2(max(ratio, 1e-3)), plan, rounded.left, start))
+    if not tried:
+        return []
+    _, plan, left, start = min(tried, key=lambda one: one[0])
+    if plan.loss >= start.plan.loss:
+        return [plan]
+    for tensor in start.tensors:
+        if tensor.name in left:
+            tensor.sensitivity *= float(np.average(left[tensor.name], weights=felt.get(tensor.name)))
+    return [plan, search(start.tensors, start.kappa, rounder)[0]]
+
+
+def _coded(kappa: float, params: Params, tensors: list[PlannedTensor], rounder: Rounder | None = None) -> Plan:
+    """Everything that follows from `kappa`, not measured yet."""
+    codings: dict[str, Coding] = {name: Raw() for name in params}
+    codes: dict[str, SparseCode | None] = {}
+    for tensor in tensors:
+        codings[tensor.name], codes[tensor.name] = tensor.cheapest(kappa)
+    lossy = {name: coding for name, coding in codings.items() if isinstance(coding, Direct | Sparse)}
+    if rounder is not None and lossy:
+        return _assembled(params, codings, rounder(params, lossy))
+    return assemble(params, codings, codes)
+
+
+def _assembled(params: Params, codings: Mapping[str, Coding], rounded: Rounded) -> Plan:
+    """Everything as it was rounded."""
+    params = {n: w if isinstance(codings[n], Raw) else rounded.params[n] for n, w in params.items()}
+    return assemble(params, dict(codings), rounded.codes)
+
+
+def _lossless(params: Params) -> Plan:
+    return assemble(params, {name: Raw() for name in params})
+
+
+def _within_loss(
+    params: Params,
+    tensors: list[PlannedTensor],
+    loss: Loss,
+    base: float,
+    limit: float,
+    kappa: float,
+    counted: Counter,
+    sparse_only: bool,
+    rounder: Rounder | None,
+) -> tuple[Plan, float]:
+    """A plan of the largest kappa whose measured loss is within `limit`, from a first guess, and that kappa.
+
+    The excess loss grows like kappa^2, from where the last two guesses tell, which gives every next one; the bracket
+    keeps the guesses from running away when rounding makes the loss jump.
+    """
+    low, high = 0.0, math.inf
+    best: Plan | None = None
+    chosen = kappa
+    tried: list[Plan] = []
+    last: tuple[float, float] | None = None
+    for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
+        plan = _coded(kappa, params, tensors, rounder)
+        plan = replace(plan, loss=counted(loss, plan.params))
+        tried.append(plan)
+        excess = (plan.loss - base) / (limit - base)
+        if excess <= 1:
+            low = kappa
+            if best is None or plan.bytes < best.bytes:
+                best, chosen = plan, kappa
+        else:
+            high = kappa
+        if 1 - _TOLERANCE < excess <= 1:
+            break
+        if high < low * (1 + _TOLERANCE / 4):
+            if best is None or best.loss - base > _JUMP * (limit - base):
+                break
+            # The loss jumps here. It may be within the limit again further on.
+            kappa, high, last = _BEYOND * high, math.inf, None
+            continue
+        guess, last = _next_kappa((kappa, excess), last, 8.0 if rounder is None else 2.0), (kappa, excess)
+        if sparse_only and best is None:
+            # What is lost for want of atoms no step brings back, and steps without end make the encoder store floats.
+            if len(tried) > 1 and plan.loss - base > 0.9 * (tried[-2].loss - base):
+                break
+            guess = max(guess, kappa / 8)
+        kappa = guess if low < guess < high else math.sqrt(low * high) if low else high / 4
+    if best is None and sparse_only:
+        # The smallest of those that lose about the least.
+        least = base + _NEAR * (min(plan.loss for plan in tried) - base)
+        return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes), chosen
+    if best is None:
+        # Not even fine steps keep the loss: the weights as they are do.
+        return replace(_lossless(params), loss=base), chosen
+    return best, chosen
+
+
+def _next_kappa(now: tuple[float, float], last: tuple[float, float] | None, most: float) -> float:
+    """Where the excess loss will be just below 1, from pairs (kappa, excess); at most so many times further.
+
+    Rounding for the outputs may go below the loss of the weights as they are, so that it is not 0 at kappa = 0.
+    """
+    (kappa, excess), wanted = now, 1 - _TOLERANCE / 2
+    square = kappa**2 * wanted / excess if excess > 1e-3 else math.inf
+    if last is not None and (excess - last[1]) * (kappa - last[0]) > 0:
+        slope = (excess - last[1]) / (kappa**2 - last[0] ** 2)
+        square = max(kappa**2 + (wanted - excess) / slope, kappa**2 / most**2)
+    return min(math.sqrt(square), most * kappa)
+
+
+def _kappa_for(max_bytes: int, tensors: list[PlannedTensor]) -> float:
+    """Guess the kappa that gives so many bytes: at the loss of all weights being zero it is 0 bits a weight."""
+    weights = sum(tensor.w.size for tensor in tensors)
+    power = sum(tensor.sensitivity * mean_square(tensor.w) * tensor.w.size for tensor in tensors)
+    return math.sqrt(12 * power / weights) * 2.0 ** -min(8 * max_bytes / weights, 32)
+
+
+def _within_bytes(
+    params: Params,
+    tensors: list[PlannedTensor],
+    loss: Loss,
+    max_bytes: int,
+    kappa: float,
+    counted: Counter,
+    rounder: Rounder | None,
+) -> tuple[Plan, float]:
+    """A plan of the smallest kappa whose records fit into `max_bytes`, or the smallest there are, and that kappa.
+
+    Doubling kappa saves a bit a weight.
+    """
+    lossless = _lossless(params)
+    if lossless.bytes <= max_bytes:
+        return replace(lossless, loss=counted(loss, lossless.params)), kappa
+    weights = sum(tensor.w.size for tensor in tensors)
+    low, high = 0.0, math.inf
+    best: Plan | None = None
+    chosen = kappa
+    for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
+        plan = _coded(kappa, params, tensors, rounder)
+        if plan.bytes <= max_bytes:
+            high, best, chosen = kappa, plan, kappa
+            if plan.bytes > max_bytes * (1 - _TOLERANCE / 4):
+                break
+        else:
+            low = kappa
+            if best is None or best.bytes > max_bytes:
+                best, chosen = plan, kappa
+        excess = 8 * (plan.bytes - max_bytes * (1 - _TOLERANCE / 8)) / weights  # bits a weight
+        guess = kappa * 2 ** min(max(excess, -8), 8)
+        kappa = guess if low < guess < high else math.sqrt(low * high) if high < math.inf else 2 * low
+    assert best is not None
+    return replace(best, loss=counted(loss, best.params)), chosen
