@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,20 @@ LAYERS = [
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
 
 
-def imports(path: Path) -> set[str]:
+class AtRunTime(ast.NodeTransformer):
+    """Leaves out what only a type checker sees."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        checking = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return node.orelse if checking else self.generic_visit(node)
+
+
+def imports(path: Path, *, at_run_time: bool = False) -> set[str]:
     """Absolute names of everything of this package that a module imports, anywhere in it."""
     package = ("sinr_codec", *path.relative_to(ROOT).parent.parts)
+    tree = ast.parse(path.read_text())
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(AtRunTime().visit(tree) if at_run_time else tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -53,6 +63,22 @@ def test_a_package_imports_only_from_below(path):
         other = [*name.split("."), ""][1]
         if other in LAYER and other != package:
             assert LAYER[other] < LAYER[package] or (LAYER[other] == LAYER[package] and package == "cli"), name
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    paths = {
+        ".".join(("sinr_codec", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in ROOT.rglob("*.py")
+    }
+
+    def imported(name: str) -> str:
+        return name if name in paths else name.rpartition(".")[0]
+
+    graph = {module: {imported(n) for n in imports(path, at_run_time=True)} for module, path in paths.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_every_package_has_its_layer():

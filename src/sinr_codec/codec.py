@@ -578,8 +578,8 @@ class _Job:
         self.progress.start("load PyTorch", 0)
         from sinr_codec.fit import FitConfig, FitResult, fit
         from sinr_codec.fit.interrupt import Interrupt
+        from sinr_codec.fit.kernels import side_by_side
         from sinr_codec.fit.optim import load
-        from sinr_codec.fit.threads import side_by_side
 
         load()
         settings = self.recipe.settings(self.preset)

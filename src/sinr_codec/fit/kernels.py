@@ -1,4 +1,4 @@
-"""Sines and matrix products of float32 on a CPU, by the fastest of the libraries that are there anyway.
+"""Sines and matrix products of float32 on a CPU, by the fastest library that is there; and fits side by side.
 
 NumPy's sines take 0.4 of the time of PyTorch's where a processor has AVX-512. And PyTorch multiplies by MKL unless it
 may round to bfloat16; then it asks oneDNN, which does not round where a processor has no unit for such products, and
@@ -9,17 +9,20 @@ rounded (docs/performance.md).
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from array_api_compat import torch as xtorch
 from torch import Tensor
 
-from sinr_codec.fit.threads import threads_for
+from sinr_codec.fit.threads import one_thread, threads_for
+from sinr_codec.tiles import map_tiles
+
+R = TypeVar("R")
 
 
 class _Sine(torch.autograd.Function):
@@ -79,6 +82,26 @@ def training(work: float) -> Iterator[None]:
             yield
     finally:
         matmul.fp32_precision = before
+
+
+def side_by_side(work: Callable[[int], R], count: int, threads: int) -> Iterator[R]:
+    """``work(0), ..., work(count - 1)`` in order, as many at a time as there are threads, with one core each.
+
+    Python runs in one thread at a time, but most of a step are sines and products, which do not need it: on two cores
+    fits of 3x34 are 1.6 times as fast as one after the other, those of 3x80 twice, with the same results.
+    """
+
+    def alone(number: int) -> R:
+        one_thread()
+        return work(number)
+
+    allowed = torch.get_num_threads()
+    try:
+        # Outermost, so that what each of them sets and sets back is the same.
+        with training(0):
+            yield from map_tiles(alone, range(count), threads)
+    finally:
+        torch.set_num_threads(allowed)
 
 
 @cache
