@@ -25,11 +25,13 @@ import numpy as np
 from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.bench.fits import Fits, content_key
 from sinr_codec.bench.provenance import write_report
-from sinr_codec.checkpoints import read_checkpoint
 from sinr_codec.container import read
+from sinr_codec.foreign.checkpoints import read_checkpoint
+from sinr_codec.foreign.compress import compress_report
+from sinr_codec.foreign.decompress import decompress
+from sinr_codec.foreign.fidelity import compare_networks
 from sinr_codec.methods import METHODS, Task
 from sinr_codec.methods.coin import SINE
-from sinr_codec.networks import compare_networks, compress_report, decompress
 from sinr_codec.planning.paper import baseline_bytes
 from sinr_codec.presets import PRESETS, RECIPES
 from sinr_codec.signals import registry

@@ -9,7 +9,8 @@ import argparse
 from pathlib import Path
 
 from sinr_codec.bench.provenance import write_report
-from sinr_codec.networks import compress_report, decompress
+from sinr_codec.foreign.compress import compress_report
+from sinr_codec.foreign.decompress import decompress
 
 
 def main() -> None:

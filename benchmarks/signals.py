@@ -24,13 +24,16 @@ from typing import Any
 
 import numpy as np
 
-from sinr_codec import codec, networks
+from sinr_codec import codec
 from sinr_codec.bench import usual_codecs
 from sinr_codec.bench.lossless import lossless_bytes
 from sinr_codec.bench.provenance import commit, machine, write_report
 from sinr_codec.bench.usual_codecs import LOSSLESS, Codec
-from sinr_codec.checkpoints import read_checkpoint
 from sinr_codec.container import DEFAULT_LIMITS
+from sinr_codec.foreign.checkpoints import read_checkpoint
+from sinr_codec.foreign.compress import compress_report
+from sinr_codec.foreign.decompress import decompress
+from sinr_codec.foreign.fidelity import compare_networks
 from sinr_codec.packed import load_source
 from sinr_codec.signals import registry
 
@@ -332,7 +335,7 @@ def _encoded(entry: Entry, source: Path, file: Path, options: Mapping[str, Any])
 
 
 def _compressed(source: Path, file: Path) -> Row:
-    report = networks.compress_report(source, file)
+    report = compress_report(source, file)
     return {
         "kind": "network",
         "measure": "fidelity",
@@ -347,11 +350,11 @@ def _compressed(source: Path, file: Path) -> Row:
 def _of_network(source: Path, file: Path) -> Rivals:
     """Min-max and Brotli of the tensors that the file holds, with the fidelity that `verify` measures."""
     header, _ = load_source(file, DEFAULT_LIMITS)
-    held = networks.decompress(file)
+    held = decompress(file)
     state = {name: w for name, w in read_checkpoint(source, keep_optimiser=True).state.items() if name in held}
 
     def quality(decoded: Any) -> float:
-        return networks.compare_networks(header, source, decoded)[0]
+        return compare_networks(header, source, decoded)[0]
 
     return Rivals(usual_codecs.network_codecs(state), quality)
 

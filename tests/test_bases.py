@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sinr_codec import codec, container, learning, networks
+from sinr_codec import codec, container, learning
 from sinr_codec.bases import LatentModel, make_base, read_base
 from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import FormatError, InputError, MalformedError, UnknownIdError
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, Sine
 from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.foreign.decompress import decompress
 from sinr_codec.learning import learn
 from sinr_codec.methods import METHODS, Task, inric
 from sinr_codec.signals.image import ImageSignal
@@ -146,7 +147,7 @@ def test_a_base_is_no_signal(latents):
     with pytest.raises(InputError, match="holds a base"):
         codec.decode(latents.path)
     with pytest.raises(InputError, match="holds a base"):
-        networks.decompress(latents.path)
+        decompress(latents.path)
     assert codec.verify(latents.path).lines[-1].startswith(f"decoded: base {latents.digest}")
     with pytest.raises(InputError, match="stands for no signal"):
         codec.verify(latents.path, picture(0))
@@ -191,7 +192,7 @@ def test_a_missing_or_another_base_is_one_line_that_names_it(fixture, method, re
         with pytest.raises(InputError, match=f"needs the base {base.digest}, but the one given is {other.digest}"):
             read(blob, base=other.path)
     with pytest.raises(InputError, match=f"beside the base {base.digest}"):
-        networks.decompress(blob)
+        decompress(blob)
     info = codec.info(blob)
     assert info["base"] == base.digest
     assert info["signal"]["shape"] == [36, 44, 3]

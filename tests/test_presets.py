@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import typer.main
 
-from sinr_codec import codec, networks
+from sinr_codec import codec
 from sinr_codec.cli._common import Preset
 from sinr_codec.cli.main import app
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, AxisOctaves, Gaussian, ReLU, Sine
+from sinr_codec.foreign.compress import FIDELITY, compress_report
 from sinr_codec.presets import MAX_WIDTH, MIN_WIDTH, PRESETS, RECIPES, preset_named, rate_for, widest_within
 from sinr_codec.signals.image import ImageSpec
 from sinr_codec.signals.registry import KINDS
@@ -71,7 +72,7 @@ def test_the_command_line_has_the_same_defaults():
     """It keeps its own, since the codec takes a while to import."""
     assert [preset.value for preset in Preset] == list(PRESETS)
     verbs = typer.main.get_command(app).commands
-    for verb, function in (("encode", codec.encode), ("compress", networks.compress_report)):
+    for verb, function in (("encode", codec.encode), ("compress", compress_report)):
         defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
         for option in verbs[verb].params:
             if option.name not in defaults or option.name == "out":
@@ -85,4 +86,4 @@ def test_the_command_line_has_the_same_defaults():
                 assert option.default == default, (verb, option.name)
     options = {name: {p.name: p for p in verb.params} for name, verb in verbs.items()}
     assert options["compress"]["max_drop"].show_default == f"{codec.MAX_DROP:g}"
-    assert options["compress"]["fidelity"].show_default == f"{networks.FIDELITY:g}"
+    assert options["compress"]["fidelity"].show_default == f"{FIDELITY:g}"

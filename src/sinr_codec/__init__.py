@@ -17,12 +17,18 @@ from sinr_codec.errors import SinrError
 if TYPE_CHECKING:
     from sinr_codec.batch import encode_many
     from sinr_codec.codec import decode, encode, info, open, verify
+    from sinr_codec.foreign.compress import compress
+    from sinr_codec.foreign.decompress import decompress
     from sinr_codec.learning import learn
-    from sinr_codec.networks import compress, decompress
 
 __version__ = "0.1.0"
 __all__ = ["SinrError", "compress", "decode", "decompress", "encode", "encode_many", "info", "learn", "open", "verify"]
-_MODULES = {"compress": "networks", "decompress": "networks", "encode_many": "batch", "learn": "learning"}
+_MODULES = {
+    "compress": "foreign.compress",
+    "decompress": "foreign.decompress",
+    "encode_many": "batch",
+    "learn": "learning",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -32,9 +32,11 @@ from sinr_codec.errors import FormatError, InputError, LimitError, MalformedErro
 from sinr_codec.fields import MLP, Field, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output, write_bytes
+from sinr_codec.foreign.decompress import state_of
+from sinr_codec.foreign.fidelity import compare_networks
+from sinr_codec.foreign.headers import network_names
 from sinr_codec.methods import METHODS, Method, Task, coinpp, inric, method_named
 from sinr_codec.methods.refine import refit
-from sinr_codec.networks import compare_networks, network_names, state_of
 from sinr_codec.packed import (
     NO_LOSS,
     VERIFY_SLACK,

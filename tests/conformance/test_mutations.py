@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec import codec, container, networks
+from sinr_codec import codec, container
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import FIELD, MAGIC, VERSION, Limits
 from sinr_codec.errors import FormatError, SinrError, TruncatedError
+from sinr_codec.foreign.decompress import decompress
 
 FILES = {path.stem: path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.sinr"))}
 LIMITS = Limits(max_params=2**16)
@@ -67,10 +68,10 @@ def decode(blob: bytes) -> list[tuple[tuple[int, ...], np.dtype, np.ndarray]]:
         decoder = codec.open(blob, limits=LIMITS)
         shapes, dtypes = decoder.network.shapes(), decoder.network.dtypes()
         # Of several networks, each is decoded when it is needed: here are the weights of all.
-        weights = decoder.params if decoder.spec.parts == 1 else networks.decompress(blob, limits=LIMITS)
+        weights = decoder.params if decoder.spec.parts == 1 else decompress(blob, limits=LIMITS)
         names = [name if decoder.spec.parts == 1 else name.partition(".")[2] for name in weights]
         return [(shapes[name], dtypes[name], array) for name, array in zip(names, weights.values())]
-    state = networks.decompress(blob, limits=LIMITS)
+    state = decompress(blob, limits=LIMITS)
     return [(entry.shape, entry.dtype, state[entry.name]) for entry in header.tensors]
 
 

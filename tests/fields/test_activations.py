@@ -4,6 +4,7 @@ from array_api_compat import numpy as xp
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Gaussian, ReLU, Sine, Wire
+from sinr_codec.fields.activations import activation_from_text, activation_text
 
 Z = np.linspace(-3, 3, 31, dtype=np.float32)
 
@@ -32,3 +33,8 @@ def test_refuses(bad):
     for make in (Sine, Gaussian, Wire):
         with pytest.raises(InputError, match="activation"):
             make(bad)
+
+
+def test_activations_as_text():
+    for activation in (Sine(30.0), Sine(25.5, 60.0), Gaussian(0.1), Wire(20.0, 30.0), ReLU()):
+        assert activation_from_text(activation_text(activation)) == activation

@@ -69,14 +69,15 @@ def compress(
         raise typer.BadParameter("--max-drop: expected --signal beside it")
     out = model.with_suffix(".sinr") if out is None else out
 
-    from sinr_codec import networks
+    from sinr_codec.foreign.compress import compress_report
+    from sinr_codec.foreign.descriptions import description_of
 
     if write_description:
-        typer.echo(networks.description_of(model, activation), nl=False)
+        typer.echo(description_of(model, activation), nl=False)
         return
     limits = {"fidelity": fidelity, "max_drop": max_drop}
     with _common.progress(quiet) as progress:
-        report = networks.compress_report(
+        report = compress_report(
             model,
             out,
             preset=preset.value,

@@ -21,9 +21,9 @@ def decompress(
     Example:
       sinr decompress siren.sinr -o siren.safetensors
     """
-    from sinr_codec import networks
+    from sinr_codec.foreign import decompress as receiver
 
-    state = networks.decompress(source, out)
+    state = receiver.decompress(source, out)
     numbers = sum(tensor.size for tensor in state.values())
     if as_json:
         tensors = {name: {"shape": tensor.shape, "dtype": str(tensor.dtype)} for name, tensor in state.items()}

@@ -10,11 +10,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sinr_codec import codec, networks
-from sinr_codec.checkpoints import write_checkpoint
+from sinr_codec import codec
 from sinr_codec.container import read, write
 from sinr_codec.errors import InputError, SinrError
 from sinr_codec.fields import MLP, ReLU, Sine
+from sinr_codec.foreign.checkpoints import write_checkpoint
+from sinr_codec.foreign.compress import FIDELITY, compress, compress_report
+from sinr_codec.foreign.decompress import decompress
+from sinr_codec.foreign.descriptions import description_of
 from sinr_codec.signals.image import ImageSignal
 
 
@@ -55,12 +58,12 @@ def same_form(new, old):
 class TestCompress:
     def test_fidelity(self):
         state = foreign()
-        report = networks.compress_report(state, preset="fast")
+        report = compress_report(state, preset="fast")
         assert report.field == SIREN
         assert report.bytes == len(report.blob) == sum(report.sections.values())
         assert report.bytes < 0.8 * report.baseline_bytes
-        assert report.fidelity >= networks.FIDELITY - 0.02
-        back = networks.decompress(report.blob)
+        assert report.fidelity >= FIDELITY - 0.02
+        back = decompress(report.blob)
         same_form(back, state)
         assert back["epoch"] == 2350
         axes = np.linspace(-0.999, 0.998, 157), np.linspace(-0.997, 0.999, 163)
@@ -68,38 +71,38 @@ class TestCompress:
         old, new = outputs(state, coords), outputs(back, coords)
         assert -10 * math.log10(np.mean((new - old) ** 2) / np.ptp(old) ** 2) >= 46 - 0.05
         assert codec.verify(report.blob, state).ok
-        assert len(networks.compress(state, fidelity=60, preset="fast")) > report.bytes
+        assert len(compress(state, fidelity=60, preset="fast")) > report.bytes
 
     def test_paper(self):
         state = foreign()
-        report = networks.compress_report(state, preset="paper")
+        report = compress_report(state, preset="paper")
         assert "published" in report.criterion
         assert report.fidelity > 20
-        same_form(networks.decompress(report.blob), state)
+        same_form(decompress(report.blob), state)
 
     def test_what_is_unknown_is_kept_bit_by_bit(self):
         rng = np.random.default_rng(0)
         state = {"a.weight": rng.normal(size=(40, 30)).astype(np.float32), "b": rng.laplace(size=900)}
-        report = networks.compress_report(state)
+        report = compress_report(state)
         assert (report.fidelity, report.field, report.networks) == (None, None, ())
         assert report.exact == report.weights == 2100
         assert any("no known network" in note for note in report.notes)
-        back = networks.decompress(report.blob)
+        back = decompress(report.blob)
         same_form(back, state)
         assert all(back[name].tobytes() == old.tobytes() for name, old in state.items())
         verified = codec.verify(report.blob, state)
         assert verified.ok
         assert verified.measured == math.inf
-        paper = networks.compress_report(state, preset="paper")
+        paper = compress_report(state, preset="paper")
         assert paper.blob == report.blob
 
     def test_weights_snr(self):
         rng = np.random.default_rng(0)
         state = {"a.weight": rng.normal(size=(40, 30)).astype(np.float32), "b": rng.laplace(size=900)}
-        report = networks.compress_report(state, weights_snr=30)
+        report = compress_report(state, weights_snr=30)
         assert report.exact == 0
         assert "30 dB" in report.criterion
-        back = networks.decompress(report.blob)
+        back = decompress(report.blob)
         same_form(back, state)
         for name, old in state.items():
             assert 30 <= 10 * math.log10(np.sum(old**2) / np.sum((back[name] - old.astype(float)) ** 2)) < 45
@@ -109,13 +112,13 @@ class TestCompress:
         other = {f"aux.{i}": np.random.default_rng(i).normal(size=40 + i) for i in range(2)}
         state = {f"a.{name}": array for name, array in foreign().items()} | other
         state |= {f"b.{name}": array for name, array in foreign(seed=5).items()}
-        report = networks.compress_report(state, preset="fast", fidelity=40)
+        report = compress_report(state, preset="fast", fidelity=40)
         assert [one.name for one in report.networks] == ["a.", "b."]
         assert report.fidelity == min(one.fidelity for one in report.networks)
         assert all(39.9 < one.fidelity < 41 for one in report.networks)
         assert report.field is None
         assert report.exact == 81 + 2
-        back = networks.decompress(report.blob)
+        back = decompress(report.blob)
         same_form(back, state)
         assert all(back[name].tobytes() == old.tobytes() for name, old in other.items())
         verified = codec.verify(report.blob, state)
@@ -129,10 +132,10 @@ class TestCompress:
     def test_a_network_with_a_hole(self):
         state = foreign()
         state["net.net.1.0.bias"][3] = np.nan
-        report = networks.compress_report(state, activation=Sine(30.0))
+        report = compress_report(state, activation=Sine(30.0))
         assert report.networks == ()
         assert any("not all finite" in note for note in report.notes)
-        back = networks.decompress(report.blob)
+        back = decompress(report.blob)
         assert all(back[name].tobytes() == old.tobytes() for name, old in state.items())
 
     def test_optimiser(self, torch, tmp_path):
@@ -143,18 +146,16 @@ class TestCompress:
         path = tmp_path / "a.pth"
         torch.save({"model": model.state_dict(), "optimizer": optimiser.state_dict(), "epoch": 7}, path)
         options = {"activation": ReLU(), "preset": "fast"}
-        without = networks.compress_report(path, **options)
+        without = compress_report(path, **options)
         assert any("optimiser" in note for note in without.notes)
-        assert list(networks.decompress(without.blob, tmp_path / "b.pth")) == [
-            f"model.{name}" for name in model.state_dict()
-        ]
+        assert list(decompress(without.blob, tmp_path / "b.pth")) == [f"model.{name}" for name in model.state_dict()]
         loaded = torch.load(tmp_path / "b.pth", weights_only=True)
         assert set(loaded) == {"model", "epoch"}
         model.load_state_dict(loaded["model"])
         assert codec.verify(without.blob, path).ok
 
-        kept = networks.compress_report(path, keep_optimiser=True, weights_snr=20, **options)
-        networks.decompress(kept.blob, tmp_path / "c.pth")
+        kept = compress_report(path, keep_optimiser=True, weights_snr=20, **options)
+        decompress(kept.blob, tmp_path / "c.pth")
         loaded = torch.load(tmp_path / "c.pth", weights_only=True)
         for number, old in optimiser.state_dict()["state"].items():
             for name, tensor in old.items():
@@ -167,17 +168,17 @@ class TestCompress:
         y, x = np.mgrid[:16, :24] / 24
         picture = np.uint8(120 + 110 * np.stack([np.sin(5 * x) * y, np.cos(4 * (x + y)), x * y], -1))
         encoded = codec.encode(picture, width=12, preset="fast", depth=1, activation=Sine(30.0))
-        state, activation = networks.decompress(encoded.blob), encoded.field.activation
-        report = networks.compress_report(state, signal=picture, max_drop=0.5, activation=activation)
+        state, activation = decompress(encoded.blob), encoded.field.activation
+        report = compress_report(state, signal=picture, max_drop=0.5, activation=activation)
         assert report.field == encoded.field
         coords, _ = ImageSignal.load(picture).batch(np.arange(16 * 24))
-        values = encoded.field.decoder(networks.decompress(report.blob))(coords)
+        values = encoded.field.decoder(decompress(report.blob))(coords)
         decoded = np.clip(np.round((values + 1) * 127.5), 0, 255).reshape(picture.shape)
         after = -10 * math.log10(np.mean((decoded - picture) ** 2) / 255**2)
         assert report.psnr == pytest.approx(after, abs=1e-3)
         assert encoded.psnr - after <= 0.52
-        assert "signal" in refused(InputError, networks.compress, state, signal=picture[:, :, 0], activation=Sine(45.0))
-        assert "signal" in refused(InputError, networks.compress, {"x": np.zeros(100)}, signal=picture)
+        assert "signal" in refused(InputError, compress, state, signal=picture[:, :, 0], activation=Sine(45.0))
+        assert "signal" in refused(InputError, compress, {"x": np.zeros(100)}, signal=picture)
 
     def test_all_kinds_of_tensors(self, tmp_path):
         rng = np.random.default_rng(0)
@@ -199,13 +200,13 @@ class TestCompress:
             "nan": np.array([np.nan, np.inf, 1], np.float32),
             "a": np.full(50, 2.5, np.float32),
         }
-        blob = networks.compress(state)
-        back = networks.decompress(blob)
+        blob = compress(state)
+        back = decompress(blob)
         same_form(back, state)
         for name in state:
             assert back[name].tobytes() == state[name].tobytes(), name
-        blob = networks.compress(state, weights_snr=46)
-        back = networks.decompress(blob)
+        blob = compress(state, weights_snr=46)
+        back = decompress(blob)
         same_form(back, state)
         for name in ("ints", "bytes", "mask", "empty", "nan", "zero"):
             assert back[name].tobytes() == state[name].tobytes(), name
@@ -220,7 +221,7 @@ class TestCompress:
     @pytest.mark.parametrize("known", [True, False])
     def test_verify_does_not_ask_for_an_order(self, known):
         state = foreign() if known else {"b": np.arange(900.0), "a": np.arange(50.0) ** 2}
-        blob = networks.compress(state, preset="fast")
+        blob = compress(state, preset="fast")
         turned = dict(reversed(state.items()))
         assert codec.verify(blob, turned).ok
         assert codec.verify(blob, turned).measured == codec.verify(blob, state).measured
@@ -242,18 +243,18 @@ class TestCompress:
             pytest.importorskip("torch")
         model, packed, back = (tmp_path / name for name in (f"a{suffix}", "a.sinr", f"b{suffix}"))
         write_checkpoint(foreign(), model)
-        report = networks.compress_report(model, packed, preset="fast")
+        report = compress_report(model, packed, preset="fast")
         assert packed.read_bytes() == report.blob
         assert report.path == packed
         assert codec.verify(packed, model).ok
-        state = networks.decompress(packed, back)
+        state = decompress(packed, back)
         assert codec.verify(packed, back).measured > 100
-        same_form(state, networks.decompress(report.blob))
+        same_form(state, decompress(report.blob))
 
     def test_a_module(self, torch):
         layers = [torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1)]
         module = torch.nn.Sequential(*layers).to(torch.bfloat16)
-        state = networks.decompress(networks.compress(module, preset="fast"))
+        state = decompress(compress(module, preset="fast"))
         assert list(state) == ["0.weight", "0.bias", "2.weight", "2.bias"]
         assert {str(array.dtype) for array in state.values()} == {"bfloat16"}
 
@@ -277,20 +278,20 @@ class TestCompress:
         ],
     )
     def test_refuses(self, options, word):
-        assert word in refused(InputError, networks.compress, foreign(), **options)
+        assert word in refused(InputError, compress, foreign(), **options)
 
     @pytest.mark.parametrize("model", [{}, {"a": "text"}, "none.pth", 5, None])
     def test_what_is_no_network(self, model):
-        refused(InputError, networks.compress, model)
+        refused(InputError, compress, model)
 
     def test_a_network_is_no_signal(self):
-        blob = networks.compress({"a": np.arange(60.0)})
+        blob = compress({"a": np.arange(60.0)})
         assert "decompress" in refused(SinrError, codec.open, blob)
         assert codec.info(blob)["kind"] == "network"
 
     def test_a_signal_gives_its_weights(self, tmp_path):
-        file = Path(__file__).parent / "conformance/direct.sinr"
-        state = networks.decompress(file, tmp_path / "a.npz")
+        file = Path(__file__).parents[1] / "conformance/direct.sinr"
+        state = decompress(file, tmp_path / "a.npz")
         same_form(state, MLP(2, 3, 4, 1).init(np.random.default_rng(0)))
         assert np.load(tmp_path / "a.npz").files == list(state)
 
@@ -325,19 +326,19 @@ class TestDescription:
         (tmp_path / "a.json").write_text(json.dumps(table))
         state = foreign(MLP(1, 1, 8, 1))
         forms = (table, tmp_path / "a.toml", str(tmp_path / "a.json"), table["network"])
-        assert len({networks.compress(state, describe=form, preset="fast") for form in forms}) == 1
+        assert len({compress(state, describe=form, preset="fast") for form in forms}) == 1
 
     def test_what_nothing_recognises(self):
         state = encoded_net(np.random.default_rng(0))
-        assert networks.compress_report(state).networks == ()
+        assert compress_report(state).networks == ()
         table = tomllib.loads(TOML)
-        report = networks.compress_report(state, describe=table, fidelity=50, preset="fast")
+        report = compress_report(state, describe=table, fidelity=50, preset="fast")
         (network,) = report.networks
         assert "sigmoid" in network.compared
         assert "[0, 1]^3" in network.compared
         assert 49.9 < network.fidelity < 54
         assert network.bytes < 1000  # 1,120 without scales
-        back = networks.decompress(report.blob)
+        back = decompress(report.blob)
         same_form(back, state)
         assert back["table"].tobytes() == state["table"].tobytes()
         assert report.exact == 81
@@ -351,36 +352,36 @@ class TestDescription:
     )
     def test_unreadable(self, tmp_path, name, text):
         (tmp_path / name).write_text(text)
-        assert name in refused(InputError, networks.compress, foreign(), describe=tmp_path / name)
+        assert name in refused(InputError, compress, foreign(), describe=tmp_path / name)
 
     def test_to_start_from(self):
         state = foreign()
-        text = networks.description_of(state)
+        text = description_of(state)
         table = tomllib.loads(text)
-        described = networks.compress_report(state, describe=table, preset="fast")
-        recognised = networks.compress_report(state, preset="fast")
+        described = compress_report(state, describe=table, preset="fast")
+        recognised = compress_report(state, preset="fast")
         assert described.field == recognised.field == SIREN
         assert described.sections.keys() == recognised.sections.keys()
         assert codec.verify(described.blob, state).ok
-        text = networks.description_of(encoded_net(np.random.default_rng(0)))
+        text = description_of(encoded_net(np.random.default_rng(0)))
         assert tomllib.loads(text) == {}
         assert "32 -> 24" in text
 
     def test_nonsense_in_a_file(self):
         """What `extra` says is read by `verify` and for torch files only, and trusted by neither."""
         state = foreign()
-        header, sections = read(networks.compress(state, preset="fast"))
+        header, sections = read(compress(state, preset="fast"))
         for extra in (
             {"networks": [{"activation": "tanh"}]},
             {"networks": [{"kind": "nerf", "prefix": "none"}]},
             {"networks": ["text"]},
         ):
             blob = write(dataclasses.replace(header, extra=extra), sections)
-            same_form(networks.decompress(blob), state)
+            same_form(decompress(blob), state)
             refused(SinrError, codec.verify, blob, state)
         for extra in ({"networks": 3}, {"containers": 3, "values": [1]}, {"containers": {"net": "x"}}, {1: 2}):
             blob = write(dataclasses.replace(header, extra=extra), sections)
-            same_form(networks.decompress(blob), state)
+            same_form(decompress(blob), state)
             assert codec.verify(blob, state).ok
 
 
@@ -388,11 +389,11 @@ class TestOthers:
     @pytest.mark.slow
     def test_nerfs(self, data_file, torch, tmp_path):
         path = data_file("checkpoints/krrish94_lego_lowres.ckpt")
-        report = networks.compress_report(path, tmp_path / "a.sinr", preset="fast", fidelity=40)
+        report = compress_report(path, tmp_path / "a.sinr", preset="fast", fidelity=40)
         assert [one.name for one in report.networks] == ["model_coarse_state_dict.", "model_fine_state_dict."]
         assert report.fidelity >= 40 - 0.02
         assert report.bytes < 0.75 * report.baseline_bytes
-        networks.decompress(tmp_path / "a.sinr", tmp_path / "b.ckpt")
+        decompress(tmp_path / "a.sinr", tmp_path / "b.ckpt")
         old, new = (torch.load(name, map_location="cpu", weights_only=True) for name in (path, tmp_path / "b.ckpt"))
         assert set(new) == set(old) - {"optimizer_state_dict"}
         assert new["iter"] == old["iter"]

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec.checkpoints import read_checkpoint, write_checkpoint
 from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.foreign.checkpoints import read_checkpoint, write_checkpoint
 
 STATE = {
     "z.weight": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -4,9 +4,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sinr_codec.checkpoints import read_checkpoint
 from sinr_codec.fields import MLP, Gaussian, ReLU, Sine, Wire
-from sinr_codec.fields.recognise import recognise
+from sinr_codec.foreign.checkpoints import read_checkpoint
+from sinr_codec.foreign.recognise import recognise
 
 RNG = np.random.default_rng(0)
 SIREN = MLP(2, 3, 16, 2, Sine(30.0))

@@ -2,7 +2,7 @@
 
 Keys and shapes tell the architecture; the activation, which no state dict names, is told by the caller, by factors
 stored as tensors (WIRE's `omega_0` and `scale_0`), by the small weights that SIREN starts from, or by names that only
-one program uses (NeRF). What would be a guess is left to a description (`fields.foreign`).
+one program uses (NeRF). What would be a guess is left to a description (`tables`).
 """
 
 from __future__ import annotations
@@ -11,28 +11,21 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields.activations import AnyActivation, Sine, Wire
-from sinr_codec.fields.foreign import (
-    NERFS,
-    Chain,
-    Layer,
-    Network,
-    find_nerf,
-    in_order,
-    layers_under,
-    network_from_table,
-)
+from sinr_codec.foreign.chain import Chain, Layer, in_order, layers_under
+from sinr_codec.foreign.nerf import NERFS, find_nerf
+from sinr_codec.foreign.tables import Network, network_from_table
 
 # More inputs than space, time and a viewing direction have are features of an encoding that no key names.
-_MAX_COORDINATES = 6
+_MAX_COORDINATES: Final = 6
 # std * sqrt(fan_in) * 30 of hidden layers: sqrt(2) as SIREN initialises them (section 3.2), growing in
 # training; 17 and more for the defaults that networks with other activations start from.
-_SINE_SCALE = (0.7, 6.0)
+_SINE_SCALE: Final = (0.7, 6.0)
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ def recognise(state: Mapping[str, Any], activation: AnyActivation | None = None)
     """Find the networks in `state` whose function is known.
 
     These are chains of affine layers of one width over at most 6 coordinates (SIREN, COIN, WIRE, plain multilayer
-    perceptrons) that are all of the state or all of a module in it, and the NeRFs of `foreign.NERFS`. A module is
+    perceptrons) that are all of the state or all of a module in it, and the NeRFs of `nerf.NERFS`. A module is
     left alone where other matrices of the state could be connected with it.
 
     Parameters

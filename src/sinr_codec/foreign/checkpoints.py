@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
@@ -26,10 +26,10 @@ from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.files import atomic_write
 from sinr_codec.types import PathLike
 
-TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
-SUFFIXES = (".safetensors", ".npz", *TORCH_SUFFIXES)
+TORCH_SUFFIXES: Final = (".pt", ".pth", ".ckpt", ".bin")
+SUFFIXES: Final = (".safetensors", ".npz", *TORCH_SUFFIXES)
 
-_SAFETENSORS_DTYPES = {
+_SAFETENSORS_DTYPES: Final = {
     "F16": "float16",
     "F32": "float32",
     "F64": "float64",
@@ -46,14 +46,14 @@ _SAFETENSORS_DTYPES = {
     "U64": "uint64",
 }
 # What optimisers keep for each weight: torch's Adam and SGD families.
-_MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "param_groups"}
+_MOMENTS: Final = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "param_groups"}
 
 
 TEXT_KEYS, INTEGER_KEYS, LIST = range(3)
 """Kinds of containers in a tree: what their keys were before they were joined."""
-_MOST_VALUE = 1 << 12  # characters of one plain value; longer ones are logs or text, not settings
-_MOST_VALUES = 1 << 18  # of all together: they are kept in a header
-_MOST_NESTING = 64
+_MOST_VALUE: Final = 1 << 12  # characters of one plain value; longer ones are logs or text, not settings
+_MOST_VALUES: Final = 1 << 18  # of all together: they are kept in a header
+_MOST_NESTING: Final = 64
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Networks of other programs: found in their files, compared by their outputs, compressed, and given back."""

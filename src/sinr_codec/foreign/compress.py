@@ -1,0 +1,388 @@
+"""`compress`: networks that somebody trained, into a file that gives back the same keys, shapes and dtypes."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from sinr_codec.coding.assembled import Plan
+from sinr_codec.coding.dtypes import is_float
+from sinr_codec.container import write
+from sinr_codec.devices import CPU, check_device
+from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.fields import MLP
+from sinr_codec.files import check_output, write_bytes
+from sinr_codec.foreign.checkpoints import Checkpoint, read_checkpoint
+from sinr_codec.foreign.descriptions import Description, tables_of
+from sinr_codec.foreign.fidelity import State, fidelity_loss, signal_for, signal_loss
+from sinr_codec.foreign.headers import header_of, single_mlp
+from sinr_codec.foreign.recognise import Recognised, described, recognise
+from sinr_codec.foreign.tables import Network
+from sinr_codec.packed import (
+    NO_LOSS,
+    VERIFY_SLACK,
+    check_activation,
+    check_positive,
+    check_replaceable,
+    check_seed,
+    decibels,
+    hundredths,
+    section_bytes,
+)
+from sinr_codec.planning.paper import baseline_bytes, plan_paper
+from sinr_codec.planning.plan import plan, plan_by_weights
+from sinr_codec.presets import Preset, preset_named
+from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.signals.base import Part
+from sinr_codec.types import Array, PathLike
+
+MAX_DROP: Final = 0.1
+"""dB that coding may cost on a signal."""
+FIDELITY: Final = 46.0
+"""dB that a compressed network's outputs keep to the old ones; costs a fit of 30 dB about 0.1 dB."""
+
+_PLANS: Final = 5  # attempts to keep the fidelity at the points of the check
+_COARSER: Final = 3  # after so many attempts, more fidelity than was asked for is accepted
+_NEAR: Final = 0.3  # dB above the fidelity that are near enough
+
+Blob = bytes
+
+
+@dataclass(frozen=True)
+class NetworkReport:
+    """One network of a compressed file.
+
+    Attributes
+    ----------
+    name
+        What its tensors' keys begin with.
+    network
+        The architecture, in words.
+    weights, bytes
+        Numbers in its tensors, and what they take in the file.
+    fidelity
+        Measured PSNR in dB of its decoded outputs against the old ones.
+    compared
+        Which outputs, where, and the peak, in words.
+    """
+
+    name: str
+    network: str
+    weights: int
+    bytes: int
+    fidelity: float
+    compared: str
+
+
+@dataclass(frozen=True)
+class CompressReport:
+    """What `compress_report` made.
+
+    Attributes
+    ----------
+    path
+        Where the file was written, or None.
+    bytes
+        Size of the file.
+    weights
+        Numbers in all tensors.
+    baseline_bytes
+        The same tensors at 16 bits, min-max quantised, through Brotli: what the SINR paper codes for everybody.
+    fidelity
+        The least of the networks' fidelities; None where no network is known.
+    networks
+        One report for each network that was compressed.
+    exact
+        Numbers that are kept bit by bit, because they are part of no known network.
+    psnr
+        Of the decoded network against the signal, where one was given.
+    criterion
+        What bounded the loss, in words.
+    field
+        The architecture, where there is one network and it is an `MLP`.
+    seconds, notes, sections, blob
+        As in `EncodeReport`.
+    """
+
+    path: Path | None
+    bytes: int
+    weights: int
+    baseline_bytes: int
+    fidelity: float | None
+    networks: tuple[NetworkReport, ...]
+    exact: int
+    psnr: float | None
+    criterion: str
+    field: MLP | None
+    seconds: float
+    notes: tuple[str, ...]
+    sections: dict[str, int]
+    blob: Blob = dataclasses.field(repr=False)
+
+
+def compress(model: Any, out: PathLike | None = None, **options: Any) -> bytes:
+    """Compress trained coordinate networks; see `compress_report` for the options. Returns the file's bytes."""
+    return compress_report(model, out, **options).blob
+
+
+def compress_report(
+    model: Any,
+    out: PathLike | None = None,
+    *,
+    preset: str = "balanced",
+    fidelity: float = FIDELITY,
+    signal: Any = None,
+    max_drop: float = MAX_DROP,
+    activation: Any = None,
+    describe: Description | None = None,
+    weights_snr: float | None = None,
+    keep_optimiser: bool = False,
+    seed: int = 0,
+    device: str = CPU,
+    progress: Progress | None = None,
+) -> CompressReport:
+    """Compress trained coordinate networks into a `.sinr` file that gives back the same keys, shapes and dtypes.
+
+    Each network whose function is known keeps a fidelity of its outputs: those that are recognised from keys, shapes
+    and weights (with `activation` where these do not tell), or those that are described. With a signal it is `max_drop`
+    of the quality on it. All other tensors are kept bit by bit.
+
+    Parameters
+    ----------
+    model
+        A file (.safetensors, .npz, or .pt, .pth, .ckpt read weights only), a torch module or a state dict.
+    out
+        File to write.
+    preset
+        "fast", "balanced", "best" or "paper".
+    fidelity
+        PSNR in dB of the new outputs against the old ones; `NetworkReport.compared` says which and where.
+    signal
+        What the network was trained on, in the codec's own coordinates.
+    max_drop
+        dB of quality on the signal that coding may cost.
+    activation
+        A `fields` activation, where it cannot be recognised.
+    describe
+        What the networks are, instead of recognising them: a .toml or .json file, or a table
+        `{"network": [{...}, ...]}` (docs/guide/networks.md).
+    weights_snr
+        Code the tensors of no known network as well, with so many dB of SNR of the weights of each: nobody can say
+        what that does to the outputs.
+    keep_optimiser
+        Keep the optimiser's tensors, bit by bit.
+    seed
+        Of the dictionaries.
+    device
+        Where pursuits in large dictionaries work: "cpu", "cuda", ...
+    progress
+        Listens to the work.
+
+    Raises
+    ------
+    InputError : a model, a description, a signal or an argument that cannot be used
+    """
+    start = time.perf_counter()
+    if out is not None:
+        check_output(out, model)
+        check_replaceable(out)
+    check_positive("fidelity", fidelity)
+    check_positive("max_drop", max_drop)
+    if weights_snr is not None:
+        check_positive("weights_snr", weights_snr)
+    check_seed(seed)
+    check_activation(activation)
+    check_device(device)
+    recipe = preset_named(preset)
+    progress = progress or NullProgress()
+    checkpoint = read_checkpoint(model, keep_optimiser)
+    state, notes = checkpoint.state, list(checkpoint.skipped)
+    networks, told = [], set[str]()
+    for one in _known(checkpoint, activation, describe):
+        finite = all(np.isfinite(state[name]).all() for name in one.network.names)
+        notes.append(one.reason if finite else f"{one.reason}; kept bit by bit, since its weights are not all finite")
+        networks += [one.network] if finite else []
+        told.update(() if finite else one.network.names)
+    part = None if signal is None else signal_for(networks, signal)
+    header = header_of(checkpoint, networks, described=describe is not None)
+    write(header, [])  # refuses what the format cannot hold before the work begins
+
+    progress.start("code", 0)
+    plans: list[Plan] = []
+    reports: list[NetworkReport] = []
+    for network in networks:
+        check = fidelity_loss(network, state, check=True)
+        rounding = None if recipe.rounding is None else _rounding(network, state, part, recipe.rounding, seed)
+        code = partial(_plan, network, state, recipe, rounding, part, max_drop, seed, device, progress.update)
+        aim, tried = fidelity, []
+        for _ in range(_PLANS):
+            planned = code(10 ** (-aim / 10))
+            reached = decibels(check({**state, **planned.params}))
+            tried.append((planned, reached))
+            over = reached - fidelity
+            good = over >= -VERIFY_SLACK and (over <= _NEAR or len(tried) >= _COARSER)
+            if good or recipe.paper or part is not None:
+                break
+            aim -= over  # the planner's points were easier than most, or harder
+        kept = [(one, db) for one, db in tried if db >= fidelity - VERIFY_SLACK]
+        planned, reached = min(kept, key=lambda one: one[0].bytes) if kept else max(tried, key=lambda one: one[1])
+        if not (kept or recipe.paper or part is not None):
+            notes.append(f"{network.prefix or 'network'}: a fidelity of {fidelity:g} dB was missed: {reached:.2f} dB")
+        weights = sum(state[name].size for name in network.names)
+        plans.append(planned)
+        reports.append(
+            NetworkReport(network.prefix, network.describe(), weights, planned.bytes, reached, network.compared)
+        )
+    taken = {name for network in networks for name in network.names}
+    rest = {name: tensor for name, tensor in state.items() if name not in taken}
+    coded = {name: w for name, w in rest.items() if weights_snr is not None and name not in checkpoint.optimiser}
+    if weights_snr is not None:
+        plans.append(plan_by_weights(coded, weights_snr))
+    exact = {name: w for name, w in rest.items() if name not in coded}
+    plans.append(plan(exact, lambda _: 0.0, 1.0, exact=exact.keys()))
+    chosen = _merged(plans, state)
+    notes += _left_alone(exact.keys() - checkpoint.optimiser - told, state)
+
+    measured = min((report.fidelity for report in reports), default=None)
+    header = replace(header, quality=None if measured is None else hundredths(measured))
+    blob = write(header, [b"".join(chosen.records.values())])
+    if out is not None:
+        write_bytes(out, blob)
+    criterion = (
+        "as published: 16-bit values, s from the width"
+        if recipe.paper and networks
+        else f"at most {max_drop:g} dB on the signal"
+        if part is not None
+        else f"a fidelity of {fidelity:g} dB"
+        if networks
+        else "every bit"
+    )
+    if coded:
+        criterion = f"a weight SNR of {weights_snr:g} dB" + (f" elsewhere; {criterion}" if networks else "")
+    return CompressReport(
+        path=Path(out) if out is not None else None,
+        bytes=len(blob),
+        weights=sum(tensor.size for tensor in state.values()),
+        baseline_bytes=baseline_bytes(state),
+        fidelity=measured,
+        networks=tuple(reports),
+        exact=sum(tensor.size for tensor in exact.values()),
+        psnr=None if part is None else decibels(signal_loss(networks[0], part, chosen.params)),
+        criterion=criterion,
+        field=single_mlp(networks),
+        seconds=time.perf_counter() - start,
+        notes=tuple(notes),
+        sections=section_bytes(chosen, blob),
+        blob=blob,
+    )
+
+
+def _known(checkpoint: Checkpoint, activation: Any, description: Description | None) -> list[Recognised]:
+    state = {name: w for name, w in checkpoint.state.items() if name not in checkpoint.optimiser}
+    if description is None:
+        return recognise(state, activation)
+    if activation is not None:
+        raise InputError("activation: expected either a description or an activation; the description names its own")
+    name, tables = tables_of(description)
+    try:
+        return described(state, tables)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _plan(
+    network: Network,
+    state: State,
+    recipe: Preset,
+    rounding: Any,
+    part: Part | None,
+    max_drop: float,
+    seed: int,
+    device: str,
+    progress: Callable[[int, str], None],
+    limit: float,
+) -> Plan:
+    """How the tensors of one network are coded."""
+    tensors = {name: state[name] for name in network.names}
+    if recipe.paper:
+        return plan_paper(tensors, seed, device=device)
+    loss: Callable[[State], float]
+    probe: Callable[[State], float] | None = None
+    if part is None:
+        # The function of a network may need more than is coded: the matrix of an encoding.
+        # Most of the difference of a scene lies in one ray of five hundred: all that tell the fidelity are needed.
+        compare = fidelity_loss(network, state, check=network.POINTS > 1)
+        loss = lambda candidate: compare({**state, **candidate})  # noqa: E731
+        if network.POINTS > 1:  # a ray is many points: fewer tell how sensitive the tensors are
+            few = fidelity_loss(network, state, times=1 / 8)
+            probe = lambda candidate: few({**state, **candidate})  # noqa: E731
+    else:
+        loss = lambda candidate: signal_loss(network, part, {**state, **candidate})  # noqa: E731
+        limit = max(loss(tensors), NO_LOSS) * 10 ** (max_drop / 10)
+    settings: dict[str, Any] = {
+        "dictionaries": recipe.dictionaries,
+        "seed": seed,
+        "device": device,
+        "progress": progress,
+    }
+    if rounding is not None:
+        # A scene's error lies in so few rays that no batch of them tells where to go (docs/verdict.md).
+        rounds = rounding.effort.steps and network.POINTS == 1
+        settings |= {"felt": rounding.felt(tensors), "rounder": rounding if rounds else None}
+    return plan(tensors, loss, limit, probe=probe, **settings)
+
+
+def _rounding(network: Network, state: State, part: Part | None, effort: Mapping[str, int], seed: int) -> Any:
+    """Rounding for a network's outputs, at the samples of its signal or all over its domain; None without torch."""
+    try:
+        import torch
+
+        from sinr_codec.fit import kernels
+        from sinr_codec.fit.rounding import Effort, Rounding, single
+    except (ImportError, MissingExtraError):
+        return None
+    # What is used and not coded, such as the matrix of an encoding, is among them.
+    constants = {name: torch.from_numpy(single(w)) for name, w in state.items() if is_float(w.dtype)}
+
+    namespace = kernels.namespace("cpu")
+
+    def function(tensors: Mapping[str, Any], points: Array) -> Any:
+        return network.function({**constants, **tensors}, namespace)(points)
+
+    def draw(count: int, generator: torch.Generator) -> Array:
+        if part is None:
+            points: Array = torch.rand(count, network.in_features, generator=generator).numpy() * 2 - 1
+            return points
+        return part.batch(torch.randint(len(part), (count,), generator=generator).sort().values.numpy())[0]
+
+    settings = {**effort, "batch": max(Effort.batch // network.POINTS, 64)}
+    return Rounding(function, draw, Effort(**settings), seed)
+
+
+def _merged(plans: Sequence[Plan], state: State) -> Plan:
+    """One plan of several, in the order of the state."""
+
+    def merged(name: str) -> dict[str, Any]:
+        parts: dict[str, Any] = {}
+        for one in plans:
+            parts |= getattr(one, name)
+        return {key: parts[key] for key in state}
+
+    return Plan(merged("codings"), merged("records"), merged("params"))
+
+
+def _left_alone(names: Any, state: State) -> list[str]:
+    """A note where weights of an unknown network stay as they are."""
+    large = [name for name in names if state[name].size > 1 and state[name].dtype.kind not in "iub"]
+    if not large:
+        return []
+    numbers = sum(state[name].size for name in large)
+    return [
+        f"{len(large)} tensors with {numbers:,} numbers are part of no known network and were kept bit by bit; "
+        "describe it to compress them"
+    ]

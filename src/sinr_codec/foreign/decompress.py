@@ -1,0 +1,52 @@
+"""`decompress`: the tensors of a compressed network, for receivers; needs NumPy alone."""
+
+from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
+from sinr_codec.errors import InputError
+from sinr_codec.fields import field_from_header
+from sinr_codec.files import check_output
+from sinr_codec.foreign.checkpoints import write_checkpoint
+from sinr_codec.foreign.headers import surroundings
+from sinr_codec.packed import (
+    CodedNetwork,
+    Source,
+    coded_networks,
+    field_params,
+    load_source,
+    naming,
+    only,
+    tensors_of,
+)
+from sinr_codec.signals import registry
+from sinr_codec.types import Array, PathLike
+
+
+def decompress(source: Source, out: PathLike | None = None, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Array]:
+    """Give back the tensors of a compressed network: the same keys in the same order, shapes and dtypes.
+
+    `out` names a .safetensors, .npz, .pt, .pth or .ckpt file to write; a torch file gets the nesting of the dicts that
+    were compressed, and the plain values in them. A file of a signal gives its field's weights.
+    """
+    if out is not None:
+        check_output(out, source)
+    header, sections = load_source(source, limits)
+    with naming(source):
+        state = state_of(header, sections, limits)
+    if out is not None:
+        write_checkpoint(state, out, **surroundings(header))
+    return state
+
+
+def state_of(header: Header, sections: list[bytes], limits: Limits) -> dict[str, Array]:
+    """The tensors of a file: of a state dict, or of the networks of a signal."""
+    if header.base is not None:
+        what = "a base" if header.kind == BASE else f"but what is its own beside the base {bytes(header.base).hex()}"
+        raise InputError(f"holds {what}, no network that stands by itself")
+    if header.kind == FIELD:
+        field = field_from_header(header.field, limits.max_params)
+        coded, _ = coded_networks(header, sections, registry.parts_in_header(header.signal))
+        parts = [field_params(field, network) for network in coded]
+        if len(parts) == 1:
+            return parts[0]
+        return {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part.items()}
+    manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
+    return tensors_of(manifest, CodedNetwork(only(sections)))
