@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from sinr_codec.cli.main import app
 
 pytest.importorskip("torch")
-QUICK = ["--preset", "fast", "--width", "8", "--depth", "1", "--seconds", "0.01"]
+QUICK = ["--preset", "fast", "--width", "8", "--depth", "1", "--seconds", "1e-6"]
 
 
 def sinr(*arguments):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -334,7 +333,7 @@ def test_encode_and_verify(tmp_path, photo):
     pytest.importorskip("torch")
     untouched = photo.read_bytes()
     out = tmp_path / "photo.sinr"
-    result = sinr("encode", photo, "--preset", "fast", "--seconds", "1", "--width", "8", "--depth", "1")
+    result = sinr("encode", photo, "--preset", "fast", "--width", "8", "--depth", "1")
     assert result.exit_code == 0, result.output
     assert f"{out.stat().st_size:,} bytes" in result.stdout
     assert "fast, image, sine 1x8" in result.stdout
@@ -352,7 +351,7 @@ def test_encode_and_verify(tmp_path, photo):
 
 def test_encode_json_and_quiet(tmp_path, photo):
     pytest.importorskip("torch")
-    arguments = ["--seconds", "1", "--width", "8", "--depth", "1", "--size", "5000", "--json", "-q"]
+    arguments = ["--width", "8", "--depth", "1", "--size", "5000", "--json", "-q"]
     result = sinr("encode", photo, "--preset", "fast", *arguments)
     report = json.loads(result.stdout)
     assert report["target"] == "5,000 bytes"
@@ -408,14 +407,14 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
     Image.linear_gradient("L").save(tmp_path / "a.png")
     code = "from sinr_codec.cli.main import main; main()"
     command = [sys.executable, "-c", code, "encode", "a.png", "--seconds", "600", "--width", "16"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    without_compiler = os.environ | {"PATH": ""}  # which takes longer than the rest
+    process = subprocess.Popen(command, cwd=tmp_path, env=without_compiler, **pipes)
     assert process.stderr.readline() == "read ...\n"
     assert process.stderr.readline() == "load PyTorch ...\n"
     assert process.stderr.readline() == "fit ...\n"
-    assert "fit" in process.stderr.readline()
-    time.sleep(1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate()
     assert process.returncode == 0
     assert "interrupted" in output
     assert codec.verify(tmp_path / "a.sinr", tmp_path / "a.png").ok
@@ -504,7 +503,7 @@ def test_what_bench_refuses(pictures, tmp_path):
 
 def test_a_picture_by_another_method(photo, tmp_path):
     out = tmp_path / "coin.sinr"
-    options = ["--preset", "fast", "--width", "8", "--depth", "1", "--seconds", "1", "--json", "--quiet"]
+    options = ["--preset", "fast", "--width", "8", "--depth", "1", "--json", "--quiet"]
     report = json.loads(sinr("encode", photo, "-o", out, "--method", "coin", *options).stdout)
     assert report["bytes"] == out.stat().st_size
     assert "sine (omega0 30)" in sinr("info", out).stdout

@@ -1,4 +1,4 @@
-import time
+import tracemalloc
 
 import brotli
 import numpy as np
@@ -184,10 +184,14 @@ def test_counts_that_the_bytes_cannot_hold_are_refused_before_allocation() -> No
 
 def test_brotli_bombs_are_stopped() -> None:
     body = brotli.compress(bytes(10**8), quality=1)
-    start = time.perf_counter()
-    with pytest.raises(MalformedError, match="Brotli"):
-        decode_ints(bytes([BROTLI, 0]) + write_varint(len(body)) + body, 1000)
-    assert time.perf_counter() - start < 0.5
+    data = bytes([BROTLI, 0]) + write_varint(len(body)) + body
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedError, match="Brotli"):
+            decode_ints(data, 1000)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20  # of the 100 MB that the body stands for
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -231,15 +235,3 @@ def test_random_bytes_give_integers_or_a_typed_error(coder: int, data: bytes, co
 
 def test_encoding_is_deterministic() -> None:
     assert encode_ints(gaussian(5000)) == encode_ints(gaussian(5000))
-
-
-@pytest.mark.slow
-def test_model_choice_is_fast() -> None:
-    for n, seconds in ((4096, 0.02), (65536, 0.1)):
-        q = gaussian(n)
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            ideal_bits(q)
-            times.append(time.perf_counter() - start)
-        assert min(times) < seconds

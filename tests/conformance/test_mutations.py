@@ -96,14 +96,14 @@ def test_the_undamaged_file_decodes(name):
     assert decode(FILES[name])
 
 
-@settings(max_examples=400, deadline=10_000)
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from(sorted(FILES)), EDITS, st.floats(0, 1))
 def test_records(name, edits, which):
     header, sections = container.read(FILES[name])
     check(container.write(header, damaged(sections, edits, which)))
 
 
-@settings(max_examples=300, deadline=10_000)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(FILES)), EDITS, st.floats(0, 1))
 def test_reports_on_records(name, edits, which):
     header, sections = container.read(FILES[name])
@@ -111,7 +111,7 @@ def test_reports_on_records(name, edits, which):
         codec.info(container.write(header, damaged(sections, edits, which)), limits=LIMITS)
 
 
-@settings(max_examples=400, deadline=10_000)
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from(sorted(FILES)), EDITS)
 def test_headers(name, edits):
     blob = FILES[name]

@@ -395,7 +395,7 @@ EDITS = st.lists(
 class TestMutations:
     """Thousands of damaged files: the original, or a `SinrError`, in bounded memory."""
 
-    @settings(max_examples=1500, deadline=5000)
+    @settings(max_examples=1500, deadline=None)
     @given(st.sampled_from(sorted(FILES)), EDITS)
     def test_any_damage(self, name, edits):
         header, sections = FILES[name]
@@ -403,7 +403,7 @@ class TestMutations:
         with contextlib.suppress(SinrError):
             assert container.read(damaged) == (header, sections)
 
-    @settings(max_examples=1500, deadline=5000)
+    @settings(max_examples=1500, deadline=None)
     @given(st.sampled_from(sorted(FILES)), EDITS)
     def test_damage_under_right_checksums(self, name, edits):
         header, sections = FILES[name]

@@ -5,7 +5,6 @@ import os
 import signal as os_signal
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -113,17 +112,30 @@ class TestFit:
         on = fit(FIELD, Waves(), config(steps=20, lr=1e-5), params=good.params)
         assert on.loss <= good.loss * 1.05
 
-    def test_budget_in_seconds(self):
-        fit(FIELD, Waves(), config(steps=1))  # pays for the import of the optimiser
-        began = time.perf_counter()
-        result = fit(FIELD, Waves(64), config(steps=None, seconds=0.7))
-        assert time.perf_counter() - began < 3
-        assert result.steps > 10
-        assert result.loss < 0.1
+    def test_budget_in_seconds(self, clock):
+        shorter, longer = (fit(FIELD, Waves(), config(steps=None, seconds=seconds)) for seconds in (0.3, 0.6))
+        assert 0.29 < shorter.seconds < 0.31
+        assert 0.58 < longer.seconds < 0.61
+        assert 1.9 < longer.steps / shorter.steps < 2.1
+        assert longer.loss < 0.1
 
-    def test_the_schedule_starts_after_the_compilation(self, monkeypatch):
+    def test_of_two_budgets_the_first_that_is_spent_counts(self, clock):
+        assert fit(FIELD, Waves(), config(steps=20, seconds=0.6)).steps == 20
+        assert fit(FIELD, Waves(), config(steps=1000, seconds=0.3)).steps < 100
+
+    def test_time_is_left_for_the_last_evaluation(self, clock):
+        class Slow(Waves):
+            """An evaluation takes as long as the steps that it is expected to take."""
+
+            def loss(self, predicted, values):
+                clock.now += 0 if predicted.requires_grad else 1e-3 * len(predicted) / 128
+                return super().loss(predicted, values)
+
+        assert 0.9 < fit(FIELD, Slow(), config(steps=None, seconds=1.0)).seconds < 1.01
+
+    def test_the_schedule_starts_after_the_compilation(self, monkeypatch, clock):
         def slow(function, key, *example):
-            time.sleep(0.9)
+            clock.now += 0.9
             return function
 
         monkeypatch.setattr(compilation, "compiled", slow)
@@ -133,17 +145,17 @@ class TestFit:
         fit(FIELD, Waves(), config(steps=None, seconds=1.5, compile=True))
         assert max(rates) > 0.9
 
-    def test_a_slow_first_step_does_not_end_the_fit(self):
+    def test_a_slow_first_step_does_not_end_the_fit(self, clock):
         class Slow(Waves):
             asked = 0
 
             def loss(self, predicted, values):
                 self.asked += predicted.requires_grad
                 if self.asked == 1:
-                    time.sleep(0.2)
+                    clock.now += 0.2
                 return super().loss(predicted, values)
 
-        assert fit(FIELD, Slow(64), config(steps=None, seconds=1.0)).steps > 50
+        assert fit(FIELD, Slow(), config(steps=None, seconds=0.5)).steps > 50
 
     def test_refreshes_a_field_before_every_step(self):
         seen = []

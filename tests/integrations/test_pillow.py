@@ -123,7 +123,7 @@ def test_save_hands_its_options_on(tmp_path, monkeypatch):
 def test_save_for_real(tmp_path):
     pytest.importorskip("torch")
     source = Image.linear_gradient("L").resize((24, 16))
-    source.save(tmp_path / "a.sinr", preset="fast", width=8, seconds=1)
+    source.save(tmp_path / "a.sinr", preset="fast", width=8)
     with Image.open(tmp_path / "a.sinr") as picture:
         assert (picture.mode, picture.size) == ("L", (24, 16))
         assert ImageSignal.load(source).quality(lambda: np.asarray(picture)).db >= picture.info["psnr"]
