@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sinr_codec.errors import InputError
-from sinr_codec.files import atomic_write, without_suffix, write_bytes
+from sinr_codec.files import atomic_folder, atomic_write, without_suffix, write_bytes
 
 
 def names(folder):
@@ -90,3 +90,22 @@ def test_an_error_about_another_file_is_not_ours(tmp_path):
 )
 def test_without_suffix(name, stem):
     assert without_suffix(Path(name)) == Path(stem)
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    with pytest.raises(InputError, match="none"), atomic_folder(tmp_path / "a.zarr", "zarr folder") as temporary:
+        spoil(temporary)
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(tmp_path / "a.zarr", "zarr folder") as temporary:
+        temporary.mkdir()
+        (temporary / "x").touch()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zarr", "x"]
+    for name, message in (("a.zarr", "exists already; expected a new name for a zarr folder"), ("no/b", "not exist")):
+        with pytest.raises(InputError, match=message), atomic_folder(tmp_path / name, "zarr folder"):
+            pass
+
+
+def spoil(folder):
+    folder.mkdir()
+    (folder / "half").touch()
+    raise InputError("none")

@@ -56,6 +56,31 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
+    """Give a temporary path beside `path` for a folder; it becomes `path` when the block ends well.
+
+    Raises
+    ------
+    InputError
+        There is something by that name, the folder around it is missing, or the system refuses to write.
+    """
+    path = Path(path)
+    if path.exists():
+        raise InputError(f"{path}: exists already; expected a new name for a {what}")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: the folder {folder} does not exist")
+    temporary = folder / f".{path.stem[:64]}.{secrets.token_hex(4)}.partial{path.suffix}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def check_output(path: PathLike, source: object = None) -> None:
     """Refuse an output that cannot be written before minutes of work; `atomic_write` decides in the end.
 

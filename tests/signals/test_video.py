@@ -128,7 +128,7 @@ def test_what_is_no_clip_is_refused(tmp_path):
     (tmp_path / "damaged/a.png").write_bytes(b"\x89PNG\r\n")
     for source, words in (
         (tmp_path / "missing.mp4", "no such file"),
-        (tmp_path / "empty.mp4", "FFmpeg"),
+        (tmp_path / "empty.mp4", "empty file"),
         (tmp_path / "text.mp4", "FFmpeg"),
         (tmp_path / "text.npz", "plain arrays"),
         (tmp_path / "many.npz", "called frames"),

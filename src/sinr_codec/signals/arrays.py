@@ -9,19 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
+from sinr_codec.signals.sources import translated
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 def npy_header(path: Path) -> Header:
     """Shape and dtype of a `.npy` file; `InputError` where it is damaged."""
-    try:
-        with path.open("rb") as file:
-            return _header(file)
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except Exception as error:  # the header is parsed as Python: ValueError, SyntaxError, TokenError, ...
-        raise InputError(f"{path}: not a readable .npy file of numbers") from error
+    with translated(path, "not a readable .npy file of numbers"), path.open("rb") as file:
+        return _header(file)
 
 
 def npz_headers(path: Path, most_bytes: int) -> dict[str, Header]:
@@ -32,15 +28,10 @@ def npz_headers(path: Path, most_bytes: int) -> dict[str, Header]:
     InputError : damaged, not of plain arrays, or arrays that take more than `most_bytes` together
     """
     headers: dict[str, Header] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    headers[name.removesuffix(".npy")] = _header(member)
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except Exception as error:  # zipfile and zlib raise what they like on damage
-        raise InputError(f"{path}: not a readable .npz file of plain arrays") from error
+    with translated(path, "not a readable .npz file of plain arrays"), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                headers[name.removesuffix(".npy")] = _header(member)
     total = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values())
     if total > most_bytes:
         raise InputError(f"{path}: its arrays take {total:,} bytes; expected at most {most_bytes:,}")
@@ -55,10 +46,8 @@ def read_npy(path: Path) -> NDArray[Any]:
 def map_npy(path: Path) -> NDArray[Any]:
     """As `read_npy`, as a read-only array that stays on the disk: only what is used of it is read."""
     npy_header(path)
-    try:
+    with translated(path, "damaged .npy file: it ends before what its header declares"):
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: damaged .npy file: it ends before what its header declares") from error
 
 
 def _header(file: IO[bytes]) -> Header:

@@ -7,9 +7,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.errors import InputError
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import MAX_SAMPLES
+from sinr_codec.signals.sources import library, reason, translated
 from sinr_codec.types import Array
 
 MAX_CHANNELS: Final = 1024  # libsndfile's
@@ -120,21 +121,14 @@ def read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
         raise InputError(f"{path}: expected a sound file, found {'a folder' if path.is_dir() else 'none'}")
     if path.suffix.lower() in (".npy", ".npz"):
         raise InputError(f"{path}: an array has no rate; pass (array, rate) in Python, or a .wav file")
-    soundfile = _soundfile(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.frames * file.channels > MAX_SAMPLES:
-                raise InputError(
-                    f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it"
-                )
-            number = _number(file.subtype)
-            # In pieces: a damaged header may promise more than there is.
-            pieces = list(_pieces(file, FORMATS[number].dtype))
-            rate, subtype = file.samplerate, file.subtype
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: expected a sound that libsndfile reads ({_line(error)})") from error
+    soundfile = library("soundfile", "audio", path)
+    with translated(path, "expected a sound that libsndfile reads ({reason})"), soundfile.SoundFile(path) as file:
+        if file.frames * file.channels > MAX_SAMPLES:
+            raise InputError(f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it")
+        number = _number(file.subtype)
+        # In pieces: a damaged header may promise more than there is.
+        pieces = list(_pieces(file, FORMATS[number].dtype))
+        rate, subtype = file.samplerate, file.subtype
     if not pieces:
         raise InputError(f"{path}: expected a sound, found no samples")
     notes = () if FORMATS[number].subtype == subtype else (f"decoded from {subtype}; samples are kept with 16 bits",)
@@ -144,18 +138,6 @@ def read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
 def _pieces(file: Any, dtype: str) -> Iterator[Array]:
     while len(piece := file.read(1 << 20, dtype=dtype, always_2d=True)):
         yield piece
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(getattr(error, "error_string", error)).split())
-
-
-def _soundfile(path: Path) -> Any:
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: its library is not found
-        raise MissingExtraError(f"{path}: needs soundfile: pip install 'sinr-codec[audio]'") from error
-    return soundfile
 
 
 # -- writing ---------------------------------------------------------------------------------------------------
@@ -170,7 +152,7 @@ def write(decoded: Sound, path: Path, subtype: str) -> None:
     MissingExtraError : soundfile is not installed
     """
     channels = 1 if decoded.samples.ndim == 1 else decoded.samples.shape[1]
-    soundfile = _soundfile(path)
+    soundfile = library("soundfile", "audio", path)
     kind = {".oga": "OGG", ".opus": "OGG", ".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
     if kind not in soundfile.available_formats() or kind == "RAW":
         raise InputError(f"{path}: expected a name that ends in .wav, .flac, .ogg, .mp3, .npy or .png")
@@ -188,5 +170,5 @@ def write(decoded: Sound, path: Path, subtype: str) -> None:
         except soundfile.LibsndfileError as error:
             raise InputError(
                 f"{path}: {kind} does not take {channels} channel(s) at {decoded.rate} Hz; expected .wav "
-                f"({_line(error)})"
+                f"({reason(error)})"
             ) from error

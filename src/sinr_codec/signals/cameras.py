@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
+from sinr_codec.signals.sources import translated
 from sinr_codec.types import Array
 
 _NEWTON_STEPS: Final = 10
@@ -219,12 +220,8 @@ def check_poses(poses: Any, name: str) -> NDArray[np.float32]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; `InputError` for anything else."""
-    try:
+    with translated(path, "expected JSON ({reason})"):
         table = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON ({str(error).partition(chr(10))[0]})") from error
     if not isinstance(table, dict):
         raise InputError(f"{path}: expected a JSON object with frames")
     return table
@@ -249,15 +246,11 @@ def read_poses(source: Any) -> NDArray[np.float32]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected camera poses")
     if path.suffix.lower() == ".npy":
-        try:
+        with translated(path, "expected an array of poses ({reason})"):
             return check_poses(np.load(path, allow_pickle=False), str(path))
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{path}: expected an array of poses ({error})") from error
     if path.read_bytes()[:64].lstrip()[:1] == b"[":
-        try:
+        with translated(path, "expected JSON ({reason})"):
             return check_poses(json.loads(path.read_bytes()), str(path))
-        except ValueError as error:
-            raise InputError(f"{path}: expected JSON ({error})") from error
     matrices = [frame["transform_matrix"] for frame in frames_of(read_json(path), str(path))]
     return check_poses(matrices, str(path))
 

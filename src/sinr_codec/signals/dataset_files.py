@@ -4,9 +4,6 @@ import contextlib
 import math
 import os
 import re
-import secrets
-import shutil
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +11,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError, MissingExtraError, SinrError
+from sinr_codec.errors import InputError, MalformedError, MissingExtraError
+from sinr_codec.files import atomic_folder
 from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.dataset_globe import NAMES
 from sinr_codec.signals.dataset_side import TEXT, Content, Variable, marks, unsigned
 from sinr_codec.signals.levels import DTYPES, Levels
+from sinr_codec.signals.sources import existing, library, translated
 from sinr_codec.types import Array
 
 SMALL: Final = 256
@@ -30,11 +29,7 @@ _MOST_RATIO: Final = 1000  # of what an uncompressed file declares to its own si
 
 def import_xarray() -> Any:
     """The library, imported when a dataset is met."""
-    try:
-        import xarray
-    except ImportError as error:
-        raise MissingExtraError("datasets: needs xarray: pip install 'sinr-codec[science]'") from error
-    return xarray
+    return library("xarray", "science", "datasets")
 
 
 def opened(xr: Any, source: Any, notes: list[str]) -> Any:
@@ -47,29 +42,14 @@ def opened(xr: Any, source: Any, notes: list[str]) -> Any:
         return _encoded(xr, source)
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"dataset: expected a file, xarray.Dataset or xarray.DataArray, got {type(source).__name__}")
-    path = Path(source)
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: expected a netCDF file, found an empty file")
+    path = existing(source, "a netCDF file")
+    kind = "a Zarr group" if path.is_dir() else "a netCDF file"
     engine = {"engine": "zarr"} if path.is_dir() else {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # xarray reads some variables when it opens a file.
-            _check_declared(path)
-            with xr.open_dataset(path, decode_cf=False, cache=False, **engine) as opened:
-                raw = opened.load()
-    except ImportError as error:
-        raise MissingExtraError(f"{path}: needs netCDF4 or zarr: pip install 'sinr-codec[science]'") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except (SinrError, MemoryError):
-        raise
-    except Exception as error:  # each backend has its own ways to say that it cannot read a file
-        kind = "a Zarr group" if path.is_dir() else "a netCDF file"
-        raise InputError(f"{path}: expected {kind} that xarray opens ({_line(error)})") from error
-    return raw
+    with translated(path, f"expected {kind} that xarray opens ({{reason}})"), _backend(path):
+        # xarray reads some variables when it opens a file.
+        _check_declared(path)
+        with xr.open_dataset(path, decode_cf=False, cache=False, **engine) as opened:
+            return opened.load()
 
 
 def _check_declared(path: Path) -> None:
@@ -97,15 +77,9 @@ def _bytes(variable: Any) -> int:
 
 def _encoded(xr: Any, dataset: Any) -> Any:
     """A dataset in memory as it would be stored."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            variables, attrs = xr.conventions.encode_dataset_coordinates(dataset.compute())
-            variables, attrs = xr.conventions.cf_encoder(variables, attrs)
-    except MemoryError:
-        raise
-    except Exception as error:  # encodings and dtypes that do not go together
-        raise InputError(f"dataset: cannot be stored by the CF conventions ({_line(error)})") from error
+    with translated("dataset", "cannot be stored by the CF conventions ({reason})"):
+        variables, attrs = xr.conventions.encode_dataset_coordinates(dataset.compute())
+        variables, attrs = xr.conventions.cf_encoder(variables, attrs)
     raw = xr.Dataset({name: (v.dims, v.data, v.attrs) for name, v in variables.items()}, attrs=attrs)
     raw.encoding["unlimited_dims"] = dataset.encoding.get("unlimited_dims", ())
     return raw
@@ -113,18 +87,13 @@ def _encoded(xr: Any, dataset: Any) -> Any:
 
 def assembled(xr: Any, content: Content, arrays: Mapping[str, Array], decode: bool) -> Any:
     """A dataset of stored arrays; with `decode`, as xarray shows it when it opens a file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            variables = {v.name: (v.dims, arrays[v.name], v.attrs) for v in content.variables if v.name in arrays}
-            dataset = xr.Dataset(variables, attrs=content.attrs)
-            if decode:
-                dataset = xr.decode_cf(dataset).load()
-    except MemoryError:
-        raise
-    except Exception as error:  # attributes that say what cannot be: units, calendars, packing, names
-        hint = "; take the stored numbers with decode_cf=False" if decode else ""
-        raise MalformedError(f"dataset: its description makes no dataset ({_line(error)}){hint}") from error
+    # Attributes may say what cannot be: units, calendars, packing, names.
+    hint = "; take the stored numbers with decode_cf=False" if decode else ""
+    with translated("dataset", f"its description makes no dataset ({{reason}}){hint}", MalformedError):
+        variables = {v.name: (v.dims, arrays[v.name], v.attrs) for v in content.variables if v.name in arrays}
+        dataset = xr.Dataset(variables, attrs=content.attrs)
+        if decode:
+            dataset = xr.decode_cf(dataset).load()
     dataset.encoding["unlimited_dims"] = {d for d in content.unlimited if d in dataset.dims}
     return dataset
 
@@ -132,19 +101,11 @@ def assembled(xr: Any, content: Content, arrays: Mapping[str, Array], decode: bo
 def encoded_times(values: Array, attrs: Mapping[str, Any]) -> NDArray[np.float64]:
     """Dates in the units of a stored time coordinate."""
     xr = import_xarray()
-    try:
+    with translated("times", "expected dates of the file's calendar ({reason})"):
         encoding = {"units": attrs["units"], "calendar": attrs.get("calendar", "standard"), "dtype": np.float64}
         flat = xr.Variable("point", values.reshape(-1), encoding=encoding)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            numbers = xr.conventions.encode_cf_variable(flat).values
+        numbers = xr.conventions.encode_cf_variable(flat).values
         return numbers.astype(np.float64).reshape(values.shape)
-    except Exception as error:
-        raise InputError(f"times: expected dates of the file's calendar ({_line(error)})") from error
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def restricted(raw: Any, names: Sequence[str], source: str) -> Any:
@@ -269,35 +230,26 @@ def _reduced(mask: NDArray[np.bool_], dims: tuple[str, ...]) -> tuple[tuple[str,
 
 
 @contextlib.contextmanager
-def writing(path: Any) -> Iterator[None]:
-    """Turn what a backend raises into one line."""
+def _backend(path: Any) -> Iterator[None]:
+    """Name the extra where the library that xarray needs for a file is missing."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (SinrError, OSError, MemoryError):
-        raise
+        yield
     except ImportError as error:
         raise MissingExtraError(f"{path}: needs netCDF4 or zarr: pip install 'sinr-codec[science]'") from error
-    except Exception as error:
-        raise InputError(f"{path}: the dataset cannot be written in this format ({_line(error)})") from error
+
+
+@contextlib.contextmanager
+def writing(path: Any) -> Iterator[None]:
+    """Turn what a backend raises into one line."""
+    failure = "the dataset cannot be written in this format ({reason})"
+    with translated(path, failure, untouched=(OSError,)), _backend(path):
+        yield
 
 
 def save_zarr(decoded: Any, path: Path) -> None:
     """Write a Zarr group beside its place, and rename it when it is whole."""
-    if path.exists():
-        raise InputError(f"{path}: exists already; expected a new name for a Zarr group")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist")
-    temporary = path.absolute().with_name(f".{path.stem[:64]}.{secrets.token_hex(4)}.partial.zarr")
-    try:
-        with writing(path):
-            decoded.to_zarr(temporary, mode="w")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with atomic_folder(path, "Zarr group") as temporary, writing(path):
+        decoded.to_zarr(temporary, mode="w")
 
 
 # From dark to light in even steps, violet over blue and green to yellow.

@@ -5,8 +5,6 @@ occurs) over a `Grid`. `ImageSpec` is what a file records and all that a decoder
 blocks (`Cut`), each with a network of its own.
 """
 
-import contextlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import arrays, lattice
+from sinr_codec.signals import arrays, lattice, sources
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.cut import Cut
@@ -448,17 +446,10 @@ class ImageSignal(SampledPart):
             return cls._from_array(source, grid, "array")
         if isinstance(source, Image.Image):
             return cls._from_picture(source, grid, "image")
-        path = Path(source)
-        if path.is_dir():
-            raise InputError(f"{path}: expected a picture, found a directory")
-        if not path.exists():
-            raise InputError(f"{path}: no such file")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: expected a picture, found an empty file")
+        path = sources.existing(source, "a picture", folders=False)
         if path.suffix.lower() == ".npy":
             return cls._from_array(arrays.map_npy(path), grid, str(path))
-        with _reading(path), Image.open(path) as picture:
-            picture.load()
+        with sources.picture(path) as picture:
             return cls._from_picture(picture, grid, str(path))
 
     @classmethod
@@ -592,27 +583,3 @@ def _remarks(picture: Image.Image) -> tuple[str, ...]:
     if picture.info.get("icc_profile"):
         notes.append("the colour profile is not stored")
     return tuple(notes)
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever Pillow raises on a file that is no picture, or a damaged one, into one line."""
-    try:
-        with warnings.catch_warnings():
-            # Of damaged metadata, and of 100 megapixels, which are no attack: Pillow still refuses twice that.
-            warnings.simplefilter("ignore")
-            yield
-    except (InputError, MemoryError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: refused as a decompression bomb: {_line(error)}") from error
-    except Image.UnidentifiedImageError as error:
-        raise InputError(f"{path}: expected a picture that Pillow opens") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except Exception as error:  # plug-ins raise SyntaxError, struct.error, EOFError and others
-        raise InputError(f"{path}: damaged picture: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,15 +8,15 @@ surfaces have too: a point is inside where the magnitude is above 1/2.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
-from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.errors import InputError
 from sinr_codec.files import atomic_write
+from sinr_codec.signals.sources import library, translated
 from sinr_codec.types import Array, PathLike
 
 READS: Final = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
@@ -29,11 +29,8 @@ _SURFACE_SAMPLES: Final = 100_000
 
 def require(module: str, doing: str) -> Any:
     """Import a library of the extra `mesh`; `MissingExtraError` tells how to get it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        name = {"igl": "libigl", "skimage.measure": "scikit-image"}.get(module, module.partition(".")[0])
-        raise MissingExtraError(f"{doing}: needs {name}: pip install 'sinr-codec[mesh]'") from error
+    names = {"igl": "libigl", "skimage.measure": "scikit-image"}
+    return library(module, "mesh", doing, names.get(module))
 
 
 @dataclass(frozen=True)
@@ -83,16 +80,13 @@ def read_mesh(source: Any) -> Mesh:
     """
     trimesh = require("trimesh", "meshes")
     name = str(source) if isinstance(source, str | os.PathLike) else "mesh"
-    try:
+    with translated(name, "not a readable mesh ({reason})"):
         if isinstance(source, tuple):
             source = trimesh.Trimesh(*source, process=False)
         elif isinstance(source, str | os.PathLike):
             source = trimesh.load(Path(source), process=False)
         if isinstance(source, trimesh.Scene):
             source = source.to_mesh()
-    except Exception as error:  # every format has a parser with errors of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name}: not a readable mesh ({reason})") from error
     faces = np.asarray(getattr(source, "faces", ()), np.int64)
     vertices = np.asarray(getattr(source, "vertices", ()), np.float64)
     if faces.size == 0 or vertices.size == 0:

@@ -3,21 +3,18 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.errors import MalformedError, MissingExtraError
+from sinr_codec.errors import MalformedError
+from sinr_codec.signals import sources
 from sinr_codec.types import Array
 
 
 def library(name: str) -> Any:
     """One of the libraries for volumes; `MissingExtraError` where it is not installed."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise MissingExtraError(f"volumes of this format: needs {name}: pip install 'sinr-codec[volume]'") from error
+    return sources.library(name, "volume", "volumes of this format")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
 from sinr_codec.signals.radiance_files import MOST_PIXELS, MOST_TESTS, PICTURES, Views, read_scene
 from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
+from sinr_codec.signals.sources import existing
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
@@ -494,9 +495,7 @@ class RadianceSignal(MeanOfErrors):
         """
         if not isinstance(source, str | os.PathLike):
             raise InputError(f"scene: expected a folder, a .json or an .npz file, got {type(source).__name__}")
-        path = Path(source)
-        if not path.exists():
-            raise InputError(f"{path}: no such file")
+        path = existing(source, "a scene")
         camera, views, tests, notes = read_scene(path)
         if tests is None:
             if len(views) < 2:

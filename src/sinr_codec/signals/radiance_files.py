@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sinr_codec.errors import InputError
 from sinr_codec.signals.arrays import npz_headers
 from sinr_codec.signals.cameras import Camera, check_poses, frames_of, read_json
+from sinr_codec.signals.sources import picture, translated
 from sinr_codec.types import Array
 
 MOST_TESTS: Final = 25
@@ -124,21 +124,16 @@ def _picture_path(transforms: Path, frame: dict[str, Any]) -> Path:
 
 
 def _read_picture(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as picture:
-            clear = picture.mode in ("RGBA", "LA", "PA") or picture.has_transparency_data
-            return np.asarray(picture.convert("RGBA" if clear else "RGB"))
-    except Exception as error:  # plug-ins raise SyntaxError, struct.error, EOFError and others
-        raise InputError(f"{path}: expected a picture that Pillow opens ({error})") from error
+    with picture(path) as opened:
+        clear = opened.mode in ("RGBA", "LA", "PA") or opened.has_transparency_data
+        return np.asarray(opened.convert("RGBA" if clear else "RGB"))
 
 
 def _read_npz(path: Path) -> tuple[Camera, Views, Views | None, tuple[str, ...]]:
     npz_headers(path, _MOST_BYTES)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _ARRAYS if name in file}
-    except Exception as error:  # zipfile, zlib and NumPy raise what they like on damage
-        raise InputError(f"{path}: expected an .npz file of plain arrays ({error})") from error
+    failure = "expected an .npz file of plain arrays ({reason})"
+    with translated(path, failure), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in _ARRAYS if name in file}
     if missing := [name for name in ("images", "poses", "focal") if name not in arrays]:
         raise InputError(f"{path}: expected arrays images, poses and focal; {missing[0]} is missing")
     focal = arrays["focal"]

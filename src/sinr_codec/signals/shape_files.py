@@ -9,21 +9,15 @@ from typing import Final
 from sinr_codec.errors import InputError
 from sinr_codec.signals import arrays
 from sinr_codec.signals import mesh as meshes
+from sinr_codec.signals.sources import existing, translated
 from sinr_codec.types import Array
 
 
 def read_volume(path: Path) -> Array:
     """The array of a `.npy` file, or the volume of a MATLAB file; `InputError` for what is neither."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    try:
-        if path.suffix.lower() == ".npy":
-            return arrays.read_npy(path)
-        return _read_mat(path)
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: damaged array file: {' '.join(str(error).split())}") from error
+    existing(path, "a volume")
+    with translated(path, "damaged array file: {reason}"):
+        return arrays.read_npy(path) if path.suffix.lower() == ".npy" else _read_mat(path)
 
 
 _MAT_READER: Final = """

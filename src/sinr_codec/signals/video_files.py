@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.errors import InputError
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.arrays import npy_header, npz_headers
+from sinr_codec.signals.sources import existing, library, picture, reason, translated
 from sinr_codec.types import Array, PathLike
 
 Rate = int | float | Fraction
@@ -71,12 +72,10 @@ def read(source: Any, first: int, stop: int | None) -> tuple[Array, Fraction | N
     if isinstance(source, np.ndarray):
         array = _checked(source, name)[first:stop]
     elif isinstance(source, str | os.PathLike):
-        path = Path(source)
+        path = existing(source, "a video")
         name = str(path)
         if path.is_dir():
             array = _read_folder(path, first, stop)
-        elif not path.exists():
-            raise InputError(f"{path}: no such file")
         elif path.suffix.lower() in (".npy", ".npz"):
             array, rate = _read_arrays(path)
             array = array[first:stop]
@@ -145,11 +144,8 @@ def _natural(path: Path) -> list[Any]:
 
 
 def _read_picture(path: Path) -> Array:
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("L" if picture.mode in ("L", "1") else "RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged picture: {_line(error)}") from error
+    with picture(path) as opened:
+        return np.asarray(opened.convert("L" if opened.mode in ("L", "1") else "RGB"))
 
 
 def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
@@ -158,69 +154,47 @@ def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
         npz_headers(path, MAX_BYTES)
     else:
         npy_header(path)
-    try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return _checked(loaded, str(path)), None
-            with loaded:
-                rest = [name for name in loaded.files if name != "fps"]
-                name = "frames" if "frames" in rest else rest[0] if len(rest) == 1 else None
-                if name is None:
-                    raise InputError(f"{path}: expected an array called frames, found {', '.join(rest) or 'none'}")
-                rate = float(loaded["fps"]) if "fps" in loaded.files else None
-                return _checked(loaded[name], str(path)), None if rate is None else fraction(rate, f"{path}: fps")
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied") from error
-    except InputError:
-        raise
-    except Exception as error:  # zipfile, zlib and NumPy raise what they like on damage
-        raise InputError(f"{path}: not a readable file of plain arrays: {_line(error)}") from error
+    with translated(path, "not a readable file of plain arrays: {reason}"), open(path, "rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return _checked(loaded, str(path)), None
+        with loaded:
+            rest = [name for name in loaded.files if name != "fps"]
+            name = "frames" if "frames" in rest else rest[0] if len(rest) == 1 else None
+            if name is None:
+                raise InputError(f"{path}: expected an array called frames, found {', '.join(rest) or 'none'}")
+            rate = float(loaded["fps"]) if "fps" in loaded.files else None
+            return _checked(loaded[name], str(path)), None if rate is None else fraction(rate, f"{path}: fps")
 
 
 def _read_video(path: Path, first: int, stop: int | None) -> tuple[Array, Fraction | None, tuple[str, ...]]:
-    av = _pyav(path)
+    av = library("av", "video", path, "PyAV")
     notes = []
-    try:
-        # Playlists name other files: nothing but this one is opened.
-        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
-            if container.format.name in ("hls", "concat"):
-                raise InputError(f"{path}: expected a video, found a list of others")
-            if not container.streams.video:
-                raise InputError(f"{path}: expected a video, found no pictures in it")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            rate = stream.average_rate or stream.guessed_rate
-            layout = stream.codec_context.format
-            if container.streams.audio:
-                notes.append("its sound is not stored")
-            if len(container.streams.video) > 1:
-                notes.append("only the first of its video streams is stored")
-            if layout is not None and any(component.bits > 8 for component in layout.components):
-                notes.append("its samples are stored with 8 bits")
-            array = _collected(str(path), islice(_decoded(container, stream), first, stop))
-    except InputError:
-        raise
-    except Exception as error:  # FFmpegError, and of damaged metadata UnicodeDecodeError, AttributeError, ...
-        raise InputError(f"{path}: expected a video that FFmpeg reads ({_line(error)})") from error
+    # Playlists name other files: nothing but this one is opened.
+    options = {"protocol_whitelist": "file"}
+    failure = "expected a video that FFmpeg reads ({reason})"
+    with translated(path, failure), av.open(str(path), options=options) as container:
+        if container.format.name in ("hls", "concat"):
+            raise InputError(f"{path}: expected a video, found a list of others")
+        if not container.streams.video:
+            raise InputError(f"{path}: expected a video, found no pictures in it")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate
+        layout = stream.codec_context.format
+        if container.streams.audio:
+            notes.append("its sound is not stored")
+        if len(container.streams.video) > 1:
+            notes.append("only the first of its video streams is stored")
+        if layout is not None and any(component.bits > 8 for component in layout.components):
+            notes.append("its samples are stored with 8 bits")
+        array = _collected(str(path), islice(_decoded(container, stream), first, stop))
     return array, fraction(rate, f"{path}: fps") if rate else None, tuple(notes)
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Array]:
     for frame in container.decode(stream):
         yield frame.to_ndarray(format="gray" if frame.format.name.startswith("gray") else "rgb24")
-
-
-def _pyav(path: Path) -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtraError(f"{path}: needs PyAV: pip install 'sinr-codec[video]'") from error
-    return av
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
 
 
 # -- writing ---------------------------------------------------------------------------------------------------
@@ -289,7 +263,7 @@ def _sheet(frames: Array) -> Array:
 
 
 def _save_video(clip: Clip, path: Path) -> None:
-    av = _pyav(path)
+    av = library("av", "video", path, "PyAV")
     height, width = clip.frames.shape[1:3]
     # 4:2:0 is what all players play, but H.264 has it for even sizes only.
     even = height % 2 == 0 and width % 2 == 0
@@ -314,7 +288,7 @@ def _save_video(clip: Clip, path: Path) -> None:
                 container.mux(stream.encode())
         except av.FFmpegError as error:
             raise InputError(
-                f"{path}: {codec} does not take {width} x {height} pixels at {float(clip.fps):g} fps ({_line(error)})"
+                f"{path}: {codec} does not take {width} x {height} pixels at {float(clip.fps):g} fps ({reason(error)})"
             ) from error
 
 

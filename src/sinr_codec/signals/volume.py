@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Final
 import brotli
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.signals import cut as cuts
@@ -301,8 +300,8 @@ class VolumeSpec:
         """A rendering as a nibabel image, with the source's scaling and an affine for the rendering."""
         return self._form.nifti(decoded)
 
-    def slices(self, array: Array) -> Image.Image:
-        """The middle slices across each axis, side by side (`volume_files.slices`)."""
+    def slices(self, array: Array) -> Any:
+        """The middle slices across each axis, side by side, as a Pillow image (`volume_files.slices`)."""
         return slices(array, self._form)
 
 

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
 
-from sinr_codec.errors import InputError, MalformedError, SinrError
-from sinr_codec.files import atomic_write
+from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.files import atomic_folder, atomic_write
 from sinr_codec.signals import nifti
 from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.levels import known_dtype
 from sinr_codec.signals.lossless import inflate
-from sinr_codec.signals.sources import errors_raised, line, new_folder, reading
+from sinr_codec.signals.sources import errors_raised, existing, translated
 from sinr_codec.types import Array, PathLike
 
 FORMATS: Final = (".npy", ".npz", ".nii", ".nii.gz", ".zarr", ".zarr.zip", ".tif")
@@ -31,6 +30,7 @@ IN_MEMORY: Final = 1 << 30
 MAX_CHANNELS: Final = 64
 _FEW: Final = 4
 _MAX_METADATA: Final = 1 << 24
+_DAMAGED: Final = "not a readable volume ({reason})"
 _GAP: Final = 4  # pixels between the slices of a picture
 
 
@@ -56,11 +56,11 @@ def read(source: Any) -> tuple[Found, str]:
     MissingExtraError : the format's library is missing
     """
     if isinstance(source, str | os.PathLike):
-        return _read(Path(source)), os.fspath(source)
+        return _read(existing(source, "a volume")), os.fspath(source)
     name = "array" if isinstance(source, np.ndarray) else type(source).__name__
     if isinstance(source, np.ndarray):
         return Found(source), name
-    with reading(name):
+    with translated(name, _DAMAGED):
         if hasattr(source, "dataobj"):
             return _from_nibabel(source, name), name
         if hasattr(source, "attrs") and hasattr(source, "chunks"):
@@ -100,12 +100,8 @@ def _room(shape: tuple[int, ...], dtype: Any, order: Any, name: str) -> Array:
 
 
 def _read(path: Path) -> Found:
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: expected a volume, found an empty file")
     name = path.name.lower()
-    with reading(str(path)):
+    with translated(path, _DAMAGED):
         if path.is_dir() or name.endswith(".zip"):
             return _read_zarr(path)
         if name.endswith(".npy"):
@@ -356,7 +352,7 @@ class Form:
         name = Path(path).name.lower()
         array = np.asarray(decoded)
         if name.endswith(".zarr"):
-            with new_folder(Path(path)) as folder:
+            with atomic_folder(path, "zarr folder") as folder:
                 self._write_zarr(array, str(folder))
             return
         with atomic_write(path) as temporary:
@@ -407,7 +403,7 @@ class Form:
             if decoded.shape != self.shape:
                 raise InputError(f"{name}: expected a rendering of the file or an array of shape {self.shape}")
             placement = ((1.0, 0.0),) * len(self.sizes)
-        try:
+        with translated(name, "NIfTI does not hold this volume ({reason}); expected .npy"):
             if self.is_nifti:
                 header = nifti.read_header(io.BytesIO(self.metadata))
             else:
@@ -419,10 +415,6 @@ class Form:
             header.set_data_shape((*decoded.shape, *header.get_data_shape()[decoded.ndim :]))
             if any(place != (1.0, 0.0) for place in placement):
                 nifti.move(header, placement)
-        except SinrError:
-            raise
-        except Exception as error:  # nibabel raises errors of its own, struct's and NumPy's
-            raise InputError(f"{name}: NIfTI does not hold this volume ({line(error)}); expected .npy") from error
         header["vox_offset"] = 0  # set anew as the header is written
         return header
 
@@ -441,12 +433,14 @@ class Form:
         target[...] = array
 
 
-def slices(array: Array, form: Form) -> Image.Image:
-    """The middle slices across each axis side by side, or the one slice of a flat volume.
+def slices(array: Array, form: Form) -> Any:
+    """The middle slices across each axis side by side as a Pillow image, or the one slice of a flat volume.
 
     Grey runs from the 0.5th to the 99.5th percentile of what is shown. Voxels have their true aspect where the
     source tells it; the later of the two axes of a NIfTI slice points upwards.
     """
+    from PIL import Image
+
     array, spacing = np.asarray(array), form.spacing
     if form.channels:
         array = array[..., :3] if form.channels in (3, 4) else array[..., 0]
