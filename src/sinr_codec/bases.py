@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -188,18 +188,17 @@ class Base:
             return Difference(self.field, self.params)
         return Modulations(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch)
 
-    def adapted_to(self, tasks: Iterable[Any], device: str, steps: int | None = None) -> dict[str, Array]:
-        """What a few steps with its rates make of what it adapts: see `fit.meta.adapted_to`.
+    @property
+    def encoding_rates(self) -> Params:
+        """The rates, which encoding needs.
 
         Raises
         ------
-        InputError : it has no rates
+        InputError : it has none
         """
-        from sinr_codec.fit.meta import adapted_to
-
         if self.rates is None:
             raise InputError("base: has no rates, and so it can only decode; expected the file that `sinr learn` wrote")
-        return adapted_to(self.field, self.params, self.rates, tasks, device, steps)
+        return self.rates
 
 
 def make_base(

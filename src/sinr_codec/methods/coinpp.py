@@ -49,8 +49,10 @@ def latents_of(base: Base, part: Part, sizes: tuple[int, ...], device: str, step
     `sizes` are the samples of the signal along each axis, where the base has patches; device and steps are as for
     `fit.meta.adapted_to`.
     """
+    from sinr_codec.fit.meta import adapted_to
+
     tasks = _patches(base, lattice.values_of(part, sizes)) if base.patch else iter([some_of(part)])
-    return base.adapted_to(tasks, device, steps)[LATENTS]
+    return adapted_to(base.field, base.params, base.encoding_rates, tasks, device, steps)[LATENTS]
 
 
 def _patches(base: Base, values: NDArray[np.float32]) -> Iterator[Any]:

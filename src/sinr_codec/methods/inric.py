@@ -224,7 +224,9 @@ def start_of(base: Base, part: Part, device: str, steps: int | None = None) -> d
 
     Device and steps are as for `fit.meta.adapted_to`.
     """
-    found = base.adapted_to([some_of(part)], device, steps)
+    from sinr_codec.fit.meta import adapted_to
+
+    found = adapted_to(base.field, base.params, base.encoding_rates, [some_of(part)], device, steps)
     return {name: value[0] - base.params[name] for name, value in found.items()}
 
 
