@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sinr_codec.coding.model import SCALES, SHAPES, frequencies_at, power_of_two
+from sinr_codec.coding.model import SCALES, SHAPES, power_of_two, spaced_frequencies
 from sinr_codec.coding.rangecoder import (
     TOTAL,
     TOTAL_BITS,
@@ -66,7 +66,6 @@ class _Model:
     radius: int
     row: int
     scaled: bool = False
-    tables: dict[tuple[int, int, int], Ints] = field(default_factory=dict, compare=False, repr=False)
     costs: dict[tuple[int, int, int], Floats] = field(default_factory=dict, compare=False, repr=False)
 
     def header(self) -> bytes:
@@ -96,10 +95,10 @@ class _Model:
 
     def frequencies(self, mean: int, octave: int, odd: int) -> Ints:
         """Of the symbols where the mean magnitude has this index in `_SCALE_OF`."""
-        key = self._scale(mean), octave, odd
-        if key not in self.tables:
-            self.tables[key] = frequencies_at(self.shape, key[0], np.abs(self.levels(octave, odd)))
-        return self.tables[key]
+        radius = int(_radius_at(self.radius, octave))
+        if not self.trellis:
+            return spaced_frequencies(self.shape, self._scale(mean), 2 * radius + 1, 1)
+        return spaced_frequencies(self.shape, self._scale(mean), radius + 1 + odd, 2)
 
     def bits(self, mean: int, octave: int, odd: int) -> Floats:
         """Of the symbols, as `frequencies`."""
@@ -214,12 +213,12 @@ def _fit(levels: Ints, row: int, trellis: bool, exponents: Ints | None) -> tuple
     order = np.argsort(keys, kind="stable")
     kinds, firsts = np.unique(keys[order], return_index=True)
     symbols = np.split(_symbols(blank, levels, places)[order], firsts[1:])
-    counts = [(_of_key(key), np.bincount(some)) for key, some in zip(kinds.tolist(), symbols)]
+    counts = [(_of_key(key), np.bincount(some).astype(float)) for key, some in zip(kinds.tolist(), symbols)]
 
     def best_width(shape: int) -> tuple[float, _Model]:
         """Downhill, in steps of two and then of one."""
-        # Widths share the tables, which depend on the scales that come of them.
-        like = replace(blank, shape=shape, tables={}, costs={})
+        # Widths share the costs, which depend on the scales that come of them.
+        like = replace(blank, shape=shape, costs={})
         prices: dict[int, float] = {}
 
         def price(width: int) -> float:

@@ -295,12 +295,14 @@ def _best_shape(support: _Model, counts: Ints, first: int) -> tuple[_Model, floa
     """Shape and scale with the shortest code: downhill along both, the length has one valley in each."""
     distance = np.abs(first + np.arange(len(counts), dtype=np.float64) - support.centre_bucket)
     total = float(counts.sum())
+    size, centre = support.size, support.centre_bucket
+    header = len(support.header())  # whatever its shape and scale
 
-    def priced(shape: int, scale: int) -> tuple[_Model, float]:
-        model = replace(support, shape=shape, scale=scale)
-        return model, _stream_bits(model, counts, first)
+    def priced(shape: int, scale: int) -> tuple[tuple[int, int], float]:
+        bits = _bits_under(frequencies(shape, scale, size, centre), header, support.shift, counts, first)
+        return (shape, scale), bits
 
-    def best_scale(shape: int) -> tuple[_Model, float]:
+    def best_scale(shape: int) -> tuple[tuple[int, int], float]:
         # Maximum likelihood on an endless support: half-width**p = p * ln 2 * mean(distance**p).
         exponent = SHAPES[shape]
         moment = float(counts @ distance**exponent) / total
@@ -308,10 +310,13 @@ def _best_shape(support: _Model, counts: Ints, first: int) -> tuple[_Model, floa
         start = min(max(round(guess), 0), SCALES - 1)
         return _descend(lambda scale: priced(shape, scale), start, SCALES)
 
-    return _descend(best_scale, SHAPES.index(2.0), len(SHAPES))
+    (shape, scale), bits = _descend(best_scale, SHAPES.index(2.0), len(SHAPES))
+    return replace(support, shape=shape, scale=scale), bits
 
 
-def _descend(price: Callable[[int], tuple[_Model, float]], start: int, count: int) -> tuple[_Model, float]:
+def _descend(
+    price: Callable[[int], tuple[tuple[int, int], float]], start: int, count: int
+) -> tuple[tuple[int, int], float]:
     """The cheapest of `count` neighbours in a row, found by walking down from `start`."""
     best = price(start)
     for direction in (-1, 1):
@@ -330,9 +335,14 @@ def _descend(price: Callable[[int], tuple[_Model, float]], start: int, count: in
 
 def _stream_bits(model: _Model, counts: Ints, first: int) -> float:
     """Length of a range-coded stream whose buckets first, first + 1, ... occur `counts` times."""
+    return _bits_under(model.frequencies(), len(model.header()), model.shift, counts, first)
+
+
+def _bits_under(table: Ints, header_bytes: int, shift: int, counts: Ints, first: int) -> float:
+    """The same, by the frequencies of the model, the bytes of its header and its low bits."""
     n = int(counts.sum())
-    payload = TOTAL_BITS * n - float(counts @ np.log2(model.frequencies()[first : first + len(counts)]))
-    return 8 * (len(model.header()) + body_bytes(payload + model.shift * n, n))
+    payload = TOTAL_BITS * n - float(counts @ np.log2(table[first : first + len(counts)]))
+    return 8 * (header_bytes + body_bytes(payload + shift * n, n))
 
 
 # Range-coded streams: header, [length], coded buckets, low bits

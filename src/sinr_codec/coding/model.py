@@ -5,7 +5,7 @@ logarithms from repeated squaring, and every frequency is an integer of at least
 docs/format.md states each formula.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from math import isqrt
 
 import numpy as np
@@ -20,9 +20,9 @@ __all__ = [
     "SHAPES",
     "UNIFORM",
     "frequencies",
-    "frequencies_at",
     "hypergeometric",
     "power_of_two",
+    "spaced_frequencies",
 ]
 
 
@@ -31,6 +31,7 @@ UNIFORM = 7  # the shape index of equal frequencies
 SCALES = 128  # scale indices g: the half-width (where a weight has halved) is 2**(g/8 - 4) symbols
 MAX_SYMBOLS = 1 << 12  # a larger support is coded as a modelled high part and plain low bits
 MAX_POSITIONS = 1 << 16  # of `hypergeometric`
+_KEPT_SIZE = 256  # symbols of the largest tables that are kept: 16 MB of them
 
 
 def power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
@@ -65,19 +66,37 @@ def _from_exponents(exponents: Ints, mode: int) -> Ints:
 def frequencies(shape: int, scale: int, size: int, centre: int) -> Ints:
     """Generalised Gaussian over symbols i = 0..size-1: 2**-((|i - centre| / half-width) ** SHAPES[shape]).
 
-    int64 (size,), sum TOTAL; for size <= MAX_SYMBOLS, 0 <= scale < SCALES and 0 <= centre < size. The shape
+    int64 (size,), read-only, sum TOTAL; for size <= MAX_SYMBOLS, 0 <= scale < SCALES and 0 <= centre < size. The shape
     UNIFORM ignores scale and centre.
     """
     if shape == UNIFORM:
         return _uniform_frequencies(size)
-    return frequencies_at(shape, scale, np.abs(np.arange(size, dtype=np.int64) - centre))
+    return _spaced(shape, scale, size, centre, 1)
 
 
-def frequencies_at(shape: int, scale: int, distance: Ints) -> Ints:
-    """The same for symbols whose distances from the centre are given; the first of the nearest takes the remainder.
+def spaced_frequencies(shape: int, scale: int, size: int, spacing: int) -> Ints:
+    """Generalised Gaussian over symbols whose distances from each other are 1 or 2, symmetric about 0.
 
-    int64 of the shape of `distance` (n,), sum TOTAL.
+    int64 (size,), read-only, sum TOTAL; `size` is odd where `spacing` is 1.
     """
+    return _spaced(shape, scale, size, spacing * (size - 1) // 2, spacing)
+
+
+def _spaced(shape: int, scale: int, size: int, centre: int, spacing: int) -> Ints:
+    make = _kept if size <= _KEPT_SIZE else _kept.__wrapped__
+    return make(shape, scale, size, centre, spacing)
+
+
+@lru_cache(maxsize=1 << 13)
+def _kept(shape: int, scale: int, size: int, centre: int, spacing: int) -> Ints:
+    """Planning asks for the same small tables thousands of times."""
+    found = _frequencies_at(shape, scale, np.abs(spacing * np.arange(size, dtype=np.int64) - centre))
+    found.flags.writeable = False
+    return found
+
+
+def _frequencies_at(shape: int, scale: int, distance: Ints) -> Ints:
+    """For symbols at these distances (n,) from the centre; the first of the nearest takes the remainder."""
     mode = int(distance.argmin())
     distance = (distance << 2 * _Q) // _HALF_WIDTH[scale]
     exponent = SHAPES[shape]
