@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,14 +19,15 @@ from sinr_codec.progress import NullProgress, Progress, Steps
 from sinr_codec.signals import lattice
 from sinr_codec.types import Array, PathLike
 
-LEVELS, SIGMAS = 63, 6.0
+LEVELS: Final = 63
+SIGMAS: Final = 6.0
 """Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section
 4.3): the same step, but it cuts the latents of lively patches. The range coder charges little for levels that are rare.
 """
-_CALIBRATION = 4096  # tasks whose latents make the histograms, where as many were learned from
-_PER_LATENT = 16  # tasks that tell the principal axes of latents
-_LEAST_REACH = 1e-30  # of a latent that never moves
-_HELD_OUT = 256  # tasks of a held-out signal that are measured, evenly chosen
+_CALIBRATION: Final = 4096  # tasks whose latents make the histograms, where as many were learned from
+_PER_LATENT: Final = 16  # tasks that tell the principal axes of latents
+_LEAST_REACH: Final = 1e-30  # of a latent that never moves
+_HELD_OUT: Final = 256  # tasks of a held-out signal that are measured, evenly chosen
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Recipe:
     fit: dict[str, Any]
 
 
-RECIPES = {
+RECIPES: Final = {
     # 5 layers of 300 as in SINR's paper. omega0 = 30 learns faster than the published 50, and learned rates help.
     "coinpp": Recipe(
         Sine(30.0),

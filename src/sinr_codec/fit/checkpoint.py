@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -16,8 +16,8 @@ from sinr_codec.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
-_TENSOR = "\0tensor"
-_VERSION = "1"
+_TENSOR: Final = "\0tensor"
+_VERSION: Final = "1"
 
 
 def save(path: Path, state: dict[str, Any], identity: str) -> None:

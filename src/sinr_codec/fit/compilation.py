@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 #: Least budgets in seconds that earn a compilation back, without and with the cache of an earlier one. On two
 #: cores it takes some 15 s and some 3 s; a compiled step then takes about 0.6 of the time.
-COLD_BUDGET = 60.0
-WARM_BUDGET = 15.0
+COLD_BUDGET: Final = 60.0
+WARM_BUDGET: Final = 15.0
 #: Multiply-adds a second on a modest CPU, to turn a budget of steps into seconds without a clock, and so the same
 #: way every time.
-MODEST_CPU = 1e10
+MODEST_CPU: Final = 1e10
 
 
 def has_compiler() -> bool:

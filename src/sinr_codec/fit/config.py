@@ -1,10 +1,10 @@
-"""What to fit with, and what a fit gives."""
+"""Settings of a fit, and its result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,16 @@ Optimizer = Literal["soap", "adam", "muon"]
 Schedule = Literal["cosine", "constant"]
 Sampling = Literal["even", "error"]
 
-#: Best for SIRENs of width 128 on photographs over some thousand steps; a few hundred want twice as much.
-DEFAULT_LR: dict[str, float] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
-#: Times as much for other activations, with every optimiser, and exponent with which SOAP takes more for sine networks
-#: that are narrower than this, up to so many times (docs/performance.md).
-ACTIVATION_PACE: dict[type, float] = {Gaussian: 8.0, Wire: 8.0, ReLU: 16.0}
-NARROW, NARROW_PACE, MOST_PACE = 128, 0.5, 2.0
+#: Peak learning rates, best for SIRENs of width 128 on photographs over a few thousand steps. A few hundred steps need
+#: twice these rates.
+DEFAULT_LR: Final[dict[str, float]] = {"soap": 1e-3, "adam": 2e-3, "muon": 5e-3}
+#: Factors on the learning rate for other activations, with every optimiser.
+ACTIVATION_PACE: Final[dict[type, float]] = {Gaussian: 8.0, Wire: 8.0, ReLU: 16.0}
+#: Sine networks narrower than this take a higher rate with SOAP: the ratio of the widths to the power of `NARROW_PACE`,
+#: at most `MOST_PACE` (docs/performance.md).
+NARROW: Final = 128
+NARROW_PACE: Final = 0.5
+MOST_PACE: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,35 +42,36 @@ class FitConfig:
     lr
         Peak learning rate; None for what suits optimiser and activation, see `DEFAULT_LR`.
     pace
-        Least factor on the optimiser's learning rate where `lr` gives none: some networks take more anyway.
+        Least factor on the default learning rate, without effect where `lr` is given. Some networks have a higher one.
     steps, seconds
-        Budget. With both, whichever is spent first; with none, 2,000 steps. Seconds count everything,
-        compilation and evaluation included, and drive the schedule by elapsed time.
+        Budget. With both, the fit ends when the first is spent; with neither, after 2,000 steps. Seconds include
+        compilation and evaluation, and the schedule follows elapsed time.
     batch
-        Samples a step; the whole signal where it is smaller.
+        Samples per step; the whole signal where it has fewer.
     schedule
-        Of the learning rate: ``"cosine"``, a short ramp and half a cosine to zero, or ``"constant"``.
+        Of the learning rate: ``"cosine"``, a short warm-up and a cosine decay to zero, or ``"constant"``.
     sampling
-        How batches are drawn: ``"even"``, all over the signal, or ``"error"``, with more of what the network has wrong.
+        How batches are drawn: ``"even"``, stratified over the signal, or ``"error"``, by importance sampling in
+        proportion to the latest errors.
     seed
         For initial parameters and batches, 0 <= seed < 2^63. The same seed, machine and thread count give the same bits
         when the budget is in steps.
     l1
         Weight of the sum of absolute parameters that is added to the loss (INRIC, section 3.2).
     bits
-        Bits a sample that the parameters may take. The entries of a hash grid become integers (`fit_latents`); real
-        numbers are trained under noise and a penalty so that they lose little when they are quantised to so many bits
+        Rate: bits per sample for the parameters. The entries of a hash grid become integers (`fit_latents`). Real
+        numbers are trained under noise and a rate penalty, so that quantisation to this rate costs little
         (`fit.rated`). None: train for the loss alone.
     compile
         Use `torch.compile`: ``"auto"`` where a compiler is found and the budget is long enough to pay for it.
     device
         A torch device, such as ``"cpu"`` or ``"cuda"``; `fit` refuses one that cannot be used here.
     checkpoint
-        File (safetensors) from which an interrupted fit goes on, written every `checkpoint_seconds` and when
-        interrupted, and removed when the fit has run to its end, unless it is to be kept. One that cannot be written is
-        refused before the fit; one that fails later is logged, and the fit goes on without it.
+        File (safetensors) from which an interrupted fit resumes. It is written every `checkpoint_seconds` and on
+        interruption, and removed at the end of the fit unless `keep_checkpoint` is set. A path that cannot be written
+        is refused before the fit; a later failure is logged, and the fit continues.
     keep_checkpoint
-        Leave the checkpoint at the end, too: the next fit with these settings is this one, at once.
+        Keep the checkpoint at the end. The next fit with these settings then returns this result immediately.
 
     Raises
     ------
@@ -108,7 +113,7 @@ class FitConfig:
             raise InputError(f"fit: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
 
     def peak_lr(self, field: Trainable) -> float:
-        """The learning rate to start with."""
+        """The peak learning rate for a field."""
         if self.lr is not None:
             return self.lr
         activation = getattr(field, "activation", None)
@@ -125,24 +130,22 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What `fit` gives.
+    """Result of `fit`.
 
     Attributes
     ----------
     params
-        The best parameters seen, NumPy arrays by the names of the field.
+        The best parameters seen, NumPy arrays by the field's names.
     loss
-        Their mean squared error in the signal's units, over all samples or, of a signal of more than 2^20, over
-        an even subset of that many.
+        Their mean squared error in the signal's units, over all samples, or over an even subset of 2^20.
     steps, seconds
-        Steps of the last run and seconds since the call.
+        Steps of the last attempt, and seconds since the call.
     interrupted
         Stopped by Ctrl-C.
     restarts
-        Times that it began anew with a lower learning rate because it diverged.
+        Number of restarts at a lower learning rate after divergence.
     failed
-        Whether the loss is no less than that of the signal's mean, although the signal is not flat: the network
-        says nothing of the signal.
+        Whether the loss is no better than that of the signal's mean, although the signal is not flat.
     compiled
         Whether `torch.compile` was used.
     """

@@ -12,7 +12,7 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class _Namespace:
         return _by_numpy(np.cos, z) if z.dtype == torch.float32 and not z.requires_grad else torch.cos(z)
 
 
-_NAMESPACE = _Namespace()
+_NAMESPACE: Final = _Namespace()
 
 
 def namespace(device: str) -> Any:

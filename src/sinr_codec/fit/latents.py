@@ -12,7 +12,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -33,27 +33,32 @@ from sinr_codec.signals.base import Part
 
 #: Shares of the steps at which uniform noise in place of rounding (Ballé et al. 2017) gives way to stochastic Gumbel
 #: annealing, and that to rounding. Annealing alone, as published, ends 0.4 dB lower: it keeps latents where they are.
-ANNEAL_AT, ROUND_AT = 0.8, 0.95
-TEMPERATURES = 0.3, 0.1
+ANNEAL_AT: Final = 0.8
+ROUND_AT: Final = 0.95
+TEMPERATURES: Final = 0.3, 0.1
 #: Of Adam, for latents, their decoder and the network, and the entropy model.
-RATES = 5e-2, 5e-3, 1e-2
+RATES: Final = 5e-2, 5e-3, 1e-2
 #: The rates rise over so many steps, and fall to this share of them by half a cosine when annealing begins.
-WARMUP_STEPS, LEAST_RATE = 50, 0.02
+WARMUP_STEPS: Final = 50
+LEAST_RATE: Final = 0.02
 #: Standard deviation of the decoded latents to begin with, in the units of the network's inputs.
-SCALE = 0.1
+SCALE: Final = 0.1
 #: Multiplies of interpolation that are kept as matrices; a signal with more is trained on batches.
-MOST_KEPT = 1 << 26
-CHUNK = 8192
+MOST_KEPT: Final = 1 << 26
+CHUNK: Final = 8192
 #: Looks at the bytes of the rounded latents, which the weight of the entropy follows.
-LOOKS = 50
-FOLLOW_AT, AIM = 0.1, 0.99
+LOOKS: Final = 50
+FOLLOW_AT: Final = 0.1
+AIM: Final = 0.99
 #: Exponents of the ratios of bytes to those aimed at, and to those at the look before, without which it overshoots.
-GAIN, DAMPING = 0.3, 0.5
+GAIN: Final = 0.3
+DAMPING: Final = 0.5
 #: The weight to begin with, over bits a sample; pictures end between a quarter and three times of it.
-FIRST_WEIGHT, WEIGHTS = 1e-2, (1e-6, 1e2)
+FIRST_WEIGHT: Final = 1e-2
+WEIGHTS: Final = (1e-6, 1e2)
 #: Halvings of the range that is searched for what fits in the end.
-SHY_STEPS = 6
-EVALUATION_SAMPLES = 1 << 20
+SHY_STEPS: Final = 6
+EVALUATION_SAMPLES: Final = 1 << 20
 
 
 def anneal(latents: Tensor, temperature: float, uniform: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The training loop: parameters of a field from the samples of a signal."""
+"""The training loop: fits the parameters of a field to the samples of a signal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -28,28 +28,35 @@ from sinr_codec.fit.run import Listener, Run
 from sinr_codec.fit.samples import Batches, BatchesByError, Samples, even_subset, weighted_mean
 from sinr_codec.signals.base import Part
 
-#: Shares of the budget at which the whole signal is evaluated and the best weights kept, besides the end.
-EVALUATE_AT = (0.5, 0.75, 0.9)
-#: An evaluation in between is left out when it would cost more than this share of the budget. For a photograph of
-#: 768 x 512 fitted with 3,000 batches of 4,096, one costs 0.011.
-EVALUATION_SHARE = 0.02
-EVALUATION_SAMPLES = 1 << 20
-#: Warm-up ends after this many steps or this share of the budget, whichever comes first.
-WARMUP_STEPS, WARMUP_SHARE = 50, 0.05
-MAX_RESTARTS, RESTART_FACTOR = 3, 1 / 3
-#: Share of a budget in seconds that may be left for the last evaluation.
-MOST_RESERVED = 0.1
-#: Steps before which no fit is called diverged: warm-up and the first turns of a short one look the same.
-LEAST_STEPS = 100
-#: Steps that the seconds of a budget do not count: they import and allocate what the others use.
-FIRST_STEPS = 2
-#: Steps between looks at the running loss.
-LOOK = 10
-#: Shares of a fit, of so many steps or more, at which the rate is lowered where the loss is hardly less than it was at
-#: the last one: networks learn little while their rate is too high. All are before a rate in bits brings noise.
-COOL_AT, COOL_STEPS, COOL_LOSS, COOLER = (0.05, 0.1, 0.15, 0.2, 0.25), 1000, 0.995, 0.7
-#: A signal whose mean leaves less than this error (46 dB for values in [-1, 1]) shows no divergence by it.
-FLAT = 1e-4
+#: Shares of the budget at which the whole signal is evaluated and the best weights are kept, in addition to the end.
+EVALUATE_AT: Final = (0.5, 0.75, 0.9)
+#: Such an evaluation is skipped if it costs more than this share of the budget. For a photograph of 768 x 512 fitted
+#: with 3,000 batches of 4,096, one costs 0.011.
+EVALUATION_SHARE: Final = 0.02
+EVALUATION_SAMPLES: Final = 1 << 20
+#: The warm-up ends after this many steps or this share of the budget, whichever comes first.
+WARMUP_STEPS: Final = 50
+WARMUP_SHARE: Final = 0.05
+#: Restarts after divergence, and the factor on the learning rate at each.
+MAX_RESTARTS: Final = 3
+RESTART_FACTOR: Final = 1 / 3
+#: Largest share of a budget in seconds that is reserved for the last evaluation.
+MOST_RESERVED: Final = 0.1
+#: No fit is called diverged before this many steps: the beginning of a short fit looks the same.
+LEAST_STEPS: Final = 100
+#: First steps, which a schedule in seconds leaves out: imports and allocations fall into them.
+FIRST_STEPS: Final = 2
+#: Steps between checks of the running loss.
+LOOK: Final = 10
+#: Shares of a fit of at least `COOL_STEPS` at which the learning rate is multiplied by `COOLER` if the loss is above
+#: `COOL_LOSS` times that at the previous one: networks learn little while the rate is too high. All come before the
+#: noise of a fit for a number of bits begins.
+COOL_AT: Final = (0.05, 0.1, 0.15, 0.2, 0.25)
+COOL_STEPS: Final = 1000
+COOL_LOSS: Final = 0.995
+COOLER: Final = 0.7
+#: A signal with a smaller variance (46 dB for values in [-1, 1]) is flat: its mean is no yardstick for divergence.
+FLAT: Final = 1e-4
 
 
 def fit(
@@ -64,30 +71,30 @@ def fit(
     Parameters
     ----------
     field
-        The network; its in_features and out_features are the signal's. One that keeps a state beside its parameters,
-        such as a grid of where they are worth evaluating, has a method ``refresh(params, step)``: it is called with
-        torch tensors, without gradients, before every step, and with step 0 whenever a fit begins (anew). One that
-        costs more than a multiply-add a parameter and sample has their number as ``work``.
+        The network; its in_features and out_features are the signal's. A field with state beside its parameters, such
+        as an occupancy grid, has a method ``refresh(params, step)``. It is called with torch tensors and without
+        gradients before every step, with step 0 at the beginning of every attempt. A field that costs more than one
+        multiply-add per parameter and sample gives that number as ``work``.
     signal
-        What to represent.
+        The samples to fit.
     config
-        Budget, optimiser and the rest.
+        Settings.
     params
-        Parameters to start from instead of fresh ones.
+        Initial parameters (warm start) instead of fresh ones.
     progress
-        Called as ``progress(step, total, loss)`` with the running loss; where the budget is in seconds, `total` is
-        an estimate.
+        Called as ``progress(step, total, loss)`` with the running loss. For a budget in seconds, `total` is an
+        estimate.
 
     Returns
     -------
     FitResult
-        Also after Ctrl-C, with the best parameters so far and ``interrupted=True``.
+        After Ctrl-C, too: the best parameters so far, with ``interrupted=True``.
 
     Raises
     ------
     InputError
-        The field does not fit the signal, the device cannot be used, the optimiser cannot work on the field, the
-        checkpoint cannot be written or is another fit's, or the fit diverged at every learning rate that was tried.
+        The field does not fit the signal, the device cannot be used, the optimiser does not suit the field, the
+        checkpoint cannot be written or belongs to another fit, or the fit diverged at every learning rate tried.
     """
     config = config or FitConfig()
     if (field.in_features, field.out_features) != (signal.in_features, signal.out_features):
@@ -109,7 +116,7 @@ def fit(
 
 
 def rate_at(schedule: Schedule, step: int, share: float) -> float:
-    """Factor on the learning rate: a short ramp, then half a cosine to zero; or one, always."""
+    """Factor on the learning rate: a short warm-up, then a cosine decay to zero; or the constant 1."""
     if schedule == "constant":
         return 1.0
     ramp = min(1.0, max((step + 1) / WARMUP_STEPS, share / WARMUP_SHARE))
@@ -117,14 +124,14 @@ def rate_at(schedule: Schedule, step: int, share: float) -> float:
 
 
 def add_l1(leaves: Leaves, weight: float) -> None:
-    """Add the gradient of an L1 penalty: the loss that is watched stays that of the signal."""
+    """Add the gradient of an L1 penalty. The loss that is reported stays that of the signal."""
     for leaf in leaves.values() if weight else ():
         if leaf.grad is not None:
             leaf.grad.add_(leaf.detach().sign(), alpha=weight)
 
 
 def mean_of(samples: Samples, signal: Part) -> tuple[NDArray[np.float32], float]:
-    """A signal's mean values (b,), and their loss: the least that a fit has to beat."""
+    """A signal's mean values (b,) and their loss, which every fit must beat."""
     chunks = list(samples.chunks(even_subset(len(samples), 1 << 16)))
     mean = torch.cat([values for _, values in chunks]).mean(0)
     loss = weighted_mean([(signal.loss(mean.expand_as(v), v), len(v)) for _, v in chunks])
@@ -134,13 +141,13 @@ def mean_of(samples: Samples, signal: Part) -> tuple[NDArray[np.float32], float]
 
 
 def fresh(field: Field, mean: NDArray[np.float32], seed: int) -> dict[str, NDArray[Any]]:
-    """Initial parameters, centred on the signal's mean (b,): small networks would spend long to find it."""
+    """Initial parameters, centred on the signal's mean (b,), which small networks are slow to learn."""
     return field.centre(field.init(np.random.default_rng(seed)), mean)
 
 
 @dataclass
 class _State:
-    """All that changes while a fit runs, besides its run, leaves, optimiser and generator."""
+    """State of a fit besides its run, leaves, optimiser and generator."""
 
     #: Peak learning rate of this attempt.
     lr: float = 0.0
@@ -148,7 +155,7 @@ class _State:
     #: Running mean of the loss; None before the first step.
     recent: float | None = None
     evaluated: int = 0
-    #: Looks for a rate that is too high, the running loss at the last one, and what the rate was lowered to.
+    #: Checks for too high a learning rate made so far, the running loss at the last one, and the factor on the rate.
     cooled: int = 0
     warm: float = math.inf
     pace: float = 1.0
@@ -158,7 +165,7 @@ class _State:
 
 
 class _Diverged(Exception):
-    """NaN, or no better than the signal's mean."""
+    """The loss is NaN or infinite, or no better than that of the signal's mean."""
 
 
 class _Fit:
@@ -176,10 +183,10 @@ class _Fit:
         self.batch = min(config.batch, len(signal))
         self.subset = even_subset(len(signal), EVALUATION_SAMPLES)
         self.evaluator = Evaluator(field, signal, self.subset, config.device, self.samples)
-        # a forward pass costs a third of a step with its backward pass
+        # a step, with its backward pass, costs three forward passes
         size = len(self.samples) if self.subset is None else len(self.subset)
         self.evaluation_steps = size / (3 * self.batch)
-        #: Seconds of the fastest step; the mean would follow the first steps and every hiccup of the machine.
+        #: Seconds of the fastest step. The mean would be distorted by the first steps and by other load.
         self.fastest = math.inf
         mean, self.mean_loss = mean_of(self.samples, signal)
         self.start = dict(params) if params is not None else fresh(cast(Field, field), mean, config.seed)
@@ -193,18 +200,18 @@ class _Fit:
     # -- one attempt
 
     def begin(self) -> None:
-        """Leaves, optimiser and batches as at step 0."""
+        """Set up leaves, optimiser and batches for step 0."""
         self.leaves = self.packing.pack(self.start, self.config.device)
-        #: What a number of bits asks of the leaves, once it does.
+        #: Noise and rate penalty of a fit for a number of bits, once they begin.
         self.rated: Rate | None = None
         self.optimizer: Stepper = make_optimizer(self.config.optimizer, self.leaves, self.state.lr)
-        # a batch that holds the whole signal has no choice
+        # a batch of the whole signal leaves nothing to choose
         by_error = self.config.sampling == "error" and self.batch < len(self.samples)
         kind = BatchesByError if by_error else Batches
         self.batches = kind(len(self.samples), self.batch, self.config.seed)
 
     def result(self) -> FitResult:
-        """All attempts, and what came of them."""
+        """Run the fit."""
         run, state = self.run, self.state
         run.resume()
         self.loss = self._loss_function()
@@ -229,7 +236,7 @@ class _Fit:
         )
 
     def attempts(self) -> None:
-        """Attempts at ever lower rates until one does not diverge."""
+        """Restart at lower learning rates until an attempt does not diverge."""
         while True:
             try:
                 self.attempt()
@@ -243,7 +250,7 @@ class _Fit:
         """Step until the budget is spent or Ctrl-C."""
         run = self.run
         if run.step == 0:
-            # the schedule spans the seconds that are left after imports and compilation, however long those took
+            # the schedule spans the seconds left after imports and compilation
             run.origin = run.elapsed
         for share in run:
             value = self.descend(share)
@@ -255,7 +262,7 @@ class _Fit:
                 self.look(share)
 
     def descend(self, share: float) -> float:
-        """One step of gradient descent: the loss before it."""
+        """Make one step of gradient descent; return the loss before it."""
         if self.refresh is not None:
             with torch.no_grad():
                 self.refresh(self.packing.unpack(self.leaves), self.run.step)
@@ -282,17 +289,17 @@ class _Fit:
         return value
 
     def time(self) -> None:
-        """Leave the first steps out of the schedule, and time for the last evaluation at its end."""
+        """Exclude the first steps from the schedule, and reserve time for the last evaluation."""
         run, seconds = self.run, self.config.seconds
         if run.step <= FIRST_STEPS:
             run.origin = run.elapsed
             return
         self.fastest = min(self.fastest, run.latest)
-        if seconds is not None and run.step >= LOOK:  # it can be told from steps; the first ones pay for imports
+        if seconds is not None and run.step >= LOOK:  # earlier steps are too slow to tell
             run.reserve = min(self.evaluation_steps * self.fastest, MOST_RESERVED * seconds)
 
     def look(self, share: float) -> None:
-        """Find a divergence, keep the best weights, report."""
+        """Check for divergence, keep the best weights, report."""
         state, total = self.state, self.run.total
         if not state.checked and share >= 0.25 and self.run.step >= LEAST_STEPS:
             state.checked = True
@@ -300,7 +307,7 @@ class _Fit:
                 raise _Diverged
         if state.evaluated < len(EVALUATE_AT) and share >= EVALUATE_AT[state.evaluated]:
             state.evaluated += 1
-            # under a rate the best weights are the last: those before take more bits
+            # with a rate penalty the last weights are the best: earlier ones take more bits
             if self.config.bits is None and self.evaluation_steps <= EVALUATION_SHARE * total:
                 self.keep_best()
         if state.cooled < len(COOL_AT) and share >= COOL_AT[state.cooled] and state.recent is not None:
@@ -311,7 +318,7 @@ class _Fit:
         self._report(total)
 
     def restart(self) -> None:
-        """Begin anew with a lower learning rate and what is left of the seconds."""
+        """Start again at a lower learning rate with the remaining seconds."""
         old = self.state
         self.state.__dict__.update(
             _State(
@@ -333,7 +340,7 @@ class _Fit:
     # -- losses
 
     def _loss_function(self) -> Callable[..., tuple[Tensor, Tensor]]:
-        """``f(leaves, coords, values, weights) -> loss, errors (n,)``; errors are of no use without weights."""
+        """``f(leaves, coords, values, weights) -> loss, errors (n,)``; the errors are valid only with weights."""
         unpack, signal, device = self.packing.unpack, self.signal, torch.device(self.config.device)
 
         def loss_in(namespace: Any) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -374,11 +381,11 @@ class _Fit:
         return f"{self.field!r} {self.batch} {joins(self.config.optimizer)} {self.config.sampling} {self.config.device}"
 
     def no_better(self, loss: float) -> bool:
-        """Whether a network with this loss says less of the signal than the signal's mean, and there is more to say."""
+        """Whether this loss is no better than that of the signal's mean, for a signal that is not flat."""
         return loss >= self.mean_loss > FLAT
 
     def keep_best(self) -> None:
-        """Evaluate the weights and keep them where they are the best so far."""
+        """Evaluate the weights and keep them if they are the best so far."""
         loss = self.evaluator(self.packing.unpack(self.leaves))
         if loss < self.state.best_loss:
             self.state.best_loss = loss
@@ -391,7 +398,7 @@ class _Fit:
     # -- checkpoints
 
     def identity(self) -> str:
-        """Text that differs between fits that must not go on from each other's checkpoints."""
+        """See `run.Resumable`."""
         config = self.config
         coords, values = self.samples.take(torch.from_numpy(np.arange(256) * len(self.samples) // 256))
         digest = zlib.crc32(
@@ -408,7 +415,7 @@ class _Fit:
         return json.dumps([cast(Field, self.field).to_header(), settings, len(self.samples), digest])
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes."""
+        """See `run.Resumable`."""
         run = self.run
         return {
             "state": self.state.__dict__ | {"step": run.step, "before": run.elapsed, "attempt": run.origin},
@@ -420,7 +427,7 @@ class _Fit:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Inverse of `state_dict`."""
+        """See `run.Resumable`."""
         run, own = self.run, dict(state["state"])
         run.step, run.before, run.origin = own.pop("step"), own.pop("before"), own.pop("attempt")
         self.state.__dict__.update(own)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -39,12 +39,12 @@ Function = Callable[[Mapping[str, Any], Any], Any]
 Loss = Callable[[Tensors], Tensor]
 
 #: Steps between looks at the running loss.
-LOOK = 10
+LOOK: Final = 10
 #: A running loss so many times the least so far is a collapse, from which second-order learning does not recover.
-COLLAPSE = 3.0
+COLLAPSE: Final = 3.0
 #: A state with a running loss so many times the least is good enough to go back to.
-GOOD = 1.2
-MAX_COLLAPSES = 8
+GOOD: Final = 1.2
+MAX_COLLAPSES: Final = 8
 
 
 @dataclass(frozen=True)

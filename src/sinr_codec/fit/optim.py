@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -124,7 +124,7 @@ def _adam(tensors: list[Tensor], lr: float) -> Stepper:
 
 
 #: Adam's learning rate beside Muon's: first and last layer and biases want the rate of Adam alone.
-_ADAM_PER_MUON = 0.1
+_ADAM_PER_MUON: Final = 0.1
 
 
 def _muon(tensors: list[Tensor], lr: float) -> Stepper:
@@ -137,4 +137,4 @@ def _muon(tensors: list[Tensor], lr: float) -> Stepper:
     return Stepper([adam, torch.optim.Muon(hidden, lr=lr, weight_decay=0.0)])
 
 
-_MAKERS: dict[str, Callable[[list[Tensor], float], Stepper]] = {"soap": _soap, "adam": _adam, "muon": _muon}
+_MAKERS: Final[dict[str, Callable[[list[Tensor], float], Stepper]]] = {"soap": _soap, "adam": _adam, "muon": _muon}

@@ -8,7 +8,7 @@ that the others make up for it (`fit.rounding`): training under all of a step's 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -16,14 +16,18 @@ from torch import Tensor
 from sinr_codec.fit.optim import Leaves, Packing
 
 #: Share of the steps before the noise and the penalty begin, where parameters are fresh.
-BEGIN_AT = 0.3
+BEGIN_AT: Final = 0.3
 #: Width of the noise in steps of the quantiser; 0.5 is as good, 1 costs 0.4 dB.
-NOISE = 0.3
+NOISE: Final = 0.3
 #: Of Adam, for the logarithms of the steps; it falls with the others' to this share.
-STEP_RATE, LEAST_RATE = 2e-2, 0.1
+STEP_RATE: Final = 2e-2
+LEAST_RATE: Final = 0.1
 #: Weight of the bits over those aimed at, relative to the loss, to begin with; its limits; exponent with which it
 #: follows the ratio of the two at every step, and steps before it does.
-FIRST_WEIGHT, WEIGHTS, GAIN, SETTLE = 0.1, (1e-4, 10.0), 0.1, 20
+FIRST_WEIGHT: Final = 0.1
+WEIGHTS: Final = (1e-4, 10.0)
+GAIN: Final = 0.1
+SETTLE: Final = 20
 
 
 class Rate:

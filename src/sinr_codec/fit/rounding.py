@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -44,14 +44,15 @@ from sinr_codec.types import Params
 Function = Callable[[Mapping[str, Tensor], Any], Tensor]
 Slopes = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
-_RATE = 0.08  # of SOAP, in steps of the quantiser
-_PROBES_OF_VECTORS = 16  # batches that tell how much the outputs feel vectors of a sparse code
-_SMALLEST = 64  # weights; the last of the free ones are rounded together
-_MOST = 1 << 20  # samples that tell the slope of the error; 65,536 rays of a scene are too few, no rounding helps then
-_SCALE = 1e4  # of the loss: SOAP's epsilon wants gradients that are not tiny
-_DAMPING = 0.03  # of G, in means of its diagonal
-_SOME = 16  # vectors that tell how large the errors of a sparse code are
-_FIRST = 2  # times as many steps after the first group, while SOAP learns its bases
+_RATE: Final = 0.08  # of SOAP, in steps of the quantiser
+_PROBES_OF_VECTORS: Final = 16  # batches that tell how much the outputs feel vectors of a sparse code
+_SMALLEST: Final = 64  # weights; the last of the free ones are rounded together
+# Samples for the gradient of the error. With 65,536 rays of a scene rounding did not help.
+_MOST: Final = 1 << 20
+_SCALE: Final = 1e4  # of the loss: SOAP's epsilon wants gradients that are not tiny
+_DAMPING: Final = 0.03  # of G, in means of its diagonal
+_SOME: Final = 16  # vectors that tell how large the errors of a sparse code are
+_FIRST: Final = 2  # times as many steps after the first group, while SOAP learns its bases
 
 
 @dataclass(frozen=True)

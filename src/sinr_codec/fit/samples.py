@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,11 +14,14 @@ from sinr_codec.devices import check_device
 from sinr_codec.signals.base import Part
 
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
-PRELOAD_BYTES = 1 << 29
-CHUNK = 8192
+PRELOAD_BYTES: Final = 1 << 29
+CHUNK: Final = 8192
 #: Runs of `BatchesByError`: samples that one has at least, how many there are at most, how much of a batch is spread
 #: evenly, and what the errors seen last count beside those before.
-_LEAST_RUN, _MOST_RUNS, _EVEN, _FORGET = 64, 4096, 0.5, 0.2
+_LEAST_RUN: Final = 64
+_MOST_RUNS: Final = 4096
+_EVEN: Final = 0.5
+_FORGET: Final = 0.2
 
 
 class Samples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import torch
 
@@ -11,7 +12,7 @@ import torch
 #: regions, each with a barrier, and a thread that waits there for one that another process holds up costs far more
 #: than it gains: on two cores, with one of them busy, a SIREN 3x64 with batches of 4,096 (5e7) took 20 times as long
 #: with two threads as with one. On quiet cores it took 0.7 times as long.
-WORK_A_THREAD = 1e8
+WORK_A_THREAD: Final = 1e8
 
 
 @contextmanager

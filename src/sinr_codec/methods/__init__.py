@@ -1,7 +1,7 @@
-"""Recipes by name: how a network is trained, and how it is coded."""
+"""All methods by name: how a network is trained, and how it is coded."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sinr_codec.errors import InputError
 from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, shacira, sinr, trained
@@ -26,8 +26,8 @@ _ALL = [
     Method("inric-pe-sinr", "INRIC + SINR", "paper", inric.PE, sinr.Published(), 13.6),
     Method("inric-pe-sinr-hidden", "INRIC + SINR, hidden layers", "paper", inric.PE, sinr.Published(hidden=True), 13.6),
     Method("sinr-hidden", "SINR, hidden layers", "paper", SINE, sinr.Published(hidden=True), 13.6),
-    # Its codes with our coder within the loss that the other planned methods may have; and no dictionary at all, at the
-    # quality of SINR as published.
+    # SINR's codes under our coder, within the loss allowed to the other planned methods; and no dictionary at all, at
+    # the quality of SINR as published.
     Method("sinr-planned", "SINR, hidden layers, our coder", "own", SINE, sinr.planned, 8.0),
     Method("sinr-rounded", "SINR, hidden layers, chosen for the outputs", "own", SINE, sinr.rounded, 7.0),
     Method("sinr-scalar", "scalar at SINR's quality", "own", SINE, sinr.scalar, 6.0),
@@ -37,7 +37,7 @@ _ALL = [
     Method("shacira-sinr", "SHACIRA + SINR", "paper", shacira.GRID, shacira.latents_sinr),
     Method("shacira-sinr-hidden", "SHACIRA + SINR, hidden layers", "paper", shacira.GRID, shacira.latents_sinr_hidden),
     Method("shacira-24", "SHACIRA, its 24 levels", "own", shacira.PUBLISHED_GRID, shacira.latents),
-    # Those that begin from a base (`Training.base`).
+    # Methods that start from a base (`Training.base`).
     Method("coinpp", "COIN++", "own", coinpp.TRAINING, coinpp.levels),
     Method("coinpp-direct", "COIN++, scalar, our coder", "own", coinpp.TRAINING, coinpp.Planned()),
     Method("coinpp-sinr-planned", "COIN++, SINR, our coder", "own", coinpp.TRAINING, coinpp.Planned("gaussian")),
@@ -63,15 +63,15 @@ for _bits in (4, 5, 6):
         Method(f"direct-refined-{_bits}", f"scalar, refined, {_bits} bits", "own", SINE, direct.refined(_bits), _bits),
         Method(f"sinr-refined-{_bits}", f"SINR, refined, {_bits} bits", "own", SINE, sinr.refined(_bits), _bits),
     ]
-# Trained anew for the code, at equal bytes.
+# Trained from scratch for the code, at equal bytes.
 for _bits in (4, 5, 6):
     _sparse = trained.SparseFromTheStart(_bits)
     _ALL += [
         Method(f"rated-{_bits}", f"trained for {_bits} bits, rounded", "own", SINE, trained.Rated(_bits), _bits),
         Method(f"sinr-trained-{_bits}", f"SINR from the start, {_bits} bits", "own", SINE, _sparse, _bits),
     ]
-# Variants of the published code, of hidden layers so that those show and not the first and the last one.
-_VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+# Variants of the published code. They code the hidden layers only, so that the first and last layer do not dominate.
+_VARIANTS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("flat", "flattened, k2 = 8,192", {"k2": 8192, "flatten": True}),
     ("sign", "random signs", {"kind": "sign"}),
     ("hadamard", "Hadamard blocks", {"kind": "hadamard"}),
@@ -83,8 +83,8 @@ for _name, _title, _options in _VARIANTS:
     _published = sinr.Published(hidden=True, **_options)
     _ALL.append(Method(f"sinr-{_name}", f"SINR, hidden layers, {_title}", "paper", SINE, _published, 13.6))
 
-# The alternatives of section 3.2; what trains the network anew is coded as the paper does, and as well as we know how.
-_CODERS: tuple[tuple[str, str, Protocol, Callable[[Task], Coded], float], ...] = (
+# The alternatives of section 3.2. Retrained networks are coded as in the paper, and by our best coder.
+_CODERS: Final[tuple[tuple[str, str, Protocol, Callable[[Task], Coded], float], ...]] = (
     ("minmax", "16 bit", "paper", direct.minmax, 16.0),
     ("direct", "scalar", "own", direct.planned, 6.8),
 )
@@ -108,11 +108,11 @@ for _share in (50, 75, 90):
     _learned = alternatives.Learned(alternatives.PrincipalComponents(_share / 100))
     _ALL.append(Method(f"pca-{_share}", f"PCA, {_share} % of the components", "paper", SINE, _learned, 20.0))
 
-METHODS = {method.name: method for method in _ALL}
+METHODS: Final = {method.name: method for method in _ALL}
 
 
 def method_named(name: str) -> Method:
-    """Look a method up; `InputError` names the ones there are."""
+    """Look up a method; the `InputError` for an unknown name lists the known ones."""
     if name not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {name!r}")
     return METHODS[name]

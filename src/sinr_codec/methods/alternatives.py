@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,9 @@ from sinr_codec.planning.paper import PAPER_BITS
 from sinr_codec.planning.pursuit import paper_sparsity
 from sinr_codec.types import Floats, Params
 
-FINE_TUNING: dict[str, Any] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
+FINE_TUNING: Final[dict[str, Any]] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
 """After pruning, at full effort: as long as the networks of the experiments are fitted."""
-TABLE_BITS = 10
+TABLE_BITS: Final = 10
 """Of an entry of a learned dictionary: with 8 its rounding shows, more only cost."""
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
@@ -15,9 +15,9 @@ from sinr_codec.types import Params
 
 Protocol = Literal["paper", "own"]
 
-SEARCH_SAMPLES = 1 << 19
+SEARCH_SAMPLES: Final = 1 << 19
 """Samples that losses are measured on while a coding is searched; the file itself is measured on all."""
-PROBE_SAMPLES = 1 << 16
+PROBE_SAMPLES: Final = 1 << 16
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """COIN (Dupont et al. 2021): a small SIREN, its weights in half precision."""
 
+from typing import Final
+
 import brotli
 import numpy as np
 
@@ -10,7 +12,7 @@ from sinr_codec.methods.base import Coded, Task, Training
 from sinr_codec.types import Params
 
 #: COIN's training: full batches at a constant rate. It takes half an hour a picture on a GPU.
-SINE = Training(
+SINE: Final = Training(
     "sine",
     Sine(30.0),
     published={"optimizer": "adam", "lr": 2e-4, "steps": 50_000, "batch": 1 << 40, "schedule": "constant"},

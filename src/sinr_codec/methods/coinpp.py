@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +27,19 @@ from sinr_codec.planning.pursuit import sparse_encode
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part
 
-TRAINING = Training("coinpp", Sine(30.0), base={"method": "coinpp"})
+TRAINING: Final = Training("coinpp", Sine(30.0), base={"method": "coinpp"})
 
-SHARE = 1 / 3
+SHARE: Final = 1 / 3
 """s as a share of m: the 2s of m numbers that take the paper's COIN++ from 1.5 bpp to just below 1 (section 4.3)."""
-SHARES = (1 / 8, 1 / 4, 1 / 3, 2 / 5)
+SHARES: Final = (1 / 8, 1 / 4, 1 / 3, 2 / 5)
 """Those that are tried where the quality is given."""
-COSINES = 4
+COSINES: Final = 4
 """k2 / m: cosines of twice as many frequencies along both axes. A basis, of m, needs more of them."""
-_TRIES = 9  # halvings of the range of a step, in octaves
-_OCTAVES = 10
-AT_ONCE = 1 << 12
+_TRIES: Final = 9  # halvings of the range of a step, in octaves
+_OCTAVES: Final = 10
+AT_ONCE: Final = 1 << 12
 """Samples that are adapted to together."""
-WHOLE = 1 << 16
+WHOLE: Final = 1 << 16
 """Samples of a signal without patches that it is adapted to."""
 
 

@@ -7,7 +7,7 @@ The trained network is quantised in four steps: a symmetric grid for each tensor
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import brotli
 import numpy as np
@@ -24,25 +24,33 @@ from sinr_codec.signals.base import Part
 from sinr_codec.types import Params
 
 #: Adam 5e-4 on full images with an L1 penalty; the published schedule halves the rate where the loss stalls.
-PUBLISHED = {"optimizer": "adam", "lr": 5e-4, "steps": 25_000, "batch": 1 << 40}
-ENCODING = Octaves(16, 1.4, True, "coordinate")
+PUBLISHED: Final = {"optimizer": "adam", "lr": 5e-4, "steps": 25_000, "batch": 1 << 40}
+ENCODING: Final = Octaves(16, 1.4, True, "coordinate")
 """INRIC's positional encoding: 66 features of two coordinates (section 3.1)."""
-L1 = 1e-5
-PE = Training("sine-pe-l1", Sine(30.0), ENCODING, L1, PUBLISHED)
-META = Training("inric-meta", Sine(30.0), published=PUBLISHED, base={"method": "inric-meta"})
-META_PE = Training("inric-meta-pe", Sine(30.0), ENCODING, 0.0, PUBLISHED, base={"method": "inric-meta"})
-FEWER_STEPS = 5
+L1: Final = 1e-5
+PE: Final = Training("sine-pe-l1", Sine(30.0), ENCODING, L1, PUBLISHED)
+META: Final = Training("inric-meta", Sine(30.0), published=PUBLISHED, base={"method": "inric-meta"})
+META_PE: Final = Training("inric-meta-pe", Sine(30.0), ENCODING, 0.0, PUBLISHED, base={"method": "inric-meta"})
+FEWER_STEPS: Final = 5
 """Times fewer steps of a fit that begins from a base."""
 
-CLIPS = np.linspace(0.3, 1.0, 36)
+CLIPS: Final = np.linspace(0.3, 1.0, 36)
 """Ranges that are tried, as shares of the largest magnitude."""
-ROUNDING_STEPS, ROUNDING_LR, ROUNDING_BATCH = 1000, 3e-2, 2048
-REGULARISER, WARM_START, BETA = 1e-4, 0.2, (20.0, 2.0)
-ZETA, GAMMA = 1.1, -0.1
+ROUNDING_STEPS: Final = 1000
+ROUNDING_LR: Final = 3e-2
+ROUNDING_BATCH: Final = 2048
+REGULARISER: Final = 1e-4
+WARM_START: Final = 0.2
+BETA: Final = (20.0, 2.0)
+ZETA: Final = 1.1
+GAMMA: Final = -0.1
 """Ends of the stretched sigmoid, which is cut to [0, 1] so that it reaches both (AdaRound, section 3.2)."""
-RETRAINING_STEPS, RETRAINING_LR, RETRAINING_BATCH = 7200, 1e-6, 16_384
+RETRAINING_STEPS: Final = 7200
+RETRAINING_LR: Final = 1e-6
+RETRAINING_BATCH: Final = 16_384
 """The published 300 epochs of full 768 x 512 images, in batches of this size."""
-SHORT_STEPS, SHORT_BATCH = 1000, 4096
+SHORT_STEPS: Final = 1000
+SHORT_BATCH: Final = 4096
 """Of a shorter retraining, at full effort. Its rate is higher, so that weights travel as far as in the published one:
 at the published rate none would come to another level.
 """

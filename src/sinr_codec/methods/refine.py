@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,15 @@ from sinr_codec.methods.base import Task
 from sinr_codec.signals.base import Part
 from sinr_codec.types import Params
 
-STEPS = 1500
+STEPS: Final = 1500
 """At full effort: after as many little is left to gain."""
-LEARNING_RATE = 2e-4
+LEARNING_RATE: Final = 2e-4
 """1e-4 and 3e-4 are within 0.1 dB, 1e-3 costs 1 dB for sparse codes of 4 bits."""
-BATCH = 4096
-REFIT_STEPS, REFIT_RATE = 4000, 3e-4
+BATCH: Final = 4096
+REFIT_STEPS: Final = 4000
+REFIT_RATE: Final = 3e-4
 """Of SOAP. Fewer steps want a lower rate: 1,500 at 5e-4 end below where they began, 4,000 above."""
-REFIT_SHARE = 0.75
+REFIT_SHARE: Final = 0.75
 """Of the bytes that a network takes: about what is left of them at the same loss, when it is refitted for so many."""
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from sinr_codec.coding.assembled import assemble
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
@@ -19,20 +19,23 @@ from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2, plan_paper
 from sinr_codec.planning.plan import plan
 from sinr_codec.types import Params
 
-WIDTH, DEPTH = 16, 1
+WIDTH: Final = 16
+DEPTH: Final = 1
 """Two ReLU layers of 16, as the authors have for pictures."""
-TABLE = 1 << 18
+TABLE: Final = 1 << 18
 """Entries of a level. A level that is not hashed is coded in the context of its neighbours, which saves a seventh."""
-COARSEST = 8
+COARSEST: Final = 8
 """Cells of the coarsest level, at least; every level has twice as many as the one before."""
-PUBLISHED_LEVELS, PUBLISHED_TABLE, PUBLISHED_CELLS = 24, 1 << 11, (16, 512)
-MAX_DROP = 0.02
+PUBLISHED_LEVELS: Final = 24
+PUBLISHED_TABLE: Final = 1 << 11
+PUBLISHED_CELLS: Final = (16, 512)
+MAX_DROP: Final = 0.02
 """dB that the coding of the network may lose: it takes few of the bytes."""
 
 
-FINEST = 0.5
+FINEST: Final = 0.5
 """Finest cells a sample and bit, from pictures at 0.2 to 0.4 bits a pixel."""
-OF_SCENES = 8, 16, 31, 62
+OF_SCENES: Final = 8, 16, 31, 62
 """Cells of a scene: the finest level has as many vertices as a table may have without hashing."""
 
 
@@ -82,7 +85,7 @@ def _field(
 
 
 #: As published it is 60,000 steps over the whole picture. Of rays there are too many for one step.
-GRID = Training(
+GRID: Final = Training(
     "shacira",
     ReLU(),
     network=grid,
@@ -94,7 +97,7 @@ GRID = Training(
         "radiance": {"batch": 4096},
     },
 )
-PUBLISHED_GRID = replace(GRID, name="shacira-24", network=published_grid)
+PUBLISHED_GRID: Final = replace(GRID, name="shacira-24", network=published_grid)
 
 
 def latents(task: Task) -> Coded:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from sinr_codec.coding.tensor import Coding, Sparse
 from sinr_codec.methods.base import Coded, Task
@@ -12,7 +12,7 @@ from sinr_codec.packed import decibels
 from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2, plan_paper
 from sinr_codec.types import Params
 
-DICTIONARIES = (1024, 8192)
+DICTIONARIES: Final = (1024, 8192)
 """Sizes k2 that are tried where codes are refined: after it, small dictionaries are no worse than large ones."""
 
 

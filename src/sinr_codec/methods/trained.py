@@ -7,7 +7,7 @@ long, so that what is compared at equal bytes is what the code lets a network be
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,9 +22,9 @@ from sinr_codec.methods.direct import plan_for, rounder_for
 from sinr_codec.methods.refine import refine
 from sinr_codec.packed import decibels
 
-FIT: dict[str, Any] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
+FIT: Final[dict[str, Any]] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
 """At full effort: as the networks of the experiments are fitted."""
-TRIES = 4
+TRIES: Final = 4
 """Refinements for a number of bytes: what is trained spreads, and takes more of them."""
 
 
