@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec.coding.adaptive import adaptive_bits, adaptive_body, decode_adaptive, skip_adaptive
-from sinr_codec.coding.entropy import ADAPTIVE, coder_name, decode_stream, encode_stream, skip_stream
+from sinr_codec.coding import adaptive
+from sinr_codec.coding.coders import ADAPTIVE, CODERS
+from sinr_codec.coding.entropy import decode_stream, encode_stream, skip_stream
 from sinr_codec.coding.tensor import Direct, decode_tensor, describe_tensor, direct_cost, encode_tensor, row_of
 from sinr_codec.coding.trellis import SQUARED_ERROR, follows_trellis, parities, quantise
 from sinr_codec.coding.varint import Reader, write_varint
@@ -23,6 +24,11 @@ def in_rows(rows: int, row: int, seed: int = 0) -> np.ndarray:
     """Integers whose spread differs from row to row, as weights do."""
     rng = np.random.default_rng(seed)
     return np.rint(rng.normal(size=(rows, row)) * np.exp(rng.normal(size=(rows, 1)) + 2)).astype(np.int64)
+
+
+def encoded(levels: np.ndarray, row: int, trellis: bool = False, exponents: np.ndarray | None = None) -> bytes | None:
+    fit = adaptive.fit(levels, row, trellis, exponents)
+    return None if fit is None else fit.encode()
 
 
 def plain_decoder(data: bytes, count: int, exponents: list[int] | None = None) -> list[int]:
@@ -117,7 +123,7 @@ def power_of_two(x: Fraction, bits: int) -> int:
 def test_the_description_decodes_it(trellis: bool, spread: float) -> None:
     x = np.random.default_rng(5).laplace(0, spread, (5, 13))
     q = (quantise(x) if trellis else np.rint(x).astype(np.int64)).reshape(-1)
-    body = adaptive_body(q, 13, trellis)
+    body = encoded(q, 13, trellis)
     assert body is not None
     assert plain_decoder(body, q.size) == q.tolist()
 
@@ -129,14 +135,14 @@ def test_the_description_decodes_it_where_units_differ(trellis: bool, spread: fl
     exponents = rng.integers(0, 14, (5, 1)) + rng.integers(0, 9, 13)
     x = rng.laplace(0, spread, (5, 13)) / 2 ** (exponents / 4)
     q = (quantise(x) if trellis else np.rint(x).astype(np.int64)).reshape(-1)
-    body = adaptive_body(q, 13, trellis, exponents.reshape(-1))
+    body = encoded(q, 13, trellis, exponents.reshape(-1))
     assert body is not None
     assert plain_decoder(body, q.size, exponents.reshape(-1).tolist()) == q.tolist()
 
 
 def test_the_example_of_the_description() -> None:
     body = bytes.fromhex("b9 4c 06 04 77 58 06 38")
-    assert decode_adaptive(Reader(body), 8).tolist() == [0, -4, 4, 2, 8, -8, 0, -12]
+    assert adaptive.decode(Reader(body), 8).tolist() == [0, -4, 4, 2, 8, -8, 0, -12]
     assert plain_decoder(body, 8) == [0, -4, 4, 2, 8, -8, 0, -12]
 
 
@@ -150,21 +156,21 @@ def test_what_is_coded_is_decoded(q: list[int], row: int, trellis: bool, data: s
     if trellis:
         rows = -(-len(q) // row)
         values = quantise(np.resize(values, (rows, row)).astype(float)).reshape(-1)[: len(q)]
-    body = adaptive_body(values, row, trellis, exponents)
-    bits = adaptive_bits(values, row, trellis, exponents)
+    body = encoded(values, row, trellis, exponents)
+    fit = adaptive.fit(values, row, trellis, exponents)
     if body is None:
         # Only where a level of a coarse unit stands for one of a fine one that is too large.
         assert exponents is not None
-        assert bits is None
+        assert fit is None
         assert np.max(np.abs(values) * 2.0 ** (exponents // 4)) > 2046
         return
-    assert bits is not None
-    assert abs(8 * len(body) - bits) < 24
+    assert fit is not None
+    assert abs(8 * len(body) - fit.bits) < 24
     reader = Reader(body + b"more")
-    np.testing.assert_array_equal(decode_adaptive(reader, len(q), exponents), values)
+    np.testing.assert_array_equal(adaptive.decode(reader, len(q), exponents), values)
     assert reader.remaining == 4
     reader = Reader(body + b"more")
-    skip_adaptive(reader, len(q), exponents)
+    adaptive.skip(reader, len(q), exponents)
     assert reader.remaining == 4
 
 
@@ -172,15 +178,15 @@ def test_rows_of_different_spread_take_fewer_bytes() -> None:
     q = in_rows(64, 64)
     plain, (coder, body) = encode_stream(q)[1], encode_stream(q, 64)
     assert coder == ADAPTIVE
-    assert coder_name(coder) == "range/adaptive"
+    assert CODERS[coder].name == "range/adaptive"
     assert len(body) < 0.95 * len(plain)
     np.testing.assert_array_equal(decode_stream(Reader(body), coder, q.size), q.reshape(-1))
     reader = Reader(body)
     skip_stream(reader, coder, q.size)
     assert reader.remaining == 0
     assert encode_stream(in_rows(1, 9), 9) == encode_stream(in_rows(1, 9))  # where it does not pay it is not taken
-    assert adaptive_body(np.array([5000, 1]), 2) is None
-    assert adaptive_body(np.zeros(0, np.int64), 1) is None
+    assert encoded(np.array([5000, 1]), 2) is None
+    assert encoded(np.zeros(0, np.int64), 1) is None
 
 
 def test_known_units_cost_nothing() -> None:
@@ -189,9 +195,9 @@ def test_known_units_cost_nothing() -> None:
     units = 2 ** (exponents / 4)
     for step in (0.01, 0.1):
         q = np.rint(rng.normal(size=(96, 96)) / (step * units)).astype(np.int64).reshape(-1)
-        bits = adaptive_bits(q, 96, exponents=exponents.reshape(-1))
-        assert bits is not None
-        assert bits < 1.03 * sum(96 * gaussian_bits(step * unit) for unit in units[:, 0])
+        fit = adaptive.fit(q, 96, exponents=exponents.reshape(-1))
+        assert fit is not None
+        assert fit.bits < 1.03 * sum(96 * gaussian_bits(step * unit) for unit in units[:, 0])
 
 
 def gaussian_bits(step: float) -> float:
@@ -202,7 +208,7 @@ def gaussian_bits(step: float) -> float:
 
 
 def test_levels_that_do_not_follow_the_trellis_are_not_coded_as_if_they_did() -> None:
-    assert adaptive_body(np.array([1, 2, 3, 4]), 4, trellis=True) is None
+    assert encoded(np.array([1, 2, 3, 4]), 4, trellis=True) is None
     assert not follows_trellis(np.array([[1, 0, 0]]))  # rows begin among the even ones
     assert follows_trellis(np.array([[0, 0, 0], [2, 1, 4]])) == bool(
         (parities(np.array([[2, 1, 4]])) == [0, 1, 0]).all()
@@ -271,21 +277,21 @@ def test_a_trellis_wants_a_step() -> None:
 
 def test_damage_is_found() -> None:
     q = in_rows(20, 30)
-    body = adaptive_body(q.reshape(-1), 30)
+    body = encoded(q.reshape(-1), 30)
     assert body is not None
     with pytest.raises(MalformedError, match="unknown distribution"):
-        decode_adaptive(Reader(b"\x07" + body[1:]), q.size)
+        adaptive.decode(Reader(b"\x07" + body[1:]), q.size)
     with pytest.raises(MalformedError, match="rows without"):
-        decode_adaptive(Reader(bytes([2]) + write_varint(1) + write_varint(1) + write_varint(0)), q.size)
-    short = adaptive_body(q.reshape(-1)[:30], 30)
+        adaptive.decode(Reader(bytes([2]) + write_varint(1) + write_varint(1) + write_varint(0)), q.size)
+    short = encoded(q.reshape(-1)[:30], 30)
     assert short is not None
     with pytest.raises(SinrError):
-        decode_adaptive(Reader(short), 10**6)
+        adaptive.decode(Reader(short), 10**6)
     with pytest.raises(TruncatedError):
-        decode_adaptive(Reader(body[: len(body) // 2]), q.size)
+        adaptive.decode(Reader(body[: len(body) // 2]), q.size)
     rng = np.random.default_rng(4)
     for _ in range(100):
         bad = bytearray(body)
         bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
         with contextlib.suppress(SinrError):
-            assert decode_adaptive(Reader(bytes(bad)), q.size).shape == (q.size,)
+            assert adaptive.decode(Reader(bytes(bad)), q.size).shape == (q.size,)

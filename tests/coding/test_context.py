@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec.coding.context import context_body
-from sinr_codec.coding.entropy import CONTEXT, coder_name, decode_ints, decode_stream, encode_stream, skip_stream
+from sinr_codec.coding import context
+from sinr_codec.coding.coders import CODERS, CONTEXT
+from sinr_codec.coding.entropy import decode_ints, decode_stream, encode_stream, skip_stream
 from sinr_codec.coding.rangecoder import range_encode
 from sinr_codec.coding.tensor import Direct, decode_tensor, describe_tensor, encode_tensor
 from sinr_codec.coding.varint import Reader, write_varint
@@ -82,7 +83,7 @@ def grid(rows: int, row: int, seed: int = 0) -> np.ndarray:
 @given(st.lists(SMALL | ANY, min_size=1, max_size=120), st.integers(1, 130))
 def test_round_trip(q: list[int], row: int) -> None:
     values = np.array(q, np.int64)
-    body = context_body(values, min(row, len(q)))
+    body = context.encode(values, min(row, len(q)))
     assert body is not None
     for read in (lambda reader: decode_stream(reader, CONTEXT, len(q)), lambda reader: None):
         reader = Reader(body + b"more")
@@ -98,7 +99,7 @@ def test_round_trip(q: list[int], row: int) -> None:
 @given(st.lists(SMALL | st.integers(-500, 500), min_size=1, max_size=60), st.integers(1, 70))
 def test_the_description_decodes_it(q: list[int], row: int) -> None:
     row = min(row, len(q))
-    body = context_body(np.array(q, np.int64), row)
+    body = context.encode(np.array(q, np.int64), row)
     assert body is not None
     assert body[: len(write_varint(row))] == write_varint(row)
     assert plain_decoder(body[len(write_varint(row)) :], len(q), row) == q
@@ -109,7 +110,7 @@ def test_long_streams_and_what_contexts_save() -> None:
     without, (coder, body) = encode_stream(q), encode_stream(q, 100, neighbours=True)
     assert coder == CONTEXT
     assert len(body) < 0.9 * len(without[1])
-    assert coder_name(coder) == "range/context"
+    assert CODERS[coder].name == "range/context"
     np.testing.assert_array_equal(decode_stream(Reader(body), coder, q.size), q.reshape(-1))
     noise = np.random.default_rng(0).integers(-100, 100, (70, 100))
     assert encode_stream(noise, 100, neighbours=True) == encode_stream(noise)  # nothing to be gained
@@ -128,16 +129,16 @@ def test_a_tensor_in_rows() -> None:
 
 
 def test_what_cannot_be_coded() -> None:
-    assert context_body(np.array([2**61]), 1) is None
+    assert context.encode(np.array([2**61]), 1) is None
     sparse = np.zeros(1 << 20, np.int64)
     sparse[5] = 1
-    body = context_body(sparse, 1 << 10)
+    body = context.encode(sparse, 1 << 10)
     if body is not None:  # within the bound of the format
         np.testing.assert_array_equal(decode_stream(Reader(body), CONTEXT, sparse.size), sparse)
 
 
 def test_damage_is_refused() -> None:
-    data = bytes([CONTEXT]) + (context_body(grid(6, 8).reshape(-1), 8) or b"")
+    data = bytes([CONTEXT]) + (context.encode(grid(6, 8).reshape(-1), 8) or b"")
     for end in range(len(data)):
         with pytest.raises(FormatError):
             decode_ints(data[:end], 48)

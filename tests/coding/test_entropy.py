@@ -6,11 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinr_codec.coding.coders import BROTLI, CODERS, CONSTANT, RANGE
 from sinr_codec.coding.entropy import (
-    BROTLI,
-    CONSTANT,
-    RANGE,
-    coder_name,
     decode_ints,
     decode_stream,
     encode_ints,
@@ -124,7 +121,7 @@ def test_one_sided_data() -> None:
 def test_repetition_goes_to_brotli() -> None:
     q = np.tile(gaussian(256), 40)
     coder, body = encode_stream(q)
-    assert (coder, coder_name(coder)) == (BROTLI, "brotli")
+    assert (coder, CODERS[coder].name) == (BROTLI, "brotli")
     assert len(body) < 600
     np.testing.assert_array_equal(decode_stream(Reader(body), coder, q.size), q)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinr_codec.coding.atoms import sparse_in_limits
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.dtypes import real
 from sinr_codec.coding.quantize import round_step
@@ -23,7 +24,6 @@ from sinr_codec.coding.tensor import (
     encode_tensor,
     is_lossy,
     sparse_cost,
-    sparse_in_limits,
 )
 from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import (

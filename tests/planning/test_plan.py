@@ -2,7 +2,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sinr_codec.coding import tensor
+from sinr_codec.coding import atoms
 from sinr_codec.coding.tensor import Direct, Raw, Sparse, decode_tensor
 from sinr_codec.errors import InputError
 from sinr_codec.planning.paper import baseline_bytes, plan_paper
@@ -227,7 +227,7 @@ def test_numbers_at_the_ends_of_the_range(name):
 
 def test_matrices_that_are_too_large_for_the_sparse_code_are_coded_without(monkeypatch):
     params = {"w": np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)}
-    monkeypatch.setattr(tensor, "_MAX_PRODUCTS", 26 * 64 * 64 - 1)
+    monkeypatch.setattr(atoms, "_MAX_PRODUCTS", 26 * 64 * 64 - 1)
     assert plan_paper(params, k2=512).codings["w"] == Direct(bits=16, paper=True)
     result = plan(params, lambda p: float(np.mean((p["w"] - params["w"]) ** 2)), 1e-3, sparse_only=True)
     assert isinstance(result.codings["w"], Direct)

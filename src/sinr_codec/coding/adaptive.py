@@ -34,7 +34,7 @@ from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import MalformedError
 from sinr_codec.types import Floats, Ints
 
-__all__ = ["adaptive_bits", "adaptive_body", "decode_adaptive", "follows", "skip_adaptive"]
+__all__ = ["Fit", "decode", "fit", "follows_trellis", "skip"]
 
 
 _MAX_RADIUS, _MAX_SCALED = 2046, 8190  # the largest magnitude that a stream may have; the same where units differ
@@ -191,8 +191,11 @@ def _octaves(exponents: Ints | None, count: int) -> Ints:
     return np.zeros(count, np.int64) if exponents is None else np.minimum(exponents // PER_OCTAVE, _OCTAVES)
 
 
-def _fit(levels: Ints, row: int, trellis: bool, exponents: Ints | None) -> tuple[_Model, float, _Places] | None:
-    """Model of the shortest code, its bits, and what is known of the places; None where the coder does not apply."""
+def fit(levels: Ints, row: int, trellis: bool = False, exponents: Ints | None = None) -> "Fit | None":
+    """The model of the shortest code of levels (n,) in rows; None where the coder does not apply.
+
+    `exponents` (n,) are those of their units, in quarter octaves from 0 on; the decoder has to know them.
+    """
     if levels.size == 0:
         return None
     odd = _parities(levels, row) if trellis else np.zeros(levels.size, np.int64)
@@ -214,56 +217,58 @@ def _fit(levels: Ints, row: int, trellis: bool, exponents: Ints | None) -> tuple
     kinds, firsts = np.unique(keys[order], return_index=True)
     symbols = np.split(_symbols(blank, levels, places)[order], firsts[1:])
     counts = [(_of_key(key), np.bincount(some).astype(float)) for key, some in zip(kinds.tolist(), symbols)]
-
-    def best_width(shape: int) -> tuple[float, _Model]:
-        """Downhill, in steps of two and then of one."""
-        # Widths share the costs, which depend on the scales that come of them.
-        like = replace(blank, shape=shape, costs={})
-        prices: dict[int, float] = {}
-
-        def price(width: int) -> float:
-            if width not in prices:
-                model = replace(like, width=width)
-                prices[width] = sum(float(times @ model.bits(*place)[: len(times)]) for place, times in counts)
-            return prices[width]
-
-        width = _MIDDLE + 2
-        for step in (2, 1):
-            while True:
-                near = min((w for w in (width, width - step, width + step) if 0 <= w < 16), key=price)
-                if near == width:
-                    break
-                width = near
-        return price(width), replace(like, width=width)
-
-    best = best_width(1)
+    best = _best_width(blank, 1, counts)
     for shape in range(2, len(SHAPES)):
-        other = best_width(shape)
+        other = _best_width(blank, shape, counts)
         if other[0] >= best[0]:
             break
         best = other
-    return best[1], best[0], places
+    return Fit(levels, places, best[1], best[0])
 
 
-def adaptive_bits(levels: Ints, row: int, trellis: bool = False, exponents: Ints | None = None) -> float | None:
-    """Length of `adaptive_body` in bits, up to some bytes, without coding; None where the coder does not apply."""
-    fitted = _fit(levels, row, trellis, exponents)
-    return None if fitted is None else 8 * (len(fitted[0].header()) + body_bytes(fitted[1], levels.size))
+def _best_width(blank: _Model, shape: int, counts: list[tuple[tuple[int, int, int], Floats]]) -> tuple[float, _Model]:
+    """The width of the shortest code with a shape, and its bits: downhill, in steps of two and then of one."""
+    # Widths share the costs, which depend on the scales that come of them.
+    like = replace(blank, shape=shape, costs={})
+    prices: dict[int, float] = {}
+
+    def price(width: int) -> float:
+        if width not in prices:
+            model = replace(like, width=width)
+            prices[width] = sum(float(times @ model.bits(*place)[: len(times)]) for place, times in counts)
+        return prices[width]
+
+    width = _MIDDLE + 2
+    for step in (2, 1):
+        while True:
+            near = min((w for w in (width, width - step, width + step) if 0 <= w < 16), key=price)
+            if near == width:
+                break
+            width = near
+    return price(width), replace(like, width=width)
 
 
-def adaptive_body(levels: Ints, row: int, trellis: bool = False, exponents: Ints | None = None) -> bytes | None:
-    """Header, [length], coded symbols of levels (n,) in rows; None where the coder or the format does not allow it.
+@dataclass(frozen=True)
+class Fit:
+    """Levels with the model that codes them."""
 
-    `exponents` (n,) are those of their units, in quarter octaves from 0 on; the decoder has to know them.
-    """
-    fitted = _fit(levels, row, trellis, exponents)
-    if fitted is None:
-        return None
-    model, _, places = fitted
-    coded = range_encode(_slices(model, places.keys, _symbols(model, levels, places)))
-    if len(coded) < least_bytes(levels.size):
-        return None
-    return model.header() + write_body(coded, levels.size)
+    levels: Ints
+    places: _Places
+    model: _Model
+    payload: float  # bits of all symbols
+
+    @property
+    def bits(self) -> float:
+        """Length of the stream, up to some bytes, without coding it."""
+        return 8 * (len(self.model.header()) + body_bytes(self.payload, self.levels.size))
+
+    def encode(self) -> bytes | None:
+        """Header, [length], coded symbols; None where the format does not allow so few bytes."""
+        symbols = _symbols(self.model, self.levels, self.places)
+        coded = range_encode(_slices(self.model, self.places.keys, symbols))
+        if len(coded) < least_bytes(self.levels.size):
+            return None
+        return self.model.header() + write_body(coded, self.levels.size)
 
 
 def _slices(model: _Model, keys: Ints, symbols: Ints) -> Iterator[Symbol]:
@@ -280,8 +285,8 @@ def _symbols(model: _Model, levels: Ints, places: _Places) -> Ints:
     return np.asarray((levels + radius + places.odd) >> 1 if model.trellis else levels + radius)
 
 
-def decode_adaptive(reader: Reader, count: int, exponents: Ints | None = None) -> Ints:
-    """Inverse of `adaptive_body`: int64 (count,)."""
+def decode(reader: Reader, count: int, exponents: Ints | None = None) -> Ints:
+    """Inverse of `Fit.encode`: int64 (count,)."""
     return _decode(reader, count, _Model.read(reader, count, exponents is not None), exponents)
 
 
@@ -320,12 +325,12 @@ def _decode(reader: Reader, count: int, model: _Model, exponents: Ints | None) -
     return np.array(values, dtype=np.int64)
 
 
-def follows(reader: Reader) -> bool:
+def follows_trellis(reader: Reader) -> bool:
     """Whether the stream at a reader's position is of levels of a trellis."""
     return any(first >> 3 & 1 for first in reader.peek(1))
 
 
-def skip_adaptive(reader: Reader, count: int, exponents: Ints | None = None) -> None:
+def skip(reader: Reader, count: int, exponents: Ints | None = None) -> None:
     """Move behind a stream, without decoding it where it is long."""
     model = _Model.read(reader, count, exponents is not None)
     if not skip_body(reader, count):

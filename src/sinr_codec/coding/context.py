@@ -23,7 +23,7 @@ from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import MalformedError
 from sinr_codec.types import Ints
 
-__all__ = ["context_body", "decode_context", "skip_context"]
+__all__ = ["decode", "encode", "skip"]
 
 Model = list[int]
 """How often a bit was 0 and 1, in units of which it starts with one each."""
@@ -37,7 +37,7 @@ _LONGEST = 61  # bits of that rest
 _MOST_BYTES = 40  # of an integer: 16 bits of models at 8 bits each, and 123 plain ones
 
 
-def context_body(values: Ints, row: int) -> bytes | None:
+def encode(values: Ints, row: int) -> bytes | None:
     """Row length, [length], coded bits of values (n,) in rows; None where the format does not allow it."""
     if values.size and (int(values.max()) >= 1 << _LONGEST or int(values.min()) <= -(1 << _LONGEST)):
         return None
@@ -47,8 +47,8 @@ def context_body(values: Ints, row: int) -> bytes | None:
     return write_varint(row) + write_body(coded, values.size)
 
 
-def decode_context(reader: Reader, count: int) -> Ints:
-    """Inverse of `context_body`: int64 (count,)."""
+def decode(reader: Reader, count: int) -> Ints:
+    """Inverse of `encode`: int64 (count,)."""
     return _decode(reader, count, _row(reader, count))
 
 
@@ -71,7 +71,7 @@ def _decode(reader: Reader, count: int, row: int) -> Ints:
     return np.array(values, dtype=np.int64)
 
 
-def skip_context(reader: Reader, count: int) -> None:
+def skip(reader: Reader, count: int) -> None:
     """Move behind a stream, without decoding it where it is long."""
     row = _row(reader, count)
     if not skip_body(reader, count):

@@ -9,17 +9,15 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from sinr_codec.coding.adaptive import follows
-from sinr_codec.coding.dictionary import KINDS, fits
+from sinr_codec.coding.atoms import KIND_IDS, ORDERED, SETS, Atoms
+from sinr_codec.coding.coders import coder_of
 from sinr_codec.coding.dtypes import check_dtype, from_bits, from_floats, is_float, largest, real, real_shape, to_bits
 from sinr_codec.coding.entropy import (
-    ADAPTIVE,
-    coder_name,
     decode_ints,
     decode_stream,
     encode_ints,
@@ -31,10 +29,10 @@ from sinr_codec.coding.entropy import (
 from sinr_codec.coding.planes import PlaneReader, base_of, levels_of
 from sinr_codec.coding.quantize import MAX_STEP_CODE, dequantize, minmax, round_step, step_code, step_value, symmetric
 from sinr_codec.coding.scales import MAX_EXPONENT, PER_OCTAVE, Scales, factors_of, matrix_of
-from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, encode_sets, set_bits, skip_sets
-from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, SparseCode, fill_unused, reconstruct
+from sinr_codec.coding.sets import MAX_POSITIONS, encode_sets, set_bits
+from sinr_codec.coding.sparse import SENT, Layout, SparseCode, fill_unused
 from sinr_codec.coding.trellis import follows_trellis, quantise
-from sinr_codec.coding.varint import UINT64_MAX, Reader, write_varint
+from sinr_codec.coding.varint import UINT64_MAX, Reader
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.types import Array, Floats, Ints
 
@@ -51,11 +49,7 @@ __all__ = [
     "is_lossy",
     "row_of",
     "sparse_cost",
-    "sparse_in_limits",
 ]
-
-_KINDS = KINDS | {SENT: 15}
-"""Ids of the dictionaries: those made from a seed, and the one that stands in the record."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +103,8 @@ class Sparse:
 
     def __post_init__(self) -> None:
         _check_quantiser(self.step, self.bits, self.paper)
-        if self.kind not in _KINDS:
-            raise InputError(f"kind: unknown dictionary {self.kind!r}, expected one of {', '.join(_KINDS)}")
+        if self.kind not in KIND_IDS:
+            raise InputError(f"kind: unknown dictionary {self.kind!r}, expected one of {', '.join(KIND_IDS)}")
         if not (1 <= self.s <= self.k2 <= MAX_POSITIONS and 0 <= self.seed <= UINT64_MAX):
             raise InputError(
                 f"sparse coding: expected 1 <= s <= k2 <= {MAX_POSITIONS} and a 64-bit seed, "
@@ -120,17 +114,10 @@ class Sparse:
 
 Coding = Raw | Direct | Sparse
 
-_RAW, _DIRECT_STEP, _DIRECT_MINMAX, _SPARSE_STEP, _SPARSE_MINMAX, _DIRECT_SCALED = range(6)  # transform ids
-_NAMES = ("raw", "direct", "direct min-max", "sparse", "sparse min-max", "direct scaled")
-_SETS, _ORDERED = 0, 1  # ids of the two ways to code the indices of a sparse record
-
-_MAX_STEPS = 2**53  # of a weight from zero: exact in float64
-_MAX_SPARSE_STEPS = 2**31  # of a coefficient: sums over all atoms stay below the bound of `reconstruct`
-_MAX_NUMBERS = 2**32  # in a tensor; a second line of defence behind the limits of the container
-_MAX_PRODUCTS = 2**32  # multiplications that a sparse tensor may cost: a minute; 2,000 x 2,000 weights need as many
-_MAX_ATOM_ENTRIES = 2**28
-_MAX_TABLE_ENTRIES = 2**22  # of a dictionary that is part of a record
-_LEAST_ROW = 16  # numbers; a trellis begins anew in every row
+_MAX_STEPS: Final = 2**53  # of a weight from zero: exact in float64
+_MAX_SPARSE_STEPS: Final = 2**31  # of a coefficient: sums over all atoms stay below the bound of `reconstruct`
+_MAX_NUMBERS: Final = 2**32  # in a tensor; a second line of defence behind the limits of the container
+_LEAST_ROW: Final = 16  # numbers; a trellis begins anew in every row
 
 
 def is_lossy(array: Array) -> bool:
@@ -145,12 +132,6 @@ def is_lossy(array: Array) -> bool:
 def row_of(shape: tuple[int, ...]) -> int:
     """Length of the rows of a real tensor: of its last axis, or all of it where those are short."""
     return shape[-1] if len(shape) > 1 and shape[-1] >= _LEAST_ROW else max(1, math.prod(shape))
-
-
-def sparse_in_limits(shape: tuple[int, ...], layout: Layout, k2: int, s: int) -> bool:
-    """Whether a sparse record of a real tensor stays within what a reader computes for one record."""
-    k1, n = layout.dims(shape)
-    return s * n * k1 <= _MAX_PRODUCTS and k1 * min(k2, s * n) <= _MAX_ATOM_ENTRIES
 
 
 def encode_tensor(array: Array, coding: Coding, code: SparseCode | None = None) -> bytes:
@@ -193,7 +174,7 @@ def coarse_record(record: bytes, shape: tuple[int, ...], dtype: npt.DTypeLike, p
     kind = np.dtype(dtype)
     reader = Reader(record, "tensor")
     head = _Head.read(reader, shape, kind)
-    if head.transform not in (_DIRECT_STEP, _DIRECT_SCALED):
+    if not head.transform.in_planes:
         return record, np.empty(0, np.int64)
     if (code := step_code(head.step) + (planes << 8)) > MAX_STEP_CODE:
         return _encode_raw(decode_tensor(record, shape, dtype)), np.empty(0, np.int64)
@@ -229,9 +210,9 @@ def decode_tensor(
     reader = data if isinstance(data, Reader) else Reader(data, "tensor")
     head = _Head.read(reader, shape, kind)
     q = decode_stream(reader, head.coder, head.count, head.exponents)
-    if head.transform not in (_DIRECT_STEP, _DIRECT_SCALED):
+    if not head.transform.in_planes:
         planes, of = (), 0
-    if head.transform == _RAW:
+    if head.transform.quantiser is None:
         array = from_bits(q, kind, reader.name)
     else:
         limit = _MAX_STEPS >> of if head.atoms is None else _MAX_SPARSE_STEPS
@@ -263,15 +244,15 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     reader = data if isinstance(data, Reader) else Reader(data, "tensor")
     start = reader.position
     head = _Head.read(reader, shape, kind)
-    trellis = head.coder == ADAPTIVE and follows(reader)
-    skip_stream(reader, head.coder, head.count, head.exponents)
-    name = f"{_NAMES[head.transform]}{' trellis' * trellis}"
-    about: dict[str, Any] = {"transform": name, "coder": coder_name(head.coder)}
-    if head.transform != _RAW:
+    coder = coder_of(reader, head.coder)
+    name = f"{head.transform.name}{' trellis' * coder.follows_trellis(reader)}"
+    coder.skip(reader, head.count, head.exponents)
+    about: dict[str, Any] = {"transform": name, "coder": coder.name}
+    if head.transform.quantiser is not None:
         about["step"] = head.step
     if head.exponents is not None:
         about["octaves"] = float(np.ptp(head.exponents)) / PER_OCTAVE if head.count else 0.0
-    if head.transform in (_DIRECT_MINMAX, _SPARSE_MINMAX):
+    if head.transform.quantiser is _MinMax:
         about["offset"] = head.offset
     if head.atoms is not None:
         head.atoms.skip_indices(reader)
@@ -316,7 +297,7 @@ def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int
     except _OutOfRange:
         return float(len(_encode_raw(w))), 0.0
     indices = fill_unused(code.indices, code.k2)
-    atoms = _Atoms.of(code, len(code.indices), real_shape(w.shape, w.dtype), _SETS)
+    atoms = Atoms.of(code, len(code.indices), real_shape(w.shape, w.dtype), SETS)
     decoded = from_floats(atoms.weights(indices, q.T.reshape(-1), step, offset, code.table), w.dtype)
     bits_of_streams = ideal_bits(q) + set_bits(atoms.s, atoms.n, code.k2)
     bits_of_streams += 0.0 if code.table is None else ideal_bits(code.table)
@@ -326,115 +307,81 @@ def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int
 # Records
 
 
+class _Step:
+    """A step of 16 bits; values are its multiples."""
+
+    @staticmethod
+    def read(reader: Reader) -> tuple[float, float]:
+        """(step, offset)"""
+        return step_value(int.from_bytes(reader.take(2), "little")), 0.0
+
+    @staticmethod
+    def write(step: float, offset: float = 0.0) -> bytes:
+        return step_code(step).to_bytes(2, "little")
+
+
+class _MinMax:
+    """A step and an offset in float32."""
+
+    @staticmethod
+    def read(reader: Reader) -> tuple[float, float]:
+        """(step, offset)"""
+        step, offset = struct.unpack("<ff", reader.take(8))
+        if not (math.isfinite(step) and step >= 0 and math.isfinite(offset)):
+            raise MalformedError(f"{reader.name}: expected finite step and offset, got {step}, {offset}")
+        return step, offset
+
+    @staticmethod
+    def write(step: float, offset: float) -> bytes:
+        return struct.pack("<ff", step, offset)
+
+
 @dataclass(frozen=True)
-class _Atoms:
-    """The dictionary of a sparse record and what follows from the shape (of a real tensor)."""
+class _Transform:
+    """How the integers of a record become the numbers of a tensor."""
 
-    kind: str
-    seed: int
-    k2: int
-    s: int
-    layout: Layout
-    coder: int  # of the indices
-    shape: tuple[int, ...]
-    k1: int
-    n: int
-
-    @classmethod
-    def of(cls, code: "SparseCode | Sparse", s: int, shape: tuple[int, ...], coder: int) -> "_Atoms":
-        return cls(code.kind, code.seed, code.k2, s, code.layout, coder, shape, *code.layout.dims(shape))
-
-    @classmethod
-    def read(cls, reader: Reader, shape: tuple[int, ...]) -> "_Atoms":
-        byte = reader.byte()
-        kinds = {number: name for name, number in _KINDS.items()}
-        kind, axis, coder = byte & 15, byte >> 4 & 3, byte >> 6
-        if kind not in kinds or axis > 2 or coder > _ORDERED:
-            raise UnknownIdError(f"{reader.name}: unknown dictionary, layout or index coder in {byte:#04x}")
-        if axis != 2 and not shape:
-            raise MalformedError(f"{reader.name}: a tensor without dimensions has no rows or columns")
-        seed, k2, s = reader.varint(), reader.varint(MAX_POSITIONS), reader.varint(MAX_POSITIONS)
-        layout = Layout(None if axis == 2 else axis)
-        k1, n = layout.dims(shape)
-        if not 1 <= s <= min(k1, k2):
-            raise MalformedError(f"{reader.name}: {s} of {k2} atoms for vectors of length {k1}")
-        if kinds[kind] == SENT and seed:
-            raise MalformedError(f"{reader.name}: a seed for a dictionary that has none")
-        if not fits(kinds[kind], seed, k1, k2):
-            raise MalformedError(f"{reader.name}: no grid of {seed} columns has {k1} places and {k2} atoms")
-        atoms = cls(kinds[kind], seed, k2, s, layout, coder, shape, k1, n)
-        atoms.check_limits(reader.name)
-        return atoms
-
-    def write(self) -> bytes:
-        axis = 2 if self.layout.axis is None else self.layout.axis
-        byte = _KINDS[self.kind] | axis << 4 | self.coder << 6
-        return bytes([byte]) + write_varint(self.seed) + write_varint(self.k2) + write_varint(self.s)
-
-    def check_limits(self, name: str) -> None:
-        if not sparse_in_limits(self.shape, self.layout, self.k2, self.s):
-            raise LimitError(
-                f"{name}: {self.s} of {self.k2} atoms for {self.n} vectors of length {self.k1}, "
-                f"expected at most {_MAX_PRODUCTS} products and {_MAX_ATOM_ENTRIES} entries"
-            )
-        if self.kind == SENT and self.k1 * self.k2 > _MAX_TABLE_ENTRIES:
-            raise LimitError(f"{name}: {self.k1} x {self.k2}, expected at most {_MAX_TABLE_ENTRIES} entries")
+    id: int
+    name: str
+    quantiser: type[_Step | _MinMax] | None = None  # none: elements by value or by their bits
+    sparse: bool = False  # coefficients of atoms, which follow
+    scaled: bool = False  # in units that differ, which follow
 
     @property
-    def dense(self) -> bool:
-        """Whether all vectors have all atoms of a dictionary in the record, so that no indices are stored."""
-        return self.kind == SENT and self.s == self.k2 and self.coder == _SETS
+    def in_planes(self) -> bool:
+        """Whether the integers are levels that may lack their last bits."""
+        return self.quantiser is _Step and not self.sparse
 
-    def read_indices(self, reader: Reader) -> Ints:
-        """(s, n), inside the dictionary."""
-        if self.dense:
-            return np.broadcast_to(np.arange(self.s)[:, None], (self.s, self.n))
-        if self.coder == _SETS:
-            return decode_sets(reader, self.s, self.n, self.k2)
-        indices = decode_ints(reader, self.s * self.n)
-        if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < self.k2:
-            raise MalformedError(f"{reader.name}: an index is outside a dictionary of {self.k2} atoms")
-        return indices.reshape(self.n, self.s).T
 
-    def read_table(self, reader: Reader) -> Ints | None:
-        """(k1, k2), where the dictionary is part of the record."""
-        if self.kind != SENT:
-            return None
-        entries = decode_ints(reader, self.k1 * self.k2)
-        if entries.size and not -MAX_SENT <= int(entries.min()) <= int(entries.max()) <= MAX_SENT:
-            raise MalformedError(f"{reader.name}: an entry of the dictionary is beyond {MAX_SENT}")
-        return entries.reshape(self.k2, self.k1).T
+_RAW: Final = _Transform(0, "raw")
+_TRANSFORMS: Final = {
+    transform.id: transform
+    for transform in (
+        _RAW,
+        _Transform(1, "direct", _Step),
+        _Transform(2, "direct min-max", _MinMax),
+        _Transform(3, "sparse", _Step, sparse=True),
+        _Transform(4, "sparse min-max", _MinMax, sparse=True),
+        _Transform(5, "direct scaled", _Step, scaled=True),
+    )
+}
 
-    def skip_indices(self, reader: Reader) -> None:
-        if self.dense:
-            return
-        if self.coder == _SETS:
-            skip_sets(reader, self.s, self.n, self.k2)
-        else:
-            skip_stream(reader, reader.byte(), self.s * self.n)
 
-    def weights(self, indices: Ints, q: Ints, step: float, offset: float, table: Ints | None) -> Floats:
-        """Flat float64 weights from indices (s, n) and the coefficients vector by vector (n * s,)."""
-        values = q.reshape(self.n, self.s).T
-        return reconstruct(
-            self.kind, self.seed, self.k2, self.layout, self.shape, indices, values, step, offset, table
-        ).reshape(-1)
-
-    def describe(self) -> dict[str, Any]:
-        about = {"dictionary": self.kind, "seed": self.seed, "k2": self.k2, "s": self.s}
-        return about | {"axis": self.layout.axis, "indices": ("sets", "ordered")[self.coder]}
+def _transform_for(coding: Direct | Sparse) -> _Transform:
+    quantiser = _MinMax if coding.step is None else _Step
+    sparse, scaled = isinstance(coding, Sparse), isinstance(coding, Direct) and coding.scales is not None
+    return next(t for t in _TRANSFORMS.values() if (t.quantiser, t.sparse, t.scaled) == (quantiser, sparse, scaled))
 
 
 @dataclass(frozen=True)
 class _Head:
     """What stands before the streams of a record."""
 
-    transform: int
+    transform: _Transform
     coder: int  # of the first stream
     count: int  # of its integers
     step: float = 0.0
     offset: float = 0.0
-    atoms: _Atoms | None = None
+    atoms: Atoms | None = None
     scales: Scales | None = None
     shape: tuple[int, ...] = ()  # as real numbers
 
@@ -446,35 +393,27 @@ class _Head:
     @classmethod
     def read(cls, reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "_Head":
         check_dtype(dtype)
-        transform, coder = divmod(reader.byte(), 16)
-        if transform > _DIRECT_SCALED:
-            raise UnknownIdError(f"{reader.name}: transform id {transform} is unknown to this version")
+        number, coder = divmod(reader.byte(), 16)
+        if number not in _TRANSFORMS:
+            raise UnknownIdError(f"{reader.name}: transform id {number} is unknown to this version")
+        transform = _TRANSFORMS[number]
         numbers = real_shape(shape, dtype)
         count = math.prod(numbers)
         if count > _MAX_NUMBERS:
             raise LimitError(f"{reader.name}: {count} numbers, expected at most {_MAX_NUMBERS}")
-        if transform == _RAW:
+        if transform.quantiser is None:
             return cls(transform, coder, count)
         if not is_float(dtype):
             raise MalformedError(f"{reader.name}: a lossy transform for {dtype}")
-        if transform in (_DIRECT_STEP, _SPARSE_STEP, _DIRECT_SCALED):
-            step, offset = step_value(int.from_bytes(reader.take(2), "little")), 0.0
-        else:
-            step, offset = struct.unpack("<ff", reader.take(8))
-            if not (math.isfinite(step) and step >= 0 and math.isfinite(offset)):
-                raise MalformedError(f"{reader.name}: expected finite step and offset, got {step}, {offset}")
-        if transform in (_DIRECT_STEP, _DIRECT_MINMAX):
-            return cls(transform, coder, count, step, offset)
-        if transform == _DIRECT_SCALED:
-            scales = _read_scales(reader, numbers)
-            return cls(transform, coder, count, step, offset, scales=scales, shape=numbers)
-        atoms = _Atoms.read(reader, numbers)
-        return cls(transform, coder, atoms.s * atoms.n, step, offset, atoms)
+        step, offset = transform.quantiser.read(reader)
+        scales = _read_scales(reader, numbers) if transform.scaled else None
+        atoms = Atoms.read(reader, numbers) if transform.sparse else None
+        return cls(transform, coder, atoms.s * atoms.n if atoms else count, step, offset, atoms, scales, numbers)
 
 
-def _record(transform: int, stream: tuple[int, bytes], before: bytes = b"", after: bytes = b"") -> bytes:
+def _record(transform: _Transform, stream: tuple[int, bytes], before: bytes = b"", after: bytes = b"") -> bytes:
     coder, body = stream
-    return bytes([transform << 4 | coder]) + before + body + after
+    return bytes([transform.id << 4 | coder]) + before + body + after
 
 
 def _encode_raw(array: Array) -> bytes:
@@ -483,15 +422,15 @@ def _encode_raw(array: Array) -> bytes:
 
 def _encode_direct(w: Array, coding: Direct) -> bytes:
     if coding.step is not None:
-        quantiser = step_code(coding.step).to_bytes(2, "little") + _scale_streams(coding.scales)
+        quantiser = _Step.write(coding.step) + _scale_streams(coding.scales)
         q = _direct_steps(w, coding.step, coding.trellis, coding.scales)
         row = row_of(w.shape) if coding.row is None else min(coding.row, q.size)
         exponents = None if coding.scales is None else coding.scales.exponents(w.shape)
         neighbours = coding.row is not None
         stream = encode_stream(q, row, neighbours=neighbours, trellis=coding.trellis, exponents=exponents)
-        return _record(_DIRECT_STEP if coding.scales is None else _DIRECT_SCALED, stream, quantiser)
+        return _record(_transform_for(coding), stream, quantiser)
     q, _, _, quantiser = _quantise(w.astype(np.float64), None, coding.bits)
-    return _record(_DIRECT_MINMAX, _encode_values(q, coding), quantiser)
+    return _record(_transform_for(coding), _encode_values(q, coding), quantiser)
 
 
 def _scale_streams(scales: Scales | None) -> bytes:
@@ -513,7 +452,7 @@ def _read_scales(reader: Reader, shape: tuple[int, ...]) -> Scales:
 
 def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
     kind, seed, k2, s, layout = coding.kind, coding.seed, coding.k2, coding.s, coding.layout
-    atoms = _Atoms.of(coding, s, w.shape, _ORDERED if coding.paper else _SETS)
+    atoms = Atoms.of(coding, s, w.shape, ORDERED if coding.paper else SETS)
     if s > atoms.k1:
         raise InputError(f"s: {s} atoms, expected at most the {atoms.k1} numbers of a vector")
     atoms.check_limits("sparse coding")
@@ -521,7 +460,7 @@ def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
         raise InputError("code: a sparse coding comes with the code of the tensor, expected one")
     if (code.kind, code.seed, code.k2, len(code.indices), code.layout) != (kind, seed, k2, s, layout):
         raise InputError("code: it is not the sparse code that the coding asks for")
-    table = _encode_table(code.table, atoms)
+    table = atoms.write_table(code.table)
     indices, values = fill_unused(code.indices, k2), code.values
     if coding.paper:
         coder, body = encode_words(indices.T, 2)
@@ -531,21 +470,7 @@ def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:
         indices, values = np.take_along_axis(indices, order, 0), np.take_along_axis(values, order, 0)
         coded = b"" if atoms.dense else encode_sets(indices, k2)
     q, _, _, quantiser = _quantise(values, coding.step, coding.bits)
-    transform = _SPARSE_MINMAX if coding.step is None else _SPARSE_STEP
-    return _record(transform, _encode_values(q.T, coding), quantiser + atoms.write(), coded + table)
-
-
-def _encode_table(table: Ints | None, atoms: _Atoms) -> bytes:
-    if (table is None) != (atoms.kind != SENT):
-        raise InputError("code: a dictionary of kind sent, and no other, comes with a table")
-    if table is None:
-        return b""
-    if table.shape != (atoms.k1, atoms.k2):
-        raise InputError(f"code: a table {table.shape}, expected {(atoms.k1, atoms.k2)}")
-    if table.size and np.abs(table).max() > MAX_SENT:
-        raise InputError(f"code: an entry of the table is beyond {MAX_SENT}")
-    coder, body = encode_stream(table.T)
-    return bytes([coder]) + body
+    return _record(_transform_for(coding), _encode_values(q.T, coding), quantiser + atoms.write(), coded + table)
 
 
 def _encode_values(q: Ints, coding: Direct | Sparse) -> tuple[int, bytes]:
@@ -602,17 +527,16 @@ def _direct_steps(w: Array, step: float, trellis: bool = False, scales: Scales |
 def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Ints, float, float, bytes]:
     """(q, step, offset, the bytes that say so) of coefficients, or of weights with min-max."""
     if step is not None:
-        code = step_code(step)
-        step = step_value(code)
-        return _steps(values, step, _MAX_SPARSE_STEPS), step, 0.0, code.to_bytes(2, "little")
+        step = round_step(step)
+        return _steps(values, step, _MAX_SPARSE_STEPS), step, 0.0, _Step.write(step)
     try:
         q, step, offset = minmax(values, bits or 0)
     except InputError:
         raise _OutOfRange from None
-    return q, step, offset, struct.pack("<ff", step, offset)
+    return q, step, offset, _MinMax.write(step, offset)
 
 
-_BLOCK = 1 << 18  # numbers dequantised at a time, to spare memory
+_BLOCK: Final = 1 << 18  # numbers dequantised at a time, to spare memory
 
 
 def _restore(q: Ints, step: float, offset: float, dtype: np.dtype[Any], exponents: Ints | None = None) -> Array:

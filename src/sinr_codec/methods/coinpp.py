@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from sinr_codec.bases import Base, LatentModel
 from sinr_codec.coding.assembled import Plan
+from sinr_codec.coding.atoms import sparse_in_limits
 from sinr_codec.coding.dictionary import MAX_ENTRIES
 from sinr_codec.coding.sparse import Layout, SparseCode
-from sinr_codec.coding.tensor import Coding, Direct, Sparse, decode_tensor, encode_tensor, sparse_in_limits
+from sinr_codec.coding.tensor import Coding, Direct, Sparse, decode_tensor, encode_tensor
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Modulations, Sine
 from sinr_codec.fields.modulated import LATENTS

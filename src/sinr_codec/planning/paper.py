@@ -8,11 +8,12 @@ import brotli
 from numpy.typing import NDArray
 
 from sinr_codec.coding.assembled import Plan, assemble
+from sinr_codec.coding.atoms import sparse_in_limits
 from sinr_codec.coding.dictionary import MAX_ENTRIES
 from sinr_codec.coding.dtypes import real, real_shape
 from sinr_codec.coding.quantize import minmax
 from sinr_codec.coding.sparse import Layout, SparseCode, layout_of
-from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, is_lossy, sparse_in_limits
+from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, is_lossy
 from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError
 from sinr_codec.planning.pursuit import paper_sparsity, sparse_encode

@@ -7,12 +7,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.coding.atoms import sparse_in_limits
 from sinr_codec.coding.dictionary import MEAN_SQUARES
 from sinr_codec.coding.dtypes import real
 from sinr_codec.coding.quantize import MAX_STEP, MIN_STEP, round_step
 from sinr_codec.coding.scales import Scales, scales_for
 from sinr_codec.coding.sparse import SparseCode, layout_of, to_vectors
-from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, direct_cost, sparse_cost, sparse_in_limits
+from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, direct_cost, sparse_cost
 from sinr_codec.coding.trellis import SQUARED_ERROR
 from sinr_codec.planning.pursuit import as_noise, sparse_codes
 
