@@ -25,9 +25,9 @@ from sinr_codec.bench.provenance import machine, seconds, write_report
 from sinr_codec.codec import decode
 from sinr_codec.coding.tensor import Direct, encode_tensor
 from sinr_codec.container import FIELD, Header, write
+from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import MLP
 from sinr_codec.fields.activations import Sine
-from sinr_codec.packed import tile_of
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.image import ImageSpec

@@ -34,7 +34,7 @@ from sinr_codec.foreign.checkpoints import read_checkpoint
 from sinr_codec.foreign.compress import compress_report
 from sinr_codec.foreign.decompress import decompress
 from sinr_codec.foreign.fidelity import compare_networks
-from sinr_codec.packed import load_source
+from sinr_codec.sections import load_source
 from sinr_codec.signals import registry
 
 Row = dict[str, Any]

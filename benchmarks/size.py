@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sinr_codec import codec
 from sinr_codec.bench.fits import Fits, content_key
 from sinr_codec.bench.provenance import write_report
 from sinr_codec.coding.tensor import Sparse
+from sinr_codec.encoding.files import file_of
+from sinr_codec.evaluators import tile_of
 from sinr_codec.methods import METHODS, Task
-from sinr_codec.packed import tile_of
 from sinr_codec.planning.paper import baseline_bytes
 from sinr_codec.presets import PRESETS, RECIPES
 from sinr_codec.signals.base import Fields
@@ -40,7 +40,7 @@ def measure(picture: Path, fits: Fits, steps: int | None, max_drop: float) -> di
     row: dict[str, float | str] = {"picture": picture.stem, "fit_psnr": psnr, "baseline_bytes": baseline}
     for name, method in CODED.items():
         plan = METHODS[method].code(task).plan
-        file, quality = codec.file_of(signal, field, [plan])
+        file, quality = file_of(signal, field, [plan])
         row |= {f"{name}_bytes": len(file), f"{name}_ratio": len(file) / baseline, f"{name}_drop": psnr - quality.db}
         if name == "balanced":
             row["balanced_sparse_tensors"] = sum(isinstance(coding, Sparse) for coding in plan.codings.values())

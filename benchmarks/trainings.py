@@ -16,7 +16,7 @@ from sinr_codec.bench.fits import Fits
 from sinr_codec.bench.provenance import write_report
 from sinr_codec.bench.runs import Settings, Unit, load_item, network_of
 from sinr_codec.methods import METHODS
-from sinr_codec.packed import decibels
+from sinr_codec.quality import decibels
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "SOAP, 2,000 steps": {},

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 import sinr_codec
-from sinr_codec import codec, presets
+from sinr_codec import codec, decoding, presets
 from sinr_codec.coding.tensor import Direct, Raw, encode_tensor
 from sinr_codec.container import FIELD, Header, Limits, read, read_header, write
+from sinr_codec.encoding import fitting, targets
+from sinr_codec.encoding.job import MAX_DROP
 from sinr_codec.errors import FormatError, InputError, LimitError, TruncatedError, UnknownIdError
 from sinr_codec.fields import MLP, HashGrid, Sine
 from sinr_codec.methods import shacira
@@ -104,7 +106,7 @@ class TestEncode:
         assert report.path.read_bytes() == report.blob
         assert report.fit_psnr > psnr(PICTURE, PICTURE.mean(axis=(0, 1))) + 3  # better than one colour
         if preset == "fast":
-            assert report.fit_psnr - report.psnr <= codec.MAX_DROP + 0.02
+            assert report.fit_psnr - report.psnr <= MAX_DROP + 0.02
         elif preset != "paper":  # trained for the bytes that the smallest network may take
             most = presets.LEAST_PARAMS * presets.RECIPES["image"].rated_bits / 8
             assert 0.8 * most < report.bytes <= most
@@ -165,19 +167,19 @@ class TestEncode:
     def test_a_search_for_a_quality_goes_on_from_what_it_has(self, monkeypatch):
         """A short fit, whole ones that begin from the last, and one that is coded."""
         fits, coded = [], []
-        fit, code = codec._Job.fit, codec._Job.code
+        fit, code = targets.fit, targets.code
 
-        def fitted(self, network, max_bytes=None, start=None, share=1.0):
-            result = fit(self, network, max_bytes, start, share)
+        def fitted(job, network, max_bytes=None, start=None, share=1.0):
+            result = fit(job, network, max_bytes, start, share)
             fits.append((start, share, result))
             return result
 
-        monkeypatch.setattr(codec._Job, "fit", fitted)
-        monkeypatch.setattr(codec._Job, "code", lambda self, one, **more: coded.append(one) or code(self, one, **more))
+        monkeypatch.setattr(targets, "fit", fitted)
+        monkeypatch.setattr(targets, "code", lambda job, one, *more: coded.append(one) or code(job, one, *more))
         report = check(codec.encode(PICTURE, psnr=24, **FAST))
         assert report.target_met
         shares = [share for _, share, _ in fits]
-        assert shares[0] == codec._SHORT
+        assert shares[0] == targets._SHORT
         assert 1.0 in shares
         for (_, _, before), (start, share, result) in pairwise(fits):
             assert start is before
@@ -196,14 +198,14 @@ class TestEncode:
     def test_a_search_tries_the_next_width_where_it_comes_back(self, monkeypatch):
         """A width whose fit is too poor is not fitted again."""
         widths = []
-        fit = codec._Job.fit
+        fit = targets.fit
 
-        def poorer(self, network, *each, **more):
+        def poorer(job, network, *each, **more):
             widths.append(network.width)
-            return dataclasses.replace(fit(self, network, *each, **more), quality=23.9)
+            return dataclasses.replace(fit(job, network, *each, **more), quality=23.9)
 
-        monkeypatch.setattr(codec._Job, "fit", poorer)
-        monkeypatch.setattr(codec, "_HEADROOM", (0.0, 0.0))
+        monkeypatch.setattr(targets, "fit", poorer)
+        monkeypatch.setattr(targets, "_HEADROOM", (0.0, 0.0))
         codec.encode(PICTURE, psnr=24, **FAST)
         assert len(widths) > 2
         assert widths[-1] > widths[-2]
@@ -215,7 +217,7 @@ class TestEncode:
 
     @pytest.mark.parametrize("wanted", [90, 5000])
     def test_psnr_missed(self, monkeypatch, wanted):
-        for module in (presets, codec):
+        for module in (presets, targets):
             monkeypatch.setattr(module, "MAX_WIDTH", 12)
         report = check(codec.encode(PICTURE, psnr=wanted, **FAST))
         assert (report.target, report.target_met) == (f"{wanted} dB", False)
@@ -605,14 +607,14 @@ class TestBlocks:
             assert line.startswith(f"{path}: network 2 of 2: ")
 
     def test_decoded_networks_are_few(self, report, monkeypatch):
-        monkeypatch.setattr(codec, "_KEPT", 1)
+        monkeypatch.setattr(decoding, "_KEPT", 1)
         decoder = codec.open(report.blob)
         assert np.array_equal(decoder.render(), codec.decode(report.blob))
         assert len(decoder.fields.parts._params) == len(decoder.fields.parts._applies) == 1
 
     @pytest.mark.parametrize("threads", [1, 3])
     def test_fits_of_blocks_go_on_after_an_interrupt(self, tmp_path, threads, monkeypatch):
-        monkeypatch.setattr(codec._Job, "_threads", lambda job: min(threads, len(job.signal.parts)))
+        monkeypatch.setattr(fitting, "threads_for", lambda job: min(threads, len(job.signal.parts)))
 
         class Listener:
             def __init__(self, stop_at=None):
@@ -647,7 +649,7 @@ class TestBlocks:
         before = torch.get_num_threads()
         files = []
         for threads in (1, 3):
-            monkeypatch.setattr(codec._Job, "_threads", lambda job, threads=threads: threads)
+            monkeypatch.setattr(fitting, "threads_for", lambda job, threads=threads: threads)
             files.append(codec.encode(PICTURE, block=8, **FAST).blob)
         assert files[0] == files[1]
         assert torch.get_num_threads() == before
@@ -657,7 +659,8 @@ class TestBlocks:
 import signal
 import numpy as np
 from sinr_codec import codec, errors
-codec._Job._threads = lambda job: 2
+from sinr_codec.encoding import fitting
+fitting.threads_for = lambda job: 2
 class Listener:
     told = False
     def start(self, label, total):

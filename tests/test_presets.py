@@ -9,6 +9,7 @@ import typer.main
 from sinr_codec import codec
 from sinr_codec.cli._common import Preset
 from sinr_codec.cli.main import app
+from sinr_codec.encoding.job import MAX_DROP
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, AxisOctaves, Gaussian, ReLU, Sine
 from sinr_codec.foreign.compress import FIDELITY, compress_report
@@ -85,5 +86,5 @@ def test_the_command_line_has_the_same_defaults():
             elif default is not inspect.Parameter.empty:
                 assert option.default == default, (verb, option.name)
     options = {name: {p.name: p for p in verb.params} for name, verb in verbs.items()}
-    assert options["compress"]["max_drop"].show_default == f"{codec.MAX_DROP:g}"
+    assert options["compress"]["max_drop"].show_default == f"{MAX_DROP:g}"
     assert options["compress"]["fidelity"].show_default == f"{FIDELITY:g}"

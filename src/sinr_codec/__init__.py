@@ -16,26 +16,33 @@ from sinr_codec.errors import SinrError
 
 if TYPE_CHECKING:
     from sinr_codec.batch import encode_many
-    from sinr_codec.codec import decode, encode, info, open, verify
+    from sinr_codec.codec import encode
+    from sinr_codec.decoding import decode, open
     from sinr_codec.foreign.compress import compress
     from sinr_codec.foreign.decompress import decompress
+    from sinr_codec.inspecting import info, verify
     from sinr_codec.learning import learn
 
 __version__ = "0.1.0"
 __all__ = ["SinrError", "compress", "decode", "decompress", "encode", "encode_many", "info", "learn", "open", "verify"]
 _MODULES = {
     "compress": "foreign.compress",
+    "decode": "decoding",
     "decompress": "foreign.decompress",
+    "encode": "codec",
     "encode_many": "batch",
+    "info": "inspecting",
     "learn": "learning",
+    "open": "decoding",
+    "verify": "inspecting",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    if name in _MODULES:
         from importlib import import_module
 
-        return getattr(import_module(f"sinr_codec.{_MODULES.get(name, 'codec')}"), name)
+        return getattr(import_module(f"sinr_codec.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

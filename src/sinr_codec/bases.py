@@ -16,15 +16,7 @@ from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, FIELD, Head
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
 from sinr_codec.fields.modulated import LATENTS
-from sinr_codec.packed import (
-    CodedNetwork,
-    Source,
-    field_params,
-    load_source,
-    manifest_of,
-    naming,
-    tensors_of,
-)
+from sinr_codec.sections import CodedNetwork, Source, field_params, load_source, manifest_of, naming, tensors_of
 from sinr_codec.signals import registry
 from sinr_codec.types import Array, Params
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sinr_codec import codec, container, packed
+from sinr_codec import codec, container, evaluators
 from sinr_codec.container import BASE, FIELD
 from sinr_codec.errors import InputError
 
@@ -36,7 +36,7 @@ def test_networks_have_the_same_values(path, monkeypatch):
     decoder = codec.open(path, base=base_of(path))
     coords = np.random.default_rng(1).uniform(-1, 1, (300, decoder.network.in_features)).astype(np.float32)
     expected = [decoder(coords, part) for part in range(decoder.spec.parts)]
-    monkeypatch.setattr(packed, "is_cpu", lambda device: False)
+    monkeypatch.setattr(evaluators, "is_cpu", lambda device: False)
     elsewhere = codec.open(path, base=base_of(path))
     for part, wanted in enumerate(expected):
         found = elsewhere(coords, part)
@@ -51,7 +51,7 @@ def test_signals_are_the_same(name, monkeypatch):
         return np.asarray(getattr(rendered, "samples", rendered), np.float64)
 
     expected = decoded()
-    monkeypatch.setattr(packed, "is_cpu", lambda device: False)
+    monkeypatch.setattr(evaluators, "is_cpu", lambda device: False)
     assert np.abs(decoded() - expected).max() <= (1e-3 if "audio" in name else 1)
 
 

@@ -22,8 +22,8 @@ from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
 from sinr_codec.fields import MLP, AxisOctaves, Fourier, Gaussian, HashGrid, Octaves, ReLU, Wire
-from sinr_codec.packed import in_planes
 from sinr_codec.planning.pursuit import code_for
+from sinr_codec.sections import in_planes
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSpec

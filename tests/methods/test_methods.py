@@ -9,6 +9,7 @@ from PIL import Image
 from sinr_codec import codec
 from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.coding.tensor import Direct, Sparse
+from sinr_codec.encoding.files import file_of
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Field, Octaves, Sine
 from sinr_codec.fit import FitConfig, fit
@@ -16,7 +17,7 @@ from sinr_codec.foreign.decompress import decompress
 from sinr_codec.methods import METHODS, Task, alternatives, inric, method_named, sinr
 from sinr_codec.methods import trained as trained_for
 from sinr_codec.methods.base import Params
-from sinr_codec.packed import decibels
+from sinr_codec.quality import decibels
 from sinr_codec.signals import registry
 
 HEIGHT, WIDTH = 40, 60
@@ -76,12 +77,12 @@ def test_its_file_decodes_to_the_quality_it_reports(name: str, tasks: dict[str, 
     if method.finetune is not None:
         task = task.with_params(method.finetune(task))
     coded = method.code(task)
-    blob, quality = codec.file_of(SIGNAL, task.field, [coded.plan])
+    blob, quality = file_of(SIGNAL, task.field, [coded.plan])
     assert quality.db == pytest.approx(psnr(blob), abs=1e-9)
     assert 0 <= quality.db - codec.info(blob)["quality_db"] < 0.0101  # a file promises no more than it has
     tensors = decompress(blob)
     assert all(np.array_equal(tensors[key], w) for key, w in coded.plan.params.items())
-    before = codec.file_of(SIGNAL, task.field, [METHODS["coin-fp32"].code(task).plan])[1].db
+    before = file_of(SIGNAL, task.field, [METHODS["coin-fp32"].code(task).plan])[1].db
     allowed = {"paper": 14.0, "own": 6.0}  # dB: no method may lose the picture
     assert quality.db > before - allowed[method.protocol]
 

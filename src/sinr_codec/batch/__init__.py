@@ -1,5 +1,6 @@
 """Many signals in, a folder of `.sinr` files out, in as many runs as it takes."""
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -22,6 +23,7 @@ from sinr_codec.batch.places import Folder, address_of, content_hash, open_folde
 from sinr_codec.batch.pools import Cluster, Pool, Processes
 from sinr_codec.batch.work import Encoded, Failed, failure
 from sinr_codec.devices import CPU, check_device
+from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.types import PathLike
@@ -166,8 +168,8 @@ def _options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in ("out", "checkpoint"):
         if name in options:
             raise InputError(f"{name}: is for one input; leave it out")
-    checked = inspect.signature(codec.check_arguments).parameters
-    codec.check_arguments(**{name: value for name, value in options.items() if name in checked})
+    checked = {field.name for field in dataclasses.fields(Request)}
+    Request(**{name: value for name, value in options.items() if name in checked})
     usual = {name: each.default for name, each in inspect.signature(codec.encode).parameters.items()}
     given = {name: value for name, value in options.items() if name not in usual or value != usual[name]}
     if "base" in given and not isinstance(given["base"], Base):

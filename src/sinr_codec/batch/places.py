@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
+from sinr_codec.arguments import check_magic, check_replaceable
 from sinr_codec.container import MAGIC
 from sinr_codec.errors import InputError, MissingExtraError, SinrError, explain
 from sinr_codec.files import check_output, write_bytes
-from sinr_codec.packed import check_magic, check_replaceable
 from sinr_codec.types import PathLike
 
 

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sinr_codec import codec
 from sinr_codec.bases import read_base
 from sinr_codec.bench import learned
 from sinr_codec.bench.experiments import Configuration, Experiment, Item, items_of, learned_from, pictures_in
 from sinr_codec.bench.fits import Fits, Fitted, content_key
 from sinr_codec.bench.provenance import provenance
+from sinr_codec.encoding.files import file_of
 from sinr_codec.errors import InputError
+from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import MLP, Field, Identity
 from sinr_codec.files import atomic_write, write_bytes
 from sinr_codec.methods import METHODS, Method, Task, Training, inric
-from sinr_codec.packed import tile_of
 from sinr_codec.presets import PRESETS, RECIPES
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import registry
@@ -500,7 +500,7 @@ def _coded(
         task = task.with_params(fits.keep(key, partial(finetune, task)).params)
     coded = method.code(task)
     seconds = time.perf_counter() - began
-    blob, quality = codec.file_of(loaded.signal, coded.field or task.field, [coded.plan], task.base)
+    blob, quality = file_of(loaded.signal, coded.field or task.field, [coded.plan], task.base)
     point = _point(loaded.signal, task.field, method, blob, quality)
     if task.base is not None:
         point |= {"base": task.base.digest.hex(), "receiver_bytes": task.base.receiver_bytes}

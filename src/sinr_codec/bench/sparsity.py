@@ -33,10 +33,10 @@ from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.coding.sparse import Layout, from_vectors, layout_of, to_vectors
 from sinr_codec.methods.coin import SINE
-from sinr_codec.packed import decibels
 from sinr_codec.planning.omp import omp, solve
 from sinr_codec.planning.pursuit import paper_sparsity
 from sinr_codec.progress import Progress
+from sinr_codec.quality import decibels
 from sinr_codec.types import Floats
 
 SHARES = (0.1, 0.2, 0.3, 0.35, 0.4, 0.415, 0.45, 0.4999)

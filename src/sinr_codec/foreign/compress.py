@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sinr_codec.arguments import check_activation, check_positive, check_replaceable, check_seed
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.coding.dtypes import is_float
 from sinr_codec.container import write
@@ -23,21 +24,12 @@ from sinr_codec.foreign.fidelity import State, fidelity_loss, signal_for, signal
 from sinr_codec.foreign.headers import header_of, single_mlp
 from sinr_codec.foreign.recognise import Recognised, described, recognise
 from sinr_codec.foreign.tables import Network
-from sinr_codec.packed import (
-    NO_LOSS,
-    VERIFY_SLACK,
-    check_activation,
-    check_positive,
-    check_replaceable,
-    check_seed,
-    decibels,
-    hundredths,
-    section_bytes,
-)
 from sinr_codec.planning.paper import baseline_bytes, plan_paper
 from sinr_codec.planning.plan import plan, plan_by_weights
 from sinr_codec.presets import Preset, preset_named
 from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.quality import NO_LOSS, VERIFY_SLACK, decibels, hundredths
+from sinr_codec.sections import section_bytes
 from sinr_codec.signals.base import Part
 from sinr_codec.types import Array, PathLike
 
@@ -277,7 +269,7 @@ def compress_report(
         field=single_mlp(networks),
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
-        sections=section_bytes(chosen, blob),
+        sections=section_bytes(chosen.records, blob),
         blob=blob,
     )
 

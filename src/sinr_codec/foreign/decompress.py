@@ -6,7 +6,7 @@ from sinr_codec.fields import field_from_header
 from sinr_codec.files import check_output
 from sinr_codec.foreign.checkpoints import write_checkpoint
 from sinr_codec.foreign.headers import surroundings
-from sinr_codec.packed import (
+from sinr_codec.sections import (
     CodedNetwork,
     Source,
     coded_networks,

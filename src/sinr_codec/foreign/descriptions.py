@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sinr_codec.arguments import check_activation
 from sinr_codec.errors import InputError
 from sinr_codec.fields.activations import activation_text
 from sinr_codec.foreign.chain import layers_under
 from sinr_codec.foreign.checkpoints import read_checkpoint
 from sinr_codec.foreign.recognise import recognise
-from sinr_codec.packed import check_activation
 from sinr_codec.types import PathLike
 
 Description = PathLike | Mapping[str, Any] | Sequence[Mapping[str, Any]]

@@ -8,13 +8,14 @@ import numpy as np
 
 from sinr_codec.container import Header
 from sinr_codec.errors import InputError
+from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import field_from_header
 from sinr_codec.foreign.chain import Chain
 from sinr_codec.foreign.checkpoints import read_checkpoint
 from sinr_codec.foreign.headers import single_mlp, tables_in
 from sinr_codec.foreign.recognise import described, recognise
 from sinr_codec.foreign.tables import Network
-from sinr_codec.packed import decibels, tile_of
+from sinr_codec.quality import decibels
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Part
 from sinr_codec.tiles import map_tiles

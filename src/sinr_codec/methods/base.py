@@ -7,9 +7,10 @@ from typing import Any, Final, Literal
 
 from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
+from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Field, Identity
-from sinr_codec.packed import NO_LOSS, tile_of
 from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.quality import NO_LOSS
 from sinr_codec.signals.base import Part
 from sinr_codec.types import Params
 

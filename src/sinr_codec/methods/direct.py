@@ -9,10 +9,10 @@ from sinr_codec.coding.assembled import Plan, assemble
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task
 from sinr_codec.methods.refine import refine, refit
-from sinr_codec.packed import decibels
 from sinr_codec.planning.paper import PAPER_BITS
 from sinr_codec.planning.plan import plan
 from sinr_codec.presets import PRESETS
+from sinr_codec.quality import decibels
 
 if TYPE_CHECKING:
     from sinr_codec.fit.rounding import Rounding

@@ -8,8 +8,8 @@ from typing import Any, Final
 from sinr_codec.coding.tensor import Coding, Sparse
 from sinr_codec.methods.base import Coded, Task
 from sinr_codec.methods.direct import Refined, plan_for, rounder_for
-from sinr_codec.packed import decibels
 from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2, plan_paper
+from sinr_codec.quality import decibels
 from sinr_codec.types import Params
 
 DICTIONARIES: Final = (1024, 8192)

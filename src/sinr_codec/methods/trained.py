@@ -20,7 +20,7 @@ from sinr_codec.errors import InputError
 from sinr_codec.methods.base import Coded, Task
 from sinr_codec.methods.direct import plan_for, rounder_for
 from sinr_codec.methods.refine import refine
-from sinr_codec.packed import decibels
+from sinr_codec.quality import decibels
 
 FIT: Final[dict[str, Any]] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
 """At full effort: as the networks of the experiments are fitted."""

@@ -1,0 +1,52 @@
+"""Checks of arguments that several commands share."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sinr_codec.container import MAGIC
+from sinr_codec.errors import InputError
+from sinr_codec.fields import AnyActivation
+from sinr_codec.types import PathLike
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise `InputError` unless the argument is a positive, finite number."""
+    if not (isinstance(value, int | float) and value > 0 and math.isfinite(value)):
+        raise InputError(f"{name}: expected a positive number, got {value!r}")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise `InputError` unless the seed is an integer from 0 to 2**63 - 1."""
+    if not (isinstance(seed, int) and 0 <= seed < 2**63):
+        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
+
+
+def check_activation(activation: Any) -> None:
+    """Raise `InputError` unless the argument is None or an activation of `fields`."""
+    if activation is not None and not isinstance(activation, AnyActivation):
+        raise InputError(f"activation: expected one of sinr_codec.fields, such as Sine(30), got {activation!r}")
+
+
+def check_replaceable(out: PathLike) -> None:
+    """Raise `InputError` where an output exists that is no `.sinr` file: a slip would cost somebody's recording."""
+    path = Path(out)
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            check_magic(out, file.read(len(MAGIC)))
+
+
+def check_magic(out: PathLike, beginning: bytes) -> None:
+    """Raise `InputError` where what an output begins with is no `.sinr` file's."""
+    if beginning != MAGIC:
+        raise InputError(f"{out}: exists and is no .sinr file; remove it first or name another output")
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any], what: str, beside: Sequence[str]) -> None:
+    """Raise `InputError` for options that a function does not take."""
+    known = [name for name in inspect.signature(function).parameters if name not in beside]
+    for name in options:
+        if name not in known:
+            raise InputError(f"{name}: not an option of {what}; expected {', '.join(known) or 'none'}")

@@ -1,0 +1,273 @@
+"""Files in, signals out: all that a receiver needs."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from sinr_codec.arguments import check_options
+from sinr_codec.bases import Base, base_of, network_of, params_of
+from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
+from sinr_codec.devices import CPU, check_device, is_cpu
+from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
+from sinr_codec.evaluators import decoder_on, evaluate, tile_of
+from sinr_codec.fields import Field
+from sinr_codec.files import check_output
+from sinr_codec.sections import CodedNetwork, Source, coded_networks, load_source, naming
+from sinr_codec.signals import registry
+from sinr_codec.signals.base import Apply, Fields, Spec
+from sinr_codec.types import Array, PathLike
+
+_DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
+_KEPT: Final = 256  # decoded networks of a file that are kept; two rows of blocks have fewer below 65,536 pixels
+
+
+class _Networks(Sequence[Apply]):
+    """The networks of a file, each decoded when it is taken; errors name the file, and which network it is."""
+
+    def __init__(
+        self, network: Field, coded: Sequence[CodedNetwork], base: Base | None, source: Source, device: str
+    ) -> None:
+        self.network, self.coded, self.device, self._base, self._source = network, coded, device, base, source
+        self._params: dict[int, dict[str, Array]] = {}
+        self._applies: dict[int, Apply] = {}
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self.coded)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._kept(self._applies, number, lambda: decoder_on(self.network, self.params(number), self.device))
+
+    def params(self, number: int) -> dict[str, Array]:
+        """Weights of one network."""
+
+        def decoded() -> dict[str, Array]:
+            with naming(self._source), self._naming(number):
+                return params_of(self.network, self.coded[number], self._base)
+
+        return self._kept(self._params, number, decoded)
+
+    def _kept(self, known: dict[int, Any], number: int, make: Callable[[], Any]) -> Any:
+        """What is known of a network, made where it is not; the one that was not asked for the longest time goes."""
+        with self._lock:
+            known[number] = known.pop(number) if number in known else make()
+            if len(known) > _KEPT:
+                del known[next(iter(known))]
+            return known[number]
+
+    @contextlib.contextmanager
+    def _naming(self, number: int) -> Iterator[None]:
+        try:
+            yield
+        except FormatError as error:
+            if len(self) == 1:
+                raise
+            raise type(error)(f"network {number + 1} of {len(self)}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A `.sinr` file of a signal, opened: call it at coordinates, or render it at any size.
+
+    Attributes
+    ----------
+    header
+        What the file says about itself.
+    network
+        The field, of which each part of the signal has its own weights.
+    spec
+        Shape, dtype and conventions of the source.
+    limits
+        What a rendering may take.
+    """
+
+    header: Header
+    network: Field
+    spec: Any
+    limits: Limits
+    _networks: _Networks
+
+    @property
+    def device(self) -> str:
+        """Where the network is evaluated."""
+        return self._networks.device
+
+    @property
+    def planes(self) -> tuple[int, int]:
+        """Of a progressive file: how many planes of last bits all networks have, and how many a whole file has."""
+        return min(len(one.planes) for one in self._networks.coded), self.header.planes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the source."""
+        return tuple(self.spec.describe()["shape"])
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """Weights of the network, or of the first one."""
+        return self._networks.params(0)
+
+    @property
+    def fields(self) -> Fields:
+        """The networks, as a renderer wants them."""
+        positions = self.limits.max_work // getattr(self.network, "work", self.network.num_params)
+        return Fields(
+            self._networks,
+            tile_of(self.network, self.device),
+            min(self.limits.max_samples, positions * self.spec.out_features),
+            None if is_cpu(self.device) else _DEVICE_THREADS,
+        )
+
+    def __call__(self, coords: Array, part: int = 0) -> Array:
+        """Values float32 (..., b), not clipped, at coords (..., a) in the field's domain [-1, 1]^a.
+
+        A long sound or a large picture is made of several networks; `part` is the one to ask, in its own domain.
+        """
+        try:
+            # Through float64: what is no real number (complex, text) is refused.
+            coords = np.asarray(coords).astype(np.float64, casting="same_kind").astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"coords: expected an array of numbers ({error})") from error
+        if coords.shape[-1:] != (self.network.in_features,):
+            raise InputError(f"coords: expected shape (..., {self.network.in_features}), found {coords.shape}")
+        if not 0 <= part < len(self._networks):
+            raise InputError(f"part: expected 0 to {len(self._networks) - 1}, got {part!r}")
+        flat = coords.reshape(-1, self.network.in_features)
+        outputs = self.network.out_features
+        if not len(flat):
+            return np.zeros((*coords.shape[:-1], outputs), np.float32)
+        values = evaluate(self._networks[part], flat, tile_of(self.network, self.device))
+        return values.reshape(*coords.shape[:-1], outputs)
+
+    def render(self, **options: Any) -> Any:
+        """Render the signal: its samples in the source's dtype, or an object of the library its users use.
+
+        The options are those of the kind's `Spec.render`, such as `scale`, `size` and `region` of a picture.
+        """
+        check_options(self.spec.render, options, f"a file of kind {self.spec.KIND}", beside=("self", "fields"))
+        return self.spec.render(self.fields, **options)
+
+    def image(self, **options: Any) -> Any:
+        """Render a picture as a Pillow image in the source's mode; options as for `render`."""
+        if self.spec.KIND != "image":
+            raise InputError(f"image: the file holds a signal of kind {self.spec.KIND}; use render or save")
+        return self.spec.image(self.render(**options))
+
+    def save(self, out: PathLike, **options: Any) -> Any:
+        """Render the signal and write it, in the format that the extension names; options as for `render`.
+
+        Returns what was rendered.
+        """
+        decoded = self.render(**options)
+        self.spec.save(decoded, out)
+        return decoded
+
+
+def open(
+    source: Source,
+    *,
+    base: Base | Source | None = None,
+    progressive: bool = False,
+    device: str = CPU,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Decoder:
+    """Open a `.sinr` file of a signal: the weights of a single network are decoded, nothing is rendered yet.
+
+    Of a signal in blocks each network is decoded when it is first needed, and damage in it is an error then.
+
+    `base` is what a file needs that names one: a `Base`, or its file. With `progressive`, the end of the file may be
+    missing: weights are as fine as what is there says (`Decoder.planes`). The network is evaluated by NumPy, or on
+    another `device` by PyTorch ("cuda", ...), where sums may differ in the last bit.
+
+    Raises
+    ------
+    FormatError : a file that breaks the format, or goes beyond the limits
+    InputError : no such file, one that holds a network instead of a signal, one whose base is missing or another, or a
+        device that cannot be used
+    MissingExtraError : PyTorch is not installed, and another device than the CPU is named
+    """
+    check_device(device)
+    header, sections = load_source(source, limits, partial=progressive)
+    with naming(source):
+        return opened(source, header, sections, limits, base, device)
+
+
+def opened(
+    source: Source,
+    header: Header,
+    sections: list[bytes],
+    limits: Limits,
+    base: Base | Source | None,
+    device: str = CPU,
+) -> Decoder:
+    """The decoder of a file whose header and sections were read."""
+    if header.kind == BASE:
+        raise InputError("holds a base, not a signal; name it with base where a file needs it")
+    if header.kind != FIELD:
+        raise InputError("holds the weights of a network, not a signal; use decompress")
+    shared = base_of(header, base, limits)
+    network, spec, records = described(header, sections, limits, shared)
+    networks = _Networks(network, records, shared, source, device)
+    if len(networks) == 1:
+        networks.params(0)
+    return Decoder(header, network, spec, limits, networks)
+
+
+def described(
+    header: Header, sections: list[bytes], limits: Limits, base: Base | None
+) -> tuple[Any, Spec, list[CodedNetwork]]:
+    """Field, signal and coded networks of a file, checked against each other and the limits."""
+    network = network_of(header, base, limits)
+    parts = registry.parts_in_header(header.signal)
+    coded, side = coded_networks(header, sections, parts)
+    if network.num_params * parts > limits.max_params:
+        raise LimitError(f"{parts} networks of {network.num_params} parameters are more than {limits.max_params}")
+    spec = registry.spec_from_header(header.signal, side)
+    if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
+        raise MalformedError("the field's coordinates and values are not those of the signal")
+    limits.check("max_samples", spec.values)
+    return network, spec, coded
+
+
+def decode(
+    source: Source,
+    out: PathLike | None = None,
+    *,
+    base: Base | Source | None = None,
+    progressive: bool = False,
+    device: str = CPU,
+    limits: Limits = DEFAULT_LIMITS,
+    **options: Any,
+) -> Any:
+    """Decode a `.sinr` file of a signal, whole or in part, at any size.
+
+    Parameters
+    ----------
+    source
+        A file or its bytes.
+    out
+        File to write; the extension names the format.
+    base
+        The base that the file needs, if it needs one.
+    progressive
+        Take a file whose end is missing, at the quality that what is there has; see `encode`.
+    device
+        Where the networks are evaluated: "cpu", which needs no PyTorch, or "cuda", ...
+    limits
+        What this reader is willing to allocate.
+    options
+        Those of the kind's `Spec.render`. A picture has `scale` (factor on the source's size), `size` (h, w) of the
+        result, and `region` (left, top, right, bottom) in pixels of the source.
+
+    Returns
+    -------
+    the signal: of a picture an array (h, w) or (h, w, C) of the source's dtype
+    """
+    if out is not None:
+        check_output(out, source)
+    decoder = open(source, base=base, progressive=progressive, device=device, limits=limits)
+    return decoder.render(**options) if out is None else decoder.save(out, **options)

@@ -1,0 +1,60 @@
+"""The file of coded networks: written, decoded and measured."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from sinr_codec.bases import Base
+from sinr_codec.coding.assembled import Plan
+from sinr_codec.container import FIELD, MAX_QUALITY, Header, write
+from sinr_codec.decoding import open
+from sinr_codec.fields import Field
+from sinr_codec.inspecting import info
+from sinr_codec.quality import hundredths
+from sinr_codec.sections import CodedNetwork, in_planes, part_name
+from sinr_codec.signals.base import Quality, Signal, Spec
+
+
+def file_of(
+    signal: Signal, network: Field, plans: Sequence[Plan], base: Base | None = None, planes: int = 0
+) -> tuple[bytes, Quality]:
+    """The file of a signal whose networks are coded, and the quality of its decoding, measured on that.
+
+    With `planes`, so many last bits of the weights come in sections behind all others.
+    """
+    spec = signal.spec
+    digest = None if base is None else base.digest
+    header = Header(FIELD, network.to_header(), spec.to_header(), base=digest, planes=planes)
+    if planes:
+        coded = [in_planes(network, plan.records, planes) for plan in plans]
+    else:
+        coded = [CodedNetwork(b"".join(plan.records[name] for name in network.shapes())) for plan in plans]
+    sections = [one.section for one in coded] + ([spec.side] if spec.side else [])
+    sections += [one.planes[number] for number in range(planes) for one in coded]
+    decoder = open(write(header, sections), base=base)
+    quality = signal.quality(partial(decoder.spec.render, decoder.fields))
+    return write(replace(header, quality=hundredths(quality.db)), sections), quality
+
+
+def overhead(spec: Spec, network: Field, records: Sequence[bytes], planes: int) -> int:
+    """Bytes of a file beside the records of its networks, with the longest header."""
+    header = Header(FIELD, network.to_header(), spec.to_header(), quality=MAX_QUALITY, planes=planes)
+    coded = [*records, *(record[:256] for record in list(records) * planes)]
+    return len(write(header, coded + ([spec.side] if spec.side else []))) - sum(map(len, coded))
+
+
+def sizes_by_part(plans: Sequence[Plan], side: bytes, blob: bytes, planes: int = 0) -> dict[str, int]:
+    """Bytes by part of a file: each record, the side section, planes, and "header" for everything else."""
+    if planes:
+        about = info(blob)
+        sizes = {tensor["name"]: tensor["bytes"] for tensor in about["tensors"]}
+        sizes |= {f"plane {number}": size for number, size in enumerate(about["plane_bytes"], 1)}
+        return sizes | ({"side": len(side)} if side else {}) | {"header": about["header_bytes"]}
+    sizes = {
+        part_name(number, len(plans), name): len(record)
+        for number, coded in enumerate(plans)
+        for name, record in coded.records.items()
+    }
+    if side:
+        sizes["side"] = len(side)
+    return sizes | {"header": len(blob) - sum(sizes.values())}

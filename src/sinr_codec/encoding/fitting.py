@@ -1,0 +1,177 @@
+"""Fits: one network for each part of a signal, one after the other or side by side."""
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sinr_codec.container import DEFAULT_LIMITS
+from sinr_codec.encoding.files import overhead
+from sinr_codec.encoding.job import Fitted, Job, beside
+from sinr_codec.errors import InputError
+from sinr_codec.evaluators import tile_of
+from sinr_codec.fields import MLP, Field
+from sinr_codec.methods import inric
+from sinr_codec.progress import Steps, Together
+from sinr_codec.quality import NO_LOSS, decibels
+from sinr_codec.signals.base import Apply, Fields, Part, SampledPart
+from sinr_codec.types import Params
+
+if TYPE_CHECKING:
+    from sinr_codec.fit import FitResult
+
+_LARGE: Final = 1 << 21  # positions of a signal that is rendered once, after coding, and not before it as well
+_MOST_FITS: Final = 4  # at a time; a third of a step is Python, which runs in one thread
+_FEW_STEPS: Final = 100  # before which every fit looks like a failure
+_PLANES_COST: Final = 0.02  # of the bytes, as far as a plan does not count them
+
+
+def fit(
+    job: Job, network: Field, max_bytes: int | None = None, start: Fitted | None = None, share: float = 1.0
+) -> Fitted:
+    """Fit a network to each part, in a share of the time; it may go on from a network of another width."""
+    DEFAULT_LIMITS.check("max_params", network.num_params * len(job.signal.parts))
+    budgets = _budgets(job, network, max_bytes)
+    job.progress.start("load PyTorch", 0)
+    results = _Fits(job, network, budgets, start, share).results()
+    notes = _remarks(job, results)
+    done = [result for result in results if result is not None]
+    params = [result.params for result in done]
+    steps = min(result.steps for result in done) + (0 if start is None else start.steps)
+    quality = quality_before_coding(job, network, [network.decoder(each) for each in params])
+    return Fitted(network, params, steps, quality, budgets, any(result.interrupted for result in done), notes)
+
+
+def quality_before_coding(job: Job, network: Field, decoders: Sequence[Apply]) -> float:
+    """Quality of the uncoded networks; of a large signal of independent samples, on some of them."""
+    parts, tile = job.signal.parts, tile_of(network)
+    if job.spec.samples <= _LARGE or not all(isinstance(part, SampledPart) for part in parts):
+        return job.signal.quality(partial(job.spec.render, Fields(decoders, tile))).db
+    errors = [part.objective(job.samples, job.seed)(apply, tile) for part, apply in zip(parts, decoders)]
+    return decibels(float(np.average(errors, weights=[len(part) for part in parts])))
+
+
+def trainable(network: Field, part: Part) -> Any:
+    """What is fitted: the network, or the network with something around it, such as the rendering of rays."""
+    return getattr(part, "trainable", lambda network: network)(network)
+
+
+def threads_for(job: Job) -> int:
+    """How many parts are fitted at a time: on a CPU as many as PyTorch may take threads, but not many."""
+    import torch
+
+    count = min(job.spec.parts, _MOST_FITS)
+    return min(count, torch.get_num_threads()) if job.device == "cpu" else 1
+
+
+class _Fits:
+    """The fits of all parts."""
+
+    def __init__(self, job: Job, network: Field, budgets: list[int | None], begin: Fitted | None, share: float) -> None:
+        from sinr_codec.fit.optim import load
+
+        load()
+        self._job, self._network, self._budgets, self._begin = job, network, budgets, begin
+        self._threads = threads_for(job)
+        self._settings = self._settings_for(share)
+        self._stopped = threading.Event()
+        self._together: Together | None = None
+
+    def results(self) -> list["FitResult | None"]:
+        """A result for each part; None for those that were not begun before an interrupt."""
+        from sinr_codec.fit.interrupt import Interrupt
+        from sinr_codec.fit.kernels import side_by_side
+
+        count = len(self._job.signal.parts)
+        if self._threads == 1:
+            return [self._fitted(number) for number in range(count)]
+        self._together = Together(self._job.progress, f"fit {count} blocks", count, self._stopped.is_set)
+        with Interrupt(self._stopped.set):
+            return list(side_by_side(self._fitted, count, self._threads))
+
+    def _settings_for(self, share: float) -> dict[str, Any]:
+        """Settings of `FitConfig` that all parts have in common."""
+        job, parts = self._job, self._job.signal.parts
+        settings = job.recipe.settings(job.preset)
+        if job.base is not None and settings.get("steps"):
+            settings |= {"steps": inric.fewer(settings["steps"])}
+        if self._threads > 1:
+            settings |= {"compile": False}
+        if job.request.seconds is not None:
+            settings |= {"steps": None, "seconds": share * job.request.seconds / -(-len(parts) // self._threads)}
+        elif settings.get("steps"):
+            settings |= {"steps": math.ceil(share * settings["steps"])}
+        if job.bits is not None:
+            settings |= {"bits": (job.bits * job.spec.samples - 8 * len(job.spec.side)) / sum(map(len, parts))}
+        return settings
+
+    def _fitted(self, number: int) -> "FitResult | None":
+        from sinr_codec.fit import FitConfig, fit
+
+        if self._stopped.is_set():
+            return None
+        job, network, part = self._job, self._network, self._job.signal.parts[number]
+        own = dict(self._settings)
+        if job.rated:
+            budget = self._budgets[number]
+            bits = job.bits_a_param * network.num_params if budget is None else 8 * budget
+            own |= {"bits": bits / len(part)}
+        several = len(job.signal.parts) > 1
+        checkpoint = beside(job.checkpoint, f"-{number}" if several else "")
+        if several and checkpoint is not None:
+            job.kept.append(checkpoint)
+        config = FitConfig(seed=job.seed, device=job.device, checkpoint=checkpoint, keep_checkpoint=several, **own)
+        result = fit(trainable(network, part), part, config, self._start(number), self._listener(number))
+        if result.interrupted:
+            self._stopped.set()
+        return result
+
+    def _start(self, number: int) -> Params | None:
+        """Parameters that the fit of a part begins with, where they are not fresh ones."""
+        job, network, begin = self._job, self._network, self._begin
+        if begin is not None:
+            assert isinstance(network, MLP)
+            return network.grown(begin.params[number], np.random.default_rng(job.seed))
+        return None if job.base is None else inric.start_of(job.base, job.signal.parts[number], job.device)
+
+    def _listener(self, number: int) -> Callable[[int, int, float], None]:
+        if self._together is not None:
+            return self._together.steps(number)
+        return Steps(self._job.progress, "fit" + self._job.mark(number), self._job.signal.parts[number].decibels)
+
+
+def _remarks(job: Job, results: Sequence["FitResult | None"]) -> tuple[str, ...]:
+    """Remarks on fits that did not go as they should; `InputError` where an interrupt left parts without a network."""
+    notes = []
+    for number, result in enumerate(results):
+        if result is None or (result.interrupted and number + 1 < len(results)):
+            remedy = "the same command goes on" if job.checkpoint is not None else "with a checkpoint it would go on"
+            raise InputError(f"interrupted in part {number + 1} of {len(results)}: nothing was written; {remedy}")
+        mark = job.mark(number)
+        if result.restarts:
+            notes.append(f"the fit{mark} diverged and began anew {result.restarts} time(s) with a lower rate")
+        few = job.request.seconds is not None and result.steps < _FEW_STEPS
+        remedy = f"only {result.steps} steps ran, allow more seconds" if few else "try another width or seed"
+        if result.failed:
+            notes.append(f"the fit{mark} is no better than the signal's mean: {remedy}")
+        elif few and not result.interrupted and result.loss > NO_LOSS:
+            notes.append(f"the fit{mark} is not what it could be: {remedy}")
+    if any(result is not None and result.interrupted for result in results):
+        notes.append("the fit was interrupted; the best network so far was kept")
+    return tuple(notes)
+
+
+def _budgets(job: Job, network: Field, max_bytes: int | None) -> list[int | None]:
+    """Bytes for the records of each part, in proportion to its samples."""
+    parts = job.signal.parts
+    if max_bytes is None:
+        return [None] * len(parts)
+    # No records are longer than float64 numbers, however much is allowed.
+    records = [bytes(min(max_bytes // len(parts), 8 * network.num_params)) for _ in parts]
+    left, total = max_bytes - overhead(job.spec, network, records, job.planes), sum(len(part) for part in parts)
+    if job.planes:
+        left = int((1 - _PLANES_COST) * left)
+    return [max(left * len(part) // total, 1) for part in parts]

@@ -1,0 +1,147 @@
+"""Coding: a plan for the network of each part, and the file of them all."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from sinr_codec.coding.assembled import Plan
+from sinr_codec.encoding.files import file_of, sizes_by_part
+from sinr_codec.encoding.fitting import trainable
+from sinr_codec.encoding.job import PROBE_SAMPLES, Coded, Fitted, Job
+from sinr_codec.errors import InputError
+from sinr_codec.evaluators import tile_of
+from sinr_codec.fields import Field
+from sinr_codec.methods import Method, Task
+from sinr_codec.methods.refine import refit
+from sinr_codec.planning.paper import plan_paper
+from sinr_codec.planning.plan import plan
+from sinr_codec.progress import Steps
+from sinr_codec.quality import NO_LOSS, decibels
+from sinr_codec.signals.base import Part
+from sinr_codec.types import Array, Params
+
+_MARGIN: Final = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
+_FIT_STEPS_A_ROUNDING: Final = 100  # of which a rounding takes one after each group of weights
+
+
+def code(job: Job, fitted: Fitted, min_db: float | None = None) -> Coded:
+    """Code fitted networks; what they have above `min_db` may be lost."""
+    network = fitted.network
+    if job.method is not None:
+        network, plans = by_method(job, job.method, network, fitted.params)
+    else:
+        plans = _plans(job, fitted, min_db)
+    return file_with(job, network, plans, fitted.quality, fitted.interrupted, fitted.notes)
+
+
+def file_with(
+    job: Job,
+    network: Field,
+    plans: list[Plan],
+    fit_quality: float,
+    interrupted: bool = False,
+    notes: tuple[str, ...] = (),
+) -> Coded:
+    """The file of coded networks, and what is to be said of it."""
+    job.progress.start("check", 0)
+    blob, quality = file_of(job.signal, network, plans, job.base, job.planes)
+    sizes = sizes_by_part(plans, job.spec.side, blob, job.planes)
+    return Coded(network, blob, quality, fit_quality, sizes, interrupted, notes)
+
+
+def by_method(job: Job, method: Method, network: Field, fitted: Sequence[Params]) -> tuple[Field, list[Plan]]:
+    """The networks as a method codes them, and what they are then: pruning makes them narrower."""
+    trained, plans = network, []
+    options: dict[str, Any] = {"effort": job.preset.effort, "progress": job.progress, "base": job.base}
+    for number, (part, params) in enumerate(zip(job.signal.parts, fitted), 1):
+        job.progress.start("code" + job.mark(number - 1), 0)
+        task = Task(trained, params, part, job.seed, job.device, job.max_drop, **options)
+        if method.finetune is not None:
+            task = task.with_params(method.finetune(task))
+        coded = method.code(task)
+        if number > 1 and (coded.field or task.field) != network:
+            raise InputError(f"method {method.name}: makes another network of each block; give a signal in one piece")
+        network = coded.field or task.field
+        plans.append(coded.plan)
+    return network, plans
+
+
+def _plans(job: Job, fitted: Fitted, min_db: float | None) -> list[Plan]:
+    """How the network of each part is coded."""
+    if job.preset.paper:
+        return [plan_paper(params, job.seed, device=job.device) for params in fitted.params]
+    parts, network, budgets = job.signal.parts, fitted.network, fitted.budgets
+    # Made anew below: what a loss keeps of a part is a few MB, and of many parts more than the signal.
+    before = [_loss(job, network, part, job.samples)(params) for part, params in zip(parts, fitted.params)]
+    drop = job.max_drop
+    if min_db is not None:
+        # What the fit is better than was asked may be lost; one without an error has as much as counts for none.
+        over = min(fitted.quality, decibels(NO_LOSS)) - min_db - _MARGIN
+        drop = over if over > 0 else drop
+    # The quality is that of all parts together: each may add the same error, quiet ones as much as loud ones.
+    added = max(float(np.mean(before)), NO_LOSS) * (10 ** (drop / 10) - 1)
+    plans = []
+    for number, (part, params) in enumerate(zip(parts, fitted.params)):
+        job.progress.start("code" + job.mark(number), 0)
+        limit = max(before[number], NO_LOSS) + added
+        planned = partial(_planned, job, network, part, fitted.steps, limit, budgets[number])
+        coded = planned(params)
+        if job.preset.refit and budgets[number] is None and not job.rated:
+            coded = _refitted(job, network, part, params, coded, planned)
+        plans.append(coded)
+    return plans
+
+
+def _planned(
+    job: Job, network: Field, part: Part, steps: int, limit: float, budget: int | None, params: Params
+) -> Plan:
+    """How the network of one part is coded, within a loss or a number of bytes."""
+    rounding = _rounding(job, network, part, steps)
+    return plan(
+        params,
+        loss=_loss(job, network, part, job.samples),
+        limit=limit,
+        probe=_loss(job, network, part, PROBE_SAMPLES),
+        max_bytes=budget,
+        dictionaries=() if job.planes else job.preset.dictionaries,
+        trellis=not job.planes,
+        rounder=rounding if rounding is not None and rounding.effort.steps else None,
+        felt=None if rounding is None else rounding.felt(params),
+        seed=job.seed,
+        device=job.device,
+        progress=job.progress.update,
+    )
+
+
+def _refitted(
+    job: Job, network: Field, part: Part, params: Params, coded: Plan, planned: Callable[[Params], Plan]
+) -> Plan:
+    """The plan of a network that goes on from this one and takes fewer bytes within the same loss, if it does."""
+    steps = Steps(job.progress, "refit", part.decibels)
+    options: dict[str, Any] = {"seed": job.seed, "device": job.device, "progress": steps}
+    params = refit(trainable(network, part), part, params, coded.bytes, **options)
+    job.progress.start("code", 0)
+    try:
+        return min(coded, planned(params), key=lambda plan: plan.bytes)
+    except InputError:  # it is not within the loss
+        return coded
+
+
+def _rounding(job: Job, network: Field, part: Part, steps: int) -> Any:
+    """Rounding for the outputs, in no more steps than go with a fit of so many; it may be none."""
+    if job.preset.rounding is None or job.bits is not None:  # a network trained for a rate has integers already
+        return None
+    from sinr_codec.fit.rounding import Effort, rounding_for
+
+    effort = Effort(**job.preset.rounding)
+    effort = replace(effort, steps=min(effort.steps, steps // _FIT_STEPS_A_ROUNDING))
+    return rounding_for(trainable(network, part), part, effort, job.seed, job.device)
+
+
+def _loss(job: Job, network: Field, part: Part, samples: int) -> Callable[[Mapping[str, Array]], float]:
+    """Error of a part's decoded samples, as its quality goes."""
+    error, tile = part.objective(samples, job.seed), tile_of(network)
+    return lambda params: error(network.decoder(params), tile)

@@ -1,0 +1,61 @@
+"""What a user asks of an encoding, checked before a signal is read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sinr_codec.arguments import check_activation, check_positive, check_seed
+from sinr_codec.devices import CPU
+from sinr_codec.errors import InputError
+from sinr_codec.methods import method_named
+from sinr_codec.presets import preset_named
+from sinr_codec.signals import registry
+from sinr_codec.types import PathLike
+
+
+@dataclass(frozen=True)
+class Request:
+    """Arguments of `codec.encode` that do not depend on the signal; see there.
+
+    Raises
+    ------
+    InputError : an argument that suits no signal
+    """
+
+    preset: str = "balanced"
+    method: str | None = None
+    kind: str | None = None
+    width: int | None = None
+    depth: int | None = None
+    activation: Any = None
+    bpp: float | None = None
+    size: int | None = None
+    psnr: float | None = None
+    seconds: float | None = None
+    seed: int = 0
+    device: str = CPU
+    max_drop: float | None = None
+    checkpoint: PathLike | None = None
+    progressive: bool = False
+
+    def __post_init__(self) -> None:
+        if sum(target is not None for target in (self.bpp, self.size, self.psnr)) > 1:
+            raise InputError("target: expected at most one of bpp, size and psnr")
+        for name in ("bpp", "size", "psnr", "seconds", "max_drop"):
+            if (value := getattr(self, name)) is not None:
+                check_positive(name, value)
+        check_seed(self.seed)
+        check_activation(self.activation)
+        if self.kind is not None:
+            registry.check_kind(self.kind)
+        preset_named(self.preset)
+        if self.method is not None:
+            method_named(self.method)
+
+    def budget(self, samples: int) -> int | None:
+        """Bytes that a file with so many samples may take; None where neither a rate nor a size is given."""
+        return self.size if self.bpp is None else int(self.bpp * samples / 8)
+
+    def following_from_base(self) -> str | None:
+        """Name of an argument that was given, but follows from a base where there is one."""
+        names = ("width", "depth", "activation", "bpp", "size", "psnr")
+        return next((name for name in names if getattr(self, name) is not None), None)

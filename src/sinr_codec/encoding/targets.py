@@ -1,0 +1,214 @@
+"""Targets: which networks are fitted for what is asked, and whether the file keeps it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sinr_codec.container import DEFAULT_LIMITS
+from sinr_codec.encoding.fitting import fit, quality_before_coding
+from sinr_codec.encoding.job import Coded, Fitted, Job
+from sinr_codec.encoding.plans import by_method, code, file_with
+from sinr_codec.errors import InputError
+from sinr_codec.fields import MLP, Field
+from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.methods import coinpp
+from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, rate_for, widest_within
+from sinr_codec.quality import VERIFY_SLACK
+
+_NEAR_DB: Final = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
+_LATENT_SHARE: Final = 2  # times the bytes of the network that are not worth less, where latents go with it
+_HEADROOM: Final = 0.2, 0.6  # dB that a fit should be above a wanted quality: a plain one, one trained for its bytes
+_QUALITY_FITS: Final = 3  # networks that a search for a quality may fit
+_SLOPE: Final = 2.0  # dB that a doubling of the parameters, or of the rate, usually brings
+_SHORT: Final = 1 / 3  # of the steps of a fit, in one that tells the size
+_SHORT_DB: Final = 0.8, 0.45  # dB that a whole fit has more than the first short one, and than the second
+_FAR: Final = 0.5  # doublings of the parameters from one network to the next after which more steps are needed
+
+
+def reach(job: Job) -> Coded:
+    """Fit and code what the request asks for, by the stage of its target."""
+    request = job.request
+    if job.base is not None:
+        return from_base(job)
+    if job.method is not None and job.method.training.network is not None:
+        return at_trained_rate(job, job.method.training.network)
+    if request.psnr is not None and request.width is None:
+        return at_quality(job, request.psnr)
+    if request.width is None and job.budget is None and job.recipe.width is not None:
+        return code(job, fit(job, job.network(job.recipe.width)))
+    return at_rate(job)
+
+
+# -- stages ----------------------------------------------------------------------------------------------------
+
+
+def from_base(job: Job) -> Coded:
+    """Code the signal as what it has of its own beside a base."""
+    base, method, part = job.base, job.method, job.signal.parts[0]
+    assert base is not None
+    assert method is not None
+    network: Any = base.network(job.spec)
+    if isinstance(base.field, MLP):
+        return code(job, fit(job, network))
+    job.progress.start("adapt", 0)
+    DEFAULT_LIMITS.check("max_params", network.num_params)
+    fitted = [{LATENTS: coinpp.latents_of(base, part, network.sizes, job.device, job.preset.inner_steps)}]
+    quality = quality_before_coding(job, network, [network.decoder(fitted[0])])
+    coded, plans = by_method(job, method, network, fitted)
+    return file_with(job, coded, plans, quality)
+
+
+def at_rate(job: Job) -> Coded:
+    """The widest network for a rate or a size, or else the kind's own rate; or the width that is asked for."""
+    request, budget, spec = job.request, job.budget, job.spec
+    rate = 8 * budget / spec.samples if budget is not None else job.recipe.rate
+    params = rate * spec.samples / job.bits_a_param / spec.parts
+    if budget is None:
+        params = max(params, LEAST_PARAMS)
+    network = widest_within(params, job.network) if request.width is None else job.network(request.width)
+    within = budget
+    if job.rated and budget is None and request.psnr is None:
+        within = math.ceil(params * job.bits_a_param / 8 * spec.parts)
+    return code(job, fit(job, network, within), request.psnr)
+
+
+def at_trained_rate(job: Job, network_for: Callable[..., Field]) -> Coded:
+    """Fit networks that are trained for so many bits a sample; for a quality, at the rate that should reach it."""
+    request, spec, db = job.request, job.spec, job.request.psnr
+    if request.activation is not None:
+        assert job.method is not None
+        raise InputError(f"activation: method {job.method.name} has one of its own; leave it out")
+
+    def network(bits: float) -> Any:
+        return network_for(spec, bits, request.width, request.depth)
+
+    def run(bits: float) -> Coded:
+        named = job if db is None else job.with_checkpoint(f"-{bits:.4g}")
+        named = replace(named, bits=bits)
+        return code(named, fit(named, network(bits), job.budget))
+
+    if db is None:
+        return run(job.recipe.rate if job.budget is None else 8 * job.budget / spec.samples)
+    rate = rate_for(spec.KIND, db)
+    least = _LATENT_SHARE * 8 * network(rate).network_params / spec.samples
+    tried: list[Coded] = []
+    points: list[tuple[float, float]] = []
+    for _ in range(_QUALITY_FITS):
+        rate = max(rate, least)
+        coded = run(rate)
+        tried.append(coded)
+        points.append((math.log2(rate), coded.quality.db))
+        if coded.interrupted or db <= coded.quality.db <= db + _NEAR_DB:
+            break
+        x, y = points[-1]
+        rate = 2 ** min(x + (db + _NEAR_DB / 2 - y) / _slope(points), 64)
+    return _best(tried, db)
+
+
+def at_quality(job: Job, db: float) -> Coded:
+    """Fit networks of the size that should reach `db`; code the smallest that does, or else the best."""
+    fits = _fits_for_quality(job, db)
+    tried: list[Coded] = []
+    for fitted in [each for each in fits if each.quality >= db] or [max(fits, key=lambda each: each.quality)]:
+        tried.append(code(job, fitted, db))
+        if tried[-1].quality.db < db <= fitted.quality - job.max_drop:
+            tried.append(code(job, fitted))  # what was to spare was not, on all samples
+        if tried[-1].quality.db >= db:
+            break
+    best = _best(tried, db)
+    if best.quality.db < db and any(fitted.network.width >= MAX_WIDTH for fitted in fits):
+        note = f"no width above {MAX_WIDTH} is tried by itself; name one with width, or a longer fit"
+        return replace(best, notes=(*best.notes, note))
+    return best
+
+
+def _fits_for_quality(job: Job, db: float) -> list[Fitted]:
+    """Whole fits of networks that should reach `db`, the smallest first.
+
+    The first guess is the rate at which ordinary signals have that quality. A short fit tells how far this one is from
+    them; another one, where that was far, what a doubling of the parameters brings. Then whole fits follow until one is
+    right. Each goes on from the one before.
+    """
+    spec = job.spec
+    params = rate_for(spec.KIND, db) * spec.samples / job.bits_a_param / spec.parts
+    headroom, slope = _HEADROOM[job.rated], _SLOPE
+    grows = isinstance(job.network(MAX_WIDTH), MLP)
+    last: Fitted | None = None
+    fits: list[Fitted] = []
+    shorts: list[tuple[float, float]] = []  # log2 of the parameters, and the dB that a whole fit should have
+    points: list[tuple[float, float]] = []  # the same of whole fits, measured
+    while len(fits) < _QUALITY_FITS:
+        network = widest_within(params, job.network)
+        if any(network == fitted.network for fitted in fits):
+            if fits[-1].quality >= db or network.width == MAX_WIDTH:
+                break
+            network = job.network(max(fitted.network.width for fitted in fits) + 1)
+        size = math.log2(network.num_params)
+        far = last is not None and abs(size - math.log2(last.network.num_params)) > _FAR
+        short = grows and not fits and (not shorts or (far and len(shorts) < len(_SHORT_DB)))
+        share = _SHORT if short else 0.5 if fits and grows and not far else 1.0
+        named = job.with_checkpoint(f"-{network.width}" + ("-short" if short else ""))
+        last = fit(named, network, start=last if grows else None, share=share)
+        if short:
+            shorts.append((size, last.quality + _SHORT_DB[len(shorts)]))
+        else:
+            fits.append(last)
+            points.append((size, last.quality))
+        # A fit a little above the target is right: what is too good is spent on coarser coding.
+        if last.interrupted or (not short and db + headroom / 4 <= last.quality <= db + headroom + 0.3):
+            break
+        slope = _slope(points or shorts, slope)
+        params = 2 ** min(size + (db + headroom - (points or shorts)[-1][1]) / slope, 64)
+    assert last is not None
+    return sorted(fits or [last], key=lambda fitted: fitted.network.num_params)
+
+
+def _best(tried: list[Coded], db: float) -> Coded:
+    """The smallest file that has a quality, or else the one with the best."""
+    reached = [coded for coded in tried if coded.quality.db >= db]
+    if reached:
+        return min(reached, key=lambda coded: len(coded.blob))
+    return max(tried, key=lambda coded: coded.quality.db)
+
+
+def _slope(points: list[tuple[float, float]], usual: float = _SLOPE) -> float:
+    """Slope of a rising line through the last two points, not far from the usual one; that itself, of one point."""
+    if len(points) < 2 or points[-2][0] == points[-1][0]:
+        return usual
+    (x0, y0), (x1, y1) = points[-2:]
+    return min(max((y1 - y0) / (x1 - x0), _SLOPE / 3), _SLOPE * 3)
+
+
+# -- what became of a target -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was asked for, in words, and whether the file keeps it: None and None where nothing was; and remarks."""
+
+    target: str | None
+    met: bool | None
+    notes: tuple[str, ...]
+
+
+def outcome(job: Job, coded: Coded) -> Outcome:
+    """Whether a file keeps what was asked for."""
+    request, budget = job.request, job.budget
+    if request.psnr is not None:
+        target, met = f"{request.psnr:g} dB", coded.quality.db >= request.psnr
+        missed = f"the target of {target} was missed: {coded.quality.db:.2f} dB"
+        return Outcome(target, met, () if met else (missed,))
+    if budget is None:
+        return Outcome(None, None, ())
+    target, met = f"{request.size:,} bytes" if request.size is not None else f"{request.bpp:g} bpp", True
+    if len(coded.blob) > budget:
+        why = "" if request.width is not None or job.method is not None else ", of the smallest network that is tried"
+        smallest = len(coded.blob) > 1.05 * budget
+        missed = f"the target of {target} was missed: {len(coded.blob):,} bytes{why if smallest else ''}"
+        return Outcome(target, False, (missed,))
+    lost = coded.fit_quality - coded.quality.db
+    planned = job.method is None and not job.preset.paper and not job.rated
+    if planned and lost > job.max_drop + VERIFY_SLACK:
+        return Outcome(target, met, (f"coding for this size cost {lost:.2f} dB; a narrower network may be better",))
+    return Outcome(target, met, ())

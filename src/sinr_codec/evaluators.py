@@ -1,0 +1,54 @@
+"""Networks evaluated in tiles, on the CPU by NumPy or on an accelerator by PyTorch."""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import numpy as np
+
+from sinr_codec.devices import CPU, is_cpu
+from sinr_codec.fields import Field, Modulations
+from sinr_codec.signals.base import TILE, Apply
+from sinr_codec.tiles import map_tiles
+from sinr_codec.types import Array
+
+_TILE_NUMBERS: Final = 1 << 19  # numbers that one layer puts out for a tile
+_DEVICE_NUMBERS: Final = 1 << 24  # the same on an accelerator
+
+
+class _Wide(Protocol):
+    @property
+    def widest(self) -> int: ...
+
+
+def tile_of(field: _Wide, device: str = CPU) -> int:
+    """Samples to evaluate at once: activations fit the cache of a CPU, and fill an accelerator."""
+    if not is_cpu(device):
+        return max(16, _DEVICE_NUMBERS // field.widest)
+    return max(16, min(TILE, _TILE_NUMBERS // field.widest))
+
+
+def decoder_on(field: Field, params: Mapping[str, Array], device: str = CPU) -> Apply:
+    """`Field.decoder` on the CPU; the same function by PyTorch on an accelerator, with coordinates and values here.
+
+    Networks of patches, whose places are found in float64, stay on the CPU.
+    """
+    if is_cpu(device) or isinstance(field, Modulations):
+        return field.decoder(params)
+    import torch
+    from array_api_compat import torch as xtorch
+
+    function = field.function(xtorch, torch.device(device))
+    tensors = {name: torch.tensor(w, device=device) for name, w in params.items()}
+
+    def decode(coords: Array) -> Array:
+        with torch.inference_mode():
+            values: Array = function(tensors, torch.tensor(coords, device=device)).cpu().numpy()
+        return values
+
+    return decode
+
+
+def evaluate(apply: Apply, coords: Array, tile: int) -> Array:
+    """Values (n, b) of a decoded network at coords (n, a), in tiles."""
+    tiles = (coords[i : i + tile] for i in range(0, len(coords), tile))
+    return np.concatenate(list(map_tiles(apply, tiles)))
