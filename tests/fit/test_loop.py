@@ -1,4 +1,3 @@
-import dataclasses
 import importlib
 import logging
 import os
@@ -76,12 +75,7 @@ class TestFit:
         assert cooled.loss < 0.3 * fit(FIELD, Waves(), hot).loss
 
     def test_rates_follow_the_activation_where_none_is_given(self):
-        sine, narrow, gaussian = MLP(2, 1, 128, 1), MLP(2, 1, 16, 1), MLP(2, 1, 16, 1, Gaussian(4.0))
-        assert FitConfig().peak_lr(sine) == DEFAULT_LR["soap"]
-        assert FitConfig(pace=2.0).peak_lr(sine) == FitConfig().peak_lr(narrow) == 2 * DEFAULT_LR["soap"]
-        assert FitConfig(optimizer="muon").peak_lr(narrow) == DEFAULT_LR["muon"]
-        assert FitConfig(optimizer="adam").peak_lr(gaussian) > 4 * DEFAULT_LR["adam"]
-        assert FitConfig(lr=3e-4, pace=2.0).peak_lr(gaussian) == 3e-4
+        gaussian = MLP(2, 1, 16, 1, Gaussian(4.0))
         slow = fit(gaussian, Waves(), config(lr=DEFAULT_LR["soap"]))
         assert fit(gaussian, Waves(), config(lr=None)).loss < 0.8 * slow.loss
 
@@ -191,22 +185,6 @@ class TestFit:
     def test_refuses_values_that_are_not_finite(self):
         with pytest.raises(InputError, match="finite"):
             fit(FIELD, Waves(offset=float("nan")), config())
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            {"optimizer": "sgd"},
-            {"steps": 0},
-            {"seconds": -1.0},
-            {"lr": 0.0},
-            {"seed": -1},
-            {"seed": 2**63},
-            {"seed": 0.5},
-        ],
-    )
-    def test_refuses_settings(self, change):
-        with pytest.raises(InputError, match=next(iter(change))):
-            config(**change)
 
     def test_takes_the_largest_seed(self):
         assert fit(FIELD, Waves(), config(steps=2, seed=2**63 - 1)).steps == 2
@@ -455,35 +433,12 @@ class TestCompile:
         assert not recwarn.list
         assert same(result, fit(FIELD, Waves(), config()))
 
-    def test_pays_only_when_there_is_time(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(compilation, "marker", lambda key: tmp_path / key)
-        monkeypatch.setattr(compilation, "has_compiler", lambda: True)
-
-        def pays(**budget):
-            return compilation.pays("k", **{"seconds": None, "work": None, "device": "cpu"} | budget)
-
-        assert pays(seconds=600.0)
-        assert not pays(seconds=20.0)
-        assert not pays(work=compilation.MODEST_CPU)
-        assert pays(work=1000 * compilation.MODEST_CPU)
-        (tmp_path / "k").touch()
-        assert pays(seconds=20.0)
-        assert not pays(seconds=3.0)
-        assert not pays(work=20 * compilation.MODEST_CPU)
-        monkeypatch.setattr(compilation, "has_compiler", lambda: False)
-        assert not pays(seconds=600.0)
-
     @pytest.mark.slow
     @pytest.mark.skipif(not compilation.has_compiler(), reason="no C++ compiler")
     def test_compiled_fit_is_as_good(self):
         plain, fast = (fit(FIELD, Waves(), config(compile=c)) for c in (False, True))
         assert fast.compiled
         assert fast.loss < 1.5 * plain.loss
-
-
-def test_config_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        config().steps = 3
 
 
 @pytest.mark.parametrize("module", ["torch", "pytorch_optimizer"])

@@ -12,9 +12,7 @@ from sinr_codec.fields import MLP, Modulated, Sine
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.fit import meta
 from sinr_codec.fit.meta import MetaConfig, adapt, adapt_many, descend, inner_rates, learn, squared_error
-from sinr_codec.fit.tasks import Crops, joined, local_coords, patches_of
-
-RNG = np.random.default_rng(5)
+from sinr_codec.fit.tasks import Crops
 
 
 def modulated():
@@ -230,55 +228,3 @@ def test_the_best_on_held_out_signals_is_kept():
 def test_settings_out_of_range_are_refused(setting, text):
     with pytest.raises(InputError, match=text):
         MetaConfig(**setting)
-
-
-# -- tasks -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sizes", "shape"), [((50,), (8,)), ((20, 33), (8, 8)), ((9, 7, 10), (4, 4, 4)), ((1, 5), (4, 4))]
-)
-def test_patches_join_to_the_signal(sizes, shape):
-    values = RNG.standard_normal((*sizes, 2))
-    patches = patches_of(values, shape)
-    assert patches.shape[1:] == (np.prod(shape), 2)
-    np.testing.assert_array_equal(joined(patches, sizes, shape), values)
-
-
-def test_crops_are_windows_of_the_signals():
-    y, x = np.meshgrid(np.arange(12.0), np.arange(10.0), indexing="ij")
-    tasks = Crops([np.stack([y, x], -1).astype(np.float32)], (4, 3), seed=0)
-    coords, values = tasks.draw(50)
-    np.testing.assert_allclose(coords[:, 0].reshape(4, 3)[:, 0], [-0.75, -0.25, 0.25, 0.75])
-    boxes = values.reshape(50, 4, 3, 2)
-    torch.testing.assert_close(boxes - boxes[:, :1, :1], (boxes[:1] - boxes[:1, :1, :1]).expand(50, -1, -1, -1))
-    assert set(boxes[:, 0, 0, 0].tolist()) == set(range(9))
-    assert set(boxes[:, 0, 0, 1].tolist()) == set(range(8))
-
-
-def test_whole_signals_have_coordinates_of_the_box_that_was_drawn():
-    ramp = (2 * np.arange(64, dtype=np.float32) + 1) / 64 - 1
-    coords, values = Crops([ramp[:, None]], samples=100, seed=1).draw(5)
-    torch.testing.assert_close(coords, values)
-    coords, values = Crops([ramp[:, None]], samples=100, least=0.25, seed=1).draw(20)
-    slope = (values.amax(1) - values.amin(1)) / (coords.amax(1) - coords.amin(1))
-    assert 0.2 < float(slope.min()) < 0.6 < float(slope.max()) < 1.05
-
-
-def test_mixed_boxes_keep_every_value_at_a_place_of_its_own():
-    y, x = np.meshgrid((2 * np.arange(8) + 1) / 8 - 1, (2 * np.arange(16) + 1) / 16 - 1, indexing="ij")
-    coords, values = Crops([np.stack([y, x], -1).astype(np.float32)], samples=50, mix=True, seed=3).draw(40)
-    # the values of this picture are its coordinates: each task has both, in one order or the other
-    same = (values == coords).all(2).all(1)
-    swapped = (values == coords.flip(-1)).all(2).all(1)
-    assert (same | swapped).all()
-    assert 0 < int(same.sum()) < 40
-
-
-def test_local_coords_are_centres():
-    assert local_coords(torch.arange(4)[:, None], torch.tensor([4])).flatten().tolist() == [-0.75, -0.25, 0.25, 0.75]
-
-
-def test_a_patch_that_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="32x32"):
-        Crops(pictures(), (32, 32))

@@ -6,8 +6,6 @@ torch = pytest.importorskip("torch")
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from sinr_codec.fields import MLP  # noqa: E402
-from sinr_codec.fit import Evaluator, evaluate  # noqa: E402
 from sinr_codec.fit.samples import Batches, BatchesByError, Samples, even_subset  # noqa: E402
 
 
@@ -71,18 +69,6 @@ def test_large_signals_are_read_in_pieces():
 def test_even_subset():
     assert even_subset(10, 10) is None
     assert even_subset(100, 4).tolist() == [0, 25, 50, 75]
-
-
-def test_evaluate_on_some_samples():
-    signal, field = Line(20_000), MLP(1, 2, 8, 1)
-    params = field.init(np.random.default_rng(0))
-    coords, values = signal.batch(np.arange(len(signal)))
-    errors = ((field.apply(params, coords) - values).astype(np.float64) ** 2).mean(1)
-    index = np.arange(5, 20_000, 7)
-    assert evaluate(field, params, signal) == pytest.approx(errors.mean(), rel=1e-5)
-    assert evaluate(field, params, signal, index) == pytest.approx(errors[index].mean(), rel=1e-5)
-    evaluator = Evaluator(field, signal)
-    assert evaluator(params) == evaluator({n: torch.from_numpy(v) for n, v in params.items()})
 
 
 def test_batches_by_error_have_the_same_mean():
