@@ -19,6 +19,7 @@ from sinr_codec.cli.main import app
 from sinr_codec.coding.tensor import Raw, encode_tensor
 from sinr_codec.container import FIELD, Header, write
 from sinr_codec.fields import MLP
+from sinr_codec.signals.grammar import Region, Scale
 from sinr_codec.signals.image import ImageSpec
 
 VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench", "batch"]
@@ -424,12 +425,9 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
     ("parse", "text", "value"),
     [
         ("size", "10x30", (10, 30)),
-        ("size", "10x30x5", (10, 30, 5)),
-        ("region", "1,2,3,4", (1, 2, 3, 4)),
-        ("region", "1:2, 3:40", ((1, 2), (3, 40))),
-        ("region", "0:9", ((0, 9),)),
-        ("scale", "2", 2.0),
-        ("scale", "1x1x0.5", (1.0, 1.0, 0.5)),
+        ("region", "1,2,3,4", Region.parse((1, 2, 3, 4))),
+        ("region", "0:9", Region.parse([(0, 9)])),
+        ("scale", "2", Scale.parse(2)),
         ("range", "0:32", (0, 32)),
     ],
 )

@@ -5,18 +5,21 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
 from sinr_codec.errors import InputError, explain
 from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.signals.grammar import Range, Region, Scale, Size
+
+T = TypeVar("T")
 
 
 class Preset(StrEnum):
@@ -39,51 +42,37 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 # -- values of options -------------------------------------------------------------------------------------
 
 
-def parse_size(text: str) -> tuple[int, ...]:
-    """(height, width), or a size by axis of other signals, from "HxW" or "AxBxC"."""
-    parts = text.lower().split("x")
-    if len(parts) < 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise typer.BadParameter(f"{text!r}: expected HxW in pixels, such as 1024x1536, or a size by axis")
-    return tuple(int(part) for part in parts)
+def parse_size(text: str) -> Size:
+    """A size by axis from "HxW" or "AxBxC"."""
+    return _parsed(Size.parse, text)
 
 
-def parse_scale(text: str) -> Any:
+def parse_scale(text: str) -> Scale:
     """A factor, or one for every axis from "AxBxC"."""
-    try:
-        factors = tuple(float(part) for part in text.lower().split("x"))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: expected a number such as 2, or one an axis such as 1x1x2") from error
-    return factors[0] if len(factors) == 1 else factors
+    return _parsed(Scale.parse, text)
 
 
-def parse_range(text: str) -> tuple[int, int]:
+def parse_range(text: str) -> Range:
     """(start, stop) from "START:STOP"."""
-    start, _, stop = text.partition(":")
-    if not (start.isdecimal() and stop.isdecimal()):
-        raise typer.BadParameter(f"{text!r}: expected START:STOP, such as 0:32")
-    return int(start), int(stop)
+    return _parsed(Range.parse, text)
 
 
-def parse_region(text: str) -> Any:
-    """(left, top, right, bottom) from "L,T,R,B", or ((start, stop), ...) by axis from "A:B,C:D"."""
-    parts = [part.strip() for part in text.split(",")]
-    if all(":" in part for part in parts):
-        ends = [part.split(":") for part in parts]
-        if all(len(pair) == 2 and all(end.isdecimal() for end in pair) for pair in ends):
-            return tuple((int(start), int(stop)) for start, stop in ends)
-    elif len(parts) == 4 and all(part.isdecimal() for part in parts):
-        return tuple(int(part) for part in parts)
-    raise typer.BadParameter(
-        f"{text!r}: expected L,T,R,B in pixels of the source, such as 0,0,256,128, or START:STOP for every axis"
-    )
+def parse_region(text: str) -> Region:
+    """A part of a signal from "L,T,R,B", or by axis from "A:B,C:D"."""
+    return _parsed(Region.parse, text)
 
 
 def parse_activation(text: str) -> Any:
     """A `fields` activation from "NAME" or "NAME:NUMBER,...", such as "sine:30" or "wire:20,30"."""
     from sinr_codec.fields.activations import activation_from_text
 
+    return _parsed(activation_from_text, text)
+
+
+def _parsed(parse: Callable[[str], T], text: str) -> T:
+    """A value from text; what it is not is wrong usage."""
     try:
-        return activation_from_text(text)
+        return parse(text)
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -24,6 +24,7 @@ from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.dataset_globe import Globe, Grids, between, find_earth, follows_grid, is_earth
 from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side, write_side
+from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
@@ -251,8 +252,8 @@ class DatasetSpec:
         fields: Fields,
         *,
         variables: str | Sequence[str] | None = None,
-        region: Mapping[str, tuple[int, int]] | Sequence[tuple[int, int]] | None = None,
-        scale: float | Mapping[str, float] | None = None,
+        region: RegionLike | None = None,
+        scale: ScaleLike | None = None,
         decode_cf: bool = True,
     ) -> Any:
         """Render the dataset, or a part of it.
@@ -264,12 +265,12 @@ class DatasetSpec:
         variables
             Names of the data variables wanted; default: all.
         region
-            (start, stop) by dimension, in samples of the source; or for all dimensions of the fields in order.
+            (start, stop) by dimension, in samples of the source; or for the dimensions of the fields in order.
         scale
-            Factor on the resolution by dimension, or one number for latitude and longitude (without them, for the
-            last two dimensions). Samples of the source that stay keep their place: scale 2 puts one between
-            every two. Coordinates are interpolated, masks are those of the nearest cell, and other variables along
-            such a dimension are left out.
+            Factor on the resolution by dimension, or for each in order, or one number for latitude and longitude
+            (without them, for the last two dimensions). Samples of the source that stay keep their place: scale 2 puts
+            one between every two. Coordinates are interpolated, masks are those of the nearest cell, and other
+            variables along such a dimension are left out.
         decode_cf
             Unpack numbers, make times of times and NaN of fill values, as xarray does when it opens a file; without
             it, numbers as they are stored.
@@ -305,32 +306,18 @@ class DatasetSpec:
         decoded = files.assembled(xr, content, arrays, decode_cf)
         return decoded if wanted is None else decoded[list(wanted)]
 
-    def _spans(self, region: Any, scale: Any) -> dict[str, "_Span"]:
+    def _spans(self, region: RegionLike | None, scale: ScaleLike | None) -> dict[str, "_Span"]:
         """What to render of each dimension."""
-        if region is not None and not isinstance(region, Mapping):
-            if not isinstance(region, Sequence) or len(region) != len(self.dims):
-                raise InputError(f"region {region!r}: expected (start, stop) for each of {', '.join(self.dims)}")
-            region = dict(zip(self.dims, region))
-        region, globe = region or {}, self._globe
-        if scale is None or isinstance(scale, int | float):
-            both = sum(globe.dims, ()) if globe is not None else self.dims[-2:]
-            scale = {} if scale is None else dict.fromkeys(both, scale)
-        if not isinstance(scale, Mapping):
-            raise InputError(f"scale {scale!r}: expected a number, or numbers by dimension")
-        if unknown := [name for name in (*region, *scale) if name not in self.dims]:
-            raise InputError(f"dimension {unknown[0]!r}: expected one of {', '.join(self.dims)}")
-        for d, factor in scale.items():
-            if not isinstance(factor, int | float) or not 0 < factor < 2**31:
-                raise InputError(f"scale {factor!r}: expected a number above 0")
+        globe = self._globe
+        regions = {} if region is None or region == {} else Region.parse(region).by_name(self.dims)
+        usual = sum(globe.dims, ()) if globe is not None else self.dims[-2:]
+        factors = {} if scale is None or scale == {} else Scale.parse(scale).by_name(self.dims, usual)
+        for d, factor in factors.items():
             if factor != 1 and globe is not None and not globe.separable and d in globe.dims[0]:
                 raise InputError(f"scale of {d}: its latitudes and longitudes are not axes, so they have no between")
         spans = {}
         for d, n in self.content.dims.items():
-            cut, factor = region.get(d, (0, n)), scale.get(d, 1)
-            whole = isinstance(cut, Sequence) and len(cut) == 2 and all(isinstance(i, int | np.integer) for i in cut)
-            if not whole or not 0 <= cut[0] < cut[1] <= n:
-                raise InputError(f"region {cut!r} of {d}: expected (start, stop) with 0 <= start < stop <= {n}")
-            start, stop = (int(i) for i in cut)
+            (start, stop), factor = regions.get(d, Range(0, n)).within(n, "sample", f"region {d}"), factors.get(d, 1)
             # After the last meridian the first one follows: there is room between them.
             closed = globe is not None and globe.cyclic and d in globe.dims[1] and stop == n
             first = math.ceil(start * factor)

@@ -20,11 +20,11 @@ from sinr_codec.signals import arrays, lattice, sources
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.cut import Cut
+from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, checked_range, psnr
 from sinr_codec.types import Array, PathLike
 
-Region = tuple[int, int, int, int]
 Source = PathLike | Image.Image | Array
 
 _MAX_SIDE: Final = 2**31 - 1
@@ -257,9 +257,9 @@ class ImageSpec:
         self,
         fields: Fields,
         *,
-        scale: float | None = None,
-        size: tuple[int, int] | None = None,
-        region: Region | None = None,
+        scale: ScaleLike | None = None,
+        size: SizeLike | None = None,
+        region: RegionLike | None = None,
     ) -> Array:
         """Evaluate the networks on a grid of pixels, in memory bounded by the result plus a few tiles.
 
@@ -268,11 +268,12 @@ class ImageSpec:
         fields
             The networks, coords (y, x) -> values (channels); of blocks those outside the region are not decoded.
         scale
-            Factor on the source's size; with a region the result is that part of the whole at this scale.
+            Factor on the source's size, one or (down, across); with a region the result is that part of the whole at
+            this scale.
         size
             (h, w) of the result, which shows the whole picture, or the region where there is one.
         region
-            (left, top, right, bottom) in source pixels, as in Pillow's `crop`.
+            (left, top, right, bottom) in source pixels, as in Pillow's `crop`, or ((top, bottom), (left, right)).
 
         Returns
         -------
@@ -283,12 +284,11 @@ class ImageSpec:
         InputError : a scale, size or region that makes no picture
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
-        rows_columns = None if region is None else self._rows_columns(region)
         spans = lattice.window(
             (self.height, self.width),
             scale=scale,
             size=size,
-            region=rows_columns,
+            region=region,
             most=fields.max_samples // self.channels,
             noun="pixel",
         )
@@ -306,21 +306,6 @@ class ImageSpec:
             noun="pixel",
         )
         return out.reshape(self.array_shape(*out.shape[:2]))
-
-    def _rows_columns(self, region: Region) -> lattice.Region:
-        if not (
-            isinstance(region, tuple | list)
-            and len(region) == 4
-            and all(isinstance(v, int | np.integer) for v in region)
-        ):
-            raise InputError(f"region {region!r}: expected (left, top, right, bottom), four integers")
-        left, top, right, bottom = region
-        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
-            raise InputError(
-                f"region {left},{top},{right},{bottom}: expected left < right <= {self.width} "
-                f"and top < bottom <= {self.height}"
-            )
-        return (top, bottom), (left, right)
 
     # -- files and Pillow images ---------------------------------------------------------------------------
 

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.signals.base import Apply, Fields, Part
+from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.grid import Grid
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array
-
-Region = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ class Span:
 def window(
     sizes: Sequence[int],
     *,
-    scale: float | Sequence[float] | None = None,
-    size: Sequence[int] | None = None,
-    region: Region | None = None,
+    scale: ScaleLike | None = None,
+    size: SizeLike | None = None,
+    region: RegionLike | None = None,
     most: int | None = None,
     noun: str = "sample",
 ) -> tuple[Span, ...]:
@@ -48,12 +47,11 @@ def window(
     sizes
         Samples of the source by axis.
     scale
-        Factor on the source's size, one for all axes or one each; with a region the result is that part of the
-        whole at this scale.
+        Factor on the source's size; with a region the result is that part of the whole at this scale.
     size
         Samples of the result by axis, which shows the whole, or the region where there is one.
     region
-        (start, stop) in source samples by axis.
+        Part of the source.
     most
         Largest number of samples in the result.
     noun
@@ -64,51 +62,25 @@ def window(
     InputError : a scale, size or region that leaves no sample or lies outside the source
     LimitError : more than `most` samples
     """
-    spans = _window(sizes, scale, size, region, noun)
-    if most is not None:
-        check_count([len(span) for span in spans], most, noun)
-    return spans
-
-
-def _window(
-    sizes: Sequence[int], scale: Any, size: Sequence[int] | None, region: Region | None, noun: str
-) -> tuple[Span, ...]:
     axes = len(sizes)
-    ranges = [(0, n) for n in sizes] if region is None else _checked_region(region, sizes, noun)
+    ranges = [Range(0, n) for n in sizes] if region is None else Region.parse(region).within(sizes, noun)
     if scale is not None and size is not None:
         raise InputError("scale and size: expected one of them, not both")
     if size is not None:
-        if not (_integers(size, axes) and min(size) >= 1):
-            raise InputError(f"size {size!r}: expected {axes} integers of at least 1, one an axis")
-        return tuple(
-            Span(n, int(count), start, stop, 0, int(count)) for n, count, (start, stop) in zip(sizes, size, ranges)
-        )
-    factors = [1.0 if scale is None else scale] * axes if not isinstance(scale, Sequence) else list(scale)
-    if len(factors) != axes or not all(isinstance(f, int | float) and 0 < f < 2**31 for f in factors):
-        raise InputError(f"scale {scale!r}: expected a number above 0, or one an axis")
-    return tuple(_scaled(n, start, stop, f) for n, (start, stop), f in zip(sizes, ranges, factors))
+        counts = Size.parse(size).along(axes)
+        spans = tuple(Span(n, count, *ends, 0, count) for n, count, ends in zip(sizes, counts, ranges))
+    else:
+        factors = Scale.parse(1.0 if scale is None else scale).along(axes)
+        spans = tuple(_scaled(n, *ends, factor) for n, ends, factor in zip(sizes, ranges, factors))
+    if most is not None:
+        check_count([len(span) for span in spans], most, noun)
+    return spans
 
 
 def check_count(shape: Sequence[int], most: int, noun: str) -> None:
     """Raise `LimitError` for a rendering of more than `most` positions."""
     if math.prod(shape) > most:
         raise LimitError(f"a rendering of {' x '.join(map(str, shape))} {noun}s: above the limit of {most:,}")
-
-
-def _checked_region(region: Region, sizes: Sequence[int], noun: str) -> list[tuple[int, int]]:
-    if not isinstance(region, Sequence) or len(region) != len(sizes) or not all(_integers(r, 2) for r in region):
-        raise InputError(f"region {region!r}: expected (start, stop) for each of {len(sizes)} axes, in {noun}s")
-    for (start, stop), n in zip(region, sizes):
-        if not 0 <= start < stop <= n:
-            raise InputError(f"region {start}:{stop}: expected 0 <= start < stop <= {n}, in {noun}s of the source")
-    return [(int(start), int(stop)) for start, stop in region]
-
-
-def _integers(values: Any, count: int) -> bool:
-    """Whether these are so many integers, NumPy's included."""
-    return (
-        isinstance(values, Sequence) and len(values) == count and all(isinstance(v, int | np.integer) for v in values)
-    )
 
 
 def _scaled(size: int, start: int, stop: int, scale: float) -> Span:

@@ -21,6 +21,7 @@ from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.cameras import Camera, Orbit, read_poses
+from sinr_codec.signals.grammar import Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.hull import HULL, behind, box_of, carve, hull_from, rounded, upsampled
 from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
@@ -178,8 +179,8 @@ class RadianceSpec:
         *,
         pose: Any = None,
         orbit: int | None = None,
-        size: tuple[int, int] | None = None,
-        scale: float | None = None,
+        size: SizeLike | None = None,
+        scale: ScaleLike | None = None,
         mesh: bool = False,
         resolution: int | None = None,
     ) -> Any:
@@ -231,18 +232,18 @@ class RadianceSpec:
             raise LimitError(f"up to {points:,} points on rays: more than {_POINTS_A_VALUE} x {fields.max_samples:,}")
         return self._views(fields, camera, poses)
 
-    def _camera(self, size: tuple[int, int] | None, scale: float | None) -> Camera:
+    def _camera(self, size: SizeLike | None, scale: ScaleLike | None) -> Camera:
         if size is not None and scale is not None:
             raise InputError("scale and size: expected one of them, not both")
         if scale is not None:
-            if not (isinstance(scale, int | float) and 0 < scale < 1 << 16):
-                raise InputError(f"scale: expected a number above 0, got {scale!r}")
-            size = tuple(max(1, round(n * scale)) for n in (self.camera.height, self.camera.width))  # type: ignore
+            factors = zip((self.camera.height, self.camera.width), Scale.parse(scale).along(2))
+            size = tuple(max(1, round(n * factor)) for n, factor in factors)
         if size is None:
             return self.camera
-        if len(size) != 2 or not all(isinstance(n, int | np.integer) and 1 <= n <= 1 << 16 for n in size):
-            raise InputError(f"size: expected (height, width), got {size!r}")
-        return self.camera.resized(int(size[1]), int(size[0]))
+        height, width = Size.parse(size).along(2, "for height and width")
+        if max(height, width) > 1 << 16:
+            raise InputError(f"size {height}x{width}: expected at most {1 << 16} pixels a side")
+        return self.camera.resized(width, height)
 
     def _views(self, fields: Fields, camera: Camera, poses: Array) -> NDArray[np.uint8]:
         apply, box = fields.parts[0], self.box

@@ -9,7 +9,7 @@ and no capacity goes into sharp edges. With a wide band it is a truncated signed
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from sinr_codec.files import atomic_write
 from sinr_codec.signals import lattice
 from sinr_codec.signals import mesh as meshes
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
+from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.mesh import Mesh
 from sinr_codec.signals.shape_files import read_volume
@@ -234,9 +235,9 @@ class ShapeSpec:
         fields: Fields,
         *,
         resolution: int | None = None,
-        scale: float | Sequence[float] | None = None,
-        size: Sequence[int] | None = None,
-        region: lattice.Region | None = None,
+        scale: ScaleLike | None = None,
+        size: SizeLike | None = None,
+        region: RegionLike | None = None,
     ) -> Shape:
         """Evaluate a field on a grid of voxels, in memory bounded by the result plus a few tiles.
 
@@ -247,7 +248,8 @@ class ShapeSpec:
         resolution
             Voxels of the longest side of the whole, instead of `scale`.
         scale
-            Factor on the source's size; with a region the result is that part of the whole at this scale.
+            Factor on the source's size, one or (x, y, z); with a region the result is that part of the whole at this
+            scale.
         size
             (x, y, z) voxels of the result, which shows the whole, or the region where there is one.
         region

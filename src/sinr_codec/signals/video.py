@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.cut import Cut
+from sinr_codec.signals.grammar import Range, RegionLike, Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, max_error, psnr
 from sinr_codec.signals.video_files import Clip, Rate, fraction, read, save
@@ -41,8 +43,6 @@ BEST_PSNR: Final = 100.0
 """What a frame without error counts in the mean, in dB."""
 _MAX_SIDE: Final = 2**31 - 1
 _GRID: Final = Grid()  # centres of samples, each axis on [-1, 1]
-
-Region = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,9 @@ class VideoSpec:
         self,
         fields: Fields,
         *,
-        scale: float | None = None,
-        size: tuple[int, int] | None = None,
-        region: Region | None = None,
+        scale: ScaleLike | None = None,
+        size: SizeLike | None = None,
+        region: RegionLike | None = None,
         fps: Rate | None = None,
     ) -> Clip:
         """Evaluate the network at the pixels of frames, in memory bounded by the result plus a few tiles.
@@ -194,7 +194,7 @@ class VideoSpec:
         fields
             The networks, coords (t, y, x) -> values (channels); of blocks those outside the region are not decoded.
         scale
-            Factor on height and width.
+            Factor on height and width, one or two.
         size
             (h, w) of the result, which shows the whole frame, or the region where there is one.
         region
@@ -209,19 +209,15 @@ class VideoSpec:
         """
         rate = self.fps if fps is None else fraction(fps, "fps")
         faster = float(rate / self.fps)
-        sizes = self.sizes
-        if size is not None:
-            if scale is not None:
-                raise InputError("scale and size: expected one of them, not both")
-            if not isinstance(size, Sequence) or len(size) != 2:
-                raise InputError(f"size {size!r}: expected (height, width), two integers of at least 1")
-            # The spans of the region, where there is one, tell how many frames it has at this rate.
-            time = lattice.window(sizes, scale=(faster, 1.0, 1.0), region=region, noun="frame or pixel")[0]
-            spans = lattice.window(sizes, size=(len(time), *size), region=region, noun="frame or pixel")
-            spans = (time, *spans[1:])
+        window = partial(lattice.window, self.sizes, region=region, noun="frame or pixel")
+        if size is None:
+            spans = window(scale=(faster, *Scale.parse(1.0 if scale is None else scale).along(2)))
+        elif scale is not None:
+            raise InputError("scale and size: expected one of them, not both")
         else:
-            factor = 1.0 if scale is None else scale
-            spans = lattice.window(sizes, scale=(faster, factor, factor), region=region, noun="frame or pixel")
+            # The spans of the region, where there is one, tell how many frames it has at this rate.
+            time = window(scale=(faster, 1.0, 1.0))[0]
+            spans = (time, *window(size=(len(time), *Size.parse(size).along(2, "for height and width")))[1:])
         if self.cut is not None:
             out = cuts.render(fields, self.cut, spans, self.channels, self.levels.to_samples, np.uint8, "pixel")
         else:
@@ -274,7 +270,7 @@ class VideoSignal(SampledPart):
         source: Any,
         like: VideoSpec | None = None,
         *,
-        frames: tuple[int, int] | None = None,
+        frames: str | tuple[int, int] | None = None,
         fps: Rate | None = None,
         block: float | None = None,
     ) -> "VideoSignal":
@@ -379,14 +375,10 @@ class VideoSignal(SampledPart):
         return Quality(mean, figures | seams.figures())
 
 
-def _range(frames: Any) -> tuple[int, int | None]:
+def _range(frames: str | tuple[int, int] | None) -> tuple[int, int | None]:
     if frames is None:
         return 0, None
-    if (
-        not isinstance(frames, Sequence)
-        or len(frames) != 2
-        or not all(isinstance(v, int) for v in frames)
-        or not 0 <= frames[0] < frames[1]
-    ):
-        raise InputError(f"frames {frames!r}: expected (first, stop), integers with 0 <= first < stop")
-    return frames[0], frames[1]
+    first, stop = Range.parse(frames, "frames")
+    if not 0 <= first < stop:
+        raise InputError(f"frames {first}:{stop}: expected (first, stop), integers with 0 <= first < stop")
+    return first, stop

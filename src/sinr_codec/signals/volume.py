@@ -25,6 +25,7 @@ from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.cut import Cut
+from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.levels import Levels, known_dtype
 from sinr_codec.signals.thinning import Thinned, busy
@@ -231,9 +232,9 @@ class VolumeSpec:
         self,
         fields: Fields,
         *,
-        scale: float | Sequence[float] | None = None,
-        size: Sequence[int] | None = None,
-        region: lattice.Region | None = None,
+        scale: ScaleLike | None = None,
+        size: SizeLike | None = None,
+        region: RegionLike | None = None,
     ) -> Volume:
         """Evaluate the field on a grid of voxels: a slice or a box costs as much as its own voxels.
 
@@ -259,8 +260,6 @@ class VolumeSpec:
         InputError : a scale, size or region that makes no volume
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
-        if isinstance(region, Sequence) and len(region) < len(self.sizes):
-            region = (*region, *((0, n) for n in self.sizes[len(region) :]))
         most = fields.max_samples // self.out_features
         spans = lattice.window(self.sizes, scale=scale, size=size, region=region, most=most, noun="voxel")
         values, finish, dtype = self.out_features, self.levels.to_samples, self.levels.dtype
