@@ -21,12 +21,12 @@ _VERSION: Final = "1"
 
 
 def save(path: Path, state: dict[str, Any], identity: str) -> None:
-    """Write nested dicts, lists, numbers and tensors; `identity` names the fit that they belong to.
+    """Write nested dicts, lists, numbers and tensors; `identity` names the fit they belong to.
 
     Raises
     ------
     InputError
-        The system refuses to write; an older checkpoint is left as it was.
+        The file cannot be written; an older checkpoint is left unchanged.
     """
     tensors: dict[str, Tensor] = {}
     skeleton = _strip(state, tensors)
@@ -39,7 +39,7 @@ def save(path: Path, state: dict[str, Any], identity: str) -> None:
 
 
 def try_to_save(path: Path, state: dict[str, Any], identity: str) -> None:
-    """As `save`, but a failure costs the checkpoint, not the fit."""
+    """As `save`, but failures are only logged, so that they do not end the fit."""
     try:
         save(path, state, identity)
     except InputError as error:
@@ -47,7 +47,7 @@ def try_to_save(path: Path, state: dict[str, Any], identity: str) -> None:
 
 
 def discard(path: Path | None) -> None:
-    """Remove the checkpoint of a fit that has run to its end, if there is one; a symbolic link to it stays."""
+    """Remove the checkpoint of a finished fit, if there is one; a symbolic link to it stays."""
     if path is None:
         return
     try:
@@ -57,12 +57,12 @@ def discard(path: Path | None) -> None:
 
 
 def load(path: Path, identity: str) -> dict[str, Any] | None:
-    """The state, or None where there is no such file.
+    """The state, or None if there is no such file.
 
     Raises
     ------
     InputError
-        The file is no checkpoint, or one of another fit.
+        The file is no checkpoint, or belongs to another fit.
     """
     if not Path(path).exists():
         return None
@@ -80,10 +80,10 @@ def load(path: Path, identity: str) -> dict[str, Any] | None:
 
 
 def _strip(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The value as JSON, its tensors put aside under running numbers; keys of dicts keep their type."""
+    """The value as JSON, with its tensors moved to `tensors` under running numbers; keys of dicts keep their type."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        # the order of the axes in memory decides which kernel a product takes, and so its last bits: keep it
+        # the order of the axes in memory decides which kernel computes a product, and so its last bits
         order = sorted(range(value.ndim), key=lambda axis: -value.stride(axis))
         tensors[name] = value.detach().cpu().permute(order).contiguous().clone()
         return {_TENSOR: name, "order": order}

@@ -1,4 +1,4 @@
-"""When `torch.compile` pays, and how to do without it."""
+"""`torch.compile` where it pays, with a fallback."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-#: Least budgets in seconds that earn a compilation back, without and with the cache of an earlier one. On two
-#: cores it takes some 15 s and some 3 s; a compiled step then takes about 0.6 of the time.
+#: Least budgets in seconds for which compilation pays, without and with the cache of an earlier one. On two cores it
+#: takes about 15 s and 3 s, and a compiled step takes 0.6 of the time.
 COLD_BUDGET: Final = 60.0
 WARM_BUDGET: Final = 15.0
-#: Multiply-adds a second on a modest CPU, to turn a budget of steps into seconds without a clock, and so the same
-#: way every time.
+#: Multiply-adds per second of a modest CPU. It converts a budget in steps to seconds without a clock, so that the
+#: decision is reproducible.
 MODEST_CPU: Final = 1e10
 
 
 def has_compiler() -> bool:
-    """Whether a C++ compiler, which the CPU backend needs, is found."""
+    """Whether there is a C++ compiler, which the CPU backend needs."""
     return any(shutil.which(name) for name in (os.environ.get("CXX"), "g++", "clang++", "c++") if name)
 
 
 def marker(key: str) -> Path:
-    """File inside inductor's cache that tells that `key` was compiled before; it goes when the cache goes."""
-    # as torch._inductor.runtime.cache_dir_utils has it, but importing that takes a second
+    """File in inductor's cache whose presence tells that `key` was compiled before; it is deleted with the cache."""
+    # the same folder as in torch._inductor.runtime.cache_dir_utils, whose import takes a second
     default = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}"
     name = hashlib.sha256(f"{torch.__version__} {key}".encode()).hexdigest()[:24]
     return Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or default) / f"sinr-{name}"
 
 
 def pays(key: str, *, seconds: float | None, work: float | None, device: str) -> bool:
-    """Whether a budget of seconds, or of `work` multiply-adds, is long enough to pay for the compilation."""
+    """Whether compilation pays for a budget of seconds, or of `work` multiply-adds."""
     if device.startswith("cpu") and not has_compiler():
         return False
     estimates = [seconds, None if work is None else work / MODEST_CPU]
     budget = min(e for e in estimates if e is not None)
     if budget >= COLD_BUDGET:
         return True
-    # a budget of steps must not depend on what is cached: compiled and eager steps differ in the last bit
+    # a budget in steps must not depend on the cache: compiled and eager steps differ in the last bit
     return seconds is not None and work is None and budget >= WARM_BUDGET and _is_marked(key)
 
 
@@ -58,11 +58,11 @@ def _is_marked(key: str) -> bool:
 
 
 def compiled(function: Callable[..., Any], key: str, *example: Any) -> Callable[..., Any] | None:
-    """`function` compiled and tried on the example, with a backward pass of its first result; None where it fails."""
+    """`function`, compiled and tried on the example with a backward pass of its first result; None if it fails."""
     try:
         fast = torch.compile(function, fullgraph=True, dynamic=False)
         fast(*example)[0].backward()
-    except Exception as error:  # whatever breaks in a compiler, the plain function still works
+    except Exception as error:  # whatever fails in the compiler, the plain function works
         logger.info("torch.compile failed, going on without it: %s", str(error).partition("\n")[0])
         return None
     try:

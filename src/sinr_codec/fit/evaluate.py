@@ -16,14 +16,16 @@ from sinr_codec.signals.base import Part
 
 
 class Evaluator:
-    """``evaluator(params) -> mean squared error``, with the samples read only once.
+    """``evaluator(params) -> mean squared error``; the samples are read only once.
 
     Parameters
     ----------
     index
-        Sample numbers, int64 (n,); all where None.
+        Sample numbers, int64 (n,); None for all.
     device
         A torch device.
+    samples
+        The samples of the signal, if they are already loaded.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Evaluator:
         self._function = field.function(kernels.namespace(device), torch.device(device))
 
     def __call__(self, params: Mapping[str, Any]) -> float:
-        """Loss of parameters given as NumPy arrays or torch tensors."""
+        """Loss of parameters (NumPy arrays or torch tensors)."""
         tensors = {name: torch.as_tensor(value, device=self.device) for name, value in params.items()}
         with torch.inference_mode():
             return weighted_mean(
@@ -61,6 +63,6 @@ def evaluate(
 ) -> float:
     """Mean squared error of a field over all samples of a signal, or over those in `index`.
 
-    To evaluate more than once, keep an `Evaluator`.
+    For several evaluations, use an `Evaluator`.
     """
     return Evaluator(field, signal, index, device)(params)

@@ -10,9 +10,9 @@ from typing import Any
 
 
 class Interrupt:
-    """Turns the first Ctrl-C into a flag that takes effect between two steps; a second one raises as usual.
+    """Turns the first Ctrl-C into a flag, which takes effect between two steps; a second one raises as usual.
 
-    `tell_others` is called with the first one, in the main thread.
+    `tell_others` is called at the first one, in the main thread.
     """
 
     def __init__(self, tell_others: Callable[[], None] | None = None) -> None:
@@ -21,7 +21,7 @@ class Interrupt:
         self._old: Any = None
 
     def __enter__(self) -> Interrupt:
-        # only the main thread may set handlers; elsewhere a Ctrl-C reaches the main thread anyway
+        # only the main thread may set handlers, and only it receives a Ctrl-C
         if threading.current_thread() is threading.main_thread():
             self._old = signal.signal(signal.SIGINT, self._handle)
         return self
@@ -32,7 +32,7 @@ class Interrupt:
             self._old = None
 
     def tell(self, progress: Callable[[int, int, float], None], step: int, total: int, loss: float) -> None:
-        """Call a listener between two steps; a Ctrl-C that it passes on counts as one of those that are seen."""
+        """Call a listener between two steps. A `KeyboardInterrupt` that it raises sets the flag."""
         try:
             progress(step, total, loss)
         except KeyboardInterrupt:

@@ -1,8 +1,8 @@
-"""Sines and matrix products of float32 on a CPU, by the fastest library that is there; and fits side by side.
+"""Fast float32 sines and matrix products on a CPU, by libraries that are installed anyway; fits side by side.
 
-NumPy's sines take 0.4 of the time of PyTorch's where a processor has AVX-512. And PyTorch multiplies by MKL unless it
-may round to bfloat16; then it asks oneDNN, which does not round where a processor has no unit for such products, and
-takes half of MKL's time on AMD's. Where there is a unit (AMX), all is left as it is: coordinates do not bear to be
+With AVX-512, NumPy's sine takes 0.4 of the time of PyTorch's. PyTorch multiplies by MKL unless it may round to
+bfloat16. Then it uses oneDNN, which does not round on a processor without a unit for such products, and takes half of
+MKL's time on AMD processors. On processors with such a unit (AMX) nothing is changed, since coordinates must not be
 rounded (docs/performance.md).
 """
 
@@ -45,7 +45,7 @@ def _by_numpy(function: np.ufunc, z: Tensor) -> Tensor:
 
 
 class _Namespace:
-    """`array_api_compat.torch` with other sines; they have no second derivatives."""
+    """`array_api_compat.torch` with faster sines, which have no second derivatives."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(xtorch, name)
@@ -58,7 +58,7 @@ class _Namespace:
 
     @staticmethod
     def cos(z: Tensor) -> Tensor:
-        """The cosine, which encodings take of coordinates."""
+        """The cosine, which encodings apply to coordinates."""
         return _by_numpy(np.cos, z) if z.dtype == torch.float32 and not z.requires_grad else torch.cos(z)
 
 
@@ -66,13 +66,13 @@ _NAMESPACE: Final = _Namespace()
 
 
 def namespace(device: str) -> Any:
-    """The array namespace in which fields are trained on a device, once and not compiled."""
+    """The array namespace for fields that are trained on a device without compilation."""
     return _NAMESPACE if torch.device(device).type == "cpu" else xtorch
 
 
 @contextmanager
 def training(work: float) -> Iterator[None]:
-    """The surroundings of steps of `work` multiply-adds a forward pass: threads, and who multiplies."""
+    """Settings for steps of `work` multiply-adds per forward pass: threads, and the library for products."""
     matmul = torch.backends.mkldnn.matmul
     before = matmul.fp32_precision
     if not _rounds():
@@ -85,10 +85,10 @@ def training(work: float) -> Iterator[None]:
 
 
 def side_by_side(work: Callable[[int], R], count: int, threads: int) -> Iterator[R]:
-    """``work(0), ..., work(count - 1)`` in order, as many at a time as there are threads, with one core each.
+    """``work(0), ..., work(count - 1)`` in order, `threads` at a time, with one core each.
 
-    Python runs in one thread at a time, but most of a step are sines and products, which do not need it: on two cores
-    fits of 3x34 are 1.6 times as fast as one after the other, those of 3x80 twice, with the same results.
+    Python runs in one thread at a time, but most of a step is sines and products outside of it. On two cores, fits of
+    3x34 are 1.6 times as fast as in sequence, and those of 3x80 twice as fast, with the same results.
     """
 
     def alone(number: int) -> R:
@@ -97,7 +97,7 @@ def side_by_side(work: Callable[[int], R], count: int, threads: int) -> Iterator
 
     allowed = torch.get_num_threads()
     try:
-        # Outermost, so that what each of them sets and sets back is the same.
+        # Outermost, so that all threads set and restore the same settings.
         with training(0):
             yield from map_tiles(alone, range(count), threads)
     finally:
@@ -106,6 +106,6 @@ def side_by_side(work: Callable[[int], R], count: int, threads: int) -> Iterator
 
 @cache
 def _rounds() -> bool:
-    """Whether products really become less exact where they may."""
+    """Whether products permitted to round to bfloat16 do."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return not x86 or torch.cpu._is_amx_tile_supported()

@@ -1,8 +1,8 @@
-"""Hash grids whose entries are integers, trained for a number of bytes: quantised latents under an entropy penalty.
+"""Hash grids with integer entries, trained for a number of bytes: quantised latents with an entropy penalty.
 
-After SHACIRA (Girish, Shrivastava, Gupta 2023, section 3): latents are rounded, decoded by an affine map for each
-level, and penalised by the entropy that a small factorised model, learned along with them, gives them. What is new
-here is that the penalty's weight follows the bytes that the latents take in a file.
+After SHACIRA (Girish, Shrivastava, Gupta 2023, section 3). Latents are rounded and decoded by an affine map for each
+level. The penalty is their entropy under a small factorised model, which is trained with them. Here, the weight of the
+penalty follows the size of the latents in a file.
 """
 
 from __future__ import annotations
@@ -31,32 +31,36 @@ from sinr_codec.fit.run import Listener, Run
 from sinr_codec.fit.samples import Batches, Samples, even_subset
 from sinr_codec.signals.base import Part
 
-#: Shares of the steps at which uniform noise in place of rounding (Ballé et al. 2017) gives way to stochastic Gumbel
-#: annealing, and that to rounding. Annealing alone, as published, ends 0.4 dB lower: it keeps latents where they are.
+#: Shares of the steps at which uniform noise in place of rounding (Ballé et al. 2017) is replaced by stochastic Gumbel
+#: annealing, and annealing by rounding. Annealing alone, as published, ends 0.4 dB lower: it hardly moves latents.
 ANNEAL_AT: Final = 0.8
 ROUND_AT: Final = 0.95
+#: Temperatures of the annealing, at its beginning and end.
 TEMPERATURES: Final = 0.3, 0.1
-#: Of Adam, for latents, their decoder and the network, and the entropy model.
+#: Learning rates of Adam for the latents, for their decoder and the network, and for the entropy model.
 RATES: Final = 5e-2, 5e-3, 1e-2
-#: The rates rise over so many steps, and fall to this share of them by half a cosine when annealing begins.
+#: Steps of the warm-up, and the share of the rates to which a cosine decay leads from the beginning of annealing on.
 WARMUP_STEPS: Final = 50
 LEAST_RATE: Final = 0.02
-#: Standard deviation of the decoded latents to begin with, in the units of the network's inputs.
+#: Initial standard deviation of the decoded latents, in the units of the network's inputs.
 SCALE: Final = 0.1
-#: Multiplies of interpolation that are kept as matrices; a signal with more is trained on batches.
+#: Most interpolation weights that are stored as matrices; a signal with more is trained in batches.
 MOST_KEPT: Final = 1 << 26
 CHUNK: Final = 8192
-#: Looks at the bytes of the rounded latents, which the weight of the entropy follows.
+#: Times per fit at which the rounded latents are coded, so that the weight of the entropy can follow their size; the
+#: share of the fit at which this begins; the share of the bytes that is aimed at.
 LOOKS: Final = 50
 FOLLOW_AT: Final = 0.1
 AIM: Final = 0.99
-#: Exponents of the ratios of bytes to those aimed at, and to those at the look before, without which it overshoots.
+#: Exponents in the update of the weight: of the ratio of the size to the target, and of the ratio to the previous size,
+#: which prevents overshooting.
 GAIN: Final = 0.3
 DAMPING: Final = 0.5
-#: The weight to begin with, over bits a sample; pictures end between a quarter and three times of it.
+#: The initial weight times bits per sample, and the limits of the weight. Pictures end between a quarter and three
+#: times the initial weight.
 FIRST_WEIGHT: Final = 1e-2
 WEIGHTS: Final = (1e-6, 1e2)
-#: Halvings of the range that is searched for what fits in the end.
+#: Bisections in the final search for the rounding that meets the size.
 SHY_STEPS: Final = 6
 EVALUATION_SAMPLES: Final = 1 << 20
 
@@ -64,8 +68,9 @@ EVALUATION_SAMPLES: Final = 1 << 20
 def anneal(latents: Tensor, temperature: float, uniform: Tensor) -> Tensor:
     """Stochastic Gumbel annealing (Yang, Bamler, Mandt 2020, section 3.2): relaxed samples of rounding down or up.
 
-    The logits of both integers are -artanh of the distance to them, over the temperature, and so is the logistic noise
-    made of `uniform`, numbers in (0, 1): samples tend to the nearest integer as the temperature tends to 0.
+    The logit of each of the two integers is -artanh of the distance to it, divided by the temperature. So is the
+    logistic noise, made of `uniform`, numbers in (0, 1). Samples tend to the nearest integer as the temperature tends
+    to 0.
     """
     down = latents.detach().floor()
     share = latents - down
@@ -76,10 +81,10 @@ def anneal(latents: Tensor, temperature: float, uniform: Tensor) -> Tensor:
 
 
 class EntropyModel:
-    """A distribution of integers for each level, by its cumulative distribution function on the real line.
+    """A distribution over the integers for each level, given by its cumulative distribution function.
 
-    An affine map, ``x + tanh(g) tanh(x)``, another affine map and a sigmoid, slopes positive: the factorised model of
-    Ballé et al. (2018, appendix 6.1) with one unit a layer. It is not sent.
+    The function is an affine map, ``x + tanh(g) tanh(x)``, another affine map and a sigmoid, with positive slopes: the
+    factorised model of Ballé et al. (2018, appendix 6.1) with one unit per layer. It is not part of the file.
     """
 
     def __init__(self, sizes: list[int], device: str) -> None:
@@ -89,10 +94,10 @@ class EntropyModel:
         self._sizes = torch.tensor(sizes, device=device)
 
     def bits(self, latents: Tensor) -> Tensor:
-        """Bits of each of the latents (n,), which may lie between integers."""
+        """Bits of each latent (n,); latents may lie between integers."""
         numbers = torch.repeat_interleave(self.numbers, self._sizes, dim=1, output_size=len(latents))
         low, high = self._logit(latents - 0.5, numbers), self._logit(latents + 0.5, numbers)
-        # On the side where the sigmoid is small: differences of numbers close to 1 would be rounding errors.
+        # Differences are taken where the sigmoid is small; near 1 they would be rounding errors.
         side = -torch.sign(low + high).detach()
         mass = (torch.sigmoid(side * high) - torch.sigmoid(side * low)).abs()
         return -torch.log2(mass.clamp_min(1e-9))
@@ -106,7 +111,7 @@ class EntropyModel:
 
 
 class _Gather(torch.autograd.Function):
-    """Interpolation as a product with a sparse matrix, whose transpose is at hand."""
+    """Interpolation as a product with a sparse matrix whose transpose is given."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
@@ -144,28 +149,28 @@ def fit_latents(
 ) -> FitResult:
     """Fit a field with a hash grid of integers to a signal, in `config.bits` bits a sample.
 
-    Whole signals are trained on at every step where their interpolation fits into memory: with it as a sparse matrix a
-    step costs little more than the network, and latents get gradients without noise, which their entropy would
-    follow. Larger signals, and rays, are trained on batches.
+    If the interpolation weights fit into memory, every step uses the whole signal. With interpolation as a sparse
+    matrix, a step costs little more than the network, and the gradients of the latents are free of noise, which would
+    raise their entropy. Larger signals, and rays, are trained in batches.
 
     Parameters
     ----------
     field, signal, progress
         As in `fit`.
     config
-        Its `bits`, `steps`, `seconds`, `batch`, `seed`, `device` and `checkpoint` count; `lr`, where it is not None,
-        is that of the network, and the other rates follow.
+        `bits`, `steps`, `seconds`, `batch`, `seed`, `device` and `checkpoint` are used. `lr`, if not None, is the rate
+        of the network; the other rates are scaled with it.
 
     Returns
     -------
     FitResult
-        Its tables hold integers; the affine maps of the levels are part of the first layer. The loss is that of the
-        rounded latents.
+        The tables hold integers. The affine maps of the levels are merged into the first layer. The loss is that of
+        the rounded latents.
 
     Raises
     ------
     InputError
-        The field has no hash grid, the bits do not suffice for its network, or the fit diverged.
+        The field has no hash grid, the bits are too few for its network, or the fit diverged.
     """
     if not hasattr(field, "tables"):
         raise InputError("fit: bits go with a hash grid, whose entries become integers")
@@ -173,13 +178,13 @@ def fit_latents(
 
 
 def bytes_of_latents(field: Any, bits: float) -> float:
-    """Bytes that are left for latents in so many bits; negative where the network alone takes more."""
-    # A byte a number of the network, and what is around the records.
+    """Bytes left for latents out of `bits`; negative if the network alone takes more."""
+    # One byte per number of the network, and the overhead of the records.
     return bits / 8 - float(field.network_params) - 64
 
 
 def _clipped(ratio: float, most: float) -> float:
-    """A ratio, or its limit of `most` or its inverse."""
+    """A ratio, limited to [1 / most, most]."""
     return min(max(ratio, 1 / most), most)
 
 
@@ -192,7 +197,7 @@ class _Latents:
         self.names, shapes = list(field.tables), field.shapes()
         self.sizes = [shapes[name][0] for name in self.names]
         self.channels = shapes[self.names[0]][1]
-        #: What the name of the network's first layer begins with.
+        #: Prefix of the names of the network's first layer.
         self.first = self.names[0].removesuffix("grid.0") + "layers.0."
         self.target = bytes_of_latents(field, config.bits * len(signal))
         if self.target <= 0:
@@ -206,7 +211,7 @@ class _Latents:
         self.batches = Batches(len(signal), min(config.batch, len(signal)), config.seed)
 
     def _start(self) -> None:
-        """Leaves and optimiser."""
+        """Set up leaves and optimiser."""
         field, device = self.field, self.config.device
         rng = np.random.default_rng(self.config.seed)
         values = torch.cat([v for _, v in self.samples.chunks(even_subset(len(self.samples), 1 << 16))])
@@ -229,7 +234,7 @@ class _Latents:
     # -- the loop
 
     def result(self) -> FitResult:
-        """The fit, and what came of it."""
+        """Run the fit."""
         run = self.run
         run.resume()
         with run:
@@ -251,7 +256,7 @@ class _Latents:
                 self.run.report(self.recent)
 
     def quantised(self, share: float) -> Tensor:
-        """The latents with noise, annealed, or rounded, by the share of the budget that is spent."""
+        """The latents: with noise, annealed or rounded, depending on the share of the budget that is spent."""
         if share >= ROUND_AT:
             return self.latents + (self.latents.round() - self.latents).detach()
         uniform = torch.rand(self.latents.shape, generator=self.generator).to(self.latents.device)
@@ -262,12 +267,12 @@ class _Latents:
         return anneal(self.latents, temperature, uniform.clamp(1e-6, 1 - 1e-6))
 
     def decoded(self, quantised: Tensor) -> list[Tensor]:
-        """Tables of features: the affine map of each level but for its shift, which goes into the first layer."""
+        """Tables of features: latents times the scale of their level. Its shift is merged into the first layer."""
         tables = quantised.split(self.sizes)
         return [table * scale for table, scale in zip(tables, self.scales.exp())]
 
     def weights(self) -> dict[str, Tensor]:
-        """Parameters of the network with the shifts of all levels in its first bias."""
+        """Parameters of the network, with the shifts of all levels in the first bias."""
         weight, bias = (self.network[self.first + name] for name in ("weight", "bias"))
         return self.network | {self.first + "bias": bias + weight @ self.shifts}
 
@@ -286,7 +291,7 @@ class _Latents:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _whole(self, tables: list[Tensor], penalty: Tensor) -> float:
-        """Gradients of the loss over all samples, the network's chunk by chunk, for the sake of the cache."""
+        """Gradients of the loss over all samples. The network's are computed in chunks that fit into the cache."""
         assert self.matrices is not None
         network = self.field.network.function(xtorch, self.latents.device)
         features = torch.cat([_Gather.apply(t, *matrix) for t, matrix in zip(tables, self.matrices)], 1)
@@ -317,18 +322,18 @@ class _Latents:
     # -- bytes
 
     def _rounded(self) -> list[NDArray[np.float32]]:
-        """Tables of integers. `shy` is what a magnitude needs beyond a half to be rounded up."""
+        """Tables of integers. Magnitudes are rounded up where their fraction is at least 0.5 + `shy`."""
         latents = self.latents.detach()
         rounded = latents.sign() * (latents.abs() + (0.5 - self.shy)).floor().clamp_min(0) + 0.0  # no negative zero
         return [table.cpu().numpy() for table in rounded.split(self.sizes)]
 
     def _bytes(self) -> int:
-        """Bytes that the rounded latents take in a file."""
+        """Size of the rounded latents in a file."""
         codings = self.field.tables.values()
         return sum(len(encode_tensor(table, coding)) for table, coding in zip(self._rounded(), codings))
 
     def _follow(self) -> None:
-        """Let the weight of the entropy follow the bytes that the latents take."""
+        """Update the weight of the entropy by the size of the latents."""
         taken = self._bytes()
         far = _clipped(taken / (AIM * self.target), 3.0) ** GAIN
         faster = _clipped(taken / (self.taken or taken), 1.25) ** DAMPING
@@ -336,7 +341,7 @@ class _Latents:
         self.taken = taken
 
     def _fit_in(self) -> None:
-        """Round so many magnitudes down that the latents fit into their bytes; training on cost 0.6 to 1.3 dB."""
+        """Round magnitudes down until the latents meet their size. Further training instead cost 0.6 to 1.3 dB."""
         if self._bytes() <= self.target:
             return
         low, self.shy = 0.0, 0.5
@@ -367,7 +372,7 @@ class _Latents:
         return own | self.network
 
     def identity(self) -> str:
-        """Text that differs between fits that must not go on from each other's checkpoints."""
+        """See `run.Resumable`."""
         c, digest = self.config, 0
         for array in next(iter(self.samples.chunks(even_subset(len(self.samples), 256)))):
             digest = zlib.crc32(array.cpu().contiguous().numpy().tobytes(), digest)
@@ -375,7 +380,7 @@ class _Latents:
         return json.dumps([self.field.to_header(), settings, len(self.samples), digest])
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes."""
+        """See `run.Resumable`."""
         return {
             "state": [self.run.step, self.run.elapsed, self.weight, self.taken, self.looked],
             "leaves": dict(self._leaves()),
@@ -384,7 +389,7 @@ class _Latents:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Inverse of `state_dict`."""
+        """See `run.Resumable`."""
         self.run.step, self.run.before, self.weight, self.taken, self.looked = state["state"]
         with torch.no_grad():
             for name, leaf in self._leaves().items():

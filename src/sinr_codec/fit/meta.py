@@ -1,9 +1,9 @@
-"""Meta-learning: parameters from which a few steps of gradient descent lead to those of any signal of a kind.
+"""Meta-learning: initial parameters from which a few steps of gradient descent fit any signal of a kind.
 
-MAML (Finn et al. 2017) learns where all parameters of a network start, and with Meta-SGD (Li et al. 2017) a rate for
-each of them in each step; INRIC (Strümpler et al. 2022, section 3.4) trains so. CAVIA (Zintgraf et al. 2019) adapts but
-a few numbers, and learns the network that all signals share; COIN++ (Dupont et al. 2022, section 2.3) trains so, from
-latents that are 0. Both are one loop here, which differs in the names of what is adapted.
+MAML (Finn et al. 2017) learns the initial values of all parameters, and Meta-SGD (Li et al. 2017) also a learning rate
+for each parameter and step. INRIC (Strümpler et al. 2022, section 3.4) is trained in this way. CAVIA (Zintgraf et al.
+2019) adapts only a few numbers and learns the network shared by all signals. COIN++ (Dupont et al. 2022, section 2.3)
+is trained in this way, from latents of 0. One loop here serves both; they differ in which parameters are adapted.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Tensors = dict[str, Tensor]
 Function = Callable[[Mapping[str, Any], Any], Any]
 Loss = Callable[[Tensors], Tensor]
 
-#: Steps between looks at the running loss.
+#: Steps between checks of the running loss.
 LOOK: Final = 10
-#: A running loss so many times the least so far is a collapse, from which second-order learning does not recover.
+#: A running loss above this multiple of the least so far is a collapse. Second-order learning does not recover from it.
 COLLAPSE: Final = 3.0
-#: A state with a running loss so many times the least is good enough to go back to.
+#: A state with a running loss up to this multiple of the least is kept, to return to after a collapse.
 GOOD: Final = 1.2
 MAX_COLLAPSES: Final = 8
 
@@ -54,32 +54,32 @@ class MetaConfig:
     Parameters
     ----------
     steps, seconds
-        Budget, steps >= 0; with both, whichever is spent first. With neither, 1,000 steps.
+        Budget, steps >= 0. With both, learning ends when the first is spent; with neither, after 1,000 steps.
     tasks
-        Tasks a step.
+        Tasks per step.
     at_once
-        Tasks whose graphs are held in memory together; all of a step where None. The gradient is the same.
+        Tasks whose graphs are held in memory together; None for all tasks of a step. The gradient is the same.
     inner_steps, inner_rate
-        Steps of gradient descent on a task, and their rate, for the mean squared error of the task.
+        Steps of gradient descent on a task's mean squared error, and their learning rate.
     learn_rates
         Learn a factor on the rate for every adapted number in every step (Meta-SGD), with Adam at `rates_lr`.
     second_order
-        Differentiate through the inner gradients, as MAML does; else they count as constants (first-order MAML).
+        Differentiate through the inner gradients (MAML); otherwise they count as constants (first-order MAML).
     lr, clip
-        Peak rate of Adam on the shared parameters; a short ramp and half a cosine to zero. Gradients longer than `clip`
-        are cut to that length: second-order ones have spikes. Where the loss rises to `COLLAPSE` times its least all
-        the same, the learning goes back to an earlier state, and on at half the rate.
+        Peak rate of Adam on the shared parameters, with a short warm-up and a cosine decay to zero; and the norm to
+        which gradients are clipped, since second-order gradients have spikes. If the loss still rises to `COLLAPSE`
+        times its least, learning returns to an earlier state and continues at half the rate.
     precision
         Of matrix products on a GPU: ``"float32"`` or ``"tf32"``.
     compile
         Use `torch.compile`.
     seed, device
-        Of initial parameters and tasks; a torch device.
+        Seed of the initial parameters; a torch device.
     checkpoint, checkpoint_seconds
-        File (safetensors) from which `learn` goes on, written so often and at the end, and kept: with a larger budget
-        the learning goes on.
+        File (safetensors) from which `learn` resumes, and the seconds between writes. It is also written at the end,
+        and kept, so that learning can continue with a larger budget.
     log
-        File that takes a line of JSON at every evaluation: step, seconds, loss, psnr.
+        File to which every evaluation appends a line of JSON: step, seconds, loss, psnr.
     evaluate_every
         Steps between evaluations on held-out signals.
 
@@ -129,19 +129,19 @@ class MetaConfig:
 
 @dataclass(frozen=True)
 class Learned:
-    """What `learn` gives.
+    """Result of `learn`.
 
     Attributes
     ----------
     params
-        Shared parameters by name; where they are adapted, where they start.
+        Shared parameters by name. If they are adapted, these are their initial values.
     rates
-        Rates of the inner steps by name of what is adapted, (steps,) + its shape, or (steps,) + ones.
+        Learning rates of the inner steps by name of the adapted parameter, (steps,) + its shape, or (steps,) + ones.
     steps, seconds, interrupted
         As in `FitResult`.
     curve
-        What was logged: dicts with "step", "seconds", "loss" and, with held-out signals, "psnr"; where the learning
-        collapsed and went on from an earlier state, also "lr", the rate from there on.
+        The log: dicts with "step", "seconds", "loss" and, with held-out signals, "psnr". After a collapse, also "lr",
+        the learning rate from there on.
     """
 
     params: dict[str, NDArray[np.float32]]
@@ -156,18 +156,18 @@ class Learned:
 
 
 def adapt(loss: Loss, start: Tensors, rates: Tensors, second_order: bool = True) -> Tensors:
-    """Gradient descent from `start`: as many steps as the rates have, each with rates of its own.
+    """Gradient descent from `start`, one step for each entry of the rates.
 
     Parameters
     ----------
     loss
-        Of the adapted numbers; differentiable, under `torch.func.vmap` as well.
+        ``loss(adapted)``; differentiable, also under `torch.func.vmap`.
     start
-        What is adapted, by name.
+        Initial values of the adapted parameters, by name.
     rates
         By name, (steps,) + a shape that broadcasts to that of `start`.
     second_order
-        Whether what comes out depends on `start` by way of the gradients, too.
+        Whether the result depends on `start` through the gradients, too.
     """
     gradient = torch.func.grad(loss)
     adapted = dict(start)
@@ -181,7 +181,7 @@ def adapt(loss: Loss, start: Tensors, rates: Tensors, second_order: bool = True)
 
 
 def squared_error(function: Function, shared: Mapping[str, Any], coords: Any, values: Any) -> Loss:
-    """The loss of a task, its mean squared error, as a function of what is adapted."""
+    """The mean squared error of a task as a function of the adapted parameters."""
 
     def loss(adapted: Tensors) -> Tensor:
         error: Tensor = ((function({**shared, **adapted}, coords) - values) ** 2).mean()
@@ -198,9 +198,9 @@ def adapt_many(
     coords: Tensor,
     values: Tensor,
 ) -> Tensors:
-    """Adapt to many tasks at once, without a graph: (count, ...) by name.
+    """Adapt to a batch of tasks, without a graph: (count, ...) by name.
 
-    Coords are (n, a) for all tasks, or (count, n, a); values (count, n, b).
+    Coords are (n, a) for all tasks, or (count, n, a); values are (count, n, b).
     """
 
     def one(coords: Tensor, values: Tensor) -> Tensors:
@@ -214,10 +214,10 @@ def adapt_many(
 def descend(
     function: Function, shared: Tensors, start: Tensors, rates: Tensors, coords: Tensor, values: Tensor, steps: int
 ) -> Tensors:
-    """Further steps from where `adapt_many` ended, (count, ...) by name, each task at a pace of its own.
+    """Further steps after `adapt_many`, (count, ...) by name, with a step size for each task.
 
-    The last rates lead too far where they are used again: a step that does not lower the loss of its task is not
-    taken, and halves the task's pace.
+    The last rates are too large for further steps. A step that does not lower the loss of its task is rejected, and
+    halves the task's step size.
     """
     last = {name: rate[-1] for name, rate in rates.items()}
 
@@ -316,7 +316,7 @@ class _Learning:
         self.digest = zlib.crc32(b"".join(np.ascontiguousarray(value).tobytes() for value in fresh.values()))
         self.params = {n: torch.tensor(v, device=config.device).requires_grad_() for n, v in fresh.items()}
         self.own = None if own is None else {n: torch.zeros(s, device=config.device) for n, s in own.items()}
-        # Rates are learned as factors on the first one, so that one learning rate suits whatever that is.
+        # Rates are learned as factors on `inner_rate`, so that `rates_lr` does not depend on its scale.
         self.factors = {
             name: torch.ones(
                 (config.inner_steps, *(value.shape if config.learn_rates else [1] * value.ndim)), device=config.device
@@ -335,14 +335,14 @@ class _Learning:
         self.losses = torch.compile(self._losses, dynamic=False) if config.compile else self._losses
         self.recent, self.least = math.nan, math.inf
         self.collapses = 0
-        #: A state to go back to, and the parameters that were best on held-out signals.
+        #: A state to return to after a collapse, and the parameters that were best on held-out signals.
         self.good: dict[str, Any] = self.snapshot()
         self.best: dict[str, Any] | None = None
         self.curve: list[dict[str, float]] = []
 
     @property
     def adapted(self) -> Tensors:
-        """What is adapted, where it starts."""
+        """Initial values of the adapted parameters."""
         return self.params if self.own is None else self.own
 
     @property
@@ -362,7 +362,7 @@ class _Learning:
         return result
 
     def result(self) -> Learned:
-        """The learning, and what came of it."""
+        """Run the learning."""
         config, run = self.config, self.run
         run.resume()
         with run:
@@ -404,12 +404,12 @@ class _Learning:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.run.advance()
-        if self.run.step % LOOK == 0 or self.run.step == 1:  # asking for the value waits for the GPU
+        if self.run.step % LOOK == 0 or self.run.step == 1:  # reading the value waits for the GPU
             self.watch(float(total))
             self.run.report(self.recent)
 
     def watch(self, loss: float) -> None:
-        """Keep a good state, and go back to it after a collapse."""
+        """Keep a good state, and return to it after a collapse."""
         self.recent = loss if math.isnan(self.recent) else self.recent + 0.2 * (loss - self.recent)
         if self.recent <= GOOD * self.least:
             self.least = min(self.least, self.recent)
@@ -429,7 +429,7 @@ class _Learning:
             self.log({"step": self.run.step, "seconds": round(self.run.elapsed, 1), "loss": self.recent, "lr": lr})
 
     def snapshot(self) -> dict[str, Any]:
-        """A copy of what is learned, and of the optimiser."""
+        """A copy of the learned tensors and of the optimiser's state."""
         return {
             "params": {name: value.detach().clone() for name, value in self.params.items()},
             "factors": {name: value.detach().clone() for name, value in self.factors.items()},
@@ -445,7 +445,7 @@ class _Learning:
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
 
     def look(self) -> None:
-        """Measure held-out signals, and log."""
+        """Measure held-out signals and log the result."""
         line = {"step": self.run.step, "seconds": round(self.run.elapsed, 1), "loss": self.recent}
         if self.evaluate is not None:
             with torch.no_grad():
@@ -467,14 +467,14 @@ class _Learning:
     # -- checkpoints
 
     def identity(self) -> str:
-        """Text that differs between learnings that must not go on from each other's checkpoints."""
+        """See `run.Resumable`."""
         free = {"steps", "seconds", "checkpoint", "checkpoint_seconds", "log", "evaluate_every", "device", "compile"}
         settings = {key: value for key, value in asdict(self.config).items() if key not in free | {"at_once"}}
         own = None if self.own is None else {name: list(value.shape) for name, value in self.own.items()}
         return json.dumps([repr(self.field), own, settings, self.digest])
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes."""
+        """See `run.Resumable`."""
         return {
             "step": self.run.step,
             "before": self.run.elapsed,
@@ -489,7 +489,7 @@ class _Learning:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Inverse of `state_dict`."""
+        """See `run.Resumable`."""
         self.run.step, self.run.before, self.curve = state["step"], state["before"], state["curve"]
         self.recent = math.nan if state["recent"] is None else state["recent"]
         self.least = math.inf if state["least"] is None else state["least"]
@@ -506,18 +506,18 @@ def adapted_to(
     device: str = "cpu",
     steps: int | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Adapt to batches of tasks, each with (coords, values) as for `adapt_many`: all results, stacked.
+    """Adapt to batches of tasks: the results of all, stacked.
 
     Parameters
     ----------
     field, shared, rates
-        What was learned: network, parameters and rates.
+        Network, learned parameters and rates.
     batches
-        Tasks.
+        Tasks, each batch with (coords, values) as in `adapt_many`.
     device
         A torch device.
     steps
-        Inner steps, where they are not as many as the rates have; see `descend` for more.
+        Inner steps; None for one per entry of the rates. Further ones are those of `descend`.
     """
     check_device(device)
     function = field.function(xtorch, torch.device(device))
@@ -543,7 +543,7 @@ def adapted_to(
 def held_out(
     signals: Sequence[tuple[Tensor, Tensor]], at_once: int = 64
 ) -> Callable[[Function, Tensors, Tensors, Tensors], float]:
-    """``evaluate`` for `learn`: mean PSNR in dB, over signals, of what the adapted networks give, cut to [-1, 1].
+    """``evaluate`` for `learn`: mean PSNR in dB over signals, of the adapted networks' values, clipped to [-1, 1].
 
     Parameters
     ----------

@@ -18,10 +18,10 @@ Leaves = dict[str, Tensor]
 
 
 class Packing:
-    """How the parameters of a field become the tensors that an optimiser works on, and back.
+    """Converts the parameters of a field to the tensors that an optimiser works on (leaves), and back.
 
-    Complex tensors become real ones with a last axis of 2. With `join`, a bias becomes one more column of its
-    weight: SOAP then preconditions the affine map as one, and has half as many tensors to visit.
+    Complex tensors become real ones with a last axis of 2. With `join`, a bias becomes an extra column of its weight.
+    SOAP then preconditions the affine map as a whole, and has half as many tensors.
     """
 
     def __init__(self, params: Mapping[str, NDArray[Any]], join: bool) -> None:
@@ -64,14 +64,14 @@ class Packing:
 
 
 class Stepper:
-    """One or more torch optimisers that step together under a common factor on their learning rates."""
+    """Torch optimisers that step together, with a common factor on their learning rates."""
 
     def __init__(self, optimizers: list[torch.optim.Optimizer]) -> None:
         self.optimizers = optimizers
         self._rates = [[group["lr"] for group in o.param_groups] for o in optimizers]
 
     def step(self, factor: float) -> None:
-        """Step with `factor` times the peak rates, then drop the gradients."""
+        """Step at `factor` times the peak rates, then clear the gradients."""
         for optimizer, rates in zip(self.optimizers, self._rates):
             for group, rate in zip(optimizer.param_groups, rates):
                 group["lr"] = factor * rate
@@ -89,25 +89,25 @@ class Stepper:
 
 
 def joins(kind: Optimizer) -> bool:
-    """Whether the optimiser works on weights with their biases as one matrix."""
+    """Whether the optimiser takes a weight and its bias as one matrix."""
     return kind == "soap"
 
 
 def make_optimizer(kind: Optimizer, leaves: Leaves, lr: float) -> Stepper:
-    """The optimiser with the settings that were best for coordinate networks; none decays weights.
+    """The optimiser with the best settings for coordinate networks, without weight decay.
 
     Raises
     ------
     InputError
-        Muon for a field without real hidden matrices, where it would be nothing but Adam at a low rate.
+        Muon for a field without real hidden matrices, where it would be Adam at a low rate.
     """
     tensors = list(leaves.values())
     return _MAKERS[kind](tensors, lr)
 
 
 def load() -> None:
-    """Import what the first optimiser would, so that a fit has all of its seconds."""
-    with suppress(ImportError):  # whoever needs it says so
+    """Import the optimisers' library in advance, so that a fit does not spend its seconds on it."""
+    with suppress(ImportError):  # `make_optimizer` reports it
         import pytorch_optimizer  # noqa: F401
 
 
@@ -123,7 +123,7 @@ def _adam(tensors: list[Tensor], lr: float) -> Stepper:
     return Stepper([torch.optim.Adam(tensors, lr=lr, betas=(0.9, 0.99))])
 
 
-#: Adam's learning rate beside Muon's: first and last layer and biases want the rate of Adam alone.
+#: Ratio of Adam's learning rate to Muon's. First layer, last layer and biases need the usual rate of Adam.
 _ADAM_PER_MUON: Final = 0.1
 
 

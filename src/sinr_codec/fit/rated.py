@@ -1,8 +1,8 @@
-"""Training real parameters for a number of bits: noise in place of rounding, steps that are learned, a penalty.
+"""Training real parameters for a number of bits: noise in place of rounding, learned step sizes, a rate penalty.
 
-Uniform noise stands for rounding (Ballé et al. 2017) and a Gaussian of each row's power for the entropy model, which is
-what an adaptive coder comes to. The noise is a fraction of the step, since weights are not rounded one by one but so
-that the others make up for it (`fit.rounding`): training under all of a step's noise ends as low as without any.
+Uniform noise stands for rounding (Ballé et al. 2017), and a Gaussian with the power of each row for the entropy model
+of an adaptive coder. The noise is a fraction of the step size, because weights are not rounded independently: the
+remaining ones compensate (`fit.rounding`). Training with noise of a whole step ends no better than training without.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from torch import Tensor
 
 from sinr_codec.fit.optim import Leaves, Packing
 
-#: Share of the steps before the noise and the penalty begin, where parameters are fresh.
+#: Share of the steps after which noise and penalty begin, for fresh parameters.
 BEGIN_AT: Final = 0.3
-#: Width of the noise in steps of the quantiser; 0.5 is as good, 1 costs 0.4 dB.
+#: Width of the noise in step sizes of the quantiser; 0.5 is as good, 1 costs 0.4 dB.
 NOISE: Final = 0.3
-#: Of Adam, for the logarithms of the steps; it falls with the others' to this share.
+#: Learning rate of Adam for the logarithms of the step sizes, and the share to which it decays with the other rates.
 STEP_RATE: Final = 2e-2
 LEAST_RATE: Final = 0.1
-#: Weight of the bits over those aimed at, relative to the loss, to begin with; its limits; exponent with which it
-#: follows the ratio of the two at every step, and steps before it does.
+#: Weight of the penalty relative to the loss: initial value and limits. At every step after the first `SETTLE` it is
+#: multiplied by the ratio of the bits to the target, to the power of `GAIN`.
 FIRST_WEIGHT: Final = 0.1
 WEIGHTS: Final = (1e-4, 10.0)
 GAIN: Final = 0.1
@@ -31,12 +31,12 @@ SETTLE: Final = 20
 
 
 class Rate:
-    """Noise and penalty for leaves that take `target` bits in the end.
+    """Noise and penalty for leaves that are to take `target` bits.
 
     Parameters
     ----------
     leaves, packing
-        What is trained. Each tensor has a step of its own, also where a leaf joins two.
+        Trained tensors. Each parameter tensor has its own step size, also where a leaf joins two.
     target
         Bits of all parameters together.
     seed
@@ -57,19 +57,19 @@ class Rate:
 
     @staticmethod
     def _first_log(rows: Tensor, bits: float) -> Tensor:
-        """The step at which Gaussian numbers take so many bits each."""
+        """Logarithm of the step size at which Gaussian numbers take `bits` each."""
         power = rows.square().mean().clamp_min(1e-20)
         return 0.5 * torch.log(2 * math.pi * math.e * power) - bits * math.log(2)
 
     def _rows(self, name: str, leaf: Tensor) -> list[Tensor]:
-        """The tensors that a leaf is made of, as rows; a bias is one row."""
+        """The tensors that a leaf joins, as rows; a bias is one row."""
         if name in self.packing.joined:
             return [leaf[:, :-1].flatten(1), leaf[:, -1].reshape(1, -1)]
         matrix = leaf.ndim - (name in self.packing.complex) > 1
         return [leaf.flatten(1) if matrix else leaf.reshape(1, -1)]
 
     def noisy(self, leaves: Leaves) -> Leaves:
-        """The leaves with noise, differentiable in leaves and steps."""
+        """The leaves with noise, differentiable by leaves and step sizes."""
         return {name: leaf + self._noise(name, leaf) for name, leaf in leaves.items()}
 
     def _noise(self, name: str, leaf: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Rate:
         return NOISE * uniform * steps
 
     def bits(self, leaves: Leaves) -> Tensor:
-        """Entropy of the rounded numbers if those of a row are Gaussian, and those of a bias."""
+        """Entropy of the rounded numbers, those of each row, and of each bias, being Gaussian."""
         total: Any = 0.0
         for name, leaf in leaves.items():
             for rows, log in zip(self._rows(name, leaf), self.logs[name]):
@@ -91,9 +91,9 @@ class Rate:
         return total
 
     def step(self, leaves: Leaves, loss: float, factor: float) -> None:
-        """Add the penalty's gradients to those of the loss, and move the steps.
+        """Add the penalty's gradients to those of the loss, and update the step sizes.
 
-        `loss` is the value of the loss, whose gradients the leaves have already; `factor` that of the learning rates.
+        `loss` is the value of the loss, whose gradients the leaves have; `factor` is that on the learning rates.
         """
         bits = self.bits(leaves) / self.target
         (self.weight * loss * bits).backward()
@@ -102,7 +102,7 @@ class Rate:
             self.weight = min(max(self.weight * float(bits.detach()) ** GAIN, WEIGHTS[0]), WEIGHTS[1])
         for log in self.logs.values():
             if log.grad is not None:
-                log.grad.div_(max(loss, 1e-30))  # Adam's memory is of gradients, which shrink as the loss does
+                log.grad.div_(max(loss, 1e-30))  # Adam averages gradients, which shrink with the loss
         self.optimizer.param_groups[0]["lr"] = STEP_RATE * max(factor, LEAST_RATE)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -110,7 +110,7 @@ class Rate:
     # -- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes."""
+        """State that changes, for a checkpoint."""
         return {
             "weight": self.weight,
             "count": self.count,

@@ -1,4 +1,4 @@
-"""Samples of a signal as torch tensors: minibatches to train on, chunks to evaluate."""
+"""Samples of a signal as torch tensors: minibatches for training, chunks for evaluation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sinr_codec.signals.base import Part
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
 PRELOAD_BYTES: Final = 1 << 29
 CHUNK: Final = 8192
-#: Runs of `BatchesByError`: samples that one has at least, how many there are at most, how much of a batch is spread
-#: evenly, and what the errors seen last count beside those before.
+#: `BatchesByError`: least samples of a run, most runs, share of a batch that is sampled evenly, and weight of the
+#: latest errors in the running mean.
 _LEAST_RUN: Final = 64
 _MOST_RUNS: Final = 4096
 _EVEN: Final = 0.5
@@ -41,7 +41,7 @@ class Samples:
         self._table: Tensor | None = None
         columns = signal.in_features + signal.out_features
         if 4 * columns * len(signal) <= preload_bytes:
-            # one row a sample: a batch then costs one gather
+            # one row per sample, so that a batch is one gather
             table = torch.empty(len(signal), columns)
             for start in range(0, len(signal), 1 << 18):
                 index = np.arange(start, min(start + (1 << 18), len(signal)))
@@ -65,7 +65,7 @@ class Samples:
     def stacked(samples: Sequence[Samples]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """`take` for several signals of equal length: coords (m, n, a), values (m, n, b).
 
-        One gather for all where all are kept in memory.
+        If all are in memory, this is one gather.
         """
         tables = [one._table for one in samples if one._table is not None]
         if len(tables) < len(samples):
@@ -77,7 +77,7 @@ class Samples:
             return gathered
         table, width = torch.stack(tables), samples[0]._width
         for one, rows in zip(samples, table):
-            one._table = rows  # a view, so that nothing is kept twice
+            one._table = rows  # a view, so that nothing is stored twice
 
         def taken(index: Tensor) -> tuple[Tensor, Tensor]:
             rows = table.index_select(1, index.to(table.device))
@@ -97,14 +97,14 @@ class Samples:
 
 
 class Batches:
-    """Stratified minibatches: the samples are cut into `size` equal runs and one is drawn from each.
+    """Stratified minibatches: the samples are divided into `size` equal runs, and one is drawn from each.
 
-    That covers the signal evenly, so the gradient is less noisy than that of independent draws; it needs no
-    permutation of the samples, and reads memory in order.
+    This covers the signal evenly, so the gradient is less noisy than with independent draws. It needs no permutation
+    of the samples, and reads memory in order.
     """
 
     weights: Tensor | None = None
-    """What the samples of the last batch count, float32 (size,); None where all count the same."""
+    """Importance weights of the last batch, float32 (size,); None if all are equal."""
 
     def __init__(self, samples: int, size: int, seed: int) -> None:
         edges = torch.arange(size + 1, dtype=torch.int64) * samples // size
@@ -119,11 +119,10 @@ class Batches:
 
 
 class BatchesByError(Batches):
-    """Minibatches with more of the samples that a network has wrong, and weights that make up for it.
+    """Minibatches by importance sampling: samples with larger errors are drawn more often.
 
-    Samples are cut into runs that follow each other. Half of a batch is spread evenly, half in proportion to the errors
-    that were seen last in each run; a sample counts by how much rarer it is than it would be in an even batch, so that
-    the loss and its gradient keep their means, and the gradient is less noisy.
+    Half of each batch is sampled evenly, half in proportion to the latest errors, averaged over runs of consecutive
+    samples. Importance weights keep the loss and its gradient unbiased, and the gradient is less noisy.
     """
 
     weights: Tensor
@@ -132,7 +131,7 @@ class BatchesByError(Batches):
         super().__init__(samples, max(1, min(samples // _LEAST_RUN, _MOST_RUNS)), seed)
         self.size = size
         self.weights = torch.ones(size)
-        #: Running mean error of each run; to begin with all are alike.
+        #: Running mean error of each run, equal at first.
         self.errors = torch.ones(len(self._first), dtype=torch.float64)
         self.share = self._length / samples
 
@@ -147,7 +146,7 @@ class BatchesByError(Batches):
         return self._first[self._runs] + (u[1] * self._length[self._runs]).to(torch.int64)
 
     def learn(self, errors: Tensor) -> None:
-        """Take in the errors (size,) of the batch that was drawn last."""
+        """Update the running errors by those (size,) of the last batch."""
         count = len(self.errors)
         seen = torch.bincount(self._runs, minlength=count)
         total = torch.bincount(self._runs, errors.double().cpu(), minlength=count)
@@ -156,7 +155,7 @@ class BatchesByError(Batches):
 
 
 def even_subset(samples: int, most: int) -> NDArray[np.int64] | None:
-    """At most `most` sample numbers spread evenly, or None where all may be taken."""
+    """At most `most` sample numbers, evenly spaced; None for all samples."""
     if samples <= most:
         return None
     return np.arange(most, dtype=np.int64) * samples // most

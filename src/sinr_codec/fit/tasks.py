@@ -1,4 +1,4 @@
-"""Tasks of meta-learning: random crops of signals, all on one device."""
+"""Tasks for meta-learning: random crops of signals, all on one device."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sinr_codec.signals.base import Part
 
 
 class Tasks(Protocol):
-    """What `learn` draws from."""
+    """Source of the tasks of `learn`."""
 
     generator: torch.Generator
-    """Source of everything random, whose state a checkpoint keeps."""
+    """Source of all randomness. Checkpoints store its state."""
 
     @property
     def in_features(self) -> int:
@@ -32,29 +32,29 @@ class Tasks(Protocol):
         """Number of values b."""
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """A batch of tasks: coords (n, a) where they share them, else (count, n, a), and values (count, n, b)."""
+        """A batch of tasks: coords (n, a) shared by all, or (count, n, a); and values (count, n, b)."""
 
 
 class Crops:
-    """Random boxes of signals on regular grids, mirrored at random; coordinates span [-1, 1] over a box.
+    """Random boxes of signals on regular grids, randomly mirrored; the coordinates of a box span [-1, 1].
 
     Parameters
     ----------
     arrays
         Values in [-1, 1] of each signal, float32 (*sizes, b).
     shape
-        Samples of a box along each axis: patches, each of which is taken whole. None for boxes of the signal's own
-        aspect.
+        Samples of a box along each axis (patches, of which all samples are taken). None for boxes of the signal's
+        aspect ratio.
     least
-        Of boxes without a shape, the smallest share of the signal's sides.
+        For boxes without a shape: their smallest size, as a share of the signal's sides.
     samples
-        Of boxes without a shape, how many positions to draw from each, at random and independently.
+        For boxes without a shape: how many positions to draw from each, independently and uniformly.
     mirror
-        For each axis, whether boxes may be turned around.
+        For each axis, whether boxes may be mirrored.
     mix
-        Of boxes without a shape, exchange axes, and channels, at random: more tasks out of few signals.
+        For boxes without a shape: permute axes and channels at random, which makes more tasks of few signals.
     seed, device
-        Of the generator, and where the arrays are kept.
+        Seed of the generator, and the device that holds the arrays.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class Crops:
         return torch.rand(shape, generator=self.generator, device=self._values.device, dtype=torch.float64)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """See `Tasks.draw`; signals are drawn in proportion to their samples."""
+        """See `Tasks.draw`. Signals are drawn in proportion to their number of samples."""
         which = torch.multinomial(self._shares, count, replacement=True, generator=self.generator)
         sizes, axes = self._sizes[which][:, None], self.in_features
         if self._shape is not None:
@@ -123,13 +123,13 @@ class Crops:
         return coords, values
 
     def _shuffled(self, columns: Tensor) -> Tensor:
-        """Columns of (count, n, c) in an order of each task's own."""
+        """The columns of (count, n, c), permuted for each task."""
         order = self._uniform(len(columns), 1, columns.shape[-1]).argsort(-1)
         return columns.gather(-1, order.expand(columns.shape))
 
 
 def local_coords(places: Any, extents: Any) -> Tensor:
-    """Centres of samples in a box: (..., a) from 0 on, of so many along each axis -> float32 in [-1, 1]."""
+    """Sample indices (..., a) from 0 on, of a box of `extents` -> centres of the samples, float32 in [-1, 1]."""
     coords: Tensor = ((2 * places + 1).double() / extents - 1).float()
     return coords
 
@@ -141,14 +141,14 @@ def box_coords(shape: Sequence[int]) -> Tensor:
 
 
 class Tables:
-    """Random samples of whole signals that lie on no grid, such as points of a sphere.
+    """Random samples of whole signals without a grid, such as points on a sphere.
 
     Parameters
     ----------
     parts
-        Signals, whose own coordinates are kept.
+        Signals. Their own coordinates are used.
     samples
-        How many positions to draw from each, at random and independently.
+        How many positions to draw from each, independently and uniformly.
     seed, device
         As for `Crops`.
 
@@ -166,7 +166,7 @@ class Tables:
         self.generator = torch.Generator().manual_seed(seed)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """See `Tasks.draw`; every signal is as likely."""
+        """See `Tasks.draw`. All signals are equally likely."""
         which = torch.randint(len(self._tables), (count,), generator=self.generator).tolist()
         drawn = [
             self._tables[i].take(torch.randint(len(self._tables[i]), (self._samples,), generator=self.generator))
@@ -176,9 +176,9 @@ class Tables:
 
 
 def patches_of(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
-    """Cut a signal (*sizes, b) into patches (m, n, b), in C order and C order within; reflected to whole ones.
+    """Cut a signal (*sizes, b) into patches (m, n, b), both patches and samples in C order.
 
-    COIN++ does so (section 3.3) and codes the reflected samples with the others.
+    The signal is padded by reflection to whole patches, as in COIN++ (section 3.3), which also codes the padding.
     """
     sizes, axes = values.shape[:-1], len(shape)
     counts = [math.ceil(n / k) for n, k in zip(sizes, shape)]
@@ -190,7 +190,7 @@ def patches_of(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
 
 
 def joined(patches: NDArray[Any], sizes: Sequence[int], shape: Sequence[int]) -> NDArray[Any]:
-    """Inverse of `patches_of`: the signal (*sizes, b), what was reflected cut off."""
+    """Inverse of `patches_of`: the signal (*sizes, b) without the padding."""
     axes = len(shape)
     counts = [math.ceil(n / k) for n, k in zip(sizes, shape)]
     split = patches.reshape(*counts, *shape, patches.shape[-1])

@@ -1,4 +1,4 @@
-"""Fields trained through a map of their parameters: masked, rounded, or made of a sparse code."""
+"""Fields trained through a map of their parameters, such as a mask, rounding, or a sparse code."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Through:
-    """A field for `fit` whose weights are a function of the numbers that are trained.
+    """A field for `fit` whose weights are a function of the trained numbers.
 
-    Pass the numbers to start from as `params` of `fit`; its result has such numbers, too.
+    `params` of `fit` are the initial numbers, and its result holds the trained ones.
 
     Attributes
     ----------
     field
         The network.
     weights
-        ``weights(numbers) -> parameters of the network``, on torch tensors and differentiable; constants that it uses
-        are on the device of the fit.
+        ``weights(numbers) -> parameters of the network``, differentiable, on torch tensors. Its constants must be on
+        the device of the fit.
     """
 
     field: Trainable
@@ -45,11 +45,11 @@ class Through:
 
     @property
     def num_params(self) -> int:
-        """Those of the network, of which the work follows."""
+        """Those of the network, on which the work depends."""
         return self.field.num_params
 
     def check(self, params: Mapping[str, NDArray[Any]]) -> None:
-        """Any numbers will do that `weights` takes."""
+        """Accept any numbers."""
 
     def function(self, xp: ModuleType, device: Any = None) -> Callable[[Any, Any], Any]:
         """``f(numbers, coords) -> values``."""
