@@ -15,7 +15,7 @@ from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, FIELD, Header, Limits, write
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
-from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.fields.modulated import LATENTS, beside, beside_from_header, shared_from_header
 from sinr_codec.sections import CodedNetwork, Source, field_params, load_source, manifest_of, naming, tensors_of
 from sinr_codec.signals import registry
 from sinr_codec.types import Array, Params
@@ -176,9 +176,7 @@ class Base:
 
     def network(self, spec: Any) -> Modulations | Difference:
         """The field of what a file of a signal with this `Spec` holds of its own."""
-        if isinstance(self.field, MLP):
-            return Difference(self.field, self.params)
-        return Modulations(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch)
+        return beside(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch)
 
     @property
     def encoding_rates(self) -> Params:
@@ -231,16 +229,15 @@ def read_base(source: Source, limits: Limits = DEFAULT_LIMITS) -> Base:
 
 def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
     """The base of a file that was read, as `read_base`."""
-    of_latents = type(header.field) is list and header.field[:1] == [Modulated.ID]
-    field = (Modulated if of_latents else MLP).from_header(header.field, limits.max_params)
+    field = shared_from_header(header.field, limits.max_params)
     patch = header.base if isinstance(header.base, tuple) else ()
-    if len(patch) not in (0, field.in_features) or (patch and isinstance(field, MLP)):
+    if len(patch) not in (0, field.in_features) or (patch and not field.latents):
         raise MalformedError("the patch of modulations has a length for every coordinate, or there is none")
     if not 1 <= len(sections) <= 2:
         raise MalformedError(f"expected one or two sections, found {len(sections)}")
     reader = Reader(sections[0], "base")
     params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest_of(field)}
-    model = LatentModel.from_reader(reader, field.latents) if isinstance(field, Modulated) else None
+    model = LatentModel.from_reader(reader, field.latents) if field.latents else None
     reader.end()
     inner = sections[1] if len(sections) > 1 else b""
     if len(sections) > 1 and not inner:
@@ -285,18 +282,7 @@ def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
     """The field of a file of a signal, checked against its base and the limits."""
     if base is None:
         return field_from_header(header.field, limits.max_params)
-    value = header.field
-    if isinstance(base.field, MLP):
-        if value != base.field.to_header():
-            raise MalformedError("field header: expected the network of the base")
-        return Difference(base.field, base.params)
-    if type(value) is not list or not value or value[0] not in (Modulations.ID, Modulations.RECORDED_ID):
-        raise MalformedError("field header: expected latents of the base")
-    try:
-        recorded = value[0] == Modulations.RECORDED_ID
-        network = Modulations(base.field, base.params, tuple(value[1:]), base.patch, recorded)
-    except InputError as error:
-        raise MalformedError(f"field header: {error}") from error
+    network = beside_from_header(header.field, base.field, base.params, base.patch)
     limits.check("max_params", network.num_params)
     return network
 
@@ -310,11 +296,6 @@ def params_of(network: Any, coded: CodedNetwork, base: Base | None) -> dict[str,
     if not network.recorded:
         return {LATENTS: base.model.decode(coded.section, network.patches)}
     return {LATENTS: base.model.unscaled(tensors_of(manifest_of(network), coded)[LATENTS])}
-
-
-def adapted(field: MLP | Modulated) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of what files hold of their own: latents, or all parameters."""
-    return {LATENTS: (field.latents,)} if isinstance(field, Modulated) else field.shapes()
 
 
 def _coded_rates(rates: Params) -> bytes:
@@ -333,7 +314,7 @@ def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, 
     steps, each = reader.varint(MAX_STEPS), reader.byte()
     if steps < 1 or each > 1:
         raise MalformedError("rates: expected a number of steps, and 0 or 1")
-    shapes = {name: (steps, *(shape if each else (1,) * len(shape))) for name, shape in adapted(field).items()}
+    shapes = {name: (steps, *(shape if each else (1,) * len(shape))) for name, shape in field.adapted().items()}
     limits.check("max_params", sum(int(np.prod(shape)) for shape in shapes.values()))
     rates = {name: decode_tensor(reader, shape, np.float32) for name, shape in shapes.items()}
     reader.end()

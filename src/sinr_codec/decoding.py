@@ -114,7 +114,7 @@ class Decoder:
     @property
     def fields(self) -> Fields:
         """The networks, as a renderer wants them."""
-        positions = self.limits.max_work // getattr(self.network, "work", self.network.num_params)
+        positions = self.limits.max_work // self.network.work
         return Fields(
             self._networks,
             tile_of(self.network, self.device),

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from sinr_codec.devices import CPU, is_cpu
-from sinr_codec.fields import Field, Modulations
+from sinr_codec.fields import Field
 from sinr_codec.signals.base import TILE, Apply
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array
@@ -32,7 +32,7 @@ def decoder_on(field: Field, params: Mapping[str, Array], device: str = CPU) -> 
 
     Networks of patches, whose places are found in float64, stay on the CPU.
     """
-    if is_cpu(device) or isinstance(field, Modulations):
+    if is_cpu(device) or not field.ON_DEVICES:
         return field.decoder(params)
     import torch
     from array_api_compat import torch as xtorch

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from sinr_codec.arguments import check_positive, check_replaceable, check_seed
-from sinr_codec.bases import Base, LatentModel, adapted, load_signal, make_base, read_base, sizes_of, with_model
+from sinr_codec.bases import Base, LatentModel, load_signal, make_base, read_base, sizes_of, with_model
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulated, Sine
 from sinr_codec.fields.modulated import LATENTS, MODULATION
@@ -224,14 +224,14 @@ def learn(
         **(recipe.fit | settings),
     )
     tasks, draws = (_tasks(signals, shape, gridded, recipe.least, seed + more, device) for more in (0, 1))
-    own = adapted(field) if isinstance(field, Modulated) else None
+    own = field.adapted() if field.latents else None
     begin = None if start is None else _begun(start, field, shape, draws, config, seed)
     evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
     learned = meta.learn(
         field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=Steps(progress, "learn", _psnr)
     )
     base = make_base(field, learned.params, shape, learned.rates)
-    if isinstance(field, Modulated):
+    if field.latents:
         progress.start("count latents", 0)
         # A base that learned from few need not count more; one that learned from none is a base that is counted anew.
         batches = _calibrating(draws, config.tasks, learned.steps * config.tasks or _CALIBRATION)
@@ -266,26 +266,27 @@ def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, config: A
     from sinr_codec.fit import meta
 
     other = start if isinstance(start, Base) else read_base(start)
-    same = isinstance(field, Modulated) == isinstance(other.field, Modulated)
-    if not same or other.patch != shape or getattr(field, "mlp", field) != getattr(other.field, "mlp", other.field):
-        raise InputError(f"start: is a base of {other.field.describe()}, expected the network that is learned")
+    known: Any = other.field
+    same = bool(field.latents) == bool(known.latents)
+    if not same or other.patch != shape or field.mlp != known.mlp:
+        raise InputError(f"start: is a base of {known.describe()}, expected the network that is learned")
     if other.rates is None:
         raise InputError("start: has no rates; expected the file that `sinr learn` wrote")
-    if field == other.field or not isinstance(other.field, Modulated):
+    if field == known or not field.latents:
         return other.params, other.rates
     params = dict(other.params)
     rates = other.rates[LATENTS].mean(1, keepdims=True).repeat(field.latents, 1)
     matrix = params[MODULATION]
-    if field.latents > other.field.latents:
+    if field.latents > known.latents:
         fresh = field.init(np.random.default_rng(seed))[MODULATION]
-        fresh[:, : other.field.latents] = matrix
+        fresh[:, : known.latents] = matrix
         return params | {MODULATION: fresh}, {LATENTS: rates}
-    batches = _calibrating(draws, config.tasks, _PER_LATENT * other.field.latents)
-    found = meta.adapted_to(other.field, other.params, other.rates, batches, config.device)[LATENTS].astype(np.float64)
+    batches = _calibrating(draws, config.tasks, _PER_LATENT * known.latents)
+    found = meta.adapted_to(known, other.params, other.rates, batches, config.device)[LATENTS].astype(np.float64)
     mean = found.mean(0)
     axes = np.linalg.eigh(np.cov(found, rowvar=False))[1][:, ::-1][:, : field.latents]
     params[MODULATION] = (matrix @ axes).astype(np.float32)
-    return other.field.shifted(params, (matrix @ mean).astype(np.float32)), {LATENTS: rates}
+    return known.shifted(params, (matrix @ mean).astype(np.float32)), {LATENTS: rates}
 
 
 def latent_model(latents: Array, levels: int, sigmas: float) -> LatentModel:

@@ -9,7 +9,6 @@ from sinr_codec.bases import Base, read_base
 from sinr_codec.bench.experiments import Configuration, Experiment
 from sinr_codec.bench.fits import Fits, Fitted, content_key
 from sinr_codec.errors import InputError
-from sinr_codec.fields import Modulated, Modulations
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.learning import learn
 from sinr_codec.methods import Task, Training, coinpp, inric
@@ -84,16 +83,16 @@ def provide(
 
 def _check(base: Base, training: Training, configuration: Configuration, path: Path) -> None:
     assert training.base is not None
-    of_latents = isinstance(base.field, Modulated)
-    wrong = of_latents != (training.base["method"] == "coinpp")
-    if isinstance(base.field, Modulated):
+    field: Any = base.field
+    wrong = bool(field.latents) != (training.base["method"] == "coinpp")
+    if field.latents:
         patch = configuration.patch
-        wrong |= base.field.latents != configuration.latents or (patch is not None and base.patch != patch)
+        wrong |= field.latents != configuration.latents or (patch is not None and base.patch != patch)
     else:
-        wrong |= (base.field.hidden_layers, base.field.width) != (configuration.depth, configuration.width)
-        wrong |= base.field.encoding != training.encoding
+        wrong |= (field.hidden_layers, field.width) != (configuration.depth, configuration.width)
+        wrong |= field.encoding != training.encoding
     if wrong:
-        raise InputError(f"{path}: is a base of {base.field.describe()}, expected one for {configuration.name}")
+        raise InputError(f"{path}: is a base of {field.describe()}, expected one for {configuration.name}")
 
 
 def task_of(base: Base, loaded: Any, seed: int, device: str, effort: float) -> Task:
@@ -110,7 +109,7 @@ def fitted_from(task: Task, key: str, fit: dict[str, Any], fits: Fits) -> Fitted
     base = task.base
     assert base is not None
     from_base = content_key(base.field.to_header(), *base.params.values())
-    if isinstance(task.field, Modulations):
+    if base.field.latents:
         steps = fit["steps"]
 
         def latents() -> dict[str, Any]:

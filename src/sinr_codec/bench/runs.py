@@ -23,7 +23,7 @@ from sinr_codec.bench.provenance import provenance
 from sinr_codec.encoding.files import file_of
 from sinr_codec.errors import InputError
 from sinr_codec.evaluators import tile_of
-from sinr_codec.fields import MLP, Field, Identity
+from sinr_codec.fields import Field, Identity
 from sinr_codec.files import atomic_write, write_bytes
 from sinr_codec.methods import METHODS, Method, Task, Training, inric
 from sinr_codec.presets import PRESETS, RECIPES
@@ -346,7 +346,7 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
         base = read_base(settings.out / "bases" / learned.base_name(training, configuration))
         fit = dict(unit.experiment.fit or {})
         fit |= {"steps": settings.steps} if settings.steps is not None else {}
-        if isinstance(base.field, MLP):
+        if not base.field.latents:
             fit["steps"] = inric.fewer(fit["steps"])
         return learned.task_of(base, loaded, settings.seed, settings.device, settings.effort), fit
     if training.network is not None and configuration.rate is not None:

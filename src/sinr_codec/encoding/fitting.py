@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from sinr_codec.encoding.files import overhead
 from sinr_codec.encoding.job import Fitted, Job, beside
 from sinr_codec.errors import InputError
 from sinr_codec.evaluators import tile_of
-from sinr_codec.fields import MLP, Field
+from sinr_codec.fields.base import Field, Growing
 from sinr_codec.methods import inric
 from sinr_codec.progress import Steps, Together
 from sinr_codec.quality import NO_LOSS, decibels
@@ -133,8 +133,7 @@ class _Fits:
         """Parameters that the fit of a part begins with, where they are not fresh ones."""
         job, network, begin = self._job, self._network, self._begin
         if begin is not None:
-            assert isinstance(network, MLP)
-            return network.grown(begin.params[number], np.random.default_rng(job.seed))
+            return cast(Growing, network).grown(begin.params[number], np.random.default_rng(job.seed))
         return None if job.base is None else inric.start_of(job.base, job.signal.parts[number], job.device)
 
     def _listener(self, number: int) -> Callable[[int, int, float], None]:

@@ -11,7 +11,7 @@ from sinr_codec.bases import Base, load_signal, read_base
 from sinr_codec.container import DEFAULT_LIMITS
 from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
-from sinr_codec.fields import Field, Modulated
+from sinr_codec.fields import Field
 from sinr_codec.methods import METHODS, Method, method_named
 from sinr_codec.presets import RECIPES, Preset, Recipe, preset_named
 from sinr_codec.progress import Progress
@@ -224,8 +224,9 @@ def _base_for(method: Method | None, base: Base | Source | None, request: Reques
     if (given := request.following_from_base()) is not None:
         raise InputError(f"{given}: follows from the base; leave it out")
     found = base if isinstance(base, Base) else read_base(base)
-    if isinstance(found.field, Modulated) != (learning["method"] == "coinpp"):
-        raise InputError(f"base: was learned for {'coinpp' if isinstance(found.field, Modulated) else 'inric-meta'}")
+    learned = "coinpp" if found.field.latents else "inric-meta"
+    if learned != learning["method"]:
+        raise InputError(f"base: was learned for {learned}")
     return found
 
 

@@ -10,7 +10,7 @@ from sinr_codec.encoding.fitting import fit, quality_before_coding
 from sinr_codec.encoding.job import Coded, Fitted, Job
 from sinr_codec.encoding.plans import by_method, code, file_with
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, Field
+from sinr_codec.fields import Field
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.methods import coinpp
 from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, rate_for, widest_within
@@ -49,7 +49,7 @@ def from_base(job: Job) -> Coded:
     assert base is not None
     assert method is not None
     network: Any = base.network(job.spec)
-    if isinstance(base.field, MLP):
+    if not base.field.latents:
         return code(job, fit(job, network))
     job.progress.start("adapt", 0)
     DEFAULT_LIMITS.check("max_params", network.num_params)
@@ -133,7 +133,7 @@ def _fits_for_quality(job: Job, db: float) -> list[Fitted]:
     spec = job.spec
     params = rate_for(spec.KIND, db) * spec.samples / job.bits_a_param / spec.parts
     headroom, slope = _HEADROOM[job.rated], _SLOPE
-    grows = isinstance(job.network(MAX_WIDTH), MLP)
+    grows = job.network(MAX_WIDTH).GROWS
     last: Fitted | None = None
     fits: list[Fitted] = []
     shorts: list[tuple[float, float]] = []  # log2 of the parameters, and the dB that a whole fit should have

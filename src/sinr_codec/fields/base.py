@@ -1,11 +1,16 @@
 """What a field is to the rest of the package."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sinr_codec.fields.mlp import MLP
 
 Params = Mapping[str, Any]
 
@@ -33,7 +38,15 @@ class Trainable(Protocol):
 
 
 class Field(Trainable, Protocol):
-    """A network as a frozen spec and pure functions of a flat dict of parameters."""
+    """A network as a frozen spec and pure functions of a flat dict of parameters.
+
+    `FieldDefaults` has those members that few families define themselves.
+    """
+
+    ON_DEVICES: ClassVar[bool]
+    """Whether PyTorch may evaluate it on an accelerator; otherwise `decoder` alone tells its values."""
+    GROWS: ClassVar[bool]
+    """Whether it has ``grown(params, rng)``, which goes on from the parameters of another width."""
 
     @property
     def width(self) -> int:
@@ -62,4 +75,51 @@ class Field(Trainable, Protocol):
         """One line for people."""
 
     def to_header(self) -> list[Any]:
-        """CBOR-ready description that starts with the field's id."""
+        """CBOR-ready description that starts with the id of its family."""
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds a sample."""
+
+    @property
+    def mlp(self) -> MLP | None:
+        """The network whose layers the parameters are, or their difference to others; None where there is no such."""
+
+    def whole(self, params: Params) -> dict[str, Any]:
+        """The parameters of `mlp`."""
+
+    def of(self, params: Params) -> Self:
+        """The field that these parameters are of: an MLP becomes as narrow as they are."""
+
+
+class Growing(Protocol):
+    """A field that `Field.GROWS`."""
+
+    def grown(self, params: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """Parameters that go on from those of a network of another width, and the same otherwise."""
+
+
+class FieldDefaults:
+    """What holds for a field unless its family says otherwise."""
+
+    ON_DEVICES: ClassVar[bool] = True
+    GROWS: ClassVar[bool] = False
+    num_params: Any
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds a sample: one a parameter."""
+        return int(self.num_params)
+
+    @property
+    def mlp(self) -> MLP | None:
+        """No network whose layers the parameters are."""
+        return None
+
+    def whole(self, params: Params) -> dict[str, Any]:
+        """The parameters as they are."""
+        return dict(params)
+
+    def of(self, params: Params) -> Self:
+        """The field itself."""
+        return self

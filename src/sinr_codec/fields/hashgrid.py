@@ -17,7 +17,8 @@ from sinr_codec.coding.tensor import Direct
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import ReLU
-from sinr_codec.fields.mlp import MAX_PARAMS, MLP, Params
+from sinr_codec.fields.base import FieldDefaults, Params
+from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
 MAX_AXES = 3
 MAX_LEVELS = 32
@@ -30,7 +31,7 @@ PRIMES = (1, 2_654_435_761, 805_459_861)
 
 
 @dataclass(frozen=True)
-class HashGrid:
+class HashGrid(FieldDefaults):
     """Levels of a grid over [-1, 1]^a, each interpolated, their features concatenated, and a ReLU network on those.
 
     A level divides the longest axis into so many cells, the others in proportion, and has numbers at the vertices. As

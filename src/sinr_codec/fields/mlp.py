@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, Sine, activation_from_header, activation_to_header
-from sinr_codec.fields.base import Params
+from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
 
 MAX_PARAMS = 1 << 27
@@ -28,7 +28,7 @@ _MAX_SIZES = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1 << 14,
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(FieldDefaults):
     """First layer, `hidden_layers` hidden layers, all with the activation, and a linear output layer.
 
     Parameters
@@ -56,6 +56,9 @@ class MLP:
     encoding: AnyEncoding = field(default_factory=Identity)
 
     ID: ClassVar[int] = 0
+    GROWS: ClassVar[bool] = True
+    latents: ClassVar[int] = 0
+    """As a base: numbers that a signal has of its own; it has a difference to all parameters instead."""
 
     def __post_init__(self) -> None:
         for name, limit in _MAX_SIZES.items():
@@ -144,6 +147,20 @@ class MLP:
             into[:rows, :columns] = weight
             result[f"layers.{i}.bias"][:rows] = bias
         return result
+
+    @property
+    def mlp(self) -> MLP:
+        """See `Field.mlp`."""
+        return self
+
+    def of(self, params: Params) -> Self:
+        """See `Field.of`."""
+        width = params["layers.0.bias"].size
+        return self if width == self.width else replace(self, width=width)
+
+    def adapted(self) -> dict[str, tuple[int, ...]]:
+        """As a base: names and shapes of what is adapted to a signal, all parameters."""
+        return self.shapes()
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this network."""

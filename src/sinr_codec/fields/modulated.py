@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields._numbers import built
-from sinr_codec.fields.base import Params
+from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
 LATENTS = "latents"
@@ -107,6 +107,10 @@ class Modulated:
 
         return f
 
+    def adapted(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what is adapted to a signal: the latents."""
+        return {LATENTS: (self.latents,)}
+
     def shifted(self, params: Params, shifts: Any) -> dict[str, Any]:
         """Parameters of the MLP, their biases moved by shifts (..., shifts)."""
         width = self.mlp.width
@@ -139,7 +143,7 @@ class Modulated:
 
 
 @dataclass(frozen=True)
-class Modulations:
+class Modulations(FieldDefaults):
     """A signal as latents of a `Modulated` network: one set for all of it, or one a patch (COIN++, section 2.4).
 
     Patches are boxes of so many samples along each axis, in C order; the last ones may reach beyond the signal. Each
@@ -168,6 +172,8 @@ class Modulations:
 
     ID: ClassVar[int] = 4
     RECORDED_ID: ClassVar[int] = 6
+    #: Places in patches are found in float64, which many accelerators lack.
+    ON_DEVICES: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if len(self.sizes) != len(self.patch) or len(self.sizes) not in (0, self.network.in_features):
@@ -264,6 +270,9 @@ class Difference:
     mlp: MLP
     shared: Params = field(compare=False, repr=False)
 
+    ON_DEVICES: ClassVar[bool] = True
+    GROWS: ClassVar[bool] = False
+
     @property
     def in_features(self) -> int:
         """Number of coordinates a."""
@@ -296,6 +305,15 @@ class Difference:
     def dtypes(self) -> dict[str, np.dtype[Any]]:
         """Those of the MLP."""
         return self.mlp.dtypes()
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds a sample."""
+        return self.mlp.work
+
+    def of(self, params: Params) -> Self:
+        """See `Field.of`."""
+        return self
 
     def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """No difference."""
@@ -330,3 +348,44 @@ class Difference:
     def to_header(self) -> list[Any]:
         """That of the MLP."""
         return self.mlp.to_header()
+
+
+Shared = MLP | Modulated
+"""The network of a base."""
+
+
+def shared_from_header(value: object, max_params: int = MAX_PARAMS) -> Shared:
+    """The network of a base from its file's header; errors as those of `MLP.from_header`."""
+    of_latents = isinstance(value, list) and value[:1] == [Modulated.ID]
+    return (Modulated if of_latents else MLP).from_header(value, max_params)
+
+
+def beside(
+    network: Shared, params: Params, sizes: tuple[int, ...] = (), patch: tuple[int, ...] = ()
+) -> Modulations | Difference:
+    """The field of what a signal has of its own beside a base, cut into patches where there are any."""
+    if isinstance(network, Modulated):
+        return Modulations(network, params, sizes, patch)
+    return Difference(network, params)
+
+
+def beside_from_header(
+    value: Any, network: Shared, params: Params, patch: tuple[int, ...] = ()
+) -> Modulations | Difference:
+    """The same from the header of a signal's file.
+
+    Raises
+    ------
+    MalformedError
+        The value is not that of a field beside this network.
+    """
+    if isinstance(network, MLP):
+        if value != network.to_header():
+            raise MalformedError("field header: expected the network of the base")
+        return Difference(network, params)
+    if type(value) is not list or not value or value[0] not in (Modulations.ID, Modulations.RECORDED_ID):
+        raise MalformedError("field header: expected latents of the base")
+    try:
+        return Modulations(network, params, tuple(value[1:]), patch, recorded=value[0] == Modulations.RECORDED_ID)
+    except InputError as error:
+        raise MalformedError(f"field header: {error}") from error

@@ -15,15 +15,16 @@ from sinr_codec.coding.tensor import Direct
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, ReLU, activation_from_header, activation_to_header
+from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, encoding_from_header, encoding_to_header
 from sinr_codec.fields.hashgrid import HashGrid
-from sinr_codec.fields.mlp import MAX_PARAMS, MLP, Params
+from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
 _TRUNK, _HEAD = "trunk.", "head."
 _MAX_FEATURES = 1 << 12
 
 
-class _TrunkAndHead:
+class _TrunkAndHead(FieldDefaults):
     """A trunk, position -> density and features, and a head, features and view direction -> colour."""
 
     features: int

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError
 from sinr_codec.fields.activations import Gaussian, ReLU, Sine, Wire
 from sinr_codec.fields.base import Trainable
-from sinr_codec.fields.mlp import MLP
 
 Optimizer = Literal["soap", "adam", "muon"]
 Schedule = Literal["cosine", "constant"]
@@ -118,8 +117,9 @@ class FitConfig:
             return self.lr
         activation = getattr(field, "activation", None)
         pace = ACTIVATION_PACE.get(type(activation), 1.0)
-        if isinstance(field, MLP) and isinstance(activation, Sine) and self.optimizer == "soap":
-            pace = min(max((NARROW / field.width) ** NARROW_PACE, 1.0), MOST_PACE)
+        mlp = getattr(field, "mlp", None)
+        if mlp is not None and isinstance(activation, Sine) and self.optimizer == "soap":
+            pace = min(max((NARROW / mlp.width) ** NARROW_PACE, 1.0), MOST_PACE)
         return DEFAULT_LR[self.optimizer] * max(pace, self.pace)
 
     @property

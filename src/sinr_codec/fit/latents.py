@@ -207,7 +207,7 @@ class _Latents:
         self.recent, self.taken, self.looked, self.shy = math.inf, 0, -1, 0.0
         self._start()
         kept = len(signal) * len(self.names) * 2**field.in_features <= MOST_KEPT
-        self.matrices = self._matrices() if kept and isinstance(field, HashGrid) else None
+        self.matrices = self._matrices() if kept and hasattr(field, "corners") else None
         self.batches = Batches(len(signal), min(config.batch, len(signal)), config.seed)
 
     def _start(self) -> None:

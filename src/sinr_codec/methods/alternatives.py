@@ -54,7 +54,7 @@ class Pruned:
 
     def __call__(self, task: Task) -> Params:
         """Prune a network and train what is left; see `Task.with_params`."""
-        if not isinstance(task.field, MLP):
+        if task.field.mlp is not task.field:
             raise InputError("pruning: expected the network to be an MLP")
         if self.neurons:
             return _train(task.with_params(self._narrowed(task.field, task.params)))

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.evaluators import tile_of
-from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Field, Identity
+from sinr_codec.fields import AnyActivation, AnyEncoding, Field, Identity
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.quality import NO_LOSS
 from sinr_codec.signals.base import Part
@@ -94,9 +94,7 @@ class Task:
 
     def with_params(self, params: Params) -> "Task":
         """The task with other parameters, in the order of the network; an MLP becomes as narrow as they are."""
-        network = self.field
-        if isinstance(network, MLP) and (bias := params["layers.0.bias"]).size != network.width:
-            network = dataclasses.replace(network, width=bias.size)
+        network = self.field.of(params)
         ordered = {name: params[name] for name in network.shapes()}
         return dataclasses.replace(self, field=network, params=ordered, known={})
 

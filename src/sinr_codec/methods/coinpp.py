@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,14 +179,13 @@ def _dictionary(task: Task, kind: str, share: float) -> tuple[Sparse, SparseCode
 
 def _recorded(task: Task, coding: Coding, code: SparseCode | None = None) -> Coded:
     """Latents as a record, and the field that says so."""
-    assert isinstance(task.field, Modulations)
-    model = _model(task)
+    model, field = _model(task), cast(Modulations, task.field)
     scaled = model.scaled(task.params[LATENTS])
     record = encode_tensor(scaled, coding, code)
     decoded = model.unscaled(decode_tensor(record, scaled.shape, np.float32))
     plan = Plan({LATENTS: coding}, {LATENTS: record}, {LATENTS: decoded}, codes={LATENTS: code})
     figures = {} if code is None else {"s": float(len(code.indices)), "sent": 2.0 * code.indices.size}
-    return Coded(plan, figures=figures, field=replace(task.field, recorded=True))
+    return Coded(plan, figures=figures, field=replace(field, recorded=True))
 
 
 def _model(task: Task) -> LatentModel:

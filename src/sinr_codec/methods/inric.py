@@ -17,7 +17,7 @@ from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import assemble
 from sinr_codec.coding.quantize import round_step, symmetric
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
-from sinr_codec.fields import MLP, Difference, Octaves, Sine
+from sinr_codec.fields import Octaves, Sine
 from sinr_codec.methods.base import Coded, Task, Training
 from sinr_codec.methods.coinpp import some_of
 from sinr_codec.signals.base import Part
@@ -73,7 +73,7 @@ class Inric:
         steps = {name: best_step(w, self.bits) for name, w in coded.items()}
         error = task.error()
         nearest = {name: _on_grid(w, steps.get(name), self.bits) for name, w in task.params.items()}
-        rounded = learn_rounding(task, steps, self.bits) if isinstance(task.field, MLP | Difference) else nearest
+        rounded = nearest if task.field.mlp is None else learn_rounding(task, steps, self.bits)
         trained = retrain(task, rounded, steps, self.bits)
         candidates = {"nearest": nearest, "adaround": rounded, "retrained": trained}
         errors = {name: error(params) for name, params in candidates.items()}
@@ -123,8 +123,8 @@ def learn_rounding(task: Task, steps: Steps, bits: int) -> dict[str, NDArray[Any
     import torch
     from array_api_compat import torch as xtorch
 
-    assert isinstance(task.field, MLP | Difference)
-    field = task.field.mlp if isinstance(task.field, Difference) else task.field
+    field = task.field.mlp
+    assert field is not None
     count = max(1, round(ROUNDING_STEPS * task.effort))
     rng = np.random.default_rng(task.seed)
     chosen = np.sort(rng.choice(len(task.part), min(len(task.part), 1 << 15), replace=False))
@@ -136,10 +136,8 @@ def learn_rounding(task: Task, steps: Steps, bits: int) -> dict[str, NDArray[Any
         return {name: torch.from_numpy(np.ascontiguousarray(w)).to(task.device) for name, w in params.items()}
 
     tensors = on_device(task.params)
-    if isinstance(task.field, Difference):
-        shared = on_device(task.field.shared)
-    else:
-        shared = {name: torch.zeros_like(w) for name, w in tensors.items()}
+    none = {name: np.zeros_like(w) for name, w in task.params.items()}
+    shared = on_device(task.field.whole(none))
     generator = torch.Generator().manual_seed(task.seed)
 
     def layer(i: int, x: Any, weight: Any, bias: Any) -> Any:

@@ -278,8 +278,8 @@ class RayField:
     @property
     def work(self) -> int:
         """Multiply-adds of a forward pass a ray, about."""
-        a_point = getattr(self.network, "work", self.network.num_params)
-        return int(a_point) * self.box.fine * MOST_STEPS // 2
+        a_point = self.network.work
+        return a_point * self.box.fine * MOST_STEPS // 2
 
     def centre(self, params: dict[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
         """Parameters that begin near the mean colour (3,), and with a thin fog everywhere."""
