@@ -17,7 +17,7 @@ The model only orders the candidates. What decides is `loss` of all tensors deco
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -33,11 +33,12 @@ from sinr_codec.errors import InputError
 from sinr_codec.planning.rounder import Rounded, Rounder
 from sinr_codec.planning.sensitivity import Counter, Loss, probed, steeper
 from sinr_codec.planning.tensors import PlannedTensor, mean_square
-from sinr_codec.types import Params
+from sinr_codec.types import Floats, Params
 
 _TOLERANCE: Final = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
 _TRIES: Final = 12
-_JUMP, _BEYOND = 0.8, 1.2  # share of the limit that a bracket should not close below; times kappa to try instead
+_JUMP: Final = 0.8  # share of the limit that a bracket should not close below
+_BEYOND: Final = 1.2  # times kappa to try instead
 _ROUNDED_TRIES: Final = 5  # each of them takes a rounding of the whole network
 _SMALL: Final = 16  # elements; fewer are not worth a step
 _FINER: Final = 2**-0.25
@@ -107,43 +108,22 @@ def plan(
     base = counted(loss, dict(params))
     if max_bytes is None and not base < limit:
         raise InputError(f"limit: a loss of {limit:.4g} cannot be kept; the network itself has {base:.4g}")
-    coded = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
-    tensors = probed(params, coded, probe or loss, limit - base, counted, seed)
-    for tensor in tensors:
-        tensor.trellis = trellis
+    lossy = {name: w for name, w in params.items() if name not in exact and is_lossy(w)}
+    tensors = probed(params, lossy, probe or loss, limit - base, counted, seed)
     if not tensors:
         return replace(_lossless(params), loss=base)
-    if max_bytes is None:
-        kappa = math.sqrt(12 * (limit - base) / sum(tensor.w.size for tensor in tensors))
-    else:
-        kappa = _kappa_for(max_bytes, tensors)
+    search = _Search(params, loss, base, limit, max_bytes, counted, sparse_only)
+    kappa = search.first_kappa(tensors)
     for tensor in tensors:
+        tensor.trellis = trellis
         tensor.add_sparse(dictionaries, seed, device, sparse_only)
-
-    def search(tensors: list[PlannedTensor], kappa: float, rounder: Rounder | None = None) -> tuple[Plan, float]:
-        if max_bytes is None:
-            return _within_loss(params, tensors, loss, base, limit, kappa, counted, sparse_only, rounder)
-        return _within_bytes(params, tensors, loss, max_bytes, kappa, counted, rounder)
-
-    def worth(plan: Plan) -> tuple[float, ...]:
-        return (plan.bytes,) if max_bytes is None else (plan.bytes > max_bytes, plan.loss)
-
-    found: list[_Found] = []
-    for variant in _variants(tensors, kappa, felt or {}, both=rounder is not None):
-        plan, settled = search(variant, kappa)
-        # Its errors are not those of the probes: the loss may be steeper there, or a curvature show that drowned in
-        # noise.
-        lossless = all(isinstance(coding, Raw) for coding in plan.codings.values())
-        if steeper(params, variant, _coded(kappa, params, variant) if lossless else plan, probe or loss, counted):
-            again, other = search(variant, settled)
-            if worth(again) < worth(plan):
-                plan, settled = again, other
-        found.append(_Found(plan, settled, variant))
+    variants = _variants(tensors, kappa, felt or {}, unscaled=rounder is not None)
+    found = [search.settled(variant, kappa, probe or loss) for variant in variants]
     plans = [each.plan for each in found]
     if rounder is not None:
-        plans += _rounded(params, found, partial(counted.round, rounder), felt or {}, counted, loss, base, search)
+        plans += search.rounded(found, rounder, felt or {})
     kept = [plan for plan in plans if max_bytes is not None or plan.loss <= limit] or plans
-    return min(kept, key=worth)
+    return min(kept, key=search.worth)
 
 
 def plan_by_weights(params: Params, snr: float) -> Plan:
@@ -169,147 +149,209 @@ def _keeping(name: str, w: NDArray[Any], snr: float) -> Coding:
     return coding
 
 
-class _Found(NamedTuple):
-    """A plan, the kappa that gave it, and what is known of the tensors."""
-
-    plan: Plan
-    kappa: float
-    tensors: list[PlannedTensor]
+def _lossless(params: Params) -> Plan:
+    return assemble(params, {name: Raw() for name in params})
 
 
-def _variants(tensors: list[PlannedTensor], kappa: float, felt: Params, both: bool) -> list[list[PlannedTensor]]:
-    """Tensors with scales where they pay; with `both` also those without.
+def _variants(tensors: list[PlannedTensor], kappa: float, felt: Params, unscaled: bool) -> list[list[PlannedTensor]]:
+    """Tensors with scales where they pay; with `unscaled` also those without.
 
-    Rounding for the outputs makes up for the errors of weights that are much felt by others that are little felt. Those
-    have to be fine for that, so that where scales save little without it, they save nothing with it.
+    A rounder makes up for errors of weights that the outputs feel by others that they feel little. These have to be
+    fine for that, so that where scales save little without a rounder, they save nothing with it.
     """
     scaled, saved = [], 0.0
     for tensor in tensors:
-        of_it, less = tensor, 0.0
+        candidate, saving = tensor, 0.0
         if tensor.name in felt and tensor.w.ndim > 1:
-            of_it, less = tensor.with_scales(kappa, felt[tensor.name])
-        scaled.append(of_it)
-        saved += less
+            candidate, saving = tensor.with_scales(kappa, felt[tensor.name])
+        scaled.append(candidate)
+        saved += saving
     if all(tensor.scales is None for tensor in scaled):
         return [tensors]
-    if not both:
+    if not unscaled:
         return [scaled]
     plain = [replace(tensor) for tensor in tensors]
     total = sum(min(cost for cost, *_ in tensor.candidates(kappa)) for tensor in tensors)
     return [plain] if saved < _LITTLE * total else [scaled, plain]
 
 
-def _rounded(
-    params: Params,
-    found: list[_Found],
-    rounder: Rounder,
-    felt: Params,
-    counted: "Counter",
-    loss: Loss,
-    base: float,
-    search: Callable[[list[PlannedTensor], float, Rounder], tuple[Plan, float]],
-) -> list[Plan]:
-    """Plans with a rounder, from those without; none where it makes nothing better."""
-    tried: list[tuple[float, Plan, dict[str, NDArray[np.float64]], _Found]] = []
-    for start in found:
-        codings = {name: c for name, c in start.plan.codings.items() if isinstance(c, Direct | Sparse)}
-        if not codings:
-            continue
-        rounded = rounder(params, codings)
-        plan = _assembled(params, start.plan.codings, rounded)
-        plan = replace(plan, loss=counted(loss, plan.params))
-        # Four times the loss are worth a bit a weight.
-        ratio = (plan.loss - base) / max(start.plan.loss - base, 1e-300)
-        weights = sum(params[name].size for name in codings)
-        tried.append((plan.bytes + weights / 16 * math.log2(max(ratio, 1e-3)), plan, rounded.left, start))
-    if not tried:
-        return []
-    _, plan, left, start = min(tried, key=lambda one: one[0])
-    if plan.loss >= start.plan.loss:
-        return [plan]
-    for tensor in start.tensors:
-        if tensor.name in left:
-            tensor.sensitivity *= float(np.average(left[tensor.name], weights=felt.get(tensor.name)))
-    return [plan, search(start.tensors, start.kappa, rounder)[0]]
+# -- the search for kappa --------------------------------------------------------------------------------------
 
 
-def _coded(kappa: float, params: Params, tensors: list[PlannedTensor], rounder: Rounder | None = None) -> Plan:
-    """Everything that follows from `kappa`, not measured yet."""
-    codings: dict[str, Coding] = {name: Raw() for name in params}
-    codes: dict[str, SparseCode | None] = {}
-    for tensor in tensors:
-        codings[tensor.name], codes[tensor.name] = tensor.cheapest(kappa)
-    lossy = {name: coding for name, coding in codings.items() if isinstance(coding, Direct | Sparse)}
-    if rounder is not None and lossy:
-        return _assembled(params, codings, rounder(params, lossy))
-    return assemble(params, codings, codes)
+class _Found(NamedTuple):
+    """A plan, the kappa that gave it, and the tensors as they are known then."""
+
+    plan: Plan
+    kappa: float
+    tensors: list[PlannedTensor]
 
 
-def _assembled(params: Params, codings: Mapping[str, Coding], rounded: Rounded) -> Plan:
-    """Everything as it was rounded."""
-    params = {n: w if isinstance(codings[n], Raw) else rounded.params[n] for n, w in params.items()}
-    return assemble(params, dict(codings), rounded.codes)
+@dataclass(frozen=True)
+class _Search:
+    """What plans are measured by, and the search for the kappa of the best one.
 
-
-def _lossless(params: Params) -> Plan:
-    return assemble(params, {name: Raw() for name in params})
-
-
-def _within_loss(
-    params: Params,
-    tensors: list[PlannedTensor],
-    loss: Loss,
-    base: float,
-    limit: float,
-    kappa: float,
-    counted: Counter,
-    sparse_only: bool,
-    rounder: Rounder | None,
-) -> tuple[Plan, float]:
-    """A plan of the largest kappa whose measured loss is within `limit`, from a first guess, and that kappa.
-
-    The excess loss grows like kappa^2, from where the last two guesses tell, which gives every next one; the bracket
-    keeps the guesses from running away when rounding makes the loss jump.
+    `base` is the loss of the parameters as they are; `limit`, `max_bytes` and `sparse_only` are those of `plan`.
     """
-    low, high = 0.0, math.inf
-    best: Plan | None = None
-    chosen = kappa
-    tried: list[Plan] = []
-    last: tuple[float, float] | None = None
-    for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
-        plan = _coded(kappa, params, tensors, rounder)
-        plan = replace(plan, loss=counted(loss, plan.params))
-        tried.append(plan)
-        excess = (plan.loss - base) / (limit - base)
-        if excess <= 1:
-            low = kappa
-            if best is None or plan.bytes < best.bytes:
-                best, chosen = plan, kappa
-        else:
-            high = kappa
-        if 1 - _TOLERANCE < excess <= 1:
-            break
-        if high < low * (1 + _TOLERANCE / 4):
-            if best is None or best.loss - base > _JUMP * (limit - base):
+
+    params: Params
+    loss: Loss
+    base: float
+    limit: float
+    max_bytes: int | None
+    counted: Counter
+    sparse_only: bool
+
+    def first_kappa(self, tensors: list[PlannedTensor]) -> float:
+        """A first guess: all of the loss in rounding, or for bytes, 0 bits a weight at the loss of all zeros."""
+        weights = sum(tensor.w.size for tensor in tensors)
+        if self.max_bytes is None:
+            return math.sqrt(12 * (self.limit - self.base) / weights)
+        power = sum(tensor.sensitivity * mean_square(tensor.w) * tensor.w.size for tensor in tensors)
+        return math.sqrt(12 * power / weights) * 2.0 ** -min(8 * self.max_bytes / weights, 32)
+
+    def worth(self, plan: Plan) -> tuple[float, ...]:
+        """What orders plans: less is better."""
+        return (plan.bytes,) if self.max_bytes is None else (plan.bytes > self.max_bytes, plan.loss)
+
+    def best(self, tensors: list[PlannedTensor], kappa: float, rounder: Rounder | None = None) -> tuple[Plan, float]:
+        """The best plan of all kappa, from a first guess, and its kappa."""
+        if self.max_bytes is None:
+            return self._within_loss(tensors, kappa, rounder)
+        return self._within_bytes(tensors, kappa, self.max_bytes, rounder)
+
+    def settled(self, tensors: list[PlannedTensor], kappa: float, probe: Loss) -> _Found:
+        """The best plan with sensitivities at its own errors.
+
+        These are not those of the probes: the loss may be steeper there, or a curvature show that drowned in noise.
+        """
+        plan, settled = self.best(tensors, kappa)
+        lossless = all(isinstance(coding, Raw) for coding in plan.codings.values())
+        measured = self._coded(kappa, tensors) if lossless else plan
+        if steeper(self.params, tensors, measured, probe, self.counted):
+            again, other = self.best(tensors, settled)
+            if self.worth(again) < self.worth(plan):
+                plan, settled = again, other
+        return _Found(plan, settled, tensors)
+
+    def rounded(self, found: list[_Found], rounder: Rounder, felt: Params) -> list[Plan]:
+        """Plans with a rounder, from those without; none where it has nothing to round."""
+        round_ = partial(self.counted.round, rounder)
+        tried: list[tuple[float, Plan, dict[str, Floats], _Found]] = []
+        for start in found:
+            codings = {name: c for name, c in start.plan.codings.items() if isinstance(c, Direct | Sparse)}
+            if not codings:
+                continue
+            rounded = round_(self.params, codings)
+            plan = self._measured(self._assembled(start.plan.codings, rounded))
+            # Four times the loss are worth a bit a weight.
+            ratio = (plan.loss - self.base) / max(start.plan.loss - self.base, 1e-300)
+            weights = sum(self.params[name].size for name in codings)
+            tried.append((plan.bytes + weights / 16 * math.log2(max(ratio, 1e-3)), plan, rounded.left, start))
+        if not tried:
+            return []
+        _, plan, left, start = min(tried, key=lambda each: each[0])
+        if plan.loss >= start.plan.loss:
+            return [plan]
+        for tensor in start.tensors:
+            if tensor.name in left:
+                tensor.sensitivity *= float(np.average(left[tensor.name], weights=felt.get(tensor.name)))
+        return [plan, self.best(start.tensors, start.kappa, round_)[0]]
+
+    def _measured(self, plan: Plan) -> Plan:
+        return replace(plan, loss=self.counted(self.loss, plan.params))
+
+    def _coded(self, kappa: float, tensors: list[PlannedTensor], rounder: Rounder | None = None) -> Plan:
+        """Everything that follows from `kappa`, not measured yet."""
+        codings: dict[str, Coding] = {name: Raw() for name in self.params}
+        codes: dict[str, SparseCode | None] = {}
+        for tensor in tensors:
+            codings[tensor.name], codes[tensor.name] = tensor.cheapest(kappa)
+        lossy = {name: coding for name, coding in codings.items() if isinstance(coding, Direct | Sparse)}
+        if rounder is not None and lossy:
+            return self._assembled(codings, rounder(self.params, lossy))
+        return assemble(self.params, codings, codes)
+
+    def _assembled(self, codings: Mapping[str, Coding], rounded: Rounded) -> Plan:
+        """Everything as it was rounded."""
+        params = {n: w if isinstance(codings[n], Raw) else rounded.params[n] for n, w in self.params.items()}
+        return assemble(params, dict(codings), rounded.codes)
+
+    def _within_loss(self, tensors: list[PlannedTensor], kappa: float, rounder: Rounder | None) -> tuple[Plan, float]:
+        """A plan of the largest kappa whose measured loss is within the limit, from a first guess, and that kappa.
+
+        The excess loss grows like kappa^2, from where the last two guesses tell, which gives every next one; the
+        bracket keeps the guesses from running away when rounding makes the loss jump.
+        """
+        allowed = self.limit - self.base
+        low, high = 0.0, math.inf
+        best: Plan | None = None
+        settled = kappa
+        tried: list[Plan] = []
+        last: tuple[float, float] | None = None
+        for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
+            plan = self._measured(self._coded(kappa, tensors, rounder))
+            tried.append(plan)
+            excess = (plan.loss - self.base) / allowed
+            if excess <= 1:
+                low = kappa
+                if best is None or plan.bytes < best.bytes:
+                    best, settled = plan, kappa
+            else:
+                high = kappa
+            if 1 - _TOLERANCE < excess <= 1:
                 break
-            # The loss jumps here. It may be within the limit again further on.
-            kappa, high, last = _BEYOND * high, math.inf, None
-            continue
-        guess, last = _next_kappa((kappa, excess), last, 8.0 if rounder is None else 2.0), (kappa, excess)
-        if sparse_only and best is None:
-            # What is lost for want of atoms no step brings back, and steps without end make the encoder store floats.
-            if len(tried) > 1 and plan.loss - base > 0.9 * (tried[-2].loss - base):
-                break
-            guess = max(guess, kappa / 8)
-        kappa = guess if low < guess < high else math.sqrt(low * high) if low else high / 4
-    if best is None and sparse_only:
+            if high < low * (1 + _TOLERANCE / 4):
+                if best is None or best.loss - self.base > _JUMP * allowed:
+                    break
+                # The loss jumps here. It may be within the limit again further on.
+                kappa, high, last = _BEYOND * high, math.inf, None
+                continue
+            guess, last = _next_kappa((kappa, excess), last, 8.0 if rounder is None else 2.0), (kappa, excess)
+            if self.sparse_only and best is None:
+                # Steps without end make the encoder store floats, and no step brings back what atoms are missing for.
+                if len(tried) > 1 and plan.loss - self.base > 0.9 * (tried[-2].loss - self.base):
+                    break
+                guess = max(guess, kappa / 8)
+            kappa = guess if low < guess < high else math.sqrt(low * high) if low else high / 4
+        return best or self._nearest(tried), settled
+
+    def _nearest(self, tried: list[Plan]) -> Plan:
+        """The plan where none of those tried keeps the limit."""
+        if not self.sparse_only:
+            return replace(_lossless(self.params), loss=self.base)
         # The smallest of those that lose about the least.
-        least = base + _NEAR * (min(plan.loss for plan in tried) - base)
-        return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes), chosen
-    if best is None:
-        # Not even fine steps keep the loss: the weights as they are do.
-        return replace(_lossless(params), loss=base), chosen
-    return best, chosen
+        least = self.base + _NEAR * (min(plan.loss for plan in tried) - self.base)
+        return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes)
+
+    def _within_bytes(
+        self, tensors: list[PlannedTensor], kappa: float, max_bytes: int, rounder: Rounder | None
+    ) -> tuple[Plan, float]:
+        """A plan of the smallest kappa whose records fit into `max_bytes`, or the smallest there are, and that kappa.
+
+        Doubling kappa saves a bit a weight.
+        """
+        lossless = _lossless(self.params)
+        if lossless.bytes <= max_bytes:
+            return self._measured(lossless), kappa
+        weights = sum(tensor.w.size for tensor in tensors)
+        low, high = 0.0, math.inf
+        best: Plan | None = None
+        settled = kappa
+        for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
+            plan = self._coded(kappa, tensors, rounder)
+            if plan.bytes <= max_bytes:
+                high, best, settled = kappa, plan, kappa
+                if plan.bytes > max_bytes * (1 - _TOLERANCE / 4):
+                    break
+            else:
+                low = kappa
+                if best is None or best.bytes > max_bytes:
+                    best, settled = plan, kappa
+            excess = 8 * (plan.bytes - max_bytes * (1 - _TOLERANCE / 8)) / weights  # bits a weight
+            guess = kappa * 2 ** min(max(excess, -8), 8)
+            kappa = guess if low < guess < high else math.sqrt(low * high) if high < math.inf else 2 * low
+        assert best is not None
+        return self._measured(best), settled
 
 
 def _next_kappa(now: tuple[float, float], last: tuple[float, float] | None, most: float) -> float:
@@ -323,47 +365,3 @@ def _next_kappa(now: tuple[float, float], last: tuple[float, float] | None, most
         slope = (excess - last[1]) / (kappa**2 - last[0] ** 2)
         square = max(kappa**2 + (wanted - excess) / slope, kappa**2 / most**2)
     return min(math.sqrt(square), most * kappa)
-
-
-def _kappa_for(max_bytes: int, tensors: list[PlannedTensor]) -> float:
-    """Guess the kappa that gives so many bytes: at the loss of all weights being zero it is 0 bits a weight."""
-    weights = sum(tensor.w.size for tensor in tensors)
-    power = sum(tensor.sensitivity * mean_square(tensor.w) * tensor.w.size for tensor in tensors)
-    return math.sqrt(12 * power / weights) * 2.0 ** -min(8 * max_bytes / weights, 32)
-
-
-def _within_bytes(
-    params: Params,
-    tensors: list[PlannedTensor],
-    loss: Loss,
-    max_bytes: int,
-    kappa: float,
-    counted: Counter,
-    rounder: Rounder | None,
-) -> tuple[Plan, float]:
-    """A plan of the smallest kappa whose records fit into `max_bytes`, or the smallest there are, and that kappa.
-
-    Doubling kappa saves a bit a weight.
-    """
-    lossless = _lossless(params)
-    if lossless.bytes <= max_bytes:
-        return replace(lossless, loss=counted(loss, lossless.params)), kappa
-    weights = sum(tensor.w.size for tensor in tensors)
-    low, high = 0.0, math.inf
-    best: Plan | None = None
-    chosen = kappa
-    for _ in range(_TRIES if rounder is None else _ROUNDED_TRIES):
-        plan = _coded(kappa, params, tensors, rounder)
-        if plan.bytes <= max_bytes:
-            high, best, chosen = kappa, plan, kappa
-            if plan.bytes > max_bytes * (1 - _TOLERANCE / 4):
-                break
-        else:
-            low = kappa
-            if best is None or best.bytes > max_bytes:
-                best, chosen = plan, kappa
-        excess = 8 * (plan.bytes - max_bytes * (1 - _TOLERANCE / 8)) / weights  # bits a weight
-        guess = kappa * 2 ** min(max(excess, -8), 8)
-        kappa = guess if low < guess < high else math.sqrt(low * high) if high < math.inf else 2 * low
-    assert best is not None
-    return replace(best, loss=counted(loss, best.params)), chosen
