@@ -1,8 +1,10 @@
 """Where numbers are computed: the CPU, or an accelerator by its name in PyTorch."""
 
+from typing import Final
+
 from sinr_codec.errors import InputError, MissingExtraError
 
-CPU = "cpu"
+CPU: Final = "cpu"
 
 
 def is_cpu(device: str) -> bool:

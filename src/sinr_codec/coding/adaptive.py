@@ -10,7 +10,7 @@ they all round to zero, it tells nothing about the others.
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -36,18 +36,20 @@ from sinr_codec.types import Floats, Ints
 
 __all__ = ["Fit", "decode", "fit", "follows_trellis", "skip"]
 
-
-_MAX_RADIUS, _MAX_SCALED = 2046, 8190  # the largest magnitude that a stream may have; the same where units differ
-_FRACTION = 4  # bits after the point of a mean magnitude
-_START, _ROW, _COLUMN = 8, 2, 1  # how much the first magnitude weighs, and each one in the row and in the column
-_SCALE_OF = [power_of_two(i, 3, 0) for i in range(8 * (13 + _FRACTION) + 1)]
+_MAX_RADIUS: Final = 2046  # the largest magnitude that a stream may have
+_MAX_SCALED: Final = 8190  # the same where units differ
+_FRACTION: Final = 4  # bits after the point of a mean magnitude
+_START: Final = 8  # weight of the first magnitude
+_ROW: Final = 2  # and of each one in the row
+_COLUMN: Final = 1  # and in the column
+_SCALE_OF: Final = [power_of_two(i, 3, 0) for i in range(8 * (13 + _FRACTION) + 1)]
 """Means, in units of the fraction, from which on the scale is an eighth of an octave wider."""
-_MIDDLE = 8  # the stored width that stands for a half-width equal to the mean magnitude
-_UNIT = 6  # bits after the point of a unit
-_UNITS = np.array([power_of_two(e, 2, _UNIT) for e in range(PER_OCTAVE * (13 + 2) + 1)])
+_MIDDLE: Final = 8  # the stored width that stands for a half-width equal to the mean magnitude
+_UNIT: Final = 6  # bits after the point of a unit
+_UNITS: Final = np.array([power_of_two(e, 2, _UNIT) for e in range(PER_OCTAVE * (13 + 2) + 1)])
 """By quarter octaves, as far as there are places that tell something."""
-_TELLING = 16  # index in `_SCALE_OF` of a mean magnitude of a quarter: a place tells something from there on
-_OCTAVES = 15  # places of so many octaves and more have the same largest level
+_TELLING: Final = 16  # index in `_SCALE_OF` of a mean magnitude of a quarter: a place tells something from there on
+_OCTAVES: Final = 15  # places of so many octaves and more have the same largest level
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ length of its rows, so short streams lose little.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import numpy as np
 
@@ -28,13 +29,14 @@ __all__ = ["decode", "encode", "skip"]
 Model = list[int]
 """How often a bit was 0 and 1, in units of which it starts with one each."""
 
-_STEP, _FULL = 2, 256  # what a bit adds; the sum above which a model forgets half
-_THRESHOLDS = (0, 1, 2, 3, 5, 8, 12, 18)  # of the weighted magnitudes around a place
-_CONTEXT = tuple(sum(near > t for t in _THRESHOLDS) for near in range(_THRESHOLDS[-1] + 2))
-_LAST = len(_CONTEXT) - 1
-_UNARY = 15  # magnitudes from here on have the rest in an Elias gamma code
-_LONGEST = 61  # bits of that rest
-_MOST_BYTES = 40  # of an integer: 16 bits of models at 8 bits each, and 123 plain ones
+_STEP: Final = 2  # what a bit adds
+_FULL: Final = 256  # the sum above which a model forgets half
+_THRESHOLDS: Final = (0, 1, 2, 3, 5, 8, 12, 18)  # of the weighted magnitudes around a place
+_CONTEXT: Final = tuple(sum(near > t for t in _THRESHOLDS) for near in range(_THRESHOLDS[-1] + 2))
+_LAST: Final = len(_CONTEXT) - 1
+_UNARY: Final = 15  # magnitudes from here on have the rest in an Elias gamma code
+_LONGEST: Final = 61  # bits of that rest
+_MOST_BYTES: Final = 40  # of an integer: 16 bits of models at 8 bits each, and 123 plain ones
 
 
 def encode(values: Ints, row: int) -> bytes | None:

@@ -14,33 +14,34 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sinr_codec.errors import InputError, LimitError
 
-KINDS: dict[str, int] = {"gaussian": 0, "sign": 1, "hadamard": 2, "dct": 3}
+KINDS: Final[dict[str, int]] = {"gaussian": 0, "sign": 1, "hadamard": 2, "dct": 3}
 
-MAX_ENTRIES = 2**28
+MAX_ENTRIES: Final = 2**28
 """Most entries (bytes) of a dictionary, or of a selection of atoms, that is ever allocated."""
-MAX_ATOMS = 2**24
+MAX_ATOMS: Final = 2**24
 """Largest k2."""
-MAX_LENGTH = 2**24
+MAX_LENGTH: Final = 2**24
 """Largest k1."""
-_COSINE_SCALE = 127
-MAX_MAGNITUDES = {"gaussian": 32, "sign": 32, "hadamard": 32, "dct": _COSINE_SCALE}
+_COSINE_SCALE: Final = 127
+MAX_MAGNITUDES: Final = {"gaussian": 32, "sign": 32, "hadamard": 32, "dct": _COSINE_SCALE}
 """No entry is larger than this in magnitude; sums over atoms are bounded with it."""
-MEAN_SQUARES = {"gaussian": 16.0, "sign": 1.0, "hadamard": 1.0, "dct": _COSINE_SCALE**2 / 4}
+MEAN_SQUARES: Final = {"gaussian": 16.0, "sign": 1.0, "hadamard": 1.0, "dct": _COSINE_SCALE**2 / 4}
 """Mean square of an entry, of most atoms."""
 
-_WORDS_PER_BLOCK = 4
-_CHUNK_WORDS = 1 << 20  # 8 MiB of raw words, or of int8 entries, at a time
-_JUMP_WORDS = 2048  # moving the counter costs about as much as drawing this many words
+_WORDS_PER_BLOCK: Final = 4
+_CHUNK_WORDS: Final = 1 << 20  # 8 MiB of raw words, or of int8 entries, at a time
+_JUMP_WORDS: Final = 2048  # moving the counter costs about as much as drawing this many words
 
-_PI = 3141592653589793238462643383279502884197169399375105820974944592  # times 10^63
-_MAX_COSINES = 2**16  # atoms of a grid, and so cosines of a side: some seconds
-_COSINE_BITS = 24  # of the cosines whose products are rounded to entries: 127 products stay below 2^63
+_PI: Final = 3141592653589793238462643383279502884197169399375105820974944592  # times 10^63
+_MAX_COSINES: Final = 2**16  # atoms of a grid, and so cosines of a side: some seconds
+_COSINE_BITS: Final = 24  # of the cosines whose products are rounded to entries: 127 products stay below 2^63
 
 
 def make_dictionary(kind: str, seed: int, k1: int, k2: int) -> NDArray[np.int8]:

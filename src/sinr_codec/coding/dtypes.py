@@ -3,7 +3,7 @@
 Complex tensors are handled as real ones with a last axis of two: real part, imaginary part.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
@@ -16,7 +16,7 @@ __all__ = ["check_dtype", "from_bits", "from_floats", "is_float", "largest", "re
 
 DType = np.dtype[Any]
 
-_FLOATS = {np.dtype(t) for t in ("f2", "f4", "f8", "c8", "c16", ml_dtypes.bfloat16)}
+_FLOATS: Final = {np.dtype(t) for t in ("f2", "f4", "f8", "c8", "c16", ml_dtypes.bfloat16)}
 
 
 def is_float(dtype: DType) -> bool:

@@ -7,6 +7,7 @@ docs/format.md states each formula.
 
 from functools import cache, lru_cache
 from math import isqrt
+from typing import Final
 
 import numpy as np
 
@@ -26,12 +27,12 @@ __all__ = [
 ]
 
 
-SHAPES = (0.5, 1.0, 1.5, 2.0, 3.0)  # exponents of the generalised Gaussian, by shape index
-UNIFORM = 7  # the shape index of equal frequencies
-SCALES = 128  # scale indices g: the half-width (where a weight has halved) is 2**(g/8 - 4) symbols
-MAX_SYMBOLS = 1 << 12  # a larger support is coded as a modelled high part and plain low bits
-MAX_POSITIONS = 1 << 16  # of `hypergeometric`
-_KEPT_SIZE = 256  # symbols of the largest tables that are kept: 16 MB of them
+SHAPES: Final = (0.5, 1.0, 1.5, 2.0, 3.0)  # exponents of the generalised Gaussian, by shape index
+UNIFORM: Final = 7  # the shape index of equal frequencies
+SCALES: Final = 128  # scale indices g: the half-width (where a weight has halved) is 2**(g/8 - 4) symbols
+MAX_SYMBOLS: Final = 1 << 12  # a larger support is coded as a modelled high part and plain low bits
+MAX_POSITIONS: Final = 1 << 16  # of `hypergeometric`
+_KEPT_SIZE: Final = 256  # symbols of the largest tables that are kept: 16 MB of them
 
 
 def power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
@@ -42,11 +43,11 @@ def power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
     return value
 
 
-_EXP2 = np.array([power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)  # floor(2**(30 - k/256))
-_HALF_WIDTH = [power_of_two(g - 32, 3, 16) for g in range(SCALES)]  # floor(2**(16 + g/8 - 4))
+_EXP2: Final = np.array([power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)  # floor(2**(30 - k/256))
+_HALF_WIDTH: Final = [power_of_two(g - 32, 3, 16) for g in range(SCALES)]  # floor(2**(16 + g/8 - 4))
 
 _Q = 16  # fractional bits of distances and exponents
-_FAR = 64 << _Q  # beyond 64 half-widths every shape of exponent 1 or more has weight 0
+_FAR: Final = 64 << _Q  # beyond 64 half-widths every shape of exponent 1 or more has weight 0
 
 
 def _isqrt(x: Ints) -> Ints:

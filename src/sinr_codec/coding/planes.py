@@ -5,6 +5,8 @@ follow from the highest to the lowest. Each is coded with counts of its own for 
 it, where levels are not equally likely.
 """
 
+from typing import Final
+
 import numpy as np
 
 from sinr_codec.coding.rangecoder import RangeDecoder, Symbol, check_symbols, range_encode
@@ -14,10 +16,10 @@ from sinr_codec.types import Ints
 __all__ = ["MAX_PLANES", "PlaneReader", "base_of", "encode_plane", "levels_of"]
 
 
-MAX_PLANES = 15
-_NEAR = 3  # levels this far from zero and further share their counts
-_MOST = 1 << 10  # of a count of both bits, before it is halved
-_LEAST = 7  # the rarer bit has at least 2**-7, so that no symbol is free
+MAX_PLANES: Final = 15
+_NEAR: Final = 3  # levels this far from zero and further share their counts
+_MOST: Final = 1 << 10  # of a count of both bits, before it is halved
+_LEAST: Final = 7  # the rarer bit has at least 2**-7, so that no symbol is free
 
 
 def base_of(levels: Ints, planes: int) -> Ints:

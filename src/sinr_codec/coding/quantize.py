@@ -5,7 +5,7 @@ exact: a float32 each for min-max, a 16-bit `Step` for the symmetric one.
 """
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 
-_EXPONENT_BIAS = 136  # of (1 + m/256) * 2**(e - 136); 8 exponent bits e, 8 mantissa bits m
-MAX_STEP_CODE = 0xFFFF
-MIN_STEP = 2.0**-_EXPONENT_BIAS
-MAX_STEP = (511 / 256) * 2.0 ** (255 - _EXPONENT_BIAS)
+_EXPONENT_BIAS: Final = 136  # of (1 + m/256) * 2**(e - 136); 8 exponent bits e, 8 mantissa bits m
+MAX_STEP_CODE: Final = 0xFFFF
+MIN_STEP: Final = 2.0**-_EXPONENT_BIAS
+MAX_STEP: Final = (511 / 256) * 2.0 ** (255 - _EXPONENT_BIAS)
 
-_MAX_INTEGER = 2.0**62  # a larger quotient means that the step cannot be meant for these values
+_MAX_INTEGER: Final = 2.0**62  # a larger quotient means that the step cannot be meant for these values
 
 
 def step_value(code: int) -> float:

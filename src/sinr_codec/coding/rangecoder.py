@@ -10,6 +10,7 @@ skipped: the functions named `..._body` do that, and bound how many symbols a by
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -34,12 +35,12 @@ __all__ = [
 Symbol = tuple[int, int, int]
 """(start, freq, total)"""
 
-TOTAL_BITS = 20
-TOTAL = 1 << TOTAL_BITS  # sum of the frequencies of every modelled symbol
+TOTAL_BITS: Final = 20
+TOTAL: Final = 1 << TOTAL_BITS  # sum of the frequencies of every modelled symbol
 
-_WINDOW = 1 << 48
-_LOW_MASK = (1 << 32) - 1
-_RENORM = 1 << 32  # the range never stays below this, so a slice of a 2**20 total keeps 12 bits of precision
+_WINDOW: Final = 1 << 48
+_LOW_MASK: Final = (1 << 32) - 1
+_RENORM: Final = 1 << 32  # the range never stays below this, so a slice of a 2**20 total keeps 12 bits of precision
 
 
 def _tail_bytes(range_: int) -> int:
@@ -166,9 +167,9 @@ class RangeDecoder:
 
 # Bodies: coded symbols, with their length where there are many
 
-_SELF_ENDING = 4096  # a body of more symbols than this begins with its length
-_SYMBOLS_PER_BYTE = 1024  # bounds the time that a byte of a file can cost
-_FREE_BYTES = 4  # something always stands before a body: up to 4,096 symbols may cost next to nothing
+_SELF_ENDING: Final = 4096  # a body of more symbols than this begins with its length
+_SYMBOLS_PER_BYTE: Final = 1024  # bounds the time that a byte of a file can cost
+_FREE_BYTES: Final = 4  # something always stands before a body: up to 4,096 symbols may cost next to nothing
 
 
 def least_bytes(count: int) -> int:

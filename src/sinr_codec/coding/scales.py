@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,13 @@ from sinr_codec.types import Floats, Ints
 __all__ = ["MAX_EXPONENT", "PER_OCTAVE", "Scales", "scales_for"]
 
 
-PER_OCTAVE = 4
-MAX_EXPONENT = 127
+PER_OCTAVE: Final = 4
+MAX_EXPONENT: Final = 127
 """Of a row and of a column, in quarter octaves."""
 
-_FRACTIONS = np.array([256, 304, 362, 431])  # 256 times powers of 2^(1/4)
-_LEAST = 1e-3  # of the mean of f, which is an estimate; nothing counts as less felt
-_ROUNDS = 20
+_FRACTIONS: Final = np.array([256, 304, 362, 431])  # 256 times powers of 2^(1/4)
+_LEAST: Final = 1e-3  # of the mean of f, which is an estimate; nothing counts as less felt
+_ROUNDS: Final = 20
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ enumerative code of T. M. Cover, "Enumerative source encoding" (1973), and needs
 from bisect import bisect_left
 from collections.abc import Iterator
 from math import lgamma, log
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ from sinr_codec.types import Ints
 __all__ = ["MAX_POSITIONS", "decode_sets", "encode_sets", "set_bits", "skip_sets"]
 
 
-_MOST_BYTES = 48  # of an index: 17 halvings of at most 20 bits, and 16 bits for its place
+_MOST_BYTES: Final = 48  # of an index: 17 halvings of at most 20 bits, and 16 bits for its place
 
 
 def encode_sets(indices: npt.NDArray[np.integer], positions: int) -> bytes:

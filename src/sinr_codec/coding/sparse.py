@@ -7,6 +7,7 @@ every platform.
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,17 +16,17 @@ from sinr_codec.coding.dictionary import MAX_MAGNITUDES, atoms
 from sinr_codec.errors import InputError, LimitError
 from sinr_codec.types import Floats, Ints
 
-TINY_WIDTH = 50
+TINY_WIDTH: Final = 50
 """A network of fewer neurons a layer is tiny: its matrices are flattened (section 3.3.2)."""
 
-SENT = "sent"
+SENT: Final = "sent"
 """Kind of a dictionary that is learned and stored beside its codes."""
-MAX_SENT = 2**15
+MAX_SENT: Final = 2**15
 """Largest magnitude of its entries."""
 
-_EXACT_FLOAT = 2**53  # integers up to this magnitude are float64 numbers
-_EXACT_INT = 2**62  # and up to this one they are safe in int64
-_GATHER_ENTRIES = 1 << 20  # entries (8 MiB) of atoms expanded at a time in `reconstruct`
+_EXACT_FLOAT: Final = 2**53  # integers up to this magnitude are float64 numbers
+_EXACT_INT: Final = 2**62  # and up to this one they are safe in int64
+_GATHER_ENTRIES: Final = 1 << 20  # entries (8 MiB) of atoms expanded at a time in `reconstruct`
 
 
 @dataclass(frozen=True)

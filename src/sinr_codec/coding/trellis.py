@@ -6,6 +6,8 @@ rounding to that grid, by 1.06 of the 1.53 dB that no code can exceed. States an
 Fischer (1990), as JPEG 2000 part 2 has them; ISO/IEC 15938-17 calls the idea dependent quantisation.
 """
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,14 +16,14 @@ from sinr_codec.types import Ints
 __all__ = ["NEXT_STATE", "SQUARED_ERROR", "follows_trellis", "parities", "quantise"]
 
 
-NEXT_STATE = ((0, 1), (2, 3), (5, 4), (7, 6), (1, 0), (3, 2), (4, 5), (6, 7))
+NEXT_STATE: Final = ((0, 1), (2, 3), (5, 4), (7, 6), (1, 0), (3, 2), (4, 5), (6, 7))
 """The state after a level k, by state and bit 1 of k. Rows begin in state 0; odd states take odd levels."""
 
-SQUARED_ERROR = 0.261
+SQUARED_ERROR: Final = 0.261
 """Mean squared error in squared steps of vectors much longer than a step: 4/12, less 1.06 dB."""
 
-_NEXT = np.array(NEXT_STATE)
-_BEFORE = [[(s, b) for s in range(8) for b in (0, 1) if NEXT_STATE[s][b] == state] for state in range(8)]
+_NEXT: Final = np.array(NEXT_STATE)
+_BEFORE: Final = [[(s, b) for s in range(8) for b in (0, 1) if NEXT_STATE[s][b] == state] for state in range(8)]
 
 
 def quantise(

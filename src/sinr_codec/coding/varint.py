@@ -4,11 +4,13 @@ Every parser of this package reads through `Reader`, so that a short or a wrong 
 error and nothing is allocated for bytes that are not there.
 """
 
+from typing import Final
+
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
 
 __all__ = ["UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
 
-UINT64_MAX = 2**64 - 1
+UINT64_MAX: Final = 2**64 - 1
 
 
 def write_varint(n: int) -> bytes:

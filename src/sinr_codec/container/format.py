@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cbor2
 import ml_dtypes  # registers the dtype name "bfloat16" with NumPy
@@ -37,14 +37,16 @@ from sinr_codec.errors import (
 )
 from sinr_codec.types import PathLike
 
-MAGIC = b"\x89SINR\r\n\x1a"
-VERSION = 1
-FIELD, STATE, BASE = 0, 1, 2
+MAGIC: Final = b"\x89SINR\r\n\x1a"
+VERSION: Final = 1
+FIELD: Final = 0
+STATE: Final = 1
+BASE: Final = 2
 """Kinds of content: a field that stands for a signal; a state dict; what the fields of many signals share."""
-DIGEST_BYTES = 16
+DIGEST_BYTES: Final = 16
 """Of the SHA-256 of a base, in files that need it."""
 
-DTYPES: tuple[np.dtype, ...] = tuple(
+DTYPES: Final[tuple[np.dtype, ...]] = tuple(
     np.dtype(name)
     for name in (
         *("float32", "float16", ml_dtypes.bfloat16, "float64", "complex64", "complex128", "bool"),
@@ -53,11 +55,21 @@ DTYPES: tuple[np.dtype, ...] = tuple(
 )
 """The dtypes a state dict may hold; a tensor's code is its position here."""
 
-MAX_QUALITY = 65535
-_MAX_DEPTH = 8
-_MAX_NAME = 1024
-_MAX_DIMS = 16
-_KIND, _FIELD, _SIGNAL, _TENSORS, _QUALITY, _SECTIONS, _EXTRA, _BASE, _PLANES = range(9)
+MAX_QUALITY: Final = 65535
+_MAX_DEPTH: Final = 8
+_MAX_NAME: Final = 1024
+_MAX_DIMS: Final = 16
+
+# keys of the header
+_KIND: Final = 0
+_FIELD: Final = 1
+_SIGNAL: Final = 2
+_TENSORS: Final = 3
+_QUALITY: Final = 4
+_SECTIONS: Final = 5
+_EXTRA: Final = 6
+_BASE: Final = 7
+_PLANES: Final = 8
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What a reader is willing to allocate or compute for a file it does not trust."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sinr_codec.errors import LimitError
 
@@ -34,4 +35,4 @@ class Limits:
             raise LimitError(f"the file declares {value:,} for {name}; this reader accepts {bound:,}")
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS: Final = Limits()

@@ -14,7 +14,7 @@ taken back. The result is the same.
 The same lines run on NumPy arrays and, for an accelerator, on torch tensors.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -27,13 +27,13 @@ from sinr_codec.planning.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.tiles import cores, map_tiles
 from sinr_codec.types import Floats, Ints
 
-_GUESS_CORRELATION = 1e-3  # a guess below is no use, and might depend on the atoms already taken
-_BATCH = 512  # most vectors that advance together
-_SHARED = 64  # vectors a core that are worth sharing
-_WORK = 1 << 25  # float64 entries (256 MiB) that the orthonormal bases of a batch may take
-_DEVICE_WORK = 1 << 27  # the same on an accelerator (1 GiB)
-_DEVICE_PRODUCTS = 1 << 28  # float32 products (1 GiB) of a batch there
-_WELL_CONDITIONED = 0.7  # an atom that keeps this much of its length needs no second orthogonalisation
+_GUESS_CORRELATION: Final = 1e-3  # a guess below is no use, and might depend on the atoms already taken
+_BATCH: Final = 512  # most vectors that advance together
+_SHARED: Final = 64  # vectors a core that are worth sharing
+_WORK: Final = 1 << 25  # float64 entries (256 MiB) that the orthonormal bases of a batch may take
+_DEVICE_WORK: Final = 1 << 27  # the same on an accelerator (1 GiB)
+_DEVICE_PRODUCTS: Final = 1 << 28  # float32 products (1 GiB) of a batch there
+_WELL_CONDITIONED: Final = 0.7  # an atom that keeps this much of its length needs no second orthogonalisation
 
 
 def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: str = CPU) -> tuple[Ints, Floats]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -26,20 +26,20 @@ from sinr_codec.types import Floats, Ints
 
 Singles = NDArray[np.float32]
 
-_GUESS_GROUP = (
+_GUESS_GROUP: Final = (
     2  # atoms that share one maximum where steps are guessed: few, so that the best groups are the best atoms
 )
-_GUESS_SHARE = 16  # one atom of so many is a candidate for the next steps
-_GUESS_COLUMNS = 32  # vectors times steps that one product verifies at hardly more than the cost of one
-_GUESS_STEPS = 16  # most steps verified at once
-_GUESS_ENTRIES = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
-_BYTES_WORK = 1 << 28  # multiplications a step that are worth finding out whether those of bytes are faster
-_TRIALS = 20  # products that tell
-_TRIAL_SECONDS = 0.2  # after which no more are tried
-_BLOCK_BYTES = 1 << 22  # products that a block of atoms makes: in cache until they are reduced
-_LEAST_BLOCK = 512  # atoms, so that the matrix product is worth its call
-_CHUNK_ENTRIES = 1 << 18  # float64 entries (2 MiB) of atoms expanded at a time
-_DEVICE_ENTRIES = 1 << 25  # the same on an accelerator (256 MiB)
+_GUESS_SHARE: Final = 16  # one atom of so many is a candidate for the next steps
+_GUESS_COLUMNS: Final = 32  # vectors times steps that one product verifies at hardly more than the cost of one
+_GUESS_STEPS: Final = 16  # most steps verified at once
+_GUESS_ENTRIES: Final = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
+_BYTES_WORK: Final = 1 << 28  # multiplications a step that are worth finding out whether those of bytes are faster
+_TRIALS: Final = 20  # products that tell
+_TRIAL_SECONDS: Final = 0.2  # after which no more are tried
+_BLOCK_BYTES: Final = 1 << 22  # products that a block of atoms makes: in cache until they are reduced
+_LEAST_BLOCK: Final = 512  # atoms, so that the matrix product is worth its call
+_CHUNK_ENTRIES: Final = 1 << 18  # float64 entries (2 MiB) of atoms expanded at a time
+_DEVICE_ENTRIES: Final = 1 << 25  # the same on an accelerator (256 MiB)
 
 
 def gather(atoms: Any, indices: Any) -> Any:
