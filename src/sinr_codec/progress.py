@@ -1,12 +1,15 @@
-"""How long-running work tells the outside where it is, without knowing who listens."""
+"""Reports of long-running work to listeners that it does not know."""
 
 import threading
 from collections.abc import Callable
 from typing import Protocol
 
+Listener = Callable[[int, int, float], None]
+"""Called between the steps of a fit as ``listener(step, total, loss)`` with the running loss."""
+
 
 class Progress(Protocol):
-    """A listener for one task at a time: `start` names it, `update` moves it."""
+    """A display for one task at a time: `start` names it, `update` moves it."""
 
     def start(self, label: str, total: float) -> None:
         """Begin a task that ends when `update` reports `total` (any unit)."""
@@ -16,7 +19,7 @@ class Progress(Protocol):
 
 
 class NullProgress:
-    """Listens to nothing."""
+    """A display that shows nothing."""
 
     def start(self, label: str, total: float) -> None:
         """Ignore the start."""
@@ -26,16 +29,16 @@ class NullProgress:
 
 
 class Together:
-    """Adds up the steps of several fits that run side by side, as one task.
+    """Shows the steps of several fits that run side by side as one task.
 
     Parameters
     ----------
     progress, label
-        Who listens, and to what.
+        The display, and the name of the task.
     count
-        Of fits.
+        Number of fits.
     stopped
-        Whether they should come to an end; each hears of it as if it were a Ctrl-C.
+        Whether the fits should end; each of them then receives a `KeyboardInterrupt`, as after a Ctrl-C.
     """
 
     def __init__(self, progress: Progress, label: str, count: int, stopped: Callable[[], bool]) -> None:
@@ -44,8 +47,8 @@ class Together:
         self._lock = threading.Lock()
         progress.start(label, count)
 
-    def steps(self, number: int) -> Callable[[int, int, float], None]:
-        """A listener for one of the fits, in whatever thread."""
+    def steps(self, number: int) -> Listener:
+        """The listener for fit `number`, to be called from any thread."""
 
         def listen(step: int, total: int, _: float) -> None:
             if self._stopped():
@@ -59,14 +62,22 @@ class Together:
 
 
 class Steps:
-    """Passes the steps of a fit on as one task, with the dB that its loss stands for, if it stands for any."""
+    """A `Listener` that shows the steps of a fit as one task.
+
+    Parameters
+    ----------
+    progress, label
+        The display, and the name of the task, which begins with the first step.
+    decibels
+        Quality in dB that a loss stands for; None where there is none to show.
+    """
 
     def __init__(self, progress: Progress, label: str, decibels: Callable[[float], float | None]) -> None:
         self._progress, self._label, self._decibels = progress, label, decibels
         self._started = False
 
     def __call__(self, step: int, total: int, loss: float) -> None:
-        """Report a step; the first one begins the task."""
+        """Report a step."""
         if not self._started:
             self._progress.start(self._label, total)
             self._started = True

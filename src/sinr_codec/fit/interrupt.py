@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from sinr_codec.progress import Listener
+
 
 class Interrupt:
     """Turns the first Ctrl-C into a flag, which takes effect between two steps; a second one raises as usual.
@@ -31,10 +33,10 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._old)
             self._old = None
 
-    def tell(self, progress: Callable[[int, int, float], None], step: int, total: int, loss: float) -> None:
+    def tell(self, listener: Listener, step: int, total: int, loss: float) -> None:
         """Call a listener between two steps. A `KeyboardInterrupt` that it raises sets the flag."""
         try:
-            progress(step, total, loss)
+            listener(step, total, loss)
         except KeyboardInterrupt:
             self.seen = True
 

@@ -27,8 +27,9 @@ from sinr_codec.fields.base import Trainable
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
-from sinr_codec.fit.run import Listener, Run
+from sinr_codec.fit.run import Run
 from sinr_codec.fit.samples import Batches, Samples, even_subset
+from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part
 
 #: Shares of the steps at which uniform noise in place of rounding (Ballé et al. 2017) is replaced by stochastic Gumbel

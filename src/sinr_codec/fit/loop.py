@@ -24,8 +24,9 @@ from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.rated import BEGIN_AT, Rate
-from sinr_codec.fit.run import Listener, Run
+from sinr_codec.fit.run import Run
 from sinr_codec.fit.samples import Batches, BatchesByError, Samples, even_subset, weighted_mean
+from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part
 
 #: Shares of the budget at which the whole signal is evaluated and the best weights are kept, in addition to the end.

@@ -18,8 +18,8 @@ from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.loop import EVALUATE_AT, FLAT, add_l1, fit, mean_of, rate_at
 from sinr_codec.fit.optim import Packing, make_optimizer
-from sinr_codec.fit.run import Listener
 from sinr_codec.fit.samples import Batches, Samples, even_subset
+from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part, SampledPart
 
 

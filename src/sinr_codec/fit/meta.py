@@ -29,8 +29,9 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.files import check_output
 from sinr_codec.fit.loop import rate_at
-from sinr_codec.fit.run import Listener, Run
+from sinr_codec.fit.run import Run
 from sinr_codec.fit.tasks import Tasks
+from sinr_codec.progress import Listener
 
 logger = logging.getLogger(__name__)
 

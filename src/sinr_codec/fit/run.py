@@ -9,9 +9,7 @@ from typing import Any, Protocol
 
 from sinr_codec.fit import checkpoint
 from sinr_codec.fit.interrupt import Interrupt
-
-#: Called between steps as ``listener(step, total, loss)`` with the running loss.
-Listener = Callable[[int, int, float], None]
+from sinr_codec.progress import Listener
 
 
 class Limits(Protocol):

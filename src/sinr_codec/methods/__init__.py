@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sinr_codec.errors import InputError
 from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, shacira, sinr, trained
-from sinr_codec.methods.base import Coded, Method, Protocol, Task, Training
+from sinr_codec.methods.base import Coded, Method, ProtocolName, Task, Training
 from sinr_codec.methods.coin import SINE
 
 _ALL = [
@@ -84,7 +84,7 @@ for _name, _title, _options in _VARIANTS:
     _ALL.append(Method(f"sinr-{_name}", f"SINR, hidden layers, {_title}", "paper", SINE, _published, 13.6))
 
 # The alternatives of section 3.2. Retrained networks are coded as in the paper, and by our best coder.
-_CODERS: Final[tuple[tuple[str, str, Protocol, Callable[[Task], Coded], float], ...]] = (
+_CODERS: Final[tuple[tuple[str, str, ProtocolName, Callable[[Task], Coded], float], ...]] = (
     ("minmax", "16 bit", "paper", direct.minmax, 16.0),
     ("direct", "scalar", "own", direct.planned, 6.8),
 )

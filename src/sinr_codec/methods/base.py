@@ -14,7 +14,7 @@ from sinr_codec.quality import NO_LOSS
 from sinr_codec.signals.base import Part
 from sinr_codec.types import Params
 
-Protocol = Literal["paper", "own"]
+ProtocolName = Literal["paper", "own"]
 
 SEARCH_SAMPLES: Final = 1 << 19
 """Samples that losses are measured on while a coding is searched; the file itself is measured on all."""
@@ -163,7 +163,7 @@ class Method:
 
     name: str
     title: str
-    protocol: Protocol
+    protocol: ProtocolName
     training: Training
     code: Callable[[Task], Coded]
     bits: float = 16.0
