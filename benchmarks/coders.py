@@ -33,7 +33,7 @@ from sinr_codec.foreign.fidelity import compare_networks
 from sinr_codec.methods import METHODS, Task
 from sinr_codec.methods.coin import SINE
 from sinr_codec.planning.paper import baseline_bytes
-from sinr_codec.presets import PRESETS, RECIPES
+from sinr_codec.presets import PRESETS
 from sinr_codec.signals import registry
 
 Params = Mapping[str, np.ndarray[Any, Any]]
@@ -98,7 +98,7 @@ def by_methods(task: Task, refit: bool, python: Path | None) -> dict[str, Any]:
 def picture(path: Path, width: int, fits: Fits) -> Task:
     """A SIREN as the experiments have it."""
     signal = registry.load(path)
-    recipe = replace(RECIPES["image"], activation=SINE.activation, encoding=SINE.encoding)
+    recipe = replace(registry.kind_named("image").recipe, activation=SINE.activation, encoding=SINE.encoding)
     field = recipe.network(signal.spec, width, 3)
     key = content_key(np.asarray(signal.array), repr(signal.spec))
     fitted = fits.get(key, signal.parts[0], field, EXPERIMENTS["coding"].fit)
@@ -108,7 +108,7 @@ def picture(path: Path, width: int, fits: Fits) -> Task:
 def shape(path: Path, width: int, fits: Fits) -> Task:
     """A Gaussian occupancy network."""
     signal = registry.load(path, "shape")
-    recipe = RECIPES["shape"]
+    recipe = registry.kind_named("shape").recipe
     field = recipe.network(signal.spec, width)
     key, settings = content_key(path.read_bytes()), recipe.settings(PRESETS["balanced"])
     fitted = fits.get(key, signal.parts[0], field, settings)

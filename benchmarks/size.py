@@ -20,9 +20,9 @@ from sinr_codec.encoding.files import file_of
 from sinr_codec.evaluators import tile_of
 from sinr_codec.methods import METHODS, Task
 from sinr_codec.planning.paper import baseline_bytes
-from sinr_codec.presets import PRESETS, RECIPES
+from sinr_codec.presets import PRESETS
 from sinr_codec.signals.base import Fields
-from sinr_codec.signals.image import ImageSignal
+from sinr_codec.signals.image import KIND, ImageSignal
 
 CODED = {"balanced": "rounded", "sparse": "sinr-planned", "paper": "sinr", "hidden": "sinr-hidden"}
 """Methods by the names that results have: no sparse code is what the planner chooses on such networks."""
@@ -30,7 +30,7 @@ CODED = {"balanced": "rounded", "sparse": "sinr-planned", "paper": "sinr", "hidd
 
 def measure(picture: Path, fits: Fits, steps: int | None, max_drop: float) -> dict[str, float | str]:
     signal = ImageSignal.load(picture)
-    recipe, preset = RECIPES["image"].under(PRESETS["paper"]), PRESETS["balanced"]
+    recipe, preset = KIND.recipe.under(PRESETS["paper"]), PRESETS["balanced"]
     field = recipe.network(signal.spec, 64, 3)
     settings = recipe.settings(preset) | ({} if steps is None else {"steps": steps})
     fitted = fits.get(content_key(np.asarray(signal.array)), signal.parts[0], field, settings)

@@ -21,6 +21,7 @@ from sinr_codec.errors import FormatError, InputError, LimitError, TruncatedErro
 from sinr_codec.fields import MLP, HashGrid, Sine
 from sinr_codec.methods import shacira
 from sinr_codec.progress import NullProgress
+from sinr_codec.signals import image
 from sinr_codec.signals.image import ImageSpec
 
 HEIGHT, WIDTH = 16, 24
@@ -70,8 +71,8 @@ def quick(monkeypatch):
         fit = preset.fit | {"steps": 40, "optimizer": "adam", "lr": 0.02}
         small = dataclasses.replace(preset, fit=fit, dictionaries=preset.dictionaries and (64,))
         monkeypatch.setitem(presets.PRESETS, name, small)
-    picture = dataclasses.replace(presets.RECIPES["image"], activation=Sine(15.0))
-    monkeypatch.setitem(presets.RECIPES, "image", picture)
+    recipe = dataclasses.replace(image.KIND.recipe, activation=Sine(15.0))
+    monkeypatch.setattr(image, "KIND", dataclasses.replace(image.KIND, recipe=recipe))
 
 
 # -- encode ------------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ class TestEncode:
         if preset == "fast":
             assert report.fit_psnr - report.psnr <= MAX_DROP + 0.02
         elif preset != "paper":  # trained for the bytes that the smallest network may take
-            most = presets.LEAST_PARAMS * presets.RECIPES["image"].rated_bits / 8
+            most = presets.LEAST_PARAMS * image.KIND.recipe.rated_bits / 8
             assert 0.8 * most < report.bytes <= most
 
     def test_a_loss_that_is_named_rules_instead_of_the_rate(self):

@@ -13,7 +13,8 @@ from sinr_codec.encoding.job import MAX_DROP
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, AxisOctaves, Gaussian, ReLU, Sine
 from sinr_codec.foreign.compress import FIDELITY, compress_report
-from sinr_codec.presets import MAX_WIDTH, MIN_WIDTH, PRESETS, RECIPES, preset_named, rate_for, widest_within
+from sinr_codec.presets import MAX_WIDTH, MIN_WIDTH, PRESETS, preset_named, widest_within
+from sinr_codec.signals import registry
 from sinr_codec.signals.image import ImageSpec
 from sinr_codec.signals.registry import KINDS
 
@@ -39,7 +40,7 @@ def test_the_widest_that_fits(depth):
 
 def test_a_recipe_builds_what_the_user_asks_for():
     spec = ImageSpec(4, 4, 3, "uint8", "RGB")
-    recipe = RECIPES["image"]
+    recipe = registry.kind_named("image").recipe
     assert recipe.network(spec, 16) == MLP(2, 3, 16, recipe.depth, recipe.activation, AxisOctaves((0, 0)))
     large = ImageSpec(512, 768, 3, "uint8", "RGB")
     assert recipe.network(large, 16, 2) == MLP(2, 3, 16, 2, recipe.activation, AxisOctaves((15, 16)))
@@ -51,22 +52,19 @@ def test_a_recipe_builds_what_the_user_asks_for():
 def test_rates_of_another_activation_do_not_count():
     spec = ImageSpec(4, 4, 3, "uint8", "RGB")
     for kind, settings in (("volume", {}), ("radiance", {"steps": 1500})):
-        recipe = RECIPES[kind]
+        recipe = registry.kind_named(kind).recipe
         assert recipe.activated(spec, Gaussian(5.0)).settings(PRESETS["fast"]).get("lr") is None
         assert settings.items() <= recipe.activated(spec, Gaussian(5.0)).settings(PRESETS["fast"]).items()
         assert recipe.activated(spec, recipe.activation) is recipe
 
 
-def test_every_kind_has_a_recipe():
-    assert list(RECIPES) == list(KINDS)
-
-
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_rates_rise(kind):
-    rates = [rate_for(kind, db) for db in np.arange(10, 70, 0.5)]
+    recipe = registry.kind_named(kind).recipe
+    rates = [recipe.rate_at(db) for db in np.arange(10, 70, 0.5)]
     assert np.all(np.diff(rates) >= 0)
     assert 0 < rates[0] < rates[-1]
-    assert rate_for(kind, 1e9) == rates[-1]
+    assert recipe.rate_at(1e9) == rates[-1]
 
 
 def test_the_command_line_has_the_same_defaults():

@@ -29,8 +29,6 @@ MAX_LEVELS = 1 << 10
 MAX_STEPS = 64
 """Steps of an inner loop."""
 
-_ONE_BLOCK = 1e9  # seconds
-
 
 @dataclass(frozen=True)
 class LatentModel:
@@ -247,9 +245,8 @@ def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
 
 def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> Any:
     """Read a signal as one network: a sound is not cut into blocks, for its patches are short enough."""
-    if (kind or registry.kind_of(source)) == "audio":
-        options = {"block": _ONE_BLOCK} | dict(options)
-    signal = registry.load(source, kind, **options)
+    read = registry.kind_of(source) if kind is None else registry.kind_named(kind)
+    signal = registry.load(source, read.name, **{**read.whole, **options})
     if len(signal.parts) != 1:
         raise InputError(f"base: expected a signal of one network, found {len(signal.parts)}")
     return signal

@@ -222,7 +222,7 @@ def described(
 ) -> tuple[Any, Spec, list[CodedNetwork]]:
     """Field, signal and coded networks of a file, checked against each other and the limits."""
     network = network_of(header, base, limits)
-    parts = registry.parts_in_header(header.signal)
+    parts = registry.kind_in_header(header.signal).parts_in(header.signal)
     coded, side = coded_networks(header, sections, parts)
     if network.num_params * parts > limits.max_params:
         raise LimitError(f"{parts} networks of {network.num_params} parameters are more than {limits.max_params}")

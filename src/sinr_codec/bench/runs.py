@@ -26,7 +26,7 @@ from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import Field, Identity
 from sinr_codec.files import atomic_write, write_bytes
 from sinr_codec.methods import METHODS, Method, Task, Training, inric
-from sinr_codec.presets import PRESETS, RECIPES
+from sinr_codec.presets import PRESETS
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields, Quality, Signal
@@ -332,7 +332,7 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
     """The network of a configuration under a training, without weights, and the settings of its fit."""
     spec, configuration = loaded.signal.spec, unit.configuration
     assert configuration is not None
-    recipe = RECIPES[spec.KIND]
+    recipe = registry.kind_named(spec.KIND).recipe
     if (training.network is None) != (configuration.rate is None):
         kind = "a rate" if configuration.rate is None else "layers and neurons"
         raise InputError(

@@ -13,11 +13,13 @@ from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Field
 from sinr_codec.methods import METHODS, Method, method_named
-from sinr_codec.presets import RECIPES, Preset, Recipe, preset_named
+from sinr_codec.presets import preset_named
 from sinr_codec.progress import Progress
 from sinr_codec.sections import Source
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Quality, Signal, Spec
+from sinr_codec.signals.kinds import Kind
+from sinr_codec.signals.recipe import Preset, Recipe
 from sinr_codec.types import Params, PathLike
 
 MAX_DROP: Final = 0.1
@@ -187,7 +189,9 @@ def job_for(
     if request.progressive and shared is not None:
         raise InputError("progressive: a file that begins from a base has no planes; leave it out")
     progress.start("read", 0)
-    signal = _signal(source, request.kind, options, shared)
+    kind = registry.kind_of(source) if request.kind is None else registry.kind_named(request.kind)
+    check_options(kind.signal.load, options, f"{kind.name} input", beside=("source", "like"))
+    signal = _signal(source, kind, options, shared)
     if method is None and request.width is None and "block" not in options:
         # Other networks are what the user or a method makes of them.
         signal = getattr(signal, "in_blocks", lambda: signal)()
@@ -196,9 +200,9 @@ def job_for(
         raise InputError(f"block: method {method.name} takes a picture in one piece; leave it out")
     DEFAULT_LIMITS.check("max_samples", spec.values)
     preset = preset_named(request.preset)
-    recipe = RECIPES[spec.KIND].under(preset)
+    recipe = kind.recipe.under(preset)
     if method is not None:
-        recipe, preset = _under_method(method, recipe, preset, spec.KIND)
+        recipe, preset = _under_method(method, recipe, preset, kind.name)
     elif request.activation is not None:
         recipe = recipe.activated(spec, request.activation)
     free = request.width is None and recipe.width is None and request.max_drop is None
@@ -230,13 +234,10 @@ def _base_for(method: Method | None, base: Base | Source | None, request: Reques
     return found
 
 
-def _signal(source: Any, kind: str | None, options: dict[str, Any], base: Base | None) -> Signal:
-    name = kind or registry.kind_of(source)
-    if options and name in registry.KINDS:
-        check_options(registry.signal_class(name).load, options, f"{name} input", beside=("source", "like"))
+def _signal(source: Any, kind: Kind, options: dict[str, Any], base: Base | None) -> Signal:
     if base is None:
-        return registry.load(source, kind, **options)
-    signal: Signal = load_signal(source, kind, options)
+        return registry.load(source, kind.name, **options)
+    signal: Signal = load_signal(source, kind.name, options)
     features = base.field.in_features, base.field.out_features
     if features != (signal.spec.in_features, signal.spec.out_features):
         raise InputError(

@@ -46,7 +46,7 @@ class Request:
         check_seed(self.seed)
         check_activation(self.activation)
         if self.kind is not None:
-            registry.check_kind(self.kind)
+            registry.kind_named(self.kind)
         preset_named(self.preset)
         if self.method is not None:
             method_named(self.method)

@@ -13,7 +13,7 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields import Field
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.methods import coinpp
-from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, rate_for, widest_within
+from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, widest_within
 from sinr_codec.quality import VERIFY_SLACK
 
 _NEAR_DB: Final = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
@@ -90,7 +90,7 @@ def at_trained_rate(job: Job, network_for: Callable[..., Field]) -> Coded:
 
     if db is None:
         return run(job.recipe.rate if job.budget is None else 8 * job.budget / spec.samples)
-    rate = rate_for(spec.KIND, db)
+    rate = job.recipe.rate_at(db)
     least = _LATENT_SHARE * 8 * network(rate).network_params / spec.samples
     tried: list[Coded] = []
     points: list[tuple[float, float]] = []
@@ -131,7 +131,7 @@ def _fits_for_quality(job: Job, db: float) -> list[Fitted]:
     right. Each goes on from the one before.
     """
     spec = job.spec
-    params = rate_for(spec.KIND, db) * spec.samples / job.bits_a_param / spec.parts
+    params = job.recipe.rate_at(db) * spec.samples / job.bits_a_param / spec.parts
     headroom, slope = _HEADROOM[job.rated], _SLOPE
     grows = job.network(MAX_WIDTH).GROWS
     last: Fitted | None = None

@@ -26,11 +26,12 @@ from sinr_codec.foreign.recognise import Recognised, described, recognise
 from sinr_codec.foreign.tables import Network
 from sinr_codec.planning.paper import baseline_bytes, plan_paper
 from sinr_codec.planning.plan import plan, plan_by_weights
-from sinr_codec.presets import Preset, preset_named
+from sinr_codec.presets import preset_named
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.quality import NO_LOSS, VERIFY_SLACK, decibels, hundredths
 from sinr_codec.sections import section_bytes
 from sinr_codec.signals.base import Part
+from sinr_codec.signals.recipe import Preset
 from sinr_codec.types import Array, PathLike
 
 MAX_DROP: Final = 0.1

@@ -43,7 +43,7 @@ def state_of(header: Header, sections: list[bytes], limits: Limits) -> dict[str,
         raise InputError(f"holds {what}, no network that stands by itself")
     if header.kind == FIELD:
         field = field_from_header(header.field, limits.max_params)
-        coded, _ = coded_networks(header, sections, registry.parts_in_header(header.signal))
+        coded, _ = coded_networks(header, sections, registry.kind_in_header(header.signal).parts_in(header.signal))
         parts = [field_params(field, network) for network in coded]
         if len(parts) == 1:
             return parts[0]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.audio_files import (
     FORMATS,
@@ -29,7 +30,10 @@ from sinr_codec.signals.audio_files import (
     write,
 )
 from sinr_codec.signals.base import Fields, Quality, SampledPart
+from sinr_codec.signals.claims import is_pair_of_array
+from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.lattice import evaluated
+from sinr_codec.signals.recipe import Recipe
 from sinr_codec.signals.spectrogram import spectrogram
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
@@ -556,3 +560,43 @@ def _ratio(signal: float, error: float) -> float:
     if error == 0:
         return math.inf
     return 10 * math.log10(signal / error) if signal > 0 else -math.inf
+
+
+def recognises(source: Any) -> bool:
+    """Whether a source is an array (n,) or (n, channels) and its samples a second."""
+    return is_pair_of_array(source) and source[0].ndim < 3
+
+
+def _sine(spec: AudioSpec) -> Sine:
+    """First layer with frequencies in proportion to the samples of a block: up to 3% of half their rate.
+
+    A third as much costs 2 to 7 dB, twice as much some 5 dB or the fit. With omega0 = 30 or 70 it is 0.5 to 1 dB.
+    """
+    return Sine(50.0, float(np.clip(round(0.05 * spec.block_frames), 30, 100_000)))
+
+
+# Steps are those of one block, a second of music. Batches of 2,048 fit 0.6 dB worse in the same time, and some of
+# 1,024 not at all. Importance sampling gains 0.1 to 0.6 dB on speech.
+KIND: Final = Kind(
+    "audio",
+    "a sound",
+    (AUDIO,),
+    AudioSignal,
+    AudioSpec,
+    Recipe(
+        _sine,
+        rate=1.5,
+        bits=8.3,
+        db=48.0,
+        fit={
+            "": {"batch": 4096, "lr": 1e-3, "sampling": "error"},
+            "fast": {"steps": 300},
+            "balanced": {"steps": 1000},
+            "best": {"steps": 5000},
+            "paper": {"steps": 1000},
+        },
+    ),
+    suffixes=(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au"),
+    recognises=recognises,
+    whole={"block": 1e9},
+)

@@ -112,8 +112,9 @@ class Spec(Protocol):
         """Inverse of `to_header` and `side`; refuses what they cannot have written."""
 
     # A renderer has options of its own; they are checked by name.
-    render: Callable[..., Any]
-    """`render(fields, **options)`: the decoded signal."""
+    @property
+    def render(self) -> Callable[..., Any]:
+        """`render(fields, **options)`: the decoded signal."""
 
     def save(self, decoded: Any, path: PathLike) -> None:
         """Write a decoded signal, in the format that the extension names."""

@@ -18,13 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import dataset_files as files
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
+from sinr_codec.signals.claims import folder, is_zarr, is_zarr_group, made_by
 from sinr_codec.signals.dataset_globe import Globe, Grids, between, find_earth, follows_grid, is_earth
 from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side, write_side
 from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike
+from sinr_codec.signals.kinds import Kind
+from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
@@ -639,3 +643,31 @@ class DatasetSignal(MeanOfErrors):
             figures[f"{v.name}.max_error"] = largest * abs(v.scale[0])
             total, count = total + squares, count + values
         return Quality(-10 * math.log10(total / count) if total else math.inf, figures)
+
+
+def recognises(source: Any) -> bool:
+    """Whether a source is an object of xarray, or a group of zarr arrays in a folder."""
+    path = folder(source)
+    return made_by(source, "xarray") or (path is not None and is_zarr(path) and is_zarr_group(path))
+
+
+# Importance sampling gains 0.1 to 0.6 dB on sea temperatures.
+KIND: Final = Kind(
+    "dataset",
+    "a dataset",
+    (DATASET,),
+    DatasetSignal,
+    DatasetSpec,
+    Recipe(
+        Sine(20.0),
+        octaves,
+        published=Sine(30.0),
+        rate=0.3,
+        bits=8.0,
+        rated_bits=6.0,
+        db=46.0,
+        fit={"": {"sampling": "error"}},
+    ),
+    suffixes=(".nc", ".nc4", ".netcdf", ".cdf"),
+    recognises=recognises,
+)

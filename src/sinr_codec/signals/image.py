@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import arrays, lattice, sources
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals.base import Fields, Quality, SampledPart
+from sinr_codec.signals.claims import array_header, made_by
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, checked_range, psnr
+from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.types import Array, PathLike
 
 Source = PathLike | Image.Image | Array
@@ -323,7 +327,7 @@ class ImageSpec:
             return Image.frombytes(self.mode, (w, h), np.ascontiguousarray(array).tobytes())
         return Image.fromarray(array)
 
-    def save(self, array: Array, path: PathLike, **options: Any) -> None:
+    def save(self, decoded: Array, path: PathLike, **options: Any) -> None:
         """Write a rendering in the source's mode; the extension names the format, *.npy keeps the array.
 
         Raises `InputError` where the format is unknown or cannot hold the mode.
@@ -332,13 +336,13 @@ class ImageSpec:
         suffix = path.suffix.lower()
         if suffix == ".npy":
             with atomic_write(path) as temporary:
-                np.save(temporary, array, allow_pickle=False)
+                np.save(temporary, decoded, allow_pickle=False)
             return
         Image.init()
         name = Image.EXTENSION.get(suffix)
         if name is None or name not in Image.SAVE:
             raise InputError(f"{path}: expected an extension of a format that Pillow writes, such as .png")
-        picture = self.image(array)
+        picture = self.image(decoded)
         if name == "JPEG":
             options = {"quality": 95, "subsampling": 0} | options
         with atomic_write(path) as temporary:
@@ -568,3 +572,34 @@ def _remarks(picture: Image.Image) -> tuple[str, ...]:
     if picture.info.get("icc_profile"):
         notes.append("the colour profile is not stored")
     return tuple(notes)
+
+
+def recognises(source: Any) -> bool:
+    """Whether a source is an image of Pillow, or an array (H, W) or (H, W, C) of at most four channels."""
+    if (header := array_header(source)) is None:
+        return made_by(source, "PIL")
+    shape, _ = header
+    return not (len(shape) == 3 and shape[2] > 4) and len(shape) != 4
+
+
+# SIRENs without the encoding are 2 to 4 dB behind at equal bytes. Those fit 0.1 to 0.6 dB better with omega0 = 45
+# than with 30. Importance sampling, after some hundred steps on two pictures, gains 0.1 to 0.6 dB. Qualities at given
+# rates are a guess, not a measurement: pictures differ by a factor of three and more.
+KIND: Final = Kind(
+    "image",
+    "a picture",
+    (IMAGE, IMAGE_IN_BLOCKS),
+    ImageSignal,
+    ImageSpec,
+    Recipe(
+        Sine(20.0),
+        octaves,
+        published=Sine(45.0),
+        rate=0.3,
+        rated_bits=5.2,
+        qualities=((24.0, 0.07), (26.0, 0.14), (28.0, 0.27), (30.0, 0.5), (32.0, 0.9), (34.0, 1.6), (36.0, 2.6)),
+        fit={"": {"sampling": "error"}},
+    ),
+    suffixes=(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif", ".jp2"),
+    recognises=recognises,
+)

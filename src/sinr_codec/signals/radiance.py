@@ -17,16 +17,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields import Octaves, ReLU
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.cameras import Camera, Orbit, read_poses
+from sinr_codec.signals.claims import archive, folder
 from sinr_codec.signals.grammar import Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.hull import HULL, behind, box_of, carve, hull_from, rounded, upsampled
+from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
 from sinr_codec.signals.radiance_files import MOST_PIXELS, MOST_TESTS, PICTURES, Views, read_scene
 from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
+from sinr_codec.signals.recipe import Recipe
 from sinr_codec.signals.sources import existing
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
@@ -631,3 +635,41 @@ def _checked_background(colour: Sequence[int]) -> tuple[int, int, int]:
     if len(values) != 3 or not all(isinstance(v, int | np.integer) and 0 <= v <= 255 for v in values):
         raise InputError(f"background: expected three integers from 0 to 255, got {colour!r}")
     return tuple(int(v) for v in values)  # type: ignore[return-value]
+
+
+def recognises(source: Any) -> bool:
+    """Whether a source is a folder with `transforms*.json`, or an `.npz` file with images and poses."""
+    path = folder(source)
+    return archive(source).keys() >= {"images", "poses"} if path is None else any(path.glob("transforms*.json"))
+
+
+def _network(_in: int, _out: int, width: int, depth: int, activation: Any, encoding: Any) -> Radiance:
+    """The network of a scene, whose coordinates and values are always the same."""
+    return Radiance(width, depth, activation, encoding)
+
+
+# The number of points differs from step to step, so there is nothing to compile.
+KIND: Final = Kind(
+    "radiance",
+    "a scene",
+    (RadianceSpec.ID,),
+    RadianceSignal,
+    RadianceSpec,
+    Recipe(
+        ReLU(),
+        Octaves(6),
+        width=64,
+        rate=0.12,
+        db=30.0,
+        fit={
+            "": {"batch": 1024, "lr": 8e-3, "compile": False},
+            "fast": {"steps": 1500},
+            "balanced": {"steps": 6000},
+            "best": {"steps": 30_000},
+            "paper": {"steps": 6000},
+        },
+        build=_network,
+    ),
+    suffixes=(".json",),
+    recognises=recognises,
+)

@@ -1,63 +1,133 @@
-"""Which kind of signal a file or an object is, and which class reads it.
+"""All kinds of signal: those of this package, and those that other packages register.
 
-Modules are imported when their kind is met: the libraries of one are no concern of the others.
+Modules are imported when their kind is met: the libraries of one are no concern of the others. Another package adds a
+kind by an entry point of the group `sinr_codec.kinds`, whose name is that of the kind and whose value is a `Kind`.
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Final
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
-from sinr_codec.signals import arrays
 from sinr_codec.signals.base import Signal, Spec
+from sinr_codec.signals.claims import folder, has_suffix, is_path
+from sinr_codec.signals.kinds import Kind
 
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of signal: its id in a file, the module, and the names of its two classes there.
-
-    `in_blocks` is the id of those that are cut into blocks, where they have one of their own.
-    """
-
-    id: int
-    module: str
-    signal: str
-    spec: str
-    suffixes: tuple[str, ...] = ()
-    in_blocks: int | None = None
-
-
-KINDS: dict[str, Kind] = {
-    "image": Kind(0, "image", "ImageSignal", "ImageSpec", in_blocks=7),
-    "audio": Kind(
-        1,
-        "audio",
-        "AudioSignal",
-        "AudioSpec",
-        (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au"),
-    ),
-    "volume": Kind(2, "volume", "VolumeSignal", "VolumeSpec", (".nii", ".nii.gz", ".zarr", ".zarr.zip"), in_blocks=8),
-    "dataset": Kind(3, "dataset", "DatasetSignal", "DatasetSpec", (".nc", ".nc4", ".netcdf", ".cdf")),
-    "video": Kind(
-        4,
-        "video",
-        "VideoSignal",
-        "VideoSpec",
-        (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"),
-        in_blocks=9,
-    ),
-    "shape": Kind(5, "shape", "ShapeSignal", "ShapeSpec", (".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".mat")),
-    "radiance": Kind(6, "radiance", "RadianceSignal", "RadianceSpec", (".json",)),
+KINDS: Final = {
+    "image": (0, 7),
+    "audio": (1,),
+    "volume": (2, 8),
+    "dataset": (3,),
+    "video": (4, 9),
+    "shape": (5,),
+    "radiance": (6,),
 }
-"""Kinds by name. A file name tells most; arrays and folders are told by what is in them, and the rest are pictures."""
+"""Ids of this package's kinds by name, which is also that of the module in `signals` with the `Kind`."""
 
-MOST_BYTES = 1 << 33
-"""Bytes that the arrays of a `.npz` file may take."""
-_NETWORKS = (".pth", ".pt", ".ckpt", ".safetensors")
+GROUP: Final = "sinr_codec.kinds"
+"""Group of the entry points of other packages' kinds."""
+_MOST_LETTERS: Final = 64  # of a text id
+_NETWORKS: Final = (".pth", ".pt", ".ckpt", ".safetensors")
+
+
+# -- kinds -----------------------------------------------------------------------------------------------------
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of a name.
+
+    Raises
+    ------
+    InputError : there is none, or the package that registers it is broken
+    """
+    if name in KINDS:
+        kind: Kind = import_module(f"sinr_codec.signals.{name}").KIND
+        return kind
+    match _registered().get(name):
+        case Kind() as other:
+            return other
+        case InputError() as error:
+            raise error
+    raise InputError(f"kind: expected one of {', '.join([*KINDS, *other_kinds()])}, got {name!r}")
+
+
+def all_kinds() -> list[Kind]:
+    """All kinds, those of other packages last."""
+    return [*map(kind_named, KINDS), *other_kinds().values()]
+
+
+def other_kinds() -> dict[str, Kind]:
+    """Kinds of other packages by name, but for packages that are broken."""
+    return {name: kind for name, kind in _registered().items() if isinstance(kind, Kind)}
+
+
+@cache
+def _registered() -> dict[str, Kind | InputError]:
+    """What other packages register by name: a kind, or what is wrong with it."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, Kind | InputError] = {}
+    taken: set[int | str] = {*KINDS, *(number for ids in KINDS.values() for number in ids)}
+    for entry in sorted(entry_points(group=GROUP)):
+        package = entry.dist.name if entry.dist is not None else entry.value
+        try:
+            kind = entry.load()
+            _check(entry.name, kind, taken)
+        except Exception as error:  # whatever another package raises as it is imported
+            found[entry.name] = InputError(f"kind {entry.name}: the package {package} is broken ({error})")
+        else:
+            taken |= {kind.name, *kind.ids}
+            found[kind.name] = kind
+    return found
+
+
+def _check(name: str, kind: Any, taken: Collection[int | str]) -> None:
+    """Raise `InputError` for what is no kind, or has the name or an id of another."""
+    if not isinstance(kind, Kind) or kind.name != name:
+        raise InputError(f"expected a Kind named {name}, found {kind!r:.60}")
+    if not kind.ids or not all(isinstance(each, str) and 1 <= len(each) <= _MOST_LETTERS for each in kind.ids):
+        raise InputError(f"expected ids of 1 to {_MOST_LETTERS} letters, found {kind.ids!r:.60}")
+    if doubled := {kind.name, *kind.ids} & set(taken):
+        raise InputError(f"{doubled.pop()} is the name or an id of another kind; uninstall one of them")
+
+
+def kind_in_header(header: Any) -> Kind:
+    """The kind of the signal that a file's header describes.
+
+    Raises
+    ------
+    MalformedError, UnknownIdError : a header that no writer makes, or an id that no kind here has
+    """
+    if type(header) is not list or not header or type(header[0]) not in (int, str):
+        raise MalformedError("signal header: expected a list that starts with the signal's id")
+    if isinstance(header[0], str):
+        if not 1 <= len(header[0]) <= _MOST_LETTERS:
+            raise MalformedError(f"signal id: expected 1 to {_MOST_LETTERS} letters, found {len(header[0])}")
+        for kind in other_kinds().values():
+            if header[0] in kind.ids:
+                return kind
+        raise UnknownIdError(f"signal id {header[0]!r}: not known here; install the package that has this kind")
+    for name, ids in KINDS.items():
+        if header[0] in ids:
+            return kind_named(name)
+    raise UnknownIdError(f"signal id {header[0]}: not known to this version")
+
+
+def spec_from_header(header: Any, side: bytes = b"") -> Spec:
+    """The description that a file's header and side section hold.
+
+    Raises
+    ------
+    UnknownIdError, MalformedError, LimitError : for what no writer can have written
+    """
+    spec: Spec = kind_in_header(header).spec.from_header(header, side)
+    return spec
+
+
+# -- sources ---------------------------------------------------------------------------------------------------
 
 
 def load(source: Any, kind: str | None = None, like: Spec | None = None, **options: Any) -> Signal:
@@ -68,7 +138,7 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
     source
         A path, an array, or an object of the library its users use (`PIL.Image`, `xarray.Dataset`, ...).
     kind
-        One of `KINDS`, where the source does not tell or tells otherwise.
+        Name of the kind, where the source does not tell or tells otherwise.
     like
         The `Spec` of a file to compare with: its kind and conventions are taken.
     options
@@ -78,156 +148,50 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
     ------
     InputError : no such file, no such kind, or one that cannot be read
     """
-    if isinstance(source, str | os.PathLike):
+    if is_path(source):
         path = Path(source)
         if not path.exists():
             raise InputError(f"{path}: no such file")
         if path.is_file() and path.stat().st_size == 0:
-            raise InputError(f"{path}: expected {_article(kind_of_name(path))}, found an empty file")
-    if like is not None and isinstance(source, str | os.PathLike):
-        other = next((n for n, k in KINDS.items() if str(source).lower().endswith(k.suffixes or ("\0",))), like.KIND)
-        if other != like.KIND:
-            raise InputError(f"{source}: is {_article(other)}, but the file holds {_article(like.KIND)}")
-    name = like.KIND if like is not None else kind or kind_of(source)
-    check_kind(name)
-    signal: Signal = signal_class(name).load(source, like, **options)
+            raise InputError(f"{path}: expected {kind_of(path).noun}, found an empty file")
+    if like is None:
+        read = kind_of(source) if kind is None else kind_named(kind)
+    else:
+        read = kind_named(like.KIND)
+        other = next((each for each in _asked() if has_suffix(source, *each.suffixes)), read)
+        if other.name != read.name:
+            raise InputError(f"{source}: is {other.noun}, but the file holds {read.noun}")
+    signal: Signal = read.signal.load(source, like, **options)
     return signal
 
 
-def check_kind(name: str) -> None:
-    """Raise `InputError` unless there is such a kind."""
-    if name not in KINDS:
-        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {name!r}")
+def kind_of(source: Any) -> Kind:
+    """The kind of a path or an object, by name, type, shape and content.
 
-
-def spec_from_header(header: Any, side: bytes = b"") -> Spec:
-    """The description that a file's header and side section hold.
+    What no kind claims is a picture: Pillow knows many formats.
 
     Raises
     ------
-    UnknownIdError, MalformedError, LimitError : for what no writer can have written
+    InputError : a source of no kind
     """
-    spec: Spec = _spec_class(header).from_header(header, side)
-    return spec
-
-
-def parts_in_header(header: Any) -> int:
-    """Number of networks that a header declares: one, unless the kind has blocks and tells."""
-    count: int = getattr(_spec_class(header), "parts_in", lambda _: 1)(header)
-    return count
-
-
-def signal_class(name: str) -> Any:
-    """The class of a kind that reads sources."""
-    return getattr(import_module(f"sinr_codec.signals.{KINDS[name].module}"), KINDS[name].signal)
-
-
-def _spec_class(header: Any) -> Any:
-    if type(header) is not list or not header or type(header[0]) is not int:
-        raise MalformedError("signal header: expected a list that starts with the signal's id")
-    for kind in KINDS.values():
-        if header[0] in (kind.id, kind.in_blocks):
-            return getattr(import_module(f"sinr_codec.signals.{kind.module}"), kind.spec)
-    raise UnknownIdError(f"signal id {header[0]}: not known to this version")
-
-
-def _article(name: str) -> str:
-    words = {"image": "a picture", "audio": "a sound", "radiance": "a scene"}
-    return words.get(name, f"a {name}")
-
-
-# -- which kind ------------------------------------------------------------------------------------------------
-
-
-def kind_of(source: Any) -> str:
-    """The kind of a path or an object, by name, type, shape and content."""
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        return _kind_of_folder(path) if path.is_dir() else kind_of_name(path)
-    if isinstance(source, np.ndarray):
-        return kind_of_array(source.shape, source.dtype)
-    if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], np.ndarray):
-        if isinstance(source[1], np.ndarray) and source[1].ndim == 2:
-            return "shape"  # vertices and faces
-        return "audio" if source[0].ndim < 3 else "video"
-    # By the name of the type: the libraries are not imported to ask.
-    library = {base.__module__.partition(".")[0] for base in type(source).__mro__}
-    for name, kind in (("xarray", "dataset"), ("nibabel", "volume"), ("zarr", "volume"), ("trimesh", "shape")):
-        if name in library:
+    if is_path(source):
+        if has_suffix(source, *_NETWORKS):
+            raise InputError(f"{os.fspath(source)}: holds a network; use compress")
+        if has_suffix(source, ".sinr"):
+            raise InputError(f"{os.fspath(source)}: is a .sinr file already; expected a signal")
+    for kind in _asked():
+        if kind.claims(source):
             return kind
-    if "PIL" not in library:
+    if folder(source) is not None:
+        raise InputError(
+            f"{os.fspath(source)}: expected a folder with transforms*.json (a scene), .zarr data or PNG frames"
+        )
+    if not is_path(source):
         raise InputError(f"source: expected a path, an array or an object of a known library, got {source!r:.40}")
-    return "image"
+    return kind_named("image")
 
 
-def kind_of_name(path: Path) -> str:
-    """The kind of a file by its name, and of NumPy and TIFF files by what their header says."""
-    name = path.name.lower()
-    if name.endswith(_NETWORKS):
-        raise InputError(f"{path}: holds a network; use compress")
-    if name.endswith(".sinr"):
-        raise InputError(f"{path}: is a .sinr file already; expected a signal")
-    for kind, entry in KINDS.items():
-        if name.endswith(entry.suffixes or ("\0",)):
-            return kind
-    if name.endswith(".npy"):
-        return kind_of_array(*arrays.npy_header(path)) if path.exists() else "image"
-    if name.endswith(".npz"):
-        return _kind_of_npz(path) if path.exists() else "image"
-    if name.endswith((".tif", ".tiff")):
-        return _kind_of_tiff(path)
-    return "image"
-
-
-def kind_of_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-    """The kind of a bare array: (H, W[, 1..4]) a picture, (T, H, W, 3) of bytes a video, other grids volumes.
-
-    Of (D, H, W) with a last axis of at most 4 it cannot be known: it is taken for a picture.
-    """
-    if len(shape) == 3 and shape[2] > 4:
-        return "shape" if dtype.kind == "b" else "volume"
-    if len(shape) == 4:
-        return "video" if dtype == np.uint8 and shape[3] == 3 else "volume"
-    return "image"
-
-
-def _kind_of_npz(path: Path) -> str:
-    headers = arrays.npz_headers(path, MOST_BYTES)
-    if {"images", "poses"} <= headers.keys():
-        return "radiance"
-    if len(headers) == 1:
-        return kind_of_array(*next(iter(headers.values())))
-    return "video" if "frames" in headers else "volume"
-
-
-def _kind_of_tiff(path: Path) -> str:
-    """A stack of single-channel pages is a volume, everything else a picture."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            pages, mode = getattr(picture, "n_frames", 1), picture.mode
-    except Exception:  # damaged, or of a kind that Pillow does not know
-        return "image"
-    return "volume" if pages > 1 and mode in ("L", "1", "F", "I", "I;16", "I;16B") else "image"
-
-
-def _kind_of_folder(path: Path) -> str:
-    if any(path.glob("transforms*.json")):
-        return "radiance"
-    if path.suffix.lower() == ".zarr" or any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-        return "dataset" if _is_zarr_group(path) else "volume"
-    if any(path.glob("*.png")):
-        return "video"
-    raise InputError(f"{path}: expected a folder with transforms*.json (a scene), .zarr data or PNG frames")
-
-
-def _is_zarr_group(path: Path) -> bool:
-    import json
-
-    if (path / ".zgroup").exists():
-        return True
-    try:
-        return bool(json.loads((path / "zarr.json").read_text()).get("node_type") == "group")
-    except (OSError, ValueError):
-        return False
+def _asked() -> Iterable[Kind]:
+    """Kinds in the order in which they are asked: the most particular first, those of other packages last."""
+    yield from map(kind_named, reversed(KINDS))
+    yield from other_kinds().values()

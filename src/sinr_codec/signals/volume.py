@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import brotli
@@ -21,13 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.fields import Sine
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields, Quality, SampledPart
+from sinr_codec.signals.claims import archive, array_header, folder, has_suffix, is_zarr, is_zarr_group, made_by
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, known_dtype
+from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.signals.thinning import Thinned, busy
 from sinr_codec.signals.volume_files import (
     FORMATS,
@@ -483,3 +488,59 @@ class _Blocks(Sequence[Any]):
         array = volume.array[cut.area(part % len(self))]
         spec = replace(volume.spec, sizes=array.shape[: len(cut.sizes)], cut=None)
         return VolumeSignal(array, spec, axes=cut.axes(part % len(self)))._thinned()
+
+
+def recognises(source: Any) -> bool:
+    """Whether a source is an object of nibabel or zarr, a zarr array in a folder, an array, or grey pages."""
+    if made_by(source, "nibabel") or made_by(source, "zarr"):
+        return True
+    if (path := folder(source)) is not None:
+        return is_zarr(path) and not is_zarr_group(path)
+    if has_suffix(source, ".zarr"):
+        return True
+    if has_suffix(source, ".tif", ".tiff"):
+        return _is_stack(Path(source))
+    if (header := array_header(source)) is None:
+        return bool(archive(source))
+    shape, _ = header
+    return (len(shape) == 3 and shape[2] > 4) or len(shape) == 4
+
+
+def _is_stack(path: Path) -> bool:
+    """Whether a TIFF file has several single-channel pages."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            pages, mode = getattr(picture, "n_frames", 1), picture.mode
+    except Exception:  # damaged, or of a format that Pillow does not know
+        return False
+    return pages > 1 and mode in ("L", "1", "F", "I", "I;16", "I;16B")
+
+
+# An MRI template at width 180, without an encoding: omega0 30 is 0.6 dB above 20 and 2 dB above 45, three layers
+# 1.2 dB above five. At a rate of 1e-3 long fits end worse than short ones: 35.0 dB after 800 steps on an MRI, 33.9
+# after 3,000. At 5e-4 it is 35.3 after 800. Importance sampling gains 0.1 to 0.6 dB on a CT.
+KIND: Final = Kind(
+    "volume",
+    "a volume",
+    (VOLUME, VOLUME_IN_BLOCKS),
+    VolumeSignal,
+    VolumeSpec,
+    Recipe(
+        Sine(30.0),
+        octaves,
+        published=Sine(30.0),
+        rate=0.08,
+        rated_bits=5.0,
+        db=36.5,
+        fit={
+            "": {"batch": 8192, "lr": 5e-4, "sampling": "error"},
+            "balanced": {"steps": 1500},
+            "best": {"steps": 5000},
+            "paper": {"steps": 1500},
+        },
+    ),
+    suffixes=(".nii", ".nii.gz", ".zarr.zip"),
+    recognises=recognises,
+)
