@@ -3,13 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from numpy.typing import NDArray
 
 from sinr_codec.coding.sparse import SparseCode
 from sinr_codec.coding.tensor import Coding, decode_tensor, encode_tensor
-from sinr_codec.types import Params
+from sinr_codec.types import Array, Params
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Plan:
 
     codings: dict[str, Coding]
     records: dict[str, bytes]
-    params: dict[str, NDArray[Any]]
+    params: dict[str, Array]
     loss: float = math.nan
     codes: Mapping[str, SparseCode | None] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sinr_codec.errors import InputError, LimitError
+from sinr_codec.types import Ints
 
 KINDS: Final[dict[str, int]] = {"gaussian": 0, "sign": 1, "hadamard": 2, "dct": 3}
 
@@ -134,7 +135,7 @@ def _check_entries(k1: int, count: int) -> None:
         raise LimitError(f"dictionary: {k1} x {count} entries, expected at most {MAX_ENTRIES}")
 
 
-def _rows(kind: str, seed: int, k1: int, k2: int, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
+def _rows(kind: str, seed: int, k1: int, k2: int, numbers: Ints) -> NDArray[np.int8]:
     """The atoms of increasing `numbers` as rows: int8 (len(numbers), k1)."""
     if kind == "hadamard":
         return _hadamard(seed, k1, numbers)
@@ -150,7 +151,7 @@ def _rows(kind: str, seed: int, k1: int, k2: int, numbers: NDArray[np.int64]) ->
     return rows
 
 
-def _draw(kind: str, seed: int, words: int, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.uint64]]:
+def _draw(kind: str, seed: int, words: int, numbers: Ints) -> Iterator[NDArray[np.uint64]]:
     """Raw words of the atoms of increasing `numbers`, some atoms at a time: uint64 (some, words).
 
     Neighbours are drawn in one go with what lies between them, as long as that is cheaper than to move the
@@ -185,7 +186,7 @@ def _signs(words: NDArray[np.uint64], k1: int) -> NDArray[np.int8]:
     return np.int8(1) - np.int8(2) * bits.view(np.int8)
 
 
-def _hadamard(seed: int, k1: int, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
+def _hadamard(seed: int, k1: int, numbers: Ints) -> NDArray[np.int8]:
     """Entry i of atom b * order + h is sign_b[i] * (-1)^popcount(i AND h); order = 2^ceil(log2(k1))."""
     order = 1 << (k1 - 1).bit_length()
     rows = np.empty((numbers.size, k1), np.int8)
@@ -201,7 +202,7 @@ def _hadamard(seed: int, k1: int, numbers: NDArray[np.int64]) -> NDArray[np.int8
     return rows
 
 
-def _dct(columns: int, k1: int, k2: int, numbers: NDArray[np.int64]) -> NDArray[np.int8]:
+def _dct(columns: int, k1: int, k2: int, numbers: Ints) -> NDArray[np.int8]:
     """Entry y * columns + x of atom u * V + v is round(127 cos(pi u (2y + 1) / 2U) cos(pi v (2x + 1) / 2V)).
 
     U and V are f times the rows and columns. The cosines are integers over 2^24, so rounding is exact; halves go up.
@@ -222,7 +223,7 @@ def _dct(columns: int, k1: int, k2: int, numbers: NDArray[np.int64]) -> NDArray[
 
 
 @lru_cache(maxsize=8)
-def _turn(count: int) -> NDArray[np.int64]:
+def _turn(count: int) -> Ints:
     """round(2^24 cos(pi j / 2 count)) for 0 <= j < 4 count."""
     quarter = [_cosine(j, 4 * count) for j in range(count + 1)]
     half = quarter + [-c for c in quarter[-2::-1]]

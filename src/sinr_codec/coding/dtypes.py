@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
-import numpy.typing as npt
 
 from sinr_codec.errors import InputError, MalformedError
-from sinr_codec.types import Array
+from sinr_codec.types import Array, Floats, Ints
 
 __all__ = ["check_dtype", "from_bits", "from_floats", "is_float", "largest", "real", "real_shape", "to_bits"]
 
@@ -53,7 +52,7 @@ def to_bits(array: Array) -> Array:
     return numbers.astype(np.int64) if numbers.dtype.kind == "b" else numbers.view(_word(numbers.dtype))
 
 
-def from_bits(q: npt.NDArray[np.int64], dtype: DType, name: str) -> Array:
+def from_bits(q: Ints, dtype: DType, name: str) -> Array:
     """Inverse of `to_bits`: a flat, fresh array. Raises MalformedError about `name` for what does not fit."""
     part = _part(dtype)
     word = _word(part)
@@ -63,7 +62,7 @@ def from_bits(q: npt.NDArray[np.int64], dtype: DType, name: str) -> Array:
     return q.astype(word).view(part).view(dtype.newbyteorder("=")).astype(dtype, copy=False)
 
 
-def from_floats(values: npt.NDArray[np.float64], dtype: DType) -> Array:
+def from_floats(values: Floats, dtype: DType) -> Array:
     """float64 numbers, flat (complex: pairs), rounded once to nearest even: a flat array of `dtype`."""
     part = _part(dtype)
     with np.errstate(over="ignore", under="ignore"):

@@ -5,13 +5,13 @@ exact: a float32 each for min-max, a 16-bit `Step` for the symmetric one.
 """
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from sinr_codec.errors import InputError
-from sinr_codec.types import Floats, Ints
+from sinr_codec.types import Array, Floats, Ints
 
 __all__ = [
     "MAX_STEP",
@@ -87,7 +87,7 @@ def minmax(x: npt.ArrayLike, bits: int) -> tuple[Ints, float, float]:
     return _to_int(np.clip(np.rint((values - offset) / step), 0, levels)), step, offset
 
 
-def dequantize(q: npt.NDArray[Any], step: float, offset: float = 0.0) -> Floats:
+def dequantize(q: Array, step: float, offset: float = 0.0) -> Floats:
     """Values step * q + offset in float64, each operation rounded once."""
     values = q.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -161,27 +161,20 @@ def reconstruct(
         raise InputError(f"indices, q: {indices.shape} and {q.shape}, expected (s, {n}) for a tensor {shape}")
     if k1 == 0 or n == 0:
         return np.zeros(shape)
-    # No partial sum, in any order, exceeds max |A| * s * max |q|. Up to 2^53 float64 holds all of them exactly,
-    # fused or not, so that the fast product of floats is the integer product.
-    s = len(q)
-    bound = (
-        (MAX_MAGNITUDES[kind] if table is None else MAX_SENT) * s * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
-    )
-    if bound > _EXACT_INT:
-        raise LimitError(f"q: sums up to {bound:.3g}, expected at most 2^62")
-    exact = np.float64 if bound <= _EXACT_FLOAT else np.int64
+    exact = _exact_type(MAX_MAGNITUDES[kind] if table is None else MAX_SENT, q)
     last = int(indices.max(initial=0))
     if last >= k2:
         raise InputError(f"indices: atom {last}, expected 0 to {k2 - 1}")
     # Some vectors at a time, and of a long one some atoms: streams of one value arrive without memory of their
     # own, and must not take any here.
+    s = len(q)
     batch, chunk = max(1, _GATHER_ENTRIES // (max(s, 1) * k1)), max(1, _GATHER_ENTRIES // k1)
     parts = [slice(first, first + batch) for first in range(0, n, batch)]
     needed = np.zeros(last + 1, bool)
     for part in parts:
         needed[np.maximum(indices[:, part], 0)] = True
-    chosen = np.flatnonzero(needed)
-    entries = (atoms(kind, seed, k1, k2, chosen) if table is None else table[:, chosen]).T
+    numbers = np.flatnonzero(needed)
+    entries = (atoms(kind, seed, k1, k2, numbers) if table is None else table[:, numbers]).T
     place = np.cumsum(needed) - 1
     vectors = np.empty((n, k1))
     for part in parts:
@@ -195,3 +188,15 @@ def reconstruct(
         floats = sums.astype(np.float64)
         vectors[part] = step * floats[:, 0] + offset * floats[:, 1]
     return from_vectors(vectors.T, shape, layout)
+
+
+def _exact_type(magnitude: int, q: Ints) -> type[np.float64 | np.int64]:
+    """The type in which sums of atoms with entries up to a magnitude, q (s, n) of each, are exact in any order.
+
+    No partial sum exceeds magnitude * s * max |q|. Up to 2^53 float64 holds all of them, fused or not, so that the fast
+    product of floats is the integer product.
+    """
+    bound = magnitude * len(q) * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
+    if bound > _EXACT_INT:
+        raise LimitError(f"q: sums up to {bound:.3g}, expected at most 2^62")
+    return np.float64 if bound <= _EXACT_FLOAT else np.int64

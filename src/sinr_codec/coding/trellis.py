@@ -9,9 +9,8 @@ Fischer (1990), as JPEG 2000 part 2 has them; ISO/IEC 15938-17 calls the idea de
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from sinr_codec.types import Ints
+from sinr_codec.types import Floats, Ints
 
 __all__ = ["NEXT_STATE", "SQUARED_ERROR", "follows_trellis", "parities", "quantise"]
 
@@ -27,9 +26,9 @@ _BEFORE: Final = [[(s, b) for s in range(8) for b in (0, 1) if NEXT_STATE[s][b] 
 
 
 def quantise(
-    x: npt.NDArray[np.float64],
-    variance: float | npt.NDArray[np.float64] = np.inf,
-    weights: npt.NDArray[np.float64] | None = None,
+    x: Floats,
+    variance: float | Floats = np.inf,
+    weights: Floats | None = None,
 ) -> Ints:
     """The levels that follow the trellis and cost least, in every row: squared error, and bits at its price (Viterbi).
 

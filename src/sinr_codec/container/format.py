@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import cbor2
 import ml_dtypes  # registers the dtype name "bfloat16" with NumPy
@@ -280,6 +280,7 @@ def _encode(header: Header) -> bytes:
 
 
 def _parse(items: Any, limits: Limits) -> Header:
+    """The header of a decoded CBOR map; raises what `read_header` raises."""
     if not isinstance(items, dict):
         raise MalformedError("the header is not a map")
     if unknown := [key for key in items if not _is_uint(key) or key > _PLANES]:
@@ -287,28 +288,8 @@ def _parse(items: Any, limits: Limits) -> Header:
     kind, quality, extra = items.get(_KIND), items.get(_QUALITY), items.get(_EXTRA)
     if not _is_uint(kind):
         raise MalformedError("the header does not state the kind of its content")
-    if kind not in (FIELD, STATE, BASE):
-        raise UnknownIdError(f"unknown kind of content {kind}; expected 0 (field), 1 (state dict) or 2 (base)")
-    if kind == FIELD and (items.get(_FIELD) is None or items.get(_SIGNAL) is None or _TENSORS in items):
-        raise MalformedError("a file of kind 0 has a field and a signal, and no tensor manifest")
-    if kind == STATE and not items.get(_TENSORS):
-        raise MalformedError("a file of kind 1 has a tensor manifest with at least one entry")
-    if kind == STATE and _SIGNAL in items:
-        raise MalformedError("a file of kind 1 has no signal")
-    base = items.get(_BASE)
-    if kind == BASE and not (
-        isinstance(base, list) and len(base) <= _MAX_DIMS and all(_is_uint(n) and n for n in base)
-    ):
-        raise MalformedError("a file of kind 2 states the samples of a patch by axis")
-    if kind == BASE and (items.get(_FIELD) is None or _SIGNAL in items or _TENSORS in items):
-        raise MalformedError("a file of kind 2 has a field, and neither a signal nor a tensor manifest")
-    if (
-        kind != BASE
-        and base is not None
-        and not (kind == FIELD and isinstance(base, bytes) and len(base) == DIGEST_BYTES)
-    ):
-        raise MalformedError(f"only a file of kind 0 names a base, by {DIGEST_BYTES} bytes")
-    planes = items.get(_PLANES, 0)
+    base, planes = items.get(_BASE), items.get(_PLANES, 0)
+    _check_kind(items, kind)
     if _PLANES in items and not (_is_uint(planes) and 1 <= planes <= MAX_PLANES and kind == FIELD and base is None):
         raise MalformedError(f"only a file of kind 0 without a base has planes, 1..{MAX_PLANES} of them")
     if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):
@@ -330,6 +311,28 @@ def _parse(items: Any, limits: Limits) -> Header:
         planes=planes,
         section_lengths=tuple(lengths),
     )
+
+
+def _check_kind(items: dict[int, Any], kind: int) -> None:
+    """Refuse a header without what its kind of content has, or with what it has not."""
+    base = items.get(_BASE)
+    if kind not in (FIELD, STATE, BASE):
+        raise UnknownIdError(f"unknown kind of content {kind}; expected 0 (field), 1 (state dict) or 2 (base)")
+    if kind == FIELD and (items.get(_FIELD) is None or items.get(_SIGNAL) is None or _TENSORS in items):
+        raise MalformedError("a file of kind 0 has a field and a signal, and no tensor manifest")
+    if kind == STATE and not items.get(_TENSORS):
+        raise MalformedError("a file of kind 1 has a tensor manifest with at least one entry")
+    if kind == STATE and _SIGNAL in items:
+        raise MalformedError("a file of kind 1 has no signal")
+    if kind == BASE and not (
+        isinstance(base, list) and len(base) <= _MAX_DIMS and all(_is_uint(n) and n for n in base)
+    ):
+        raise MalformedError("a file of kind 2 states the samples of a patch by axis")
+    if kind == BASE and (items.get(_FIELD) is None or _SIGNAL in items or _TENSORS in items):
+        raise MalformedError("a file of kind 2 has a field, and neither a signal nor a tensor manifest")
+    digest = isinstance(base, bytes) and len(base) == DIGEST_BYTES
+    if kind != BASE and base is not None and not (kind == FIELD and digest):
+        raise MalformedError(f"only a file of kind 0 names a base, by {DIGEST_BYTES} bytes")
 
 
 def _manifest_to_cbor(tensors: Sequence[TensorEntry]) -> list[Any]:
@@ -375,7 +378,7 @@ def _manifest_from_cbor(entries: Any, limits: Limits) -> tuple[TensorEntry, ...]
     return tuple(tensors.values())
 
 
-def _is_uint(value: Any) -> bool:
+def _is_uint(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 

@@ -19,13 +19,13 @@ from typing import Any, Final
 import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as array_device
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sinr_codec.devices import CPU, has_float64
 from sinr_codec.errors import InputError
 from sinr_codec.planning.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.tiles import cores, map_tiles
-from sinr_codec.types import Floats, Ints
+from sinr_codec.types import Array, Floats, Ints
 
 _GUESS_CORRELATION: Final = 1e-3  # a guess below is no use, and might depend on the atoms already taken
 _BATCH: Final = 512  # most vectors that advance together
@@ -162,7 +162,7 @@ def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike, step: float | None = N
     return values
 
 
-def _atoms_as_rows(A: ArrayLike) -> NDArray[Any]:
+def _atoms_as_rows(A: ArrayLike) -> Array:
     matrix = np.asarray(A)
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or 0 in matrix.shape:
         raise InputError(f"A: {matrix.dtype} {matrix.shape}, expected a real matrix (k1, k2), not empty")
@@ -349,5 +349,5 @@ def _pursue(search: Search | DeviceSearch, W: Floats, s: int, tol: float) -> tup
     return indices, values
 
 
-def _on_host(array: Any) -> NDArray[Any]:
+def _on_host(array: Any) -> Array:
     return np.asarray(array if isinstance(array, np.ndarray) else array.cpu())

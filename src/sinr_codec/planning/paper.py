@@ -2,10 +2,9 @@
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import brotli
-from numpy.typing import NDArray
 
 from sinr_codec.coding.assembled import Plan, assemble
 from sinr_codec.coding.atoms import sparse_in_limits
@@ -17,7 +16,7 @@ from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, is_lossy
 from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError
 from sinr_codec.planning.pursuit import paper_sparsity, sparse_encode
-from sinr_codec.types import Params
+from sinr_codec.types import Array, Params
 
 PAPER_K2: Final = 65_536
 """Atoms of the paper's dictionary: the most that its 16-bit indices address. The paper prints no k2."""
@@ -74,7 +73,7 @@ def baseline_bytes(params: Params) -> int:
     return len(brotli.compress(b"".join(map(_words, params.values())), quality=11))
 
 
-def _words(w: NDArray[Any]) -> bytes:
+def _words(w: Array) -> bytes:
     if is_lossy(w):
         with contextlib.suppress(InputError):  # beyond float32
             return minmax(real(w), PAPER_BITS)[0].astype("<u2").tobytes()

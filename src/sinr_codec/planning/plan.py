@@ -19,10 +19,9 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.coding.assembled import Plan, assemble
 from sinr_codec.coding.quantize import MIN_STEP
@@ -33,7 +32,7 @@ from sinr_codec.errors import InputError
 from sinr_codec.planning.rounder import Rounded, Rounder
 from sinr_codec.planning.sensitivity import Counter, Loss, probed, steeper
 from sinr_codec.planning.tensors import PlannedTensor, mean_square
-from sinr_codec.types import Floats, Params
+from sinr_codec.types import Array, Floats, Params
 
 _TOLERANCE: Final = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
 _TRIES: Final = 12
@@ -134,7 +133,7 @@ def plan_by_weights(params: Params, snr: float) -> Plan:
     return assemble(params, {name: _keeping(name, w, snr) for name, w in params.items()})
 
 
-def _keeping(name: str, w: NDArray[Any], snr: float) -> Coding:
+def _keeping(name: str, w: Array, snr: float) -> Coding:
     """The coarsest direct coding of a tensor that keeps `snr` dB of its weights, or none at all."""
     if not is_lossy(w) or w.size < _SMALL or (w == w.flat[0]).all() or not (power := mean_square(w)):
         return Raw()

@@ -1,14 +1,11 @@
 """The contract of a rounder: weights on the grids of their codings, chosen together."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple, Protocol
 
 from sinr_codec.coding.sparse import SparseCode
 from sinr_codec.coding.tensor import Direct, Sparse
-from sinr_codec.types import Params
+from sinr_codec.types import Array, Floats, Params
 
 
 class Rounded(NamedTuple):
@@ -24,9 +21,9 @@ class Rounded(NamedTuple):
         By name, of each weight as real numbers, the share that is left of the loss that coding it by itself would add.
     """
 
-    params: dict[str, NDArray[Any]]
+    params: dict[str, Array]
     codes: dict[str, SparseCode]
-    left: dict[str, NDArray[np.float64]]
+    left: dict[str, Floats]
 
 
 class Rounder(Protocol):

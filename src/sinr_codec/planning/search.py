@@ -22,12 +22,12 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from sinr_codec.types import Floats, Ints
+from sinr_codec.types import Array, Floats, Ints
 
 Singles = NDArray[np.float32]
 
 _GUESS_GROUP: Final = (
-    2  # atoms that share one maximum where steps are guessed: few, so that the best groups are the best atoms
+    2  # atoms that share a maximum where steps are guessed: few, so that the best groups have the best
 )
 _GUESS_SHARE: Final = 16  # one atom of so many is a candidate for the next steps
 _GUESS_COLUMNS: Final = 32  # vectors times steps that one product verifies at hardly more than the cost of one
@@ -60,7 +60,7 @@ class Search:
     most_steps: int
     """Steps worth verifying at once."""
 
-    def __init__(self, atoms: NDArray[Any], n: int) -> None:
+    def __init__(self, atoms: Array, n: int) -> None:
         k2 = len(atoms)
         self.most_steps = 1 if atoms.size < _GUESS_ENTRIES else min(_GUESS_STEPS, max(1, _GUESS_COLUMNS // n))
         self.atoms = atoms
@@ -92,7 +92,7 @@ class Search:
         """Vectors where they are searched for."""
         return vectors
 
-    def best(self, residuals: Floats) -> tuple[Ints, Floats, NDArray[Any]]:
+    def best(self, residuals: Floats) -> tuple[Ints, Floats, Array]:
         """The best atom for each row of `residuals` (m, k1), none of which is zero; of equal ones the first.
 
         Returns the atoms (m,), |a.r| / |a| (m,) and the maxima of the groups, (m, groups).
@@ -119,14 +119,14 @@ class Search:
         """Atoms (m,) at unit length: (m, k1)."""
         return gather(self.atoms, chosen) * self.inverse_norms[chosen, None]
 
-    def candidates(self, maxima: NDArray[Any]) -> Ints:
+    def candidates(self, maxima: Array) -> Ints:
         """Atoms that correlate most, for each row of `maxima` (m, groups): (m, count)."""
         m, groups = maxima.shape
         count = -(-groups // _GUESS_SHARE)
         best = np.argpartition(maxima, -count, axis=1)[:, -count:]
         return np.maximum(self.members[best].reshape(m, -1), 0)
 
-    def _maxima(self, unit_residuals: Singles) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _maxima(self, unit_residuals: Singles) -> tuple[Array, Array]:
         """Largest |a.r| of each group, (m, groups); and how much the group of the largest of all has at least, (m,)."""
         m = len(unit_residuals)
         operand: Any = self.products.operand(unit_residuals)
@@ -148,7 +148,7 @@ class Search:
         )
 
 
-def _largest(products: NDArray[Any], group: int, out: NDArray[Any]) -> None:
+def _largest(products: Array, group: int, out: Array) -> None:
     """Of columns i, i + count, i + 2 count, ... the largest, into column i of `out` (m, count); takes `products`."""
     half = products.shape[1] // 2
     while half > out.shape[1]:
@@ -174,7 +174,7 @@ def _slack(k1: int) -> float:
     return 2 * g / (1 - g) if g < 0.5 else np.inf
 
 
-def _all_at_unit(atoms: NDArray[Any], inverse_norms: Floats, rows: int) -> Singles:
+def _all_at_unit(atoms: Array, inverse_norms: Floats, rows: int) -> Singles:
     """Atoms (k2, k1) at unit length, in float32; zeros up to so many rows."""
     unit = np.zeros((rows, atoms.shape[1]), np.float32)
     chunk = max(1, _CHUNK_ENTRIES // atoms.shape[1])
@@ -188,7 +188,7 @@ def _all_at_unit(atoms: NDArray[Any], inverse_norms: Floats, rows: int) -> Singl
     return unit
 
 
-def _inverse_norms(atoms: NDArray[Any]) -> Floats:
+def _inverse_norms(atoms: Array) -> Floats:
     """1 / |a| for each row, 0 for zero rows; no square overflows or underflows."""
     inverse = np.empty(len(atoms))
     chunk = max(1, _CHUNK_ENTRIES // atoms.shape[1])
@@ -210,7 +210,7 @@ class _Singles:
     GROUP = 16  # atoms that share one maximum; each group that may win costs a product in float64
     DTYPE = np.float32
 
-    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, blocks: list[slice]) -> None:
+    def __init__(self, atoms: Array, inverse_norms: Floats, blocks: list[slice]) -> None:
         self.slack = np.float32(_slack(atoms.shape[1]))
         self.blocks = blocks
         self.unit = _all_at_unit(atoms, inverse_norms, blocks[-1].stop)
@@ -256,7 +256,7 @@ class _Bytes:
     DTYPE = np.uint8
 
     @staticmethod
-    def can(atoms: NDArray[Any]) -> bool:
+    def can(atoms: Array) -> bool:
         """Whether atoms are small enough, and PyTorch is loaded; importing it takes seconds.
 
         Processors without products of bytes add two in 16 bits, 2 * 255 * 64 at most.
@@ -268,7 +268,7 @@ class _Bytes:
             and -64 <= atoms.min() <= atoms.max() <= 64
         )
 
-    def __init__(self, atoms: NDArray[Any], inverse_norms: Floats, blocks: list[slice]) -> None:
+    def __init__(self, atoms: Array, inverse_norms: Floats, blocks: list[slice]) -> None:
         import torch
 
         self.torch = torch
@@ -353,7 +353,7 @@ class DeviceSearch:
     GROUP = 16  # atoms in a row that share one maximum
     most_steps = 1
 
-    def __init__(self, atoms: NDArray[Any], device: str) -> None:
+    def __init__(self, atoms: Array, device: str) -> None:
         import torch
 
         self.torch, self.device = torch, device

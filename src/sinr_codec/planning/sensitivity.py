@@ -5,15 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.coding.tensor import Direct, Sparse
 from sinr_codec.planning.rounder import Rounded, Rounder
 from sinr_codec.planning.tensors import UNUSED, PlannedTensor, mean_square, wide_type
-from sinr_codec.types import Params
+from sinr_codec.types import Array, Params
 
-Loss = Callable[[dict[str, NDArray[Any]]], float]
+Loss = Callable[[dict[str, Array]], float]
 
 _PROBE_SNR: Final = 10 ** (40 / 10)  # of the weights when a tensor's sensitivity is probed: within the quadratic range
 _PROBES: Final = 9  # sizes of that error which are tried
@@ -27,7 +26,7 @@ class Counter:
         self.progress = progress
         self.evaluations = self.roundings = 0
 
-    def __call__(self, loss: Loss, params: dict[str, NDArray[Any]]) -> float:
+    def __call__(self, loss: Loss, params: dict[str, Array]) -> float:
         """The loss of parameters."""
         value = float(loss(params))
         self.evaluations += 1

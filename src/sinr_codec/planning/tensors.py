@@ -2,10 +2,9 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.coding.atoms import sparse_in_limits
 from sinr_codec.coding.dictionary import MEAN_SQUARES
@@ -16,6 +15,7 @@ from sinr_codec.coding.sparse import SparseCode, layout_of, to_vectors
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, direct_cost, sparse_cost
 from sinr_codec.coding.trellis import SQUARED_ERROR
 from sinr_codec.planning.pursuit import as_noise, sparse_codes
+from sinr_codec.types import Array
 
 UNUSED: Final = 1e-200
 """Sensitivity of a tensor that has no influence: any step will do."""
@@ -32,7 +32,7 @@ class PlannedTensor:
     """A tensor with its sensitivity (loss per squared error of the weights) and its sparse codes so far."""
 
     name: str
-    w: NDArray[Any]
+    w: Array
     sensitivity: float
     sparse: list[SparseCode] = field(default_factory=list)
     scales: Scales | None = None  # of its direct codings
@@ -62,7 +62,7 @@ class PlannedTensor:
             choices.append((size + price * error, sparse, code))
         return choices
 
-    def error(self, coding: Coding, moved: NDArray[Any]) -> float:
+    def error(self, coding: Coding, moved: Array) -> float:
         """What the sensitivity counts of the weights that `coding` makes of these: their squared error."""
         wide = wide_type(self.w)
         difference = real(moved.astype(wide) - self.w.astype(wide))
@@ -70,7 +70,7 @@ class PlannedTensor:
             return self.scaled * float(np.sum((difference / coding.scales.factors(difference.shape)) ** 2))
         return float(np.sum(difference**2))
 
-    def with_scales(self, kappa: float, felt: NDArray[Any]) -> tuple["PlannedTensor", float]:
+    def with_scales(self, kappa: float, felt: Array) -> tuple["PlannedTensor", float]:
         """Steps that differ by rows, by columns or by both, if that pays for what it takes to say how; bytes it saves.
 
         Saved are bytes or loss in units of bytes, as `candidates` has them.
@@ -109,19 +109,19 @@ class PlannedTensor:
         return round_step(min(max(step, MIN_STEP), coarsest, MAX_STEP))
 
 
-def mean_square(w: NDArray[Any]) -> float:
+def mean_square(w: Array) -> float:
     """Mean square of the elements; 0 where float64 has no room for it and for what is computed from it."""
     with np.errstate(over="ignore"):
         power = float(np.mean(np.abs(w.astype(wide_type(w))) ** 2))
     return power if _LEAST_POWER < power < math.inf else 0.0
 
 
-def wide_type(w: NDArray[Any]) -> type[np.generic]:
+def wide_type(w: Array) -> type[np.generic]:
     """The type in which a tensor is computed with: float64 or complex128."""
     return np.complex128 if w.dtype.kind == "c" else np.float64
 
 
-def _raw_bytes(w: NDArray[Any]) -> float:
+def _raw_bytes(w: Array) -> float:
     return w.nbytes + 3.0
 
 
