@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from sinr_codec import codec, container, learning
-from sinr_codec.bases import LatentModel, make_base, read_base
+from sinr_codec.bases import make_base, read_base
 from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import FormatError, InputError, MalformedError, UnknownIdError
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, Sine
+from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.foreign.decompress import decompress
 from sinr_codec.learning import learn

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from sinr_codec.coding.rangecoder import TOTAL, RangeDecoder, least_bytes, open_body, range_encode, write_body
+from sinr_codec.coding.records import CodedNetwork, tensors_of
 from sinr_codec.coding.tensor import Coding, Direct, Raw, decode_tensor, encode_tensor, is_lossy
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, FIELD, Header, Limits, write
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
-from sinr_codec.fields.modulated import LATENTS, beside, beside_from_header, shared_from_header
-from sinr_codec.sections import CodedNetwork, Source, field_params, load_source, manifest_of, naming, tensors_of
+from sinr_codec.fields.base import manifest_of
+from sinr_codec.fields.latents import LatentModel
+from sinr_codec.fields.modulated import beside, beside_from_header, shared_from_header
+from sinr_codec.sections import Source, load_source, naming
 from sinr_codec.signals import registry
 from sinr_codec.types import Array, Params
 
@@ -24,99 +26,8 @@ STEP = 2.0**-7
 """Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
 RATE_STEP = 2.0**-5
 """The same of rates, which need not be exact."""
-MAX_LEVELS = 1 << 10
-"""Levels of a latent."""
 MAX_STEPS = 64
 """Steps of an inner loop."""
-
-
-@dataclass(frozen=True)
-class LatentModel:
-    """How latents are quantised and how often each level occurs; of each latent by itself.
-
-    Attributes
-    ----------
-    mean, reach
-        float32 (d,): of the latents of the signals learned from, and how far from it the outermost levels are.
-    counts
-        int64 (d, levels): how often each level occurred among them.
-    """
-
-    mean: Array
-    reach: Array
-    counts: Array
-
-    def quantised(self, latents: Array) -> Array:
-        """Levels int64 (n, d) of latents (n, d); the outermost ones stand for everything beyond."""
-        levels = self.counts.shape[1]
-        return np.clip(np.rint((self._shares(latents) + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
-
-    def dequantised(self, symbols: Array) -> Array:
-        """Latents float32 (n, d) of levels, computed in float64 and rounded once."""
-        levels = self.counts.shape[1]
-        return self.unscaled(2 * symbols.astype(np.float64) / (levels - 1) - 1)
-
-    def scaled(self, latents: Array) -> Array:
-        """Latents (m, d) as a record has them: float32 (m, d), from the mean and in units of the reach."""
-        return self._shares(latents).astype(np.float32)
-
-    def _shares(self, latents: Array) -> Array:
-        return (latents.astype(np.float64) - self.mean) / self.reach.astype(np.float64)
-
-    def unscaled(self, scaled: Array) -> Array:
-        """Inverse of `scaled`: float32 (m, d), computed in float64 and rounded once."""
-        return (scaled.astype(np.float64) * self.reach.astype(np.float64) + self.mean).astype(np.float32)
-
-    def encode(self, latents: Array) -> bytes:
-        """The section of a signal: levels of latents (m, d), all of a latent after another, by the range coder."""
-        symbols = self.quantised(latents)
-        coded = range_encode(
-            (starts[level], starts[level + 1] - starts[level], TOTAL)
-            for starts, column in zip(self._cumulative, symbols.T.tolist())
-            for level in column
-        )
-        return write_body(coded.ljust(least_bytes(symbols.size), b"\0"), symbols.size)
-
-    def decode(self, section: bytes, patches: int) -> Array:
-        """Inverse of `encode`: float32 (m, d)."""
-        reader = Reader(section, "latents")
-        count = patches * len(self.mean)
-        body = open_body(reader, count)
-        decoder = RangeDecoder(body, most=max(len(section), 8))
-        symbols = np.array([decoder.symbols(starts, patches) for starts in self._cumulative], np.int64)
-        decoder.finish()
-        if body.position < least_bytes(count) and any(body.take(least_bytes(count) - body.position)):
-            raise MalformedError("latents: what fills a short stream must be zeros")
-        body.end()
-        reader.end()
-        return self.dequantised(symbols.T)
-
-    @cached_property
-    def _cumulative(self) -> list[list[int]]:
-        """For each latent, where the levels begin among TOTAL: in proportion to the counts, at least one each."""
-        levels = self.counts.shape[1]
-        sums = np.maximum(self.counts.sum(1, keepdims=True), 1)
-        freqs = 1 + self.counts * (TOTAL - levels) // sums
-        rows = np.arange(len(freqs))
-        freqs[rows, freqs.argmax(1)] += TOTAL - freqs.sum(1)
-        return [[0, *row] for row in np.cumsum(freqs, 1).tolist()]
-
-    def to_bytes(self) -> bytes:
-        """Number of levels, then the records of mean, reach and counts."""
-        records = (encode_tensor(value, Raw()) for value in (self.mean, self.reach, self.counts))
-        return b"".join([write_varint(self.counts.shape[1]), *records])
-
-    @classmethod
-    def from_reader(cls, reader: Reader, latents: int) -> "LatentModel":
-        """Inverse of `to_bytes`; `MalformedError` for what no encoder writes."""
-        levels = reader.varint(MAX_LEVELS)
-        mean, reach = (decode_tensor(reader, (latents,), np.float32) for _ in range(2))
-        counts = decode_tensor(reader, (latents, levels), np.int64)
-        if not (np.isfinite(mean).all() and np.isfinite(reach).all() and (reach > 0).all()):
-            raise MalformedError("base: mean and reach of latents must be finite, and the reach positive")
-        if levels < 2 or not ((counts >= 0).all() and (counts < 1 << 32).all()):
-            raise MalformedError("base: the histogram of a latent has at least two levels, and counts below 2^32")
-        return cls(mean, reach, counts)
 
 
 @dataclass(frozen=True)
@@ -174,7 +85,7 @@ class Base:
 
     def network(self, spec: Any) -> Modulations | Difference:
         """The field of what a file of a signal with this `Spec` holds of its own."""
-        return beside(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch)
+        return beside(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch, self.model)
 
     @property
     def encoding_rates(self) -> Params:
@@ -279,20 +190,9 @@ def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
     """The field of a file of a signal, checked against its base and the limits."""
     if base is None:
         return field_from_header(header.field, limits.max_params)
-    network = beside_from_header(header.field, base.field, base.params, base.patch)
+    network = beside_from_header(header.field, base.field, base.params, base.patch, base.model)
     limits.check("max_params", network.num_params)
     return network
-
-
-def params_of(network: Any, coded: CodedNetwork, base: Base | None) -> dict[str, Array]:
-    """Decode a network."""
-    if not isinstance(network, Modulations):
-        return field_params(network, coded)
-    assert base is not None
-    assert base.model is not None
-    if not network.recorded:
-        return {LATENTS: base.model.decode(coded.section, network.patches)}
-    return {LATENTS: base.model.unscaled(tensors_of(manifest_of(network), coded)[LATENTS])}
 
 
 def _coded_rates(rates: Params) -> bytes:

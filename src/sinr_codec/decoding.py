@@ -9,14 +9,15 @@ from typing import Any, Final
 import numpy as np
 
 from sinr_codec.arguments import check_options
-from sinr_codec.bases import Base, base_of, network_of, params_of
+from sinr_codec.bases import Base, base_of, network_of
+from sinr_codec.coding.records import CodedNetwork
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.devices import CPU, check_device, is_cpu
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
 from sinr_codec.evaluators import decoder_on, evaluate, tile_of
-from sinr_codec.fields import Field
+from sinr_codec.fields import Field, family_of
 from sinr_codec.files import check_output
-from sinr_codec.sections import CodedNetwork, Source, coded_networks, load_source, naming
+from sinr_codec.sections import Source, coded_networks, load_source, naming
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Spec
 from sinr_codec.types import Array, PathLike
@@ -47,7 +48,7 @@ class _Networks(Sequence[Apply]):
 
         def decoded() -> dict[str, Array]:
             with naming(self._source), self._naming(number):
-                return params_of(self.network, self.coded[number], self._base)
+                return family_of(self.network).section.decode(self.network, self.coded[number])
 
         return self._kept(self._params, number, decoded)
 

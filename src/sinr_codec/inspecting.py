@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sinr_codec.bases import Base, base_in, base_of
-from sinr_codec.coding.tensor import describe_tensor
-from sinr_codec.coding.varint import Reader
+from sinr_codec.coding.records import describe_records
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Limits
 from sinr_codec.decoding import described, opened
 from sinr_codec.errors import InputError
-from sinr_codec.fields import Modulations, field_from_header
+from sinr_codec.fields import family_of, field_from_header
 from sinr_codec.foreign.decompress import state_of
 from sinr_codec.foreign.fidelity import compare_networks
 from sinr_codec.foreign.headers import network_names
 from sinr_codec.quality import VERIFY_SLACK
-from sinr_codec.sections import CodedNetwork, Source, load_source, manifest_of, naming, only, part_name
+from sinr_codec.sections import Source, load_source, naming, only, part_name
 from sinr_codec.signals import registry
 
 
@@ -48,7 +47,6 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
                 answer |= {"signal": spec.describe(), "bpp": 8 * size / spec.samples, "unit": spec.UNIT}
                 return answer | {"measure": spec.MEASURE, "tensors": [], "header_bytes": header.header_bytes}
         shared = base_of(header, base, limits)
-        network: Any = None
         if header.kind == FIELD:
             network, spec, records = described(header, sections, limits, shared)
             answer["measure"] = spec.MEASURE
@@ -59,7 +57,8 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
             answer["bpp"] = 8 * size / spec.samples
             answer["unit"] = spec.UNIT
             answer["side_bytes"] = len(spec.side)
-            manifest = manifest_of(network)
+            codec = family_of(network).section
+            parts = [codec.describe(network, coded.section) for coded in records]
         else:
             if header.field is not None:
                 answer["field"] = field_from_header(header.field, limits.max_params).describe()
@@ -67,13 +66,12 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
                 answer["field"] = ", ".join(names)
             answer["parameters"] = sum(entry.size for entry in header.tensors)
             manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
-            records = [CodedNetwork(only(sections))]
+            records = []
+            parts = [describe_records(manifest, only(sections))]
         answer["tensors"] = [
-            {"name": part_name(number, len(records), name), "shape": list(shape), "dtype": str(dtype)} | description
-            for number, coded in enumerate(records)
-            for (name, shape, dtype), description in zip(
-                manifest, _describe_section(manifest, coded.section, network, shared)
-            )
+            tensor | {"name": part_name(number, len(parts), tensor["name"])}
+            for number, tensors in enumerate(parts)
+            for tensor in tensors
         ]
         if header.planes:
             answer["plane_bytes"] = [sum(map(len, plane)) for plane in zip(*(coded.planes for coded in records))]
@@ -81,19 +79,6 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
         answer["header_bytes"] = size - sum(known)
         answer["bits_per_parameter"] = 8 * size / max(answer["parameters"], 1)
         return answer
-
-
-def _describe_section(
-    manifest: list[tuple[str, tuple[int, ...], Any]], section: bytes, network: Any, base: Base | None
-) -> list[dict[str, Any]]:
-    if isinstance(network, Modulations) and not network.recorded:
-        assert base is not None
-        assert base.model is not None
-        return [{"bytes": len(section), "coding": "levels of a base", "levels": base.model.counts.shape[1]}]
-    reader = Reader(section)
-    descriptions = [describe_tensor(reader, shape, dtype) for _, shape, dtype in manifest]
-    reader.end()
-    return descriptions
 
 
 @dataclass(frozen=True)

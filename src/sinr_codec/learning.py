@@ -9,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from sinr_codec.arguments import check_positive, check_replaceable, check_seed
-from sinr_codec.bases import Base, LatentModel, load_signal, make_base, read_base, sizes_of, with_model
+from sinr_codec.bases import Base, load_signal, make_base, read_base, sizes_of, with_model
 from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulated, Sine
+from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import LATENTS, MODULATION
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods.coinpp import some_of

@@ -1,20 +1,14 @@
-"""What files of signals and of networks share: sections of tensor records."""
+"""What files of signals and of networks share: how they are read, and their sections."""
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from sinr_codec.coding.planes import PlaneReader, encode_plane
-from sinr_codec.coding.tensor import coarse_record, decode_tensor
-from sinr_codec.coding.varint import Reader
+from sinr_codec.coding.records import CodedNetwork
 from sinr_codec.container import Header, Limits, load, read
 from sinr_codec.errors import MalformedError, SinrError, TruncatedError
-from sinr_codec.fields import Field
-from sinr_codec.types import Array, PathLike
+from sinr_codec.types import PathLike
 
-Manifest = list[tuple[str, tuple[int, ...], Any]]
 Source = PathLike | bytes | bytearray | memoryview
 
 
@@ -36,45 +30,6 @@ def naming(source: Source) -> Iterator[None]:
         if str(error).startswith(f"{name}: "):
             raise
         raise type(error)(f"{name}: {error}") from error
-
-
-@dataclass(frozen=True)
-class CodedNetwork:
-    """The section of a network, and those with last bits of its levels: as many as are there, `of` how many."""
-
-    section: bytes
-    planes: tuple[bytes, ...] = ()
-    of: int = 0
-
-
-def field_params(field: Field, coded: CodedNetwork) -> dict[str, Array]:
-    """Decode a network: its parameters in the order of `Field.shapes`."""
-    return tensors_of(manifest_of(field), coded)
-
-
-def tensors_of(manifest: Manifest, coded: CodedNetwork) -> dict[str, Array]:
-    """Decode a section: the tensors (name, shape, dtype) of a manifest, one record after the other."""
-    reader = Reader(coded.section)
-    planes = [PlaneReader(plane, number) for number, plane in enumerate(coded.planes)]
-    params = {name: decode_tensor(reader, shape, dtype, planes, coded.of) for name, shape, dtype in manifest}
-    reader.end()
-    for plane in planes:
-        plane.end()
-    return params
-
-
-def in_planes(field: Field, records: Mapping[str, bytes], planes: int) -> CodedNetwork:
-    """A network's records with the last bits of their levels in sections of their own."""
-    split = [coarse_record(records[name], shape, dtype, planes) for name, shape, dtype in manifest_of(field)]
-    levels = [levels for _, levels in split]
-    bits = tuple(encode_plane(levels, planes, number) for number in range(planes))
-    return CodedNetwork(b"".join(record for record, _ in split), bits, planes)
-
-
-def manifest_of(field: Any) -> Manifest:
-    """Names, shapes and dtypes in the order of the records."""
-    dtypes = field.dtypes()
-    return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
 
 
 def coded_networks(header: Header, sections: list[bytes], parts: int) -> tuple[list[CodedNetwork], bytes]:

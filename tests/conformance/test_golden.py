@@ -22,8 +22,8 @@ from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
 from sinr_codec.fields import MLP, AxisOctaves, Fourier, Gaussian, HashGrid, Octaves, ReLU, Wire
+from sinr_codec.fields.sections import Records
 from sinr_codec.planning.pursuit import code_for
-from sinr_codec.sections import in_planes
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSpec
@@ -117,7 +117,7 @@ def progressive() -> bytes:
     params = field.init(np.random.Generator(np.random.Philox(2024)))
     codings = {"layers.0.bias": Raw(), "layers.2.weight": Direct(step=0.005, trellis=True)}
     records = {name: encoded(array, codings.get(name, DIRECT)) for name, array in params.items()}
-    coded = in_planes(field, records, 3)
+    coded = Records().assemble(field, records, 3)
     header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245, planes=3)
     return container.write(header, [coded.section, *coded.planes])
 
@@ -198,7 +198,7 @@ def scaled_progressive() -> bytes:
     scales = Scales(tuple(rng.integers(0, 9, 18).tolist()), tuple(rng.integers(0, 5, 18).tolist()))
     codings = {"layers.1.weight": Direct(step=0.0004, scales=scales)}
     records = {name: encoded(array, codings.get(name, DIRECT)) for name, array in params.items()}
-    coded = in_planes(field, records, 2)
+    coded = Records().assemble(field, records, 2)
     header = Header(FIELD, field=field.to_header(), signal=RGB.to_header(), quality=3245, planes=2)
     return container.write(header, [coded.section, *coded.planes])
 

@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinr_codec import codec, container, decode
-from sinr_codec.bases import Base, LatentModel, make_base, read_base
+from sinr_codec.bases import Base, make_base, read_base
 from sinr_codec.coding.sparse import Layout
 from sinr_codec.coding.tensor import Coding, Direct, Sparse, encode_tensor
 from sinr_codec.container import FIELD, Header, Limits
 from sinr_codec.errors import SinrError
 from sinr_codec.fields import MLP, Modulated, Modulations, Octaves, Sine
+from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.planning.pursuit import code_for
 from sinr_codec.signals.image import ImageSpec

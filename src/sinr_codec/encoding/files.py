@@ -8,10 +8,10 @@ from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.container import FIELD, MAX_QUALITY, Header, write
 from sinr_codec.decoding import open
-from sinr_codec.fields import Field
+from sinr_codec.fields import Field, family_of
 from sinr_codec.inspecting import info
 from sinr_codec.quality import hundredths
-from sinr_codec.sections import CodedNetwork, in_planes, part_name
+from sinr_codec.sections import part_name
 from sinr_codec.signals.base import Quality, Signal, Spec
 
 
@@ -25,10 +25,8 @@ def file_of(
     spec = signal.spec
     digest = None if base is None else base.digest
     header = Header(FIELD, network.to_header(), spec.to_header(), base=digest, planes=planes)
-    if planes:
-        coded = [in_planes(network, plan.records, planes) for plan in plans]
-    else:
-        coded = [CodedNetwork(b"".join(plan.records[name] for name in network.shapes())) for plan in plans]
+    codec = family_of(network).section
+    coded = [codec.assemble(network, plan.records, planes) for plan in plans]
     sections = [one.section for one in coded] + ([spec.side] if spec.side else [])
     sections += [one.planes[number] for number in range(planes) for one in coded]
     decoder = open(write(header, sections), base=base)

@@ -5,22 +5,23 @@ A field is a frozen spec with `init(rng) -> params` and `apply(params, coords) -
 
 from __future__ import annotations
 
-from sinr_codec.errors import MalformedError, UnknownIdError
-from sinr_codec.fields._numbers import is_list
 from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
 from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.fields.encodings import AnyEncoding, AxisOctaves, Fourier, Identity, Octaves
+from sinr_codec.fields.families import FAMILIES, Family, family_of, field_from_header
 from sinr_codec.fields.hashgrid import HashGrid
-from sinr_codec.fields.mlp import MAX_PARAMS, MLP
+from sinr_codec.fields.mlp import MLP
 from sinr_codec.fields.modulated import Difference, Modulated, Modulations
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 
 __all__ = [
+    "FAMILIES",
     "MLP",
     "AnyActivation",
     "AnyEncoding",
     "AxisOctaves",
     "Difference",
+    "Family",
     "Field",
     "Fourier",
     "Gaussian",
@@ -35,15 +36,6 @@ __all__ = [
     "Sine",
     "Trainable",
     "Wire",
+    "family_of",
     "field_from_header",
 ]
-
-
-def field_from_header(value: object, max_params: int = MAX_PARAMS) -> Field:
-    """The field that a file's header describes; see `MLP.from_header` for the errors."""
-    if not is_list(value):
-        raise MalformedError("field header: expected a list that starts with an integer id")
-    for kind in (MLP, Radiance, HashGrid, RadianceGrid):
-        if value[0] == kind.ID:
-            return kind.from_header(value, max_params)
-    raise UnknownIdError(f"field header: field id {value[0]} is not known to this version")

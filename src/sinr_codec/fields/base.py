@@ -99,6 +99,12 @@ class Growing(Protocol):
         """Parameters that go on from those of a network of another width, and the same otherwise."""
 
 
+def manifest_of(field: Any) -> list[tuple[str, tuple[int, ...], Any]]:
+    """Names, shapes and dtypes in the order of storage."""
+    dtypes = field.dtypes()
+    return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
+
+
 class FieldDefaults:
     """What holds for a field unless its family says otherwise."""
 

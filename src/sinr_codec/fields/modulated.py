@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.base import FieldDefaults, Params
+from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
 LATENTS = "latents"
@@ -157,6 +158,8 @@ class Modulations(FieldDefaults):
         Samples along each axis of the signal, and of a patch; both empty where there are no patches.
     recorded
         Whether a file has the latents as a tensor record instead of levels of the base.
+    model
+        How the latents of the base are quantised and coded; needed to read a file.
 
     Raises
     ------
@@ -169,6 +172,7 @@ class Modulations(FieldDefaults):
     sizes: tuple[int, ...] = ()
     patch: tuple[int, ...] = ()
     recorded: bool = False
+    model: LatentModel | None = field(default=None, compare=False, repr=False)
 
     ID: ClassVar[int] = 4
     RECORDED_ID: ClassVar[int] = 6
@@ -361,16 +365,20 @@ def shared_from_header(value: object, max_params: int = MAX_PARAMS) -> Shared:
 
 
 def beside(
-    network: Shared, params: Params, sizes: tuple[int, ...] = (), patch: tuple[int, ...] = ()
+    network: Shared,
+    params: Params,
+    sizes: tuple[int, ...] = (),
+    patch: tuple[int, ...] = (),
+    model: LatentModel | None = None,
 ) -> Modulations | Difference:
     """The field of what a signal has of its own beside a base, cut into patches where there are any."""
     if isinstance(network, Modulated):
-        return Modulations(network, params, sizes, patch)
+        return Modulations(network, params, sizes, patch, model=model)
     return Difference(network, params)
 
 
 def beside_from_header(
-    value: Any, network: Shared, params: Params, patch: tuple[int, ...] = ()
+    value: Any, network: Shared, params: Params, patch: tuple[int, ...] = (), model: LatentModel | None = None
 ) -> Modulations | Difference:
     """The same from the header of a signal's file.
 
@@ -386,6 +394,6 @@ def beside_from_header(
     if type(value) is not list or not value or value[0] not in (Modulations.ID, Modulations.RECORDED_ID):
         raise MalformedError("field header: expected latents of the base")
     try:
-        return Modulations(network, params, tuple(value[1:]), patch, recorded=value[0] == Modulations.RECORDED_ID)
+        return Modulations(network, params, tuple(value[1:]), patch, value[0] == Modulations.RECORDED_ID, model)
     except InputError as error:
         raise MalformedError(f"field header: {error}") from error

@@ -25,8 +25,10 @@ from sinr_codec.coding.tensor import encode_tensor
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Trainable
 from sinr_codec.fields.hashgrid import HashGrid
+from sinr_codec.fit import kernels
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.evaluate import Evaluator
+from sinr_codec.fit.loop import fit_weights
 from sinr_codec.fit.run import Run
 from sinr_codec.fit.samples import Batches, Samples, even_subset
 from sinr_codec.progress import Listener
@@ -140,6 +142,22 @@ def interpolation(field: HashGrid, level: int, coords: Tensor) -> tuple[Tensor, 
             narrow = matrix.crow_indices().int(), matrix.col_indices().int(), matrix.values()
             made.append(torch.sparse_csr_tensor(*narrow, size, check_invariants=False))
     return made[0], made[1]
+
+
+def fit_grid(
+    field: Trainable,
+    signal: Part,
+    config: FitConfig,
+    params: Mapping[str, NDArray[Any]] | None = None,
+    progress: Listener | None = None,
+) -> FitResult:
+    """The trainer of hash grids: their entries become integers for a number of bits, and are weights without one."""
+    if config.bits is None:
+        return fit_weights(field, signal, config, params, progress)
+    if params is not None:
+        raise InputError("fit: latents start from fresh parameters, got some")
+    with kernels.training(field.num_params):
+        return fit_latents(field, signal, config, progress)
 
 
 def fit_latents(

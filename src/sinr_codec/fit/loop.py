@@ -17,11 +17,11 @@ from torch import Tensor
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Field, Trainable
+from sinr_codec.fields.families import family_of
 from sinr_codec.files import check_output
 from sinr_codec.fit import compilation, kernels
 from sinr_codec.fit.config import FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
-from sinr_codec.fit.latents import fit_latents
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.rated import BEGIN_AT, Rate
 from sinr_codec.fit.run import Run
@@ -105,11 +105,20 @@ def fit(
         )
     if config.checkpoint is not None:
         check_output(config.checkpoint)
-    if config.bits is not None and hasattr(field, "tables"):
-        if params is not None:
-            raise InputError("fit: latents start from fresh parameters, got some")
-        with kernels.training(field.num_params):
-            return fit_latents(field, signal, config, progress)
+    # A field that is trained through a map of its parameters has no header: these are weights, whatever they make.
+    train = family_of(field).train if hasattr(field, "to_header") else fit_weights
+    result: FitResult = train(field, signal, config, params, progress)
+    return result
+
+
+def fit_weights(
+    field: Trainable,
+    signal: Part,
+    config: FitConfig,
+    params: Mapping[str, NDArray[Any]] | None = None,
+    progress: Listener | None = None,
+) -> FitResult:
+    """The trainer of most families: all parameters by gradient descent. See `fit`."""
     if params is not None:
         field.check(params)
     with kernels.training(getattr(field, "work", field.num_params) * min(config.batch, len(signal))):

@@ -1,20 +1,18 @@
 """`decompress`: the tensors of a compressed network, for receivers; needs NumPy alone."""
 
+from sinr_codec.coding.records import CodedNetwork, tensors_of
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.errors import InputError
-from sinr_codec.fields import field_from_header
+from sinr_codec.fields import family_of, field_from_header
 from sinr_codec.files import check_output
 from sinr_codec.foreign.checkpoints import write_checkpoint
 from sinr_codec.foreign.headers import surroundings
 from sinr_codec.sections import (
-    CodedNetwork,
     Source,
     coded_networks,
-    field_params,
     load_source,
     naming,
     only,
-    tensors_of,
 )
 from sinr_codec.signals import registry
 from sinr_codec.types import Array, PathLike
@@ -44,7 +42,7 @@ def state_of(header: Header, sections: list[bytes], limits: Limits) -> dict[str,
     if header.kind == FIELD:
         field = field_from_header(header.field, limits.max_params)
         coded, _ = coded_networks(header, sections, registry.kind_in_header(header.signal).parts_in(header.signal))
-        parts = [field_params(field, network) for network in coded]
+        parts = [family_of(field).section.decode(field, network) for network in coded]
         if len(parts) == 1:
             return parts[0]
         return {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part.items()}

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.bases import Base, LatentModel
+from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.coding.atoms import sparse_in_limits
 from sinr_codec.coding.dictionary import MAX_ENTRIES
@@ -21,6 +21,7 @@ from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Sparse, decode_tensor, encode_tensor
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Modulations, Sine
+from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
 from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2

@@ -4,7 +4,6 @@ Written from the paper's description. Latents are integers in the file, as the a
 the network's first layer; the network itself is quantised and coded as well, which the authors leave at 32 bits.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,19 +12,13 @@ from typing import Any, Final
 from sinr_codec.coding.assembled import assemble
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.errors import InputError
-from sinr_codec.fields import HashGrid, RadianceGrid, ReLU
+from sinr_codec.fields import FAMILIES, Field, HashGrid, RadianceGrid, ReLU
+from sinr_codec.fields.sizes import grid_of
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
 from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2, plan_paper
 from sinr_codec.planning.plan import plan
 from sinr_codec.types import Params
 
-WIDTH: Final = 16
-DEPTH: Final = 1
-"""Two ReLU layers of 16, as the authors have for pictures."""
-TABLE: Final = 1 << 18
-"""Entries of a level. A level that is not hashed is coded in the context of its neighbours, which saves a seventh."""
-COARSEST: Final = 8
-"""Cells of the coarsest level, at least; every level has twice as many as the one before."""
 PUBLISHED_LEVELS: Final = 24
 PUBLISHED_TABLE: Final = 1 << 11
 PUBLISHED_CELLS: Final = (16, 512)
@@ -33,28 +26,20 @@ MAX_DROP: Final = 0.02
 """dB that the coding of the network may lose: it takes few of the bytes."""
 
 
-FINEST: Final = 0.5
-"""Finest cells a sample and bit, from pictures at 0.2 to 0.4 bits a pixel."""
-OF_SCENES: Final = 8, 16, 31, 62
-"""Cells of a scene: the finest level has as many vertices as a table may have without hashing."""
-
-
-def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid | RadianceGrid:
-    """The hash grid for a signal in so many bits a sample: the more bits, the finer. Scenes have the same at all rates.
+def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> Field:
+    """The hash grid for a signal in so many bits a sample.
 
     Raises
     ------
     InputError
-        The signal has more than three coordinates.
+        The signal has more than three coordinates, and is no scene.
     """
-    if spec.KIND == "radiance":
-        return RadianceGrid(OF_SCENES, TABLE, 1, width or WIDTH, DEPTH if depth is None else depth)
-    axes = _axes(spec)
-    # Cells that are worth their bits cover some bits^-1/a samples an axis each.
-    finest = max(axes) * min(1.0, (FINEST * bits) ** (1 / len(axes)))
-    levels = max(1, 1 + round(math.log2(max(finest / COARSEST, 1))))
-    cells = tuple(max(1, round(finest / 2 ** (levels - 1 - level))) for level in range(levels))
-    return _field(spec, cells, TABLE, axes, width, depth)
+    scene = spec.KIND == "radiance"
+    if spec.in_features > 3 and not scene:
+        raise InputError(f"method shacira: expected a signal of at most 3 coordinates, found {spec.in_features}")
+    sized = FAMILIES[RadianceGrid.ID if scene else HashGrid.ID].sized
+    assert sized is not None
+    return sized(spec, bits, width, depth)
 
 
 def published_grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid:
@@ -62,26 +47,7 @@ def published_grid(spec: Any, bits: float, width: int | None = None, depth: int 
     first, last = PUBLISHED_CELLS
     ratio = (last / first) ** (1 / (PUBLISHED_LEVELS - 1))
     cells = tuple(round(first * ratio**level) for level in range(PUBLISHED_LEVELS))
-    return _field(spec, cells, PUBLISHED_TABLE, (), width, depth)
-
-
-def _axes(spec: Any) -> tuple[int, ...]:
-    """Samples of a signal along its axes."""
-    if spec.in_features > 3:
-        raise InputError(f"method shacira: expected a signal of at most 3 coordinates, found {spec.in_features}")
-    shape = tuple(int(n) for n in spec.describe()["shape"][: spec.in_features])
-    return (
-        shape if len(shape) == spec.in_features else (round(spec.samples ** (1 / spec.in_features)),) * spec.in_features
-    )
-
-
-def _field(
-    spec: Any, cells: tuple[int, ...], table: int, axes: tuple[int, ...], width: int | None, depth: int | None
-) -> HashGrid:
-    divisor = math.gcd(*axes) if axes else 1
-    extent = tuple(n // divisor for n in axes) if len(set(axes)) > 1 else ()
-    hidden = DEPTH if depth is None else depth
-    return HashGrid(spec.in_features, spec.out_features, cells, table, 1, width or WIDTH, hidden, extent)
+    return grid_of(spec, cells, PUBLISHED_TABLE, (), width, depth)
 
 
 #: As published it is 60,000 steps over the whole picture. Of rays there are too many for one step.

@@ -1,0 +1,98 @@
+"""The section of a field in a file: how it is put together, decoded and described, for each family."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from sinr_codec.coding.records import CodedNetwork, describe_records, in_planes, tensors_of
+from sinr_codec.errors import InputError
+from sinr_codec.fields.base import manifest_of
+from sinr_codec.fields.latents import LatentModel
+from sinr_codec.fields.modulated import LATENTS, Modulations
+from sinr_codec.types import Array
+
+
+class SectionCodec(Protocol):
+    """The code of a field's parameters, which is one section of a file.
+
+    A section is read by its codec alone, so a model may be decoded from the beginning of a section before the latents
+    that it describes.
+    """
+
+    def assemble(self, field: Any, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
+        """The section of the records of a plan.
+
+        Raises
+        ------
+        InputError
+            `planes` are asked for, and the family has no last bits to leave for later.
+        """
+
+    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+        """Parameters by name, the same on every platform.
+
+        Raises
+        ------
+        FormatError
+            A section that no encoder writes, or that breaks the limits.
+        """
+
+    def describe(self, field: Any, section: bytes) -> list[dict[str, Any]]:
+        """A dict for each tensor, ready for JSON: "name", "shape", "dtype", "bytes", "coding" and what that has."""
+
+
+class Records:
+    """A tensor record for each parameter, in the order of `Field.shapes`."""
+
+    def assemble(self, field: Any, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
+        """See `SectionCodec.assemble`."""
+        if planes:
+            return in_planes(manifest_of(field), records, planes)
+        return CodedNetwork(b"".join(records[name] for name in field.shapes()))
+
+    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+        """See `SectionCodec.decode`."""
+        return tensors_of(manifest_of(field), coded)
+
+    def describe(self, field: Any, section: bytes) -> list[dict[str, Any]]:
+        """See `SectionCodec.describe`."""
+        return describe_records(manifest_of(field), section)
+
+
+RECORDS: Final = Records()
+
+
+class BaseRecords(Records):
+    """Latents as a tensor record, from the mean of the base and in units of its reach."""
+
+    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+        """See `SectionCodec.decode`."""
+        return {LATENTS: _model(field).unscaled(super().decode(field, coded)[LATENTS])}
+
+
+class BaseLevels:
+    """Levels of latents, by the histograms of the base."""
+
+    def assemble(self, field: Any, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
+        """See `SectionCodec.assemble`."""
+        if planes:
+            raise InputError("progressive: levels of a base have no planes")
+        return CodedNetwork(records[LATENTS])
+
+    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+        """See `SectionCodec.decode`."""
+        return {LATENTS: _model(field).decode(coded.section, field.patches)}
+
+    def describe(self, field: Any, section: bytes) -> list[dict[str, Any]]:
+        """See `SectionCodec.describe`."""
+        levels = _model(field).counts.shape[1]
+        coding = {"bytes": len(section), "coding": "levels of a base", "levels": levels}
+        return [
+            {"name": name, "shape": list(shape), "dtype": str(dtype)} | coding
+            for name, shape, dtype in manifest_of(field)
+        ]
+
+
+def _model(field: Modulations) -> LatentModel:
+    if field.model is None:
+        raise InputError("latents: expected a base with a model of them")
+    return field.model
