@@ -1,4 +1,4 @@
-"""What SINR's paper sets its random dictionary against (section 3.2): L1, pruning, learned dictionaries, PCA."""
+"""The alternatives in section 3.2 of SINR's paper: L1, pruning, learned dictionaries, PCA."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,13 +22,13 @@ from sinr_codec.planning.pursuit import paper_sparsity
 from sinr_codec.types import Floats, Params
 
 FINE_TUNING: Final[dict[str, Any]] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
-"""After pruning, at full effort: as long as the networks of the experiments are fitted."""
+"""After pruning, at full effort: the budget of the experiments' networks."""
 TABLE_BITS: Final = 10
-"""Of an entry of a learned dictionary: with 8 its rounding shows, more only cost."""
+"""Bits per entry of a learned dictionary: 8 bits lose quality, more than 10 only cost bytes."""
 
 
 def l1(weight: float) -> Training:
-    """COIN's networks, with so much of the sum of absolute parameters in the loss."""
+    """COIN's networks, with an L1 penalty of this weight in the loss."""
     return replace(SINE, name=f"sine-l1-{weight:g}", l1=weight)
 
 
@@ -37,23 +37,23 @@ def l1(weight: float) -> Training:
 
 @dataclass(frozen=True)
 class Pruned:
-    """Magnitude pruning of a trained network (torch.nn.utils.prune), which is then trained on.
+    """Magnitude pruning of a trained network (torch.nn.utils.prune), followed by further training.
 
-    Unstructured: the smallest weights of all matrices together become and stay zero. Structured (`neurons`): of each
-    hidden layer those rows go that have the smallest norms, and with them what the next layer makes of them, so that
-    a narrower network is left.
+    Unstructured: the smallest weights of all matrices together become zero and stay zero. Structured (`neurons`): the
+    rows with the smallest norms are removed from each hidden layer, with their columns in the next layer, which leaves
+    a narrower network.
 
     Attributes
     ----------
     share
-        Of the weights, or of the neurons, that goes: 0..1.
+        Share of the weights, or of the neurons, to remove: 0..1.
     """
 
     share: float
     neurons: bool = False
 
     def __call__(self, task: Task) -> Params:
-        """Prune a network and train what is left; see `Task.with_params`."""
+        """Prune a network and train the rest; see `Task.with_params`."""
         if task.field.mlp is not task.field:
             raise InputError("pruning: expected the network to be an MLP")
         if self.neurons:
@@ -87,7 +87,7 @@ class Pruned:
 
 
 def _modules(params: Params) -> dict[str, Any]:
-    """A torch module for each weight matrix, for the pruning of torch."""
+    """A torch module for each weight matrix, as torch's pruning needs."""
     import torch
 
     modules = {}
@@ -116,7 +116,7 @@ def _train(task: Task, masks: Mapping[str, Any] | None = None) -> Params:
     return {name: w * masks[name].numpy().astype(w.dtype) if name in masks else w for name, w in trained.items()}
 
 
-# -- dictionaries that are made for the weights, and sent ----------------------------------------------------------
+# -- dictionaries learned from the weights, and transmitted ----------------------------------------------------------
 
 #: The dictionary (k1, k2) of vectors (k1, n) and the number of atoms of each vector.
 Learn = Callable[[Floats], tuple[Floats, int]]
@@ -124,18 +124,18 @@ Learn = Callable[[Floats], tuple[Floats, int]]
 
 @dataclass(frozen=True)
 class Learned:
-    """SINR's coding, with a dictionary for each matrix that is made for it and part of the file."""
+    """SINR's coding, with a learned dictionary for each matrix, which is part of the file."""
 
     learn: Learn
 
     def __call__(self, task: Task) -> Coded:
-        """Code a network; the figure "dictionary" is the share of the file that is dictionaries."""
+        """Code a network; the figure "dictionary_bytes" is the size of the dictionaries."""
         k = max((w.size for w in task.params.values() if w.ndim == 1), default=0)
         codings: dict[str, Coding] = {}
         codes: dict[str, SparseCode | None] = {}
         for name, w in task.params.items():
             codings[name] = Direct(bits=PAPER_BITS, paper=True) if is_lossy(w) else Raw()
-            # of a matrix of few vectors the dictionary would be larger than the matrix
+            # for a matrix of few vectors the dictionary would be larger than the matrix
             layout = layout_of(w.shape, k)
             if not is_lossy(w) or w.ndim < 2 or layout.axis is None or min(w.shape) < k or w.dtype.kind == "c":
                 continue
@@ -159,7 +159,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class DictionaryLearning:
-    """scikit-learn's dictionary learning; as many atoms a vector as SINR takes."""
+    """scikit-learn's dictionary learning, with SINR's number of atoms per vector."""
 
     k2: int
 
@@ -187,7 +187,7 @@ class DictionaryLearning:
 
 @dataclass(frozen=True)
 class PrincipalComponents:
-    """The mean vector and as many principal components as make up this share of k1; every vector has them all."""
+    """The mean vector and principal components, together this share of k1; every vector uses all of them."""
 
     share: float
 

@@ -17,7 +17,7 @@ from sinr_codec.types import Params
 ProtocolName = Literal["paper", "own"]
 
 SEARCH_SAMPLES: Final = 1 << 19
-"""Samples that losses are measured on while a coding is searched; the file itself is measured on all."""
+"""Samples for the losses during the search for a coding; the file itself is measured on all samples."""
 PROBE_SAMPLES: Final = 1 << 16
 
 
@@ -30,20 +30,20 @@ class Training:
     Attributes
     ----------
     name
-        Of the training: networks that go by the same name are shared.
+        Of the training; networks of trainings with the same name are shared.
     activation, encoding
-        Of the network, for pictures; other kinds of signal keep the network that they have in `presets.RECIPES`.
+        Of the network, for pictures. Other kinds of signal have the network of `presets.RECIPES`.
     l1
         Weight of the sum of absolute parameters in the loss.
     published
         Settings of `fit.FitConfig` as published.
     network
-        ``network(spec, bits, width, depth)``: the field for a signal in so many bits a sample, where a network is
+        ``network(spec, bits, width, depth)``: the field for a signal at a rate of `bits` per sample, if networks are
         trained for a rate (`fit.FitConfig.bits`); None for an MLP.
     fit
-        Settings of `fit.FitConfig` by preset, where there is a `network`; and by kind of signal, what is other there.
+        With a `network`: settings of `fit.FitConfig` by preset, and by kind of signal the settings that differ there.
     base
-        What `learning.learn` is told of the base that files begin from; None where they need none.
+        Arguments of `learning.learn` for the base that files start from; None if they need none.
     """
 
     name: str
@@ -62,22 +62,22 @@ class Training:
 
 @dataclass(frozen=True)
 class Task:
-    """A trained network to be coded, and all that a method may ask of its signal.
+    """A trained network to be coded, and its signal.
 
     Attributes
     ----------
     field, params
         The network.
     part
-        The samples that it was fitted to.
+        The samples it was fitted to.
     max_drop, slack
-        What a method which plans may lose: so many dB, or so much of the error that `error` gives; the larger counts.
+        Allowed loss of a planned coding: in dB, or in units of the error of `error`; the larger counts.
     effort
-        Share of the published number of training steps that methods which train further may spend.
+        Share of the published number of training steps for methods that train further.
     known
-        What methods found out about these parameters, for each other; see `once`.
+        Results about these parameters that methods share; see `once`.
     base
-        What the file will need, where it needs a base.
+        The base that the file will need, if any.
     """
 
     field: Field
@@ -93,47 +93,47 @@ class Task:
     base: Base | None = None
 
     def with_params(self, params: Params) -> "Task":
-        """The task with other parameters, in the order of the network; an MLP becomes as narrow as they are."""
+        """The task with other parameters, in the order of the network; an MLP takes their width."""
         network = self.field.of(params)
         ordered = {name: params[name] for name in network.shapes()}
         return dataclasses.replace(self, field=network, params=ordered, known={})
 
     @property
     def trainable(self) -> Any:
-        """What `fit` takes: the network, or the network with something around it, such as the rendering of rays."""
+        """What `fit` trains: the network, or the network inside something else, such as the rendering of rays."""
         return getattr(self.part, "trainable", lambda network: network)(self.field)
 
     def once(self, key: Any, compute: Callable[[], Any]) -> Any:
-        """What `compute` gives, computed once for these parameters."""
+        """The result of `compute`, computed once for these parameters."""
         if key not in self.known:
             self.known[key] = compute()
         return self.known[key]
 
     def limit(self, error: float) -> float:
-        """The largest error that a planned coding of a network with this one may have."""
+        """The largest error allowed for a planned coding of a network with this error."""
         base = max(error, NO_LOSS)
         return max(base * 10 ** (self.max_drop / 10), base + self.slack)
 
     def error(self, samples: int | None = SEARCH_SAMPLES) -> Callable[[Params], float]:
-        """``f(params)``: 10^(-dB / 10) of what a decoder makes of the parameters, on so many of the samples."""
+        """``f(params)``: 10^(-dB / 10) of the signal decoded from the parameters, on at most `samples` samples."""
         measure, tile = self.part.objective(samples, self.seed), tile_of(self.field)
         return lambda params: measure(self.field.decoder(dict(params)), tile)
 
 
 @dataclass(frozen=True)
 class Coded:
-    """What a method makes of a network.
+    """A network as a method codes it.
 
     Attributes
     ----------
     plan
-        Records, and the parameters that a decoder gets from them.
+        Records, and the parameters decoded from them.
     published_bytes
-        Size by the accounting of the method's authors, where it is not that of the file.
+        Size by the accounting of the method's authors, if it is not that of the file.
     figures
-        What there is to know beside it, such as "s" or "kept".
+        Further figures, such as "s" or "kept".
     field
-        The network as the file describes it, where the coding decides on that.
+        The network as the file describes it, if the coding decides that.
     """
 
     plan: Plan
@@ -144,21 +144,21 @@ class Coded:
 
 @dataclass(frozen=True)
 class Method:
-    """A training, and a coder for what it gives.
+    """A training, and a coder for the trained networks.
 
     Attributes
     ----------
     name, title
-        What the command and what tables call it.
+        Name on the command line, and title in tables.
     protocol
-        "paper": 16-bit min-max quantiser and Brotli, as SINR's paper has it for all methods; "own": the quantiser and
-        coder of the method's authors.
+        "paper": 16-bit min-max quantiser and Brotli, which SINR's paper applies to all methods; "own": the quantiser
+        and coder of the method's authors.
     training, code
         See above.
     bits
-        Bits a parameter that its files take, to choose a width for a rate.
+        Bits per parameter of its files, used to choose a width for a rate.
     finetune
-        What happens to the trained network before it is coded, such as pruning; `Task.with_params` takes its result.
+        Step between training and coding, such as pruning; its result goes to `Task.with_params`.
     """
 
     name: str

@@ -11,7 +11,7 @@ from sinr_codec.fields import Sine
 from sinr_codec.methods.base import Coded, Task, Training
 from sinr_codec.types import Params
 
-#: COIN's training: full batches at a constant rate. It takes half an hour a picture on a GPU.
+#: COIN's training: full batches at a constant rate. It takes half an hour per picture on a GPU.
 SINE: Final = Training(
     "sine",
     Sine(30.0),
@@ -20,9 +20,9 @@ SINE: Final = Training(
 
 
 def float32(task: Task) -> Coded:
-    """The weights as they are; accounted at 32 bits each, as the size of a COIN is without its half precision.
+    """The weights unchanged, counted at 32 bits each, which is the size of a COIN without half precision.
 
-    The figure "brotli_bytes" is what Brotli makes of them, as SINR's paper entropy codes every method.
+    The figure "brotli_bytes" is their size under Brotli, which SINR's paper applies to every method.
     """
     words = b"".join(np.ascontiguousarray(w).tobytes() for w in task.params.values())
     return Coded(_raw(task.params), 4.0 * task.field.num_params, {"brotli_bytes": len(brotli.compress(words))})
@@ -31,7 +31,7 @@ def float32(task: Task) -> Coded:
 def float16(task: Task) -> Coded:
     """Weights rounded to half precision: 16 bits a parameter, no entropy coder, no header (COIN, section 3).
 
-    The file codes the rounded weights without loss; what a rounded float32 has too many of, it hardly pays for.
+    The file codes the rounded weights without loss. The unused bits of a rounded float32 cost almost nothing.
     """
     rounded = {name: w.astype(np.float16).astype(w.dtype) for name, w in task.params.items()}
     return Coded(_raw(rounded), 2.0 * task.field.num_params)

@@ -1,7 +1,7 @@
-"""COIN++ (Dupont et al. 2022): a signal as the latents of a meta-learned network, one set a patch.
+"""COIN++ (Dupont et al. 2022): a signal as the latents of a meta-learned network, one set per patch.
 
-SINR's paper codes the latents of a signal as d vectors, one a latent, of m numbers, one a patch (section 3.3.3), in a
-random dictionary. Cosines over the grid of patches stand beside it, since neighbouring patches may be alike.
+SINR's paper codes the latents of a signal as d vectors, one per latent, of m numbers, one per patch (section 3.3.3), in
+a random dictionary. Cosines over the grid of patches are an alternative, since neighbouring patches may be similar.
 """
 
 import math
@@ -32,23 +32,23 @@ from sinr_codec.signals.base import Part
 TRAINING: Final = Training("coinpp", Sine(30.0), base={"method": "coinpp"})
 
 SHARE: Final = 1 / 3
-"""s as a share of m: the 2s of m numbers that take the paper's COIN++ from 1.5 bpp to just below 1 (section 4.3)."""
+"""s as a share of m: 2s of m numbers take the paper's COIN++ from 1.5 bpp to just below 1 (section 4.3)."""
 SHARES: Final = (1 / 8, 1 / 4, 1 / 3, 2 / 5)
-"""Those that are tried where the quality is given."""
+"""Shares to try for a given quality."""
 COSINES: Final = 4
-"""k2 / m: cosines of twice as many frequencies along both axes. A basis, of m, needs more of them."""
-_TRIES: Final = 9  # halvings of the range of a step, in octaves
+"""k2 / m: cosines of twice as many frequencies along both axes. A basis (k2 = m) needs more atoms."""
+_TRIES: Final = 9  # bisections of the range of a step, in octaves
 _OCTAVES: Final = 10
 AT_ONCE: Final = 1 << 12
-"""Samples that are adapted to together."""
+"""Samples adapted to in one batch."""
 WHOLE: Final = 1 << 16
-"""Samples of a signal without patches that it is adapted to."""
+"""Samples to adapt to for a signal without patches."""
 
 
 def latents_of(base: Base, part: Part, sizes: tuple[int, ...], device: str, steps: int | None = None) -> NDArray[Any]:
     """The latents float32 (m, d) of a signal: a few steps of gradient descent from zero, with the rates of the base.
 
-    `sizes` are the samples of the signal along each axis, where the base has patches; device and steps are as for
+    `sizes` are the samples of the signal along each axis, if the base has patches. For device and steps see
     `fit.meta.adapted_to`.
     """
     from sinr_codec.fit.meta import adapted_to
@@ -89,7 +89,7 @@ def levels(task: Task) -> Coded:
 
 
 def minmax(task: Task) -> Coded:
-    """16-bit min-max quantiser and Brotli, as SINR's paper codes every method."""
+    """16-bit min-max quantiser and Brotli, the protocol of SINR's paper."""
     return _recorded(task, Direct(bits=PAPER_BITS, paper=True))
 
 
@@ -97,7 +97,7 @@ def minmax(task: Task) -> Coded:
 class Published:
     """SINR on latents as published: s atoms for each of the d vectors, 16-bit min-max quantiser, Brotli.
 
-    Vectors of fewer than three numbers, or ones too long for a dictionary, are only quantised.
+    Vectors of fewer than three numbers, and those too long for a dictionary, are only quantised.
     """
 
     kind: str = "gaussian"
@@ -113,10 +113,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Planned:
-    """The fewest bytes at the quality of `levels`: latents themselves in uniform steps, or sparse codes.
+    """The fewest bytes at the quality of `levels`: uniformly quantised latents, or sparse codes.
 
-    Steps are in proportion to the reach of a latent in the base. Its histograms are left aside: a picture has
-    distributions of its own, and the latents of a patch are large or small together.
+    Step sizes are proportional to the reach of a latent in the base. Its histograms are not used: a picture has its own
+    distributions, and the latents of a patch are large or small together.
     """
 
     kind: str | None = None
@@ -129,7 +129,7 @@ class Planned:
         coders = coders or [self._coder(task)]  # vectors of one number have no sparse code
         found = [coded for coder in coders if (coded := _coarsest(coder, error, limit)) is not None]
         if not found:
-            # no code is that good: the best there is
+            # no code meets the limit: take the best one
             found = [min((coder(2.0**-_OCTAVES) for coder in coders), key=lambda coded: error(coded.plan.params))]
         return min(found, key=lambda coded: coded.plan.bytes)
 
@@ -151,7 +151,7 @@ class Planned:
 
 
 def _coarsest(coder: Callable[[float], Coded], error: Callable[[Any], float], limit: float) -> Coded | None:
-    """What a coder gives with the largest step that keeps the limit; None where none does."""
+    """The result of a coder with the largest step that meets the limit; None if none does."""
     low, high = -float(_OCTAVES), 2.0  # log2 of steps
     best = None
     for _ in range(_TRIES):
@@ -165,7 +165,7 @@ def _coarsest(coder: Callable[[float], Coded], error: Callable[[Any], float], li
 
 
 def _dictionary(task: Task, kind: str, share: float) -> tuple[Sparse, SparseCode] | None:
-    """The coding, without a quantiser, and the sparse code of latents with so many atoms; None where there is none."""
+    """The coding, without a quantiser, and the sparse code of the latents; None if there is none with so many atoms."""
     scaled = _model(task).scaled(task.params[LATENTS])
     m = len(scaled)
     s, layout = int(share * m), Layout(0)
@@ -179,7 +179,7 @@ def _dictionary(task: Task, kind: str, share: float) -> tuple[Sparse, SparseCode
 
 
 def _recorded(task: Task, coding: Coding, code: SparseCode | None = None) -> Coded:
-    """Latents as a record, and the field that says so."""
+    """Latents as a record, with the field that describes it."""
     model, field = _model(task), cast(Modulations, task.field)
     scaled = model.scaled(task.params[LATENTS])
     record = encode_tensor(scaled, coding, code)

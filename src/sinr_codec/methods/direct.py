@@ -1,4 +1,4 @@
-"""Quantisation of the weights themselves: what SINR's paper codes everybody with, and what a planner makes of it."""
+"""Quantisation of the weights without a transform: the protocol of SINR's paper, and planned codings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def minmax(task: Task) -> Coded:
-    """16-bit min-max quantiser a tensor, then Brotli: SINR's paper for all methods (section 4.1)."""
+    """16-bit min-max quantiser per tensor, then Brotli: the protocol of SINR's paper (section 4.1)."""
     codings: dict[str, Coding] = {
         name: Direct(bits=PAPER_BITS, paper=True) if is_lossy(w) else Raw() for name, w in task.params.items()
     }
@@ -27,18 +27,18 @@ def minmax(task: Task) -> Coded:
 
 
 def planned(task: Task) -> Coded:
-    """Uniform steps by the sensitivity of each tensor and an entropy coder: the fewest bytes within `Task.limit`."""
+    """Step sizes by the sensitivity of each tensor, and an entropy coder: the fewest bytes within `Task.limit`."""
     return Coded(plan_for(task))
 
 
 def trellis(task: Task) -> Coded:
-    """The same with trellis-coded quantisation of those tensors where that is cheaper."""
+    """The same, with trellis-coded quantisation of tensors where it is cheaper."""
     return Coded(plan_for(task, trellis=True))
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """With levels chosen for the outputs of the network besides: what `encode` does, at the effort of a preset."""
+    """The same, with levels chosen for the outputs of the network: what `encode` does, at the effort of a preset."""
 
     preset: str
 
@@ -49,7 +49,7 @@ class Rounded:
 
 @dataclass(frozen=True)
 class Refitted:
-    """Trained on for fewer bytes than it takes rounded, within the same loss; as it was where that does not help."""
+    """Trained further for fewer bytes than `Rounded` takes, within the same loss; unchanged if that does not help."""
 
     preset: str
 
@@ -70,7 +70,7 @@ class Refitted:
 
 
 def rounder_for(task: Task, preset: str) -> Rounding:
-    """Rounding for the outputs of a task's network, at the effort of a preset."""
+    """Output-aware rounding for a task's network, at the effort of a preset."""
     from sinr_codec.fit.rounding import Effort, rounding_for
 
     effort = Effort(**(PRESETS[preset].rounding or {}))
@@ -78,13 +78,13 @@ def rounder_for(task: Task, preset: str) -> Rounding:
 
 
 def refined(bits: float) -> Refined:
-    """Steps for so many bits a parameter, then weights trained on the signal under straight-through rounding."""
+    """Step sizes for `bits` per parameter, then weights trained on the signal with straight-through rounding."""
     return Refined(bits)
 
 
 @dataclass(frozen=True)
 class Refined:
-    """Planned for a size, then trained on; direct, or sparse with dictionaries, so that both have equal bytes."""
+    """Planned for a size, then trained further; direct, or sparse with dictionaries, at equal bytes."""
 
     bits: float
     dictionaries: tuple[int, ...] = ()
@@ -110,7 +110,7 @@ def plan_for(
     rounder: Rounding | None = None,
     limit: float | None = None,
 ) -> Plan:
-    """The planner for a task: the fewest bytes within a limit, `task.limit`, or the least loss in `max_bytes`."""
+    """A plan: the fewest bytes within a limit (default `task.limit`), or the least loss in `max_bytes`."""
     error = task.error()
     return plan(
         task.params,

@@ -1,4 +1,4 @@
-"""Training a coded network on the signal: the numbers of its code, or its weights for fewer bytes than it takes."""
+"""Training a coded network further on the signal: the numbers of its code, or its weights for fewer bytes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,22 +16,22 @@ from sinr_codec.signals.base import Part
 from sinr_codec.types import Params
 
 STEPS: Final = 1500
-"""At full effort: after as many little is left to gain."""
+"""At full effort; more steps gain little."""
 LEARNING_RATE: Final = 2e-4
-"""1e-4 and 3e-4 are within 0.1 dB, 1e-3 costs 1 dB for sparse codes of 4 bits."""
+"""1e-4 and 3e-4 are within 0.1 dB of it; 1e-3 costs 1 dB for sparse codes of 4 bits."""
 BATCH: Final = 4096
 REFIT_STEPS: Final = 4000
 REFIT_RATE: Final = 3e-4
-"""Of SOAP. Fewer steps want a lower rate: 1,500 at 5e-4 end below where they began, 4,000 above."""
+"""Steps and learning rate of SOAP. Fewer steps need a lower rate: 1,500 at 5e-4 lose quality, 4,000 gain."""
 REFIT_SHARE: Final = 0.75
-"""Of the bytes that a network takes: about what is left of them at the same loss, when it is refitted for so many."""
+"""Target as a share of a network's bytes. Refitting for this target reaches about it at the same loss."""
 
 
 def refine(task: Task, start: Plan, error: Callable[[Params], float]) -> tuple[Plan, float]:
-    """The plan with its numbers trained, and its error; the plan as it was where that did not help.
+    """The plan with trained numbers, and its error; the plan unchanged if that does not help.
 
-    Every number is rounded to its step in the forward pass and takes the gradient as if it were not, so the network
-    that is trained is the one that a decoder gets. Steps and atoms stay, so the size hardly changes.
+    Numbers are rounded to their steps in the forward pass, with straight-through gradients, so the trained network is
+    the decoded one. Steps and atoms stay, so the size hardly changes.
     """
     from sinr_codec.fit import FitConfig, fit
     from sinr_codec.fit.through import Through
@@ -64,7 +64,7 @@ def refit(
     device: str = "cpu",
     progress: Any = None,
 ) -> dict[str, NDArray[Any]]:
-    """A network that goes on from `params`, which take `size` bytes, trained for fewer of them (`fit.rated`)."""
+    """Parameters trained further from `params`, which take `size` bytes, for fewer bytes (`fit.rated`)."""
     from sinr_codec.fit import FitConfig, fit
 
     config = FitConfig(
@@ -79,7 +79,7 @@ def refit(
 
 
 def _numbers(name: str, plan: Plan, w: NDArray[Any]) -> NDArray[Any]:
-    """What is trained of a tensor: its weights, or the values of its sparse code in units of weights."""
+    """The trained numbers of a tensor: its weights, or the values of its sparse code in units of weights."""
     if (code := plan.codes.get(name)) is None:
         return plan.params[name] if not isinstance(plan.codings[name], Direct) else w
     return (code.values * _scale(code)).astype(np.float32)
@@ -91,7 +91,7 @@ def _scale(code: SparseCode) -> float:
 
 
 def _with_numbers(plan: Plan, params: Params, numbers: Mapping[str, NDArray[Any]]) -> Plan:
-    """Code trained numbers with the steps and atoms of a plan."""
+    """The trained numbers coded with the steps and atoms of a plan."""
     codes = {
         name: replace(code, values=numbers[name].astype(np.float64) / _scale(code))
         for name, code in plan.codes.items()
@@ -102,7 +102,7 @@ def _with_numbers(plan: Plan, params: Params, numbers: Mapping[str, NDArray[Any]
 
 
 class _Weights:
-    """Weights from the numbers, on torch tensors: rounded to the steps of a plan, multiplied with its atoms."""
+    """Weights as a function of the numbers, on torch tensors: rounded to a plan's steps, multiplied by its atoms."""
 
     def __init__(self, plan: Plan, params: Params, device: str) -> None:
         import torch

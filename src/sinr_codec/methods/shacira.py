@@ -1,7 +1,7 @@
 """SHACIRA (Girish, Shrivastava, Gupta 2023): a multi-resolution hash grid of quantised latents before a small network.
 
-Written from the paper's description. Latents are integers in the file, as the affine maps that decode them are part of
-the network's first layer; the network itself is quantised and coded as well, which the authors leave at 32 bits.
+Written from the paper's description. Latents are integers in the file, since the affine maps that decode them are
+merged into the network's first layer. The network is quantised and coded, too; the authors leave it at 32 bits.
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ PUBLISHED_LEVELS: Final = 24
 PUBLISHED_TABLE: Final = 1 << 11
 PUBLISHED_CELLS: Final = (16, 512)
 MAX_DROP: Final = 0.02
-"""dB that the coding of the network may lose: it takes few of the bytes."""
+"""Allowed loss in dB for the coding of the network, which is a small part of the bytes."""
 
 
 def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> Field:
-    """The hash grid for a signal in so many bits a sample.
+    """The hash grid for a signal at a rate of `bits` per sample.
 
     Raises
     ------
@@ -43,14 +43,14 @@ def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = N
 
 
 def published_grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid:
-    """The authors' grid for pictures, whatever the bits: 24 levels of 16 to 512 cells, at most 2,048 entries each."""
+    """The authors' grid for pictures at any rate: 24 levels of 16 to 512 cells, at most 2,048 entries each."""
     first, last = PUBLISHED_CELLS
     ratio = (last / first) ** (1 / (PUBLISHED_LEVELS - 1))
     cells = tuple(round(first * ratio**level) for level in range(PUBLISHED_LEVELS))
     return grid_of(spec, cells, PUBLISHED_TABLE, (), width, depth)
 
 
-#: As published it is 60,000 steps over the whole picture. Of rays there are too many for one step.
+#: The published training takes 60,000 steps on the whole picture. Rays are too many for one step.
 GRID: Final = Training(
     "shacira",
     ReLU(),
@@ -67,7 +67,7 @@ PUBLISHED_GRID: Final = replace(GRID, name="shacira-24", network=published_grid)
 
 
 def latents(task: Task) -> Coded:
-    """Latents without loss, the network quantised by the planner within 0.02 dB."""
+    """Lossless latents, and a network quantised by the planner within 0.02 dB."""
     return _planned(task)
 
 
@@ -88,23 +88,23 @@ def _planned(task: Task, dictionaries: tuple[int, ...] = (), sparse_only: bool =
 
 
 def latents_sinr_planned(task: Task) -> Coded:
-    """Latents without loss, the hidden matrices of the network by sparse codes, coded as well as we know how."""
+    """Lossless latents, and hidden matrices of the network as sparse codes under our coder."""
     return _planned(task, dictionaries=(PAPER_K2,), sparse_only=True)
 
 
 def latents_minmax(task: Task) -> Coded:
-    """Latents and network by 16-bit min-max and Brotli, as SINR's paper codes every method."""
+    """Latents and network by 16-bit min-max quantisation and Brotli, the protocol of SINR's paper."""
     return _published(task, {name: Direct(bits=PAPER_BITS, paper=True) for name in _parts(task)[1]})
 
 
 def latents_sinr(task: Task) -> Coded:
-    """The same, with all matrices of the network by SINR as published."""
+    """The same, with all matrices of the network coded by SINR as published."""
     coded = plan_paper(_parts(task)[1], task.seed, device=task.device)
     return _published(task, coded.codings, coded.codes)
 
 
 def latents_sinr_hidden(task: Task) -> Coded:
-    """The same, with its hidden matrices by SINR."""
+    """The same, with only the hidden matrices coded by SINR."""
     coded = plan_paper(_parts(task)[1], task.seed, hidden=True, device=task.device)
     return _published(task, coded.codings, coded.codes)
 

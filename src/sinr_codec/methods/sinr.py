@@ -1,4 +1,4 @@
-"""SINR (Jayasundara et al. 2025): weight vectors as sparse codes in a random dictionary that nobody sends."""
+"""SINR (Jayasundara et al. 2025): weight vectors as sparse codes in a random dictionary that is not transmitted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,16 +13,16 @@ from sinr_codec.quality import decibels
 from sinr_codec.types import Params
 
 DICTIONARIES: Final = (1024, 8192)
-"""Sizes k2 that are tried where codes are refined: after it, small dictionaries are no worse than large ones."""
+"""Sizes k2 to try before refinement: after it, small dictionaries are no worse than large ones."""
 
 
 @dataclass(frozen=True)
 class Published:
     """SINR as published: OMP with s from the width, 16-bit min-max quantiser, Brotli (sections 3 and 4).
 
-    A network narrower than 50 neurons has its matrices flattened (section 3.3.2); `flatten` does it to all. The paper
-    prints neither k2 nor s: the defaults are those that give its file sizes. With `hidden`, only the k x k matrices
-    are coded, which the paper's count of parameters (section 3.3.1) does not say, and which saves the quality.
+    The matrices of a network narrower than 50 neurons are flattened (section 3.3.2), with `flatten` those of all. The
+    paper gives neither k2 nor s; the defaults yield its file sizes. With `hidden`, only the k x k matrices are coded,
+    which differs from the paper's count of parameters (section 3.3.1), and preserves the quality.
     """
 
     k2: int = PAPER_K2
@@ -39,7 +39,7 @@ class Published:
         options: dict[str, Any] = {"kind": self.kind, "bits": self.bits, "flatten": self.flatten, "hidden": self.hidden}
         options["device"] = task.device
         code = partial(plan_paper, task.params, seed, self.k2, self.s, **options)
-        # variants that differ in what is coded, or how finely, share one pursuit
+        # variants that differ in the matrices coded, or in their quantisation, share one pursuit
         pursued = replace(self, hidden=False, bits=PAPER_BITS)
         whole = task.once(pursued, partial(code, hidden=False, bits=PAPER_BITS))
         coded = whole if self == pursued else code(codes=whole.codes)
@@ -50,24 +50,24 @@ class Published:
 
 
 def planned(task: Task) -> Coded:
-    """Hidden matrices by sparse codes, coded as well as we know how: the fewest bytes within `Task.limit`."""
+    """Hidden matrices as sparse codes under our coder: the fewest bytes within `Task.limit`."""
     return Coded(plan_for(task, sparse=True, dictionaries=(PAPER_K2,)))
 
 
 def rounded(task: Task) -> Coded:
-    """The same, atoms and values chosen for what the network puts out (`fit.rounding`), as direct codings are."""
+    """The same, with atoms and values chosen for the outputs of the network (`fit.rounding`)."""
     options: dict[str, Any] = {"trellis": True, "rounder": rounder_for(task, "balanced")}
     return Coded(plan_for(task, sparse=True, dictionaries=(PAPER_K2,), **options))
 
 
 def scalar(task: Task) -> Coded:
-    """No dictionary at all: the fewest bytes of quantised weights at the quality that SINR as published has."""
+    """No dictionary: the fewest bytes of quantised weights at the quality of SINR as published."""
     drop = published_drop(task)
     return Coded(plan_for(replace(task, max_drop=drop)), figures={"drop": drop})
 
 
 def published_drop(task: Task) -> float:
-    """What SINR as published loses on a network, in dB; `task.max_drop` where it loses less."""
+    """Loss in dB of SINR as published on a network, at least `task.max_drop`."""
 
     def measured() -> float:
         error = task.error()
@@ -77,12 +77,12 @@ def published_drop(task: Task) -> float:
 
 
 def refined(bits: float) -> Refined:
-    """Sparse codes for so many bits a parameter, then their values trained on the signal, the atoms kept."""
+    """Sparse codes for `bits` per parameter, whose values are then trained on the signal, with the same atoms."""
     return Refined(bits, DICTIONARIES)
 
 
 def sent(params: Params, codings: Mapping[str, Coding]) -> int:
-    """Numbers that are sent: 2s a vector of a sparse matrix, and all of the other tensors (section 3.3.1)."""
+    """Count of transmitted numbers: 2s per vector of a sparse matrix, and all of the other tensors (section 3.3.1)."""
     total = 0
     for name, w in params.items():
         coding = codings[name]

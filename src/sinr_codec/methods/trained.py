@@ -1,7 +1,7 @@
-"""Networks that are trained for their code: for a number of bytes, or as sparse codes from the first step.
+"""Networks trained for their code: for a number of bytes, or as sparse codes from the first step.
 
-What else codes a trained network takes its weights as they are. Here they are trained anew, with the same seed and as
-long, so that what is compared at equal bytes is what the code lets a network be.
+Other methods code the weights of a given network. Here a network is trained from scratch, with the same seed and
+budget, so that codes are compared at equal bytes by the best networks they allow.
 """
 
 import math
@@ -23,9 +23,9 @@ from sinr_codec.methods.refine import refine
 from sinr_codec.quality import decibels
 
 FIT: Final[dict[str, Any]] = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
-"""At full effort: as the networks of the experiments are fitted."""
+"""At full effort, as for the networks of the experiments."""
 TRIES: Final = 4
-"""Refinements for a number of bytes: what is trained spreads, and takes more of them."""
+"""Refinements for a size: training widens the distributions, so that the codes grow."""
 
 
 def _config(task: Task, **settings: Any) -> Any:
@@ -37,7 +37,7 @@ def _config(task: Task, **settings: Any) -> Any:
 
 @dataclass(frozen=True)
 class Rated:
-    """Trained for so many bits a parameter (`fit.rated`), then rounded for the outputs: what `encode` does."""
+    """Trained for `bits` per parameter (`fit.rated`), then rounded for the outputs: what `encode` does."""
 
     bits: float
 
@@ -53,12 +53,12 @@ class Rated:
 
 @dataclass(frozen=True)
 class SparseFromTheStart:
-    """Hidden matrices A x with x trained instead of the weights, at last with s non-zeros a vector.
+    """Hidden matrices A x, with x trained instead of the weights, in the end with s non-zeros per vector.
 
     A has k2 = `ratio` k1 columns of random signs. In the first 60% of the steps the number of atoms falls from all to s
-    (cubically, Zhu and Gupta 2018); at every step those of the largest coefficients are used, and all coefficients take
-    the gradient as if they were (straight through), so that supports go on changing. Then supports are kept. In the end
-    steps are chosen for so many bits a parameter, and all numbers are trained under rounding (`refine`).
+    (cubically, Zhu and Gupta 2018). Every step uses the atoms of the largest coefficients; all coefficients take
+    straight-through gradients, so that supports can change. Then supports are kept. Finally, step sizes are chosen for
+    `bits` per parameter, and all numbers are trained with rounding (`refine`).
     """
 
     bits: float
@@ -105,7 +105,7 @@ class SparseFromTheStart:
         return Coded(better, figures=figures)
 
     def atoms_of(self, k1: int) -> int:
-        """Atoms a vector for the bits: each is a value, and the place of one atom among those that are left."""
+        """Atoms per vector for the bits: each costs a value, and its place among the remaining atoms."""
         k2 = self.ratio * k1
 
         def needed(s: int) -> float:
@@ -116,7 +116,7 @@ class SparseFromTheStart:
 
 
 def _fresh(task: Task) -> dict[str, Any]:
-    """What the dense network begins with."""
+    """Initial parameters of the dense network."""
     from sinr_codec.fit.loop import fresh, mean_of
     from sinr_codec.fit.samples import Samples
 
@@ -125,12 +125,12 @@ def _fresh(task: Task) -> dict[str, Any]:
 
 
 def _key(name: str, tables: Mapping[str, Any]) -> str:
-    """Name of what is trained of a tensor: coefficients do not go by the name of a weight, beside which its bias is."""
+    """Name of a tensor's trained numbers; not the weight's for coefficients, since `fit` joins weights to biases."""
     return f"{name}.code" if name in tables else name
 
 
 def _through(task: Task, tables: Mapping[str, Any], s: int, fall: int) -> tuple[Any, dict[str, Any]]:
-    """The network as a function of coefficients, of which fewer and fewer count, and in the end which."""
+    """The network as a function of ever fewer coefficients, and the masks of the final ones, by tensor."""
     import torch
 
     from sinr_codec.fit.through import Through
@@ -151,7 +151,7 @@ def _through(task: Task, tables: Mapping[str, Any], s: int, fall: int) -> tuple[
 
     class Falling(Through):
         def refresh(self, numbers: Mapping[str, Any], step: int) -> None:
-            """Fewer atoms at every step, at last the same ones."""
+            """Reduce the number of atoms, then fix them."""
             most = next(iter(atoms.values())).shape[1]
             state["atoms"] = s + round((most - s) * (1 - min(step / fall, 1.0)) ** 3)
             if step < fall:
@@ -165,7 +165,7 @@ def _through(task: Task, tables: Mapping[str, Any], s: int, fall: int) -> tuple[
 
 
 def _least(x: Any, count: int) -> Any:
-    """The least of so many largest magnitudes of each column."""
+    """The `count`-th largest magnitude of each column."""
     return x.detach().abs().topk(count, 0).values[-1]
 
 
@@ -176,7 +176,7 @@ def _code(x: Any, s: int, seed: int, k2: int) -> SparseCode:
 
 
 def _within(task: Task, codes: Mapping[str, SparseCode], size: int) -> Plan:
-    """Steps for the bytes: in proportion to a plan's of the weights; s coefficients share what a weight may err."""
+    """A plan for a size, with steps like those of planned weights; s coefficients share the error of a weight."""
     steps = {name: coding.step for name, coding in plan_for(task, size).codings.items() if isinstance(coding, Direct)}
 
     def coded(factor: float) -> Plan:
