@@ -29,6 +29,7 @@ PIXELS = HEIGHT * WIDTH
 SPEC = ImageSpec(HEIGHT, WIDTH, 3, "uint8", "RGB")
 FAST = {"depth": 1, "preset": "fast"}
 TINY = FAST | {"width": 8}
+PLAIN = TINY | {"method": "coin"}  # nothing is planned
 
 
 def picture():
@@ -64,15 +65,17 @@ def refused(error, function, *arguments, **options):
     return str(caught.value)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def quick():
     """Fits that reach 20 dB and more on the picture in 40 steps."""
-    for name, preset in presets.PRESETS.items():
-        fit = preset.fit | {"steps": 40, "optimizer": "adam", "lr": 0.02}
-        small = dataclasses.replace(preset, fit=fit, dictionaries=preset.dictionaries and (64,))
-        monkeypatch.setitem(presets.PRESETS, name, small)
-    recipe = dataclasses.replace(image.KIND.recipe, activation=Sine(15.0))
-    monkeypatch.setattr(image, "KIND", dataclasses.replace(image.KIND, recipe=recipe))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, preset in presets.PRESETS.items():
+            fit = preset.fit | {"steps": 40, "optimizer": "adam", "lr": 0.02}
+            small = dataclasses.replace(preset, fit=fit, dictionaries=preset.dictionaries and (64,))
+            patch.setitem(presets.PRESETS, name, small)
+        recipe = dataclasses.replace(image.KIND.recipe, activation=Sine(15.0))
+        patch.setattr(image, "KIND", dataclasses.replace(image.KIND, recipe=recipe))
+        yield
 
 
 # -- encode ------------------------------------------------------------------------------------------------
@@ -122,7 +125,7 @@ class TestEncode:
 
     @pytest.mark.parametrize("source", [Image.fromarray(PICTURE), PICTURE[:, :, 0], PICTURE[:, :, :2] > 128])
     def test_sources(self, source):
-        back = codec.decode(codec.encode(source, **TINY).blob)
+        back = codec.decode(codec.encode(source, **PLAIN).blob)
         assert (back.shape, back.dtype) == (np.asarray(source).shape, np.asarray(source).dtype)
 
     def test_bpp(self):
@@ -279,10 +282,10 @@ class TestEncode:
         recording = tmp_path / "recording.wav"
         recording.write_bytes(b"RIFF and more")
         with pytest.raises(InputError, match=r"recording\.wav: exists and is no \.sinr file"):
-            codec.encode(PICTURE, recording, **TINY)
+            codec.encode(PICTURE, recording, **PLAIN)
         assert recording.read_bytes() == b"RIFF and more"
         for _ in range(2):
-            codec.encode(PICTURE, tmp_path / "a.sinr", **TINY)
+            codec.encode(PICTURE, tmp_path / "a.sinr", **PLAIN)
 
     def test_progress(self):
         class Listener:
@@ -519,30 +522,36 @@ RATE = 4000
 BLOCKS = TINY | {"block": 0.1}
 
 
+@pytest.fixture(scope="module")
+def sound():
+    t = np.arange(1200) / RATE
+    return (0.5 * np.sin(2 * np.pi * 110 * t)).astype(np.float32), RATE
+
+
+@pytest.fixture(scope="module")
+def three(sound, tmp_path_factory):
+    pytest.importorskip("torch")
+    return codec.encode(sound, tmp_path_factory.mktemp("three") / "a.sinr", **BLOCKS)
+
+
 @pytest.mark.usefixtures("torch")
 class TestParts:
     """A sound in three blocks: three networks, one file."""
 
-    @pytest.fixture
-    def sound(self):
-        t = np.arange(1200) / RATE
-        return (0.5 * np.sin(2 * np.pi * 110 * t)).astype(np.float32), RATE
-
-    def test_every_part_has_its_section(self, sound, tmp_path):
-        report = codec.encode(sound, tmp_path / "a.sinr", **BLOCKS)
-        assert (report.kind, report.unit, report.parts) == ("audio", "sample", 3)
-        assert report.bytes == sum(report.sections.values()) == (tmp_path / "a.sinr").stat().st_size
-        assert {name.partition(".")[0] for name in report.sections} == {"header", "0", "1", "2"}
-        info = codec.info(report.blob)
-        assert (info["networks"], info["parameters"]) == (3, 3 * report.field.num_params)
-        weights = sinr_codec.decompress(report.blob)
-        assert set(weights) == {f"{part}.{name}" for part in range(3) for name in report.field.shapes()}
-        check = codec.verify(report.blob, sound)
+    def test_every_part_has_its_section(self, sound, three):
+        assert (three.kind, three.unit, three.parts) == ("audio", "sample", 3)
+        assert three.bytes == sum(three.sections.values()) == three.path.stat().st_size
+        assert {name.partition(".")[0] for name in three.sections} == {"header", "0", "1", "2"}
+        info = codec.info(three.blob)
+        assert (info["networks"], info["parameters"]) == (3, 3 * three.field.num_params)
+        weights = sinr_codec.decompress(three.blob)
+        assert set(weights) == {f"{part}.{name}" for part in range(3) for name in three.field.shapes()}
+        check = codec.verify(three.blob, sound)
         assert check.ok
-        assert check.measured == pytest.approx(report.quality, abs=1e-6)
+        assert check.measured == pytest.approx(three.quality, abs=1e-6)
 
-    def test_points_are_asked_of_one_part(self, sound):
-        decoder = codec.open(codec.encode(sound, **BLOCKS).blob)
+    def test_points_are_asked_of_one_part(self, three):
+        decoder = codec.open(three.blob)
         values = [decoder(np.zeros((1, 1)), part=part) for part in range(3)]
         assert len({value.item() for value in values}) == 3
         with pytest.raises(InputError, match="part: expected 0 to 2"):
@@ -564,16 +573,15 @@ class TestParts:
         assert same == [True, True, False]
         assert part.planes == (2, 3)
 
-    def test_an_option_of_another_kind_is_refused(self, sound):
-        report = codec.encode(sound, **BLOCKS)
+    def test_an_option_of_another_kind_is_refused(self, sound, three):
         with pytest.raises(
             InputError, match=r"scale: not an option of a file of kind audio; expected rate, start, stop"
         ):
-            sinr_codec.decode(report.blob, scale=2)
+            sinr_codec.decode(three.blob, scale=2)
         with pytest.raises(InputError, match="resolution: not an option of audio input"):
             codec.encode(sound, resolution=3)
         with pytest.raises(InputError, match="image: the file holds a signal of kind audio"):
-            codec.open(report.blob).image()
+            codec.open(three.blob).image()
 
 
 PIECES = FAST | {"width": 8, "block": 12}
@@ -586,7 +594,10 @@ def report():
 
 @pytest.mark.usefixtures("torch")
 class TestBlocks:
-    """A picture in two blocks."""
+    """A picture in two blocks, or its upper half in three."""
+
+    HALF = PICTURE[: HEIGHT // 2]
+    THREE = TINY | {"block": 8, "method": "coin-fp32"}  # all bits of the weights that were fitted
 
     def test_a_picture_in_blocks(self, report):
         check = codec.verify(report.blob, PICTURE)
@@ -626,21 +637,21 @@ class TestBlocks:
 
             def update(self, done, text=""):
                 self.steps += self.labels[-1].startswith("fit")
-                if self.labels[-1] == self.stop_at and done >= (20 if threads == 1 else 4.2):
+                if self.labels[-1] == self.stop_at and done >= (30 if threads == 1 else 2.1):
                     raise KeyboardInterrupt
 
-        options = {"block": 8, "checkpoint": tmp_path / "state", **FAST}
+        options = {"checkpoint": tmp_path / "state", **self.THREE}
         whole, again = Listener(), Listener()
-        expected = codec.encode(PICTURE, progress=whole, **options)
+        expected = codec.encode(self.HALF, progress=whole, **options)
         assert not list(tmp_path.iterdir())
-        stop_at = "fit 5/6" if threads == 1 else "fit 6 blocks"
-        line = refused(InputError, codec.encode, PICTURE, progress=Listener(stop_at), **options)
-        told = re.fullmatch(r"interrupted in part (\d) of 6: nothing was written; the same command goes on", line)
+        stop_at = "fit 2/3" if threads == 1 else "fit 3 blocks"
+        line = refused(InputError, codec.encode, self.HALF, progress=Listener(stop_at), **options)
+        told = re.fullmatch(r"interrupted in part (\d) of 3: nothing was written; the same command goes on", line)
         assert told is not None
         if threads == 1:
-            assert told[1] == "5"
-            assert len(list(tmp_path.iterdir())) == 5
-        assert codec.encode(PICTURE, progress=again, **options).blob == expected.blob
+            assert told[1] == "2"
+            assert len(list(tmp_path.iterdir())) == 2
+        assert codec.encode(self.HALF, progress=again, **options).blob == expected.blob
         assert again.steps < 0.6 * whole.steps
         assert not list(tmp_path.iterdir())
 
@@ -651,7 +662,7 @@ class TestBlocks:
         files = []
         for threads in (1, 3):
             monkeypatch.setattr(fitting, "threads_for", lambda job, threads=threads: threads)
-            files.append(codec.encode(PICTURE, block=8, **FAST).blob)
+            files.append(codec.encode(self.HALF, **self.THREE).blob)
         assert files[0] == files[1]
         assert torch.get_num_threads() == before
 
