@@ -15,7 +15,7 @@ from sinr_codec.coding import adaptive
 from sinr_codec.coding.coders import ADAPTIVE, CODERS
 from sinr_codec.coding.entropy import decode_stream, encode_stream, skip_stream
 from sinr_codec.coding.tensor import Direct, decode_tensor, describe_tensor, direct_cost, encode_tensor, row_of
-from sinr_codec.coding.trellis import SQUARED_ERROR, follows_trellis, parities, quantise
+from sinr_codec.coding.trellis import follows_trellis, parities, quantise
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, MalformedError, SinrError, TruncatedError
 
@@ -213,31 +213,6 @@ def test_levels_that_do_not_follow_the_trellis_are_not_coded_as_if_they_did() ->
     assert follows_trellis(np.array([[0, 0, 0], [2, 1, 4]])) == bool(
         (parities(np.array([[2, 1, 4]])) == [0, 1, 0]).all()
     )
-
-
-def test_the_trellis_gains_a_decibel() -> None:
-    x = np.random.default_rng(1).normal(size=(100, 200)) * 50
-    levels = quantise(x)
-    assert follows_trellis(levels)
-    error = float(np.mean((x - levels) ** 2))
-    assert error == pytest.approx(SQUARED_ERROR, rel=0.02)
-    assert 10 * math.log10((2**2 / 12) / error) > 1.0
-
-
-def test_the_best_path_is_found() -> None:
-    rng = np.random.default_rng(2)
-    for _ in range(20):
-        x = rng.normal(size=(1, 5)) * 3
-        weights = rng.uniform(0.5, 2, (1, 5))
-        paths = np.stack(np.meshgrid(*[np.arange(-12, 13, dtype=np.int64)] * 2, indexing="ij"), -1).reshape(-1, 2)
-        paths = paths[follows(paths)]
-        found = quantise(x[:, :2], weights=weights[:, :2])
-        costs = (weights[:, :2] * (x[:, :2] - paths) ** 2).sum(1)
-        assert float((weights[:, :2] * (x[:, :2] - found) ** 2).sum()) == pytest.approx(float(costs.min()))
-
-
-def follows(paths: np.ndarray) -> np.ndarray:
-    return (parities(paths) == (paths & 1)).all(1)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 6])
