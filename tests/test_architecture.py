@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sinr_codec
+from sinr_codec import fields
 
 ROOT = Path(sinr_codec.__file__).parent
 LAYERS = [
@@ -95,3 +96,23 @@ def test_every_package_has_its_layer():
 def test_decoding_needs_no_torch(verb):
     code = f"{verb}; import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+FAMILIES = {name for name in fields.__all__ if hasattr(getattr(fields, name), "shapes")}
+
+
+def classes_asked_for(path: Path) -> set[str]:
+    """Names of the classes in the calls of isinstance and issubclass of a module."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    asking = [
+        call for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("isinstance", "issubclass")
+    ]
+    named = [node for call in asking for node in ast.walk(call.args[1])]
+    return {getattr(node, "id", getattr(node, "attr", "")) for node in named}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_families_are_no_business_of_others(path):
+    """What differs between families is in `fields`: in its table, and in what a field answers for itself."""
+    if path.relative_to(ROOT).parts[0] != "fields":
+        assert not classes_asked_for(path) & FAMILIES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -69,7 +69,10 @@ class Field(Trainable, Protocol):
         """Parameters that begin at the mean (b,) of the values to fit."""
 
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        """The same on NumPy, for fixed parameters; may be called from several threads at a time."""
+        """The same on NumPy, for fixed parameters; may be called from several threads at a time.
+
+        It may be a `GridDecoder`.
+        """
 
     def describe(self) -> str:
         """One line for people."""
@@ -90,6 +93,19 @@ class Field(Trainable, Protocol):
 
     def of(self, params: Params) -> Self:
         """The field that these parameters are of: an MLP becomes as narrow as they are."""
+
+
+class GridDecoder(Protocol):
+    """A decoder that evaluates whole grids in a way of its own."""
+
+    tile: int
+    """Positions for one call of `on_grid`."""
+
+    def __call__(self, coords: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values (n, b) at coords (n, a)."""
+
+    def on_grid(self, axes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Values (len(axes[0]), ..., b) at all combinations of coordinates; each axis in [-1, 1], ascending."""
 
 
 class Growing(Protocol):

@@ -27,7 +27,7 @@ LATENT_GRID: Final = "sinr_codec.fit.latents:fit_grid"
 class Family:
     """A class of fields.
 
-    Values at points, and on grids where a family has a way of its own, are the field's: see `Field.decoder`.
+    Values at points and on grids are the field's (`Field.decoder`, `base.GridDecoder`).
 
     Attributes
     ----------
@@ -43,6 +43,10 @@ class Family:
     trainer
         ``module:function`` of ``f(field, part, config, params, progress) -> FitResult``, with the arguments of
         `fit.fit`; imported when something is fitted.
+    coder
+        ``module:function`` of ``f(task) -> Coded``, with the types of `methods`: a family with a coder and sizes is a
+        method by its name, and the coder makes the records that its section has. None for families whose tensors are
+        planned like those of any network.
     sized
         ``sized(spec, bits, width, depth) -> Field``: the field for a signal in so many bits a sample, with the user's
         width and depth where these are not None. None for families whose rate is chosen by a width
@@ -54,11 +58,17 @@ class Family:
     from_header: Callable[[Any, int], Field] | None
     section: SectionCodec = RECORDS
     trainer: str = WEIGHTS
+    coder: str | None = None
     sized: Callable[[Any, float, int | None, int | None], Field] | None = None
 
     def train(self, *arguments: Any) -> Any:
         """Call the trainer."""
         return pkgutil.resolve_name(self.trainer)(*arguments)
+
+    def code(self, task: Any) -> Any:
+        """Call the coder."""
+        assert self.coder is not None
+        return pkgutil.resolve_name(self.coder)(task)
 
 
 FAMILIES: Final = {

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sinr_codec.errors import InputError
+from sinr_codec.fields import FAMILIES, ReLU
 from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, shacira, sinr, trained
 from sinr_codec.methods.base import Coded, Method, ProtocolName, Task, Training
 from sinr_codec.methods.coin import SINE
+from sinr_codec.presets import PRESETS
 
 _ALL = [
     Method("coin", "COIN, 16-bit floats", "own", SINE, coin.float16),
@@ -113,9 +115,19 @@ METHODS: Final = {method.name: method for method in _ALL}
 
 def method_named(name: str) -> Method:
     """Look up a method; the `InputError` for an unknown name lists the known ones."""
-    if name not in METHODS:
+    found = METHODS.get(name) or _of_family(name)
+    if found is None:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {name!r}")
-    return METHODS[name]
+    return found
+
+
+def _of_family(name: str) -> Method | None:
+    """The method that a family with a coder and sizes for a rate is by itself."""
+    for family in FAMILIES.values():
+        if family.name == name and family.coder is not None and family.sized is not None:
+            fit = {preset.name: preset.fit for preset in PRESETS.values()}
+            return Method(name, name, "own", Training(name, ReLU(), network=family.sized, fit=fit), family.code)
+    return None
 
 
 __all__ = ["METHODS", "Coded", "Method", "Task", "Training", "method_named"]

@@ -300,16 +300,15 @@ class ImageSpec:
             out = cuts.render(fields, self.cut, spans, self.channels, self.levels.to_samples, self.dtype, "pixel")
             return out.reshape(self.array_shape(*out.shape[:2]))
         axes = lattice.axes_of(self.grid, spans)
+        to_coords = self._pairs if self.grid.xy else lattice.points
         out = lattice.render(
-            fields,
-            axes,
-            self.channels,
-            self.levels.to_samples,
-            self.dtype,
-            to_coords=lambda tile: self.grid.points(tile[0][:, None], tile[1][None]).reshape(-1, 2),
-            noun="pixel",
+            fields, axes, self.channels, self.levels.to_samples, self.dtype, to_coords=to_coords, noun="pixel"
         )
         return out.reshape(self.array_shape(*out.shape[:2]))
+
+    def _pairs(self, axes: Sequence[Array]) -> Array:
+        """Coordinates of all pixels of these rows and columns, in the grid's order."""
+        return self.grid.points(axes[0][:, None], axes[1][None]).reshape(-1, 2)
 
     # -- files and Pillow images ---------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields.base import GridDecoder
 from sinr_codec.signals.base import Apply, Fields, Part
 from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.grid import Grid
@@ -127,7 +128,7 @@ def render(
     Parameters
     ----------
     fields, part
-        The networks, and which of them to evaluate.
+        The networks, and which of them to evaluate; one that is a `GridDecoder` gets the axes of tiles.
     axes
         Coordinates along each axis of the result.
     values
@@ -151,12 +152,16 @@ def render(
     check_count(shape, fields.max_samples // values, noun)
     apply = fields.parts[part]
     out = np.empty((*shape, values), dtype)
+    whole = to_coords is points and hasattr(apply, "on_grid")
+    tile = max(fields.tile, getattr(apply, "tile", 0)) if whole else fields.tile
 
     def compute(block: tuple[slice, ...]) -> tuple[tuple[slice, ...], Array]:
-        coords = to_coords([axis[s] for axis, s in zip(axes, block)])
-        return block, finish(evaluated(apply, coords, values))
+        some = [axis[s] for axis, s in zip(axes, block)]
+        if whole:
+            return block, finish(_on_grid(cast(GridDecoder, apply), some, values))
+        return block, finish(evaluated(apply, to_coords(some), values))
 
-    for block, samples in map_tiles(compute, blocks(shape, fields.tile), fields.threads):
+    for block, samples in map_tiles(compute, blocks(shape, tile), fields.threads):
         out[block] = samples.reshape(out[block].shape)
     return out
 
@@ -168,6 +173,15 @@ def evaluated(apply: Apply, coords: Array, values: int) -> Array:
     if result.shape != (len(coords), values):
         raise MalformedError(f"field: expected {values} values a position, found {result.shape}")
     return result
+
+
+def _on_grid(decoder: GridDecoder, axes: Sequence[Array], values: int) -> Array:
+    """The same at all combinations of coordinates, in C order."""
+    with np.errstate(all="ignore"):
+        result = np.asarray(decoder.on_grid(axes))
+    if result.shape != (*map(len, axes), values):
+        raise MalformedError(f"field: expected {values} values a position, found {result.shape}")
+    return result.reshape(-1, values)
 
 
 def values_of(part: Part, sizes: Sequence[int]) -> NDArray[np.float32]:
