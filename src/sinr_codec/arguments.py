@@ -1,8 +1,6 @@
 """Checks of arguments that several commands share."""
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +40,3 @@ def check_magic(out: PathLike, beginning: bytes) -> None:
     """Raise `InputError` where what an output begins with is no `.sinr` file's."""
     if beginning != MAGIC:
         raise InputError(f"{out}: exists and is no .sinr file; remove it first or name another output")
-
-
-def check_options(function: Callable[..., Any], options: Mapping[str, Any], what: str, beside: Sequence[str]) -> None:
-    """Raise `InputError` for options that a function does not take."""
-    known = [name for name in inspect.signature(function).parameters if name not in beside]
-    for name in options:
-        if name not in known:
-            raise InputError(f"{name}: not an option of {what}; expected {', '.join(known) or 'none'}")

@@ -20,6 +20,7 @@ from sinr_codec.files import check_output
 from sinr_codec.sections import Source, coded_networks, load_source, naming
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Spec
+from sinr_codec.signals.options import check_options
 from sinr_codec.types import Array, PathLike
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
@@ -149,7 +150,7 @@ class Decoder:
 
         The options are those of the kind's `Spec.render`, such as `scale`, `size` and `region` of a picture.
         """
-        check_options(self.spec.render, options, f"a file of kind {self.spec.KIND}", beside=("self", "fields"))
+        check_options(self.spec.render, options, f"a file of kind {self.spec.KIND}")
         return self.spec.render(self.fields, **options)
 
     def image(self, **options: Any) -> Any:

@@ -16,6 +16,7 @@ from sinr_codec.foreign.headers import network_names
 from sinr_codec.quality import VERIFY_SLACK
 from sinr_codec.sections import Source, load_source, naming, only, part_name
 from sinr_codec.signals import registry
+from sinr_codec.signals.options import check_options
 
 
 def info(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
@@ -133,6 +134,8 @@ def verify(
     if against is None:
         return VerifyReport(True, tuple(lines), None, recorded)
     if header.kind == FIELD:
+        kind = registry.kind_named(decoder.spec.KIND)
+        check_options(kind.signal.load, options, f"{kind.name} input")
         quality = registry.load(against, like=decoder.spec, **options).quality(decoder.render)
         measured, what, figures = quality.db, decoder.spec.MEASURE, quality.figures
     else:

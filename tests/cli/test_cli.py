@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -19,7 +18,6 @@ from sinr_codec.cli.main import app
 from sinr_codec.coding.tensor import Raw, encode_tensor
 from sinr_codec.container import FIELD, Header, write
 from sinr_codec.fields import MLP
-from sinr_codec.signals.grammar import Region, Scale
 from sinr_codec.signals.image import ImageSpec
 
 VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench", "batch"]
@@ -422,36 +420,52 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("parse", "text", "value"),
+    ("verb", "option", "text"),
     [
-        ("size", "10x30", (10, 30)),
-        ("region", "1,2,3,4", Region.parse((1, 2, 3, 4))),
-        ("region", "0:9", Region.parse([(0, 9)])),
-        ("scale", "2", Scale.parse(2)),
-        ("range", "0:32", (0, 32)),
+        ("decode", "size", "10"),
+        ("decode", "size", "0x4"),
+        ("decode", "region", "1:2,3"),
+        ("decode", "region", "a:b"),
+        ("decode", "region", ""),
+        ("decode", "scale", "big"),
+        ("decode", "scale", "1x"),
+        ("encode", "frames", "4"),
+        ("verify", "frames", "a:4"),
+        ("encode", "background", "1,x,3"),
     ],
 )
-def test_values_of_options(parse, text, value):
-    assert getattr(_common, f"parse_{parse}")(text) == value
+def test_values_that_are_none(verb, option, text):
+    result = sinr(verb, "a.sinr", f"--{option}", text)
+    assert result.exit_code == 2
+    assert "Usage" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("parse", "text"),
+    ("verb", "expected"),
     [
-        ("size", "10"),
-        ("size", "0x4"),
-        ("region", "1:2,3"),
-        ("region", "a:b"),
-        ("region", ""),
-        ("scale", "big"),
-        ("scale", "1x"),
-        ("range", "4"),
-        ("range", "a:4"),
+        ("encode", ["--block", "--variant", "--frames", "--sphere / --no-sphere", "--crop", "--background"]),
+        ("batch", ["--block", "--variant", "--frames"]),
+        ("verify", ["--block", "--variant", "--frames"]),
+        ("decode", ["--scale", "--size", "--region", "--rate", "--fps", "--variables", "--pose", "--mesh", "--orbit"]),
     ],
 )
-def test_values_that_are_none(parse, text):
-    with pytest.raises(typer.BadParameter, match="expected"):
-        getattr(_common, f"parse_{parse}")(text)
+def test_help_has_the_options_of_all_kinds(verb, expected):
+    for flag in ("--help", "-h"):
+        text = sinr(verb, flag).stdout
+        assert all(f"  {option}" in text for option in expected)
+        assert "[radiance] " in text or verb != "decode"
+
+
+def test_kinds_are_loaded_where_one_of_their_options_is_used(coded, tmp_path):
+    """A plain decode loads the kind of its file alone."""
+    code = "import sys; from sinr_codec.cli.main import app; app(sys.argv[1:], standalone_mode=False); "
+    code += (
+        "print(*sorted(m[19:] for m in sys.modules if m in ('sinr_codec.signals.image', 'sinr_codec.signals.video')))"
+    )
+    command = [sys.executable, "-c", code, "decode", str(coded), "-o", str(tmp_path / "a.png")]
+    for options, loaded in (([], "image"), (["--scale=2"], "image video")):
+        run = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+        assert run.stdout.splitlines()[-1] == loaded
 
 
 # -- bench -------------------------------------------------------------------------------------------------

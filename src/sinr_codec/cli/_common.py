@@ -17,7 +17,6 @@ from typer.core import TyperGroup
 
 from sinr_codec.errors import InputError, explain
 from sinr_codec.progress import NullProgress, Progress
-from sinr_codec.signals.grammar import Range, Region, Scale, Size
 
 T = TypeVar("T")
 
@@ -40,26 +39,6 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 
 
 # -- values of options -------------------------------------------------------------------------------------
-
-
-def parse_size(text: str) -> Size:
-    """A size by axis from "HxW" or "AxBxC"."""
-    return _parsed(Size.parse, text)
-
-
-def parse_scale(text: str) -> Scale:
-    """A factor, or one for every axis from "AxBxC"."""
-    return _parsed(Scale.parse, text)
-
-
-def parse_range(text: str) -> Range:
-    """(start, stop) from "START:STOP"."""
-    return _parsed(Range.parse, text)
-
-
-def parse_region(text: str) -> Region:
-    """A part of a signal from "L,T,R,B", or by axis from "A:B,C:D"."""
-    return _parsed(Region.parse, text)
 
 
 def parse_activation(text: str) -> Any:
@@ -103,20 +82,10 @@ ActivationOption = Annotated[
     typer.Option(parser=parse_activation, metavar="NAME", help="sine, gaussian, wire or relu; sine:30 sets omega0."),
 ]
 SecondsOption = Annotated[float | None, typer.Option(help="Fit for this long; starting and coding come on top.")]
-MaxDropOption = Annotated[float | None, typer.Option(help="dB that coding may lose, where no rate rules it.")]
-ResolutionOption = Annotated[int | None, typer.Option(help="Of a shape: voxels along its longest side.")]
-VariantOption = Annotated[str | None, typer.Option(help="Of a shape: occupancy, sdf (signed distances) or coloured.")]
-BlockOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Of a sound: seconds a network. Of a picture, volume or video: pixels a side of the blocks; 0 for one "
-        "piece."
-    ),
-]
-FramesOption = Annotated[Any, typer.Option(parser=parse_range, metavar="A:B", help="Of a video: only these frames.")]
 ProgressiveOption = Annotated[
     bool, typer.Option("--progressive", help="Order the file so that its beginning decodes, at lower quality.")
 ]
+MaxDropOption = Annotated[float | None, typer.Option(help="dB that coding may lose, where no rate rules it.")]
 
 
 # -- options together ----------------------------------------------------------------------------------------

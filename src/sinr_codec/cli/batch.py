@@ -6,9 +6,11 @@ import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
+from sinr_codec.cli._kinds import options_given
 
 
 def batch(
+    ctx: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUTS...", help="Files, folders that are signals, patterns in quotes; or their URLs."),
@@ -34,10 +36,6 @@ def batch(
     max_drop: _common.MaxDropOption = None,
     seed: SeedOption = 0,
     device: _common.DeviceOption = "cpu",
-    resolution: _common.ResolutionOption = None,
-    variant: _common.VariantOption = None,
-    block: _common.BlockOption = None,
-    frames: _common.FramesOption = None,
     progressive: _common.ProgressiveOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -54,7 +52,6 @@ def batch(
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
     _common.exclusive(jobs=jobs, scheduler=scheduler)
-    options = _common.given(resolution=resolution, variant=variant, block=block, frames=frames)
 
     from sinr_codec.batch import encode_many
 
@@ -80,7 +77,7 @@ def batch(
             seed=seed,
             device=device,
             progressive=progressive,
-            **options,
+            **options_given(ctx),
         )
     if as_json:
         _common.show_json(report)

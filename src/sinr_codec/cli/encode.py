@@ -7,10 +7,12 @@ import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
+from sinr_codec.cli._kinds import options_given
 from sinr_codec.files import without_suffix
 
 
 def encode(
+    ctx: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="A picture, sound, volume, dataset, video, mesh or scene.")
     ],
@@ -31,10 +33,6 @@ def encode(
     max_drop: _common.MaxDropOption = None,
     seed: SeedOption = 0,
     device: _common.DeviceOption = "cpu",
-    resolution: _common.ResolutionOption = None,
-    variant: _common.VariantOption = None,
-    block: _common.BlockOption = None,
-    frames: _common.FramesOption = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep the fit's state here, and resume from it.")] = None,
     progressive: _common.ProgressiveOption = False,
     as_json: JsonOption = False,
@@ -53,7 +51,6 @@ def encode(
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
     out = without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
-    options = _common.given(resolution=resolution, variant=variant, block=block, frames=frames)
 
     from sinr_codec import codec
 
@@ -78,7 +75,7 @@ def encode(
             checkpoint=checkpoint,
             progressive=progressive,
             progress=progress,
-            **options,
+            **options_given(ctx),
         )
     if as_json:
         _common.show_json(report)

@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from typer.core import TyperCommand
 
 from sinr_codec import __version__
 from sinr_codec.cli import batch, bench, compress, decode, decompress, encode, info, learn, verify
 from sinr_codec.cli._common import Verbs
+from sinr_codec.cli._kinds import DecodeCommand, EncodeCommand
 
 app = typer.Typer(
     cls=Verbs,
@@ -26,6 +28,9 @@ def _help(function: Callable[..., None]) -> str:
     return inspect.cleandoc(function.__doc__ or "").replace("Example:", "\b\nExample:")
 
 
+_CLASSES: Final = {"encode": EncodeCommand, "batch": EncodeCommand, "verify": EncodeCommand, "decode": DecodeCommand}
+"""Verbs that have the options of kinds of signal."""
+
 for _verb in (
     encode.encode,
     batch.batch,
@@ -37,7 +42,7 @@ for _verb in (
     verify.verify,
     bench.bench,
 ):
-    app.command(help=_help(_verb))(_verb)
+    app.command(help=_help(_verb), cls=_CLASSES.get(_verb.__name__, TyperCommand))(_verb)
 
 
 def _version(wanted: bool) -> None:

@@ -1,23 +1,22 @@
 """`sinr verify`: is a file whole, and as good as it says?"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import BaseOption, JsonOption
+from sinr_codec.cli._kinds import options_given
 
 
 def verify(
+    ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
     against: Annotated[
         Path | None, typer.Option(metavar="INPUT", help="What was encoded or compressed: measure the quality.")
     ] = None,
     base: BaseOption = None,
-    frames: Annotated[
-        Any, typer.Option(parser=_common.parse_range, metavar="A:B", help="Of a video: the frames that were encoded.")
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a file, and its quality.
@@ -28,9 +27,9 @@ def verify(
     Example:
       sinr verify photo.sinr --against photo.png
     """
-    from sinr_codec import codec
+    from sinr_codec.inspecting import verify
 
-    report = codec.verify(source, against, base=base, **_common.given(frames=frames))
+    report = verify(source, against, base=base, **options_given(ctx))
     if as_json:
         _common.show_json(report)
     else:

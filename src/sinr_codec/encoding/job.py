@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from sinr_codec.arguments import check_options
 from sinr_codec.bases import Base, load_signal, read_base
 from sinr_codec.container import DEFAULT_LIMITS
 from sinr_codec.encoding.request import Request
@@ -19,6 +18,7 @@ from sinr_codec.sections import Source
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Quality, Signal, Spec
 from sinr_codec.signals.kinds import Kind
+from sinr_codec.signals.options import check_options
 from sinr_codec.signals.recipe import Preset, Recipe
 from sinr_codec.types import Params, PathLike
 
@@ -190,7 +190,7 @@ def job_for(
         raise InputError("progressive: a file that begins from a base has no planes; leave it out")
     progress.start("read", 0)
     kind = registry.kind_of(source) if request.kind is None else registry.kind_named(request.kind)
-    check_options(kind.signal.load, options, f"{kind.name} input", beside=("source", "like"))
+    check_options(kind.signal.load, options, f"{kind.name} input")
     signal = _signal(source, kind, options, shared)
     if method is None and request.width is None and "block" not in options:
         # Other networks are what the user or a method makes of them.

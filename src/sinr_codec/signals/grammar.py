@@ -31,6 +31,11 @@ class Range(NamedTuple):
     start: int
     stop: int
 
+    @staticmethod
+    def metavar() -> str:
+        """Its form, in help."""
+        return "A:B"
+
     @classmethod
     def parse(cls, value: Any, name: str = "range") -> "Range":
         """A range from "START:STOP" or (start, stop)."""
@@ -68,6 +73,11 @@ class Region:
     ranges: tuple[Range, ...]
     names: tuple[str, ...] = ()
     corners: bool = False
+
+    @staticmethod
+    def metavar() -> str:
+        """Its form, in help."""
+        return "L,T,R,B|A:B,..."
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -126,6 +136,11 @@ class Scale:
     factors: tuple[float, ...]
     names: tuple[str, ...] = ()
 
+    @staticmethod
+    def metavar() -> str:
+        """Its form, in help."""
+        return "S"
+
     @classmethod
     def parse(cls, value: Any) -> Self:
         """Factors from text, a number, a sequence or a mapping."""
@@ -164,6 +179,11 @@ class Scale:
 class Size(tuple[int, ...]):
     """Samples of a result along each axis."""
 
+    @staticmethod
+    def metavar() -> str:
+        """Its form, in help."""
+        return "HxW"
+
     @classmethod
     def parse(cls, value: Any) -> Self:
         """A size from "HxW" or a sequence."""
@@ -186,7 +206,8 @@ class Size(tuple[int, ...]):
 
 RegionLike = Region | str | Sequence[int] | Sequence[tuple[int, int]] | Mapping[str, tuple[int, int]]
 ScaleLike = Scale | str | float | Sequence[float] | Mapping[str, float]
-SizeLike = str | Sequence[int]
+SizeLike = Size | str | Sequence[int]
+RangeLike = Range | str | tuple[int, int]
 """What options take: a value that was parsed, or anything that can be."""
 
 

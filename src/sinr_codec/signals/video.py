@@ -22,7 +22,7 @@ from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.claims import archive, array_header, folder, is_pair_of_array, is_zarr
 from sinr_codec.signals.cut import Cut
-from sinr_codec.signals.grammar import Range, RegionLike, Scale, ScaleLike, Size, SizeLike
+from sinr_codec.signals.grammar import Range, RangeLike, RegionLike, Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, max_error, psnr
@@ -274,7 +274,7 @@ class VideoSignal(SampledPart):
         source: Any,
         like: VideoSpec | None = None,
         *,
-        frames: str | tuple[int, int] | None = None,
+        frames: RangeLike | None = None,
         fps: Rate | None = None,
         block: float | None = None,
     ) -> "VideoSignal":
@@ -379,7 +379,7 @@ class VideoSignal(SampledPart):
         return Quality(mean, figures | seams.figures())
 
 
-def _range(frames: str | tuple[int, int] | None) -> tuple[int, int | None]:
+def _range(frames: RangeLike | None) -> tuple[int, int | None]:
     if frames is None:
         return 0, None
     first, stop = Range.parse(frames, "frames")

@@ -1,0 +1,102 @@
+"""Options of kinds of signal on the command line: those that `load` and `render` of each kind take."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
+
+import typer
+from typer.core import TyperCommand, TyperOption
+
+from sinr_codec.errors import InputError
+
+_GIVEN: Final = "sinr_codec.options"
+
+
+class _KindCommand(TyperCommand):
+    """A verb that has the options of all kinds beside its own.
+
+    Kinds are loaded only where a command line has an option that is not the verb's own: to load them all takes longer
+    than to decode a small file.
+    """
+
+    takes: ClassVar[str]
+    """Which options: those of "load" or of "render"."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line; values of the kinds' options are kept for `options_given`."""
+        own = {text for param in self.params for text in (*param.opts, *param.secondary_opts)}
+        added: list[Any] = []
+        if any(arg.startswith("--") and arg.partition("=")[0] not in own for arg in args) or "-h" in args:
+            added = [option for option in _options(self.takes) if not own & {*option.opts, *option.secondary_opts}]
+            self.params = [*self.params, *added]
+        left: list[str] = super().parse_args(ctx, args)
+        given = {}
+        for option in added:
+            value = ctx.params.pop(option.name)
+            if (source := ctx.get_parameter_source(option.name)) is not None and source.name == "COMMANDLINE":
+                given[option.name] = value
+        ctx.meta[_GIVEN] = given
+        return left
+
+
+class EncodeCommand(_KindCommand):
+    """A verb that reads signals."""
+
+    takes = "load"
+
+
+class DecodeCommand(_KindCommand):
+    """A verb that renders signals."""
+
+    takes = "render"
+
+
+def options_given(ctx: typer.Context) -> dict[str, Any]:
+    """The options of kinds that a command line has, by name; the rest is left to the kind."""
+    given: dict[str, Any] = ctx.meta[_GIVEN]
+    return given
+
+
+def _options(takes: str) -> list[TyperOption]:
+    """One option for each name, with what each kind says about it."""
+    from sinr_codec.signals.options import Option, options_of
+    from sinr_codec.signals.registry import all_kinds
+
+    found: dict[str, list[tuple[str, Option]]] = {}
+    for kind in all_kinds():
+        function = kind.signal.load if takes == "load" else kind.spec.render
+        for option in options_of(function):
+            found.setdefault(option.name, []).append((kind.name, option))
+    return [_as_typer(name, described) for name, described in found.items()]
+
+
+def _as_typer(name: str, described: Iterable[tuple[str, Any]]) -> TyperOption:
+    abouts: dict[str, list[str]] = {}
+    for kind, option in described:
+        abouts.setdefault(option.about, []).append(kind)
+    about = "  ".join(f"[{', '.join(kinds)}] {text}." for text, kinds in abouts.items())
+    flag = "--" + name.replace("_", "-")
+    # Kinds whose types differ get the text, and read it themselves.
+    same = len({each.parse for _, each in described}) == 1
+    if option.parse is None and same:
+        switch = f"{flag}/--no-{flag[2:]}" if option.default is not False else flag
+        return TyperOption(param_decls=[name, switch], is_flag=True, default=bool(option.default), help=about)
+    return TyperOption(
+        param_decls=[name, flag],
+        type=_parser(option.parse) if same else str,
+        metavar=(option.metavar if same else "") or None,
+        multiple=option.repeated,
+        help=about,
+    )
+
+
+def _parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The same, with wrong text as wrong usage."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    parsed.__name__ = getattr(parse, "__name__", "value")
+    return parsed
