@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.arguments import check_options
 from sinr_codec.bases import Base, base_of, network_of
 from sinr_codec.coding.records import CodedNetwork
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
