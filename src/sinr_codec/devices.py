@@ -1,4 +1,4 @@
-"""Where numbers are computed: the CPU, or an accelerator by its name in PyTorch."""
+"""Devices for computing: the CPU, or an accelerator by its name in PyTorch."""
 
 from typing import Final
 
@@ -8,14 +8,19 @@ CPU: Final = "cpu"
 
 
 def is_cpu(device: str) -> bool:
-    """Whether a device is the CPU, whose numbers NumPy computes where nothing is fitted."""
+    """Whether a device is the CPU, on which NumPy computes wherever nothing is fitted."""
     return device in (CPU, f"{CPU}:0")
 
 
 def check_device(device: str) -> None:
-    """Raise `InputError` for a device that does not exist or on which PyTorch cannot compute a number.
+    """Check that a device exists and computes; the CPU always does, with or without PyTorch.
 
-    The CPU is one, also where PyTorch is not installed (`MissingExtraError` for others).
+    Raises
+    ------
+    InputError
+        No such device, or PyTorch cannot compute on it.
+    MissingExtraError
+        An accelerator, while PyTorch is not installed.
     """
     if is_cpu(device):
         return
@@ -34,7 +39,7 @@ def check_device(device: str) -> None:
 
 
 def has_float64(device: str) -> bool:
-    """Whether an accelerator computes in float64; Apple's do not, and the CPU is none.
+    """Whether a device is an accelerator with float64; Apple's have none.
 
     Raises
     ------

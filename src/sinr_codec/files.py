@@ -1,4 +1,4 @@
-"""Files that are either written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ from sinr_codec.types import PathLike
 
 @contextlib.contextmanager
 def atomic_write(path: PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it becomes `path` when the block ends well.
+    """Give a temporary path beside `path`, which is renamed to `path` when the block succeeds.
 
     The temporary file exists (empty) when the block starts and keeps the suffix of `path`, for writers that
     choose their format by it. Any exception, Ctrl-C included, removes it and leaves an older `path` alone.
-    An existing target keeps its permissions, a symbolic link keeps pointing, and a target that is no regular
-    file (`/dev/null`, a pipe) is written directly, because renaming would replace the device itself.
+    An existing target keeps its permissions, and a symbolic link remains one. A target that is not a regular file
+    (`/dev/null`, a pipe) is written directly, because renaming would replace the device itself.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
 
 
 def check_output(path: PathLike, source: object = None) -> None:
-    """Refuse an output that cannot be written before minutes of work; `atomic_write` decides in the end.
+    """Refuse an output that cannot be written, ahead of minutes of work; `atomic_write` checks again.
 
     Raises
     ------

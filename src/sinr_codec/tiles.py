@@ -1,4 +1,4 @@
-"""Work cut into tiles: in order, on several cores, with few results waiting."""
+"""Work in tiles on several cores: results in order, few of them waiting."""
 
 import os
 import threading
@@ -12,10 +12,10 @@ R = TypeVar("R")
 
 
 def map_tiles(compute: Callable[[T], R], tiles: Iterable[T], threads: int | None = None) -> Iterator[R]:
-    """``map(compute, tiles)`` on `threads` cores, default those this process may use.
+    """``map(compute, tiles)`` on `threads` cores, by default all that this process may use.
 
-    NumPy drops the interpreter's lock, so plain threads do. The matrix products of a tile are too small to share:
-    each stays on one core while tiles run side by side, which is faster than the reverse, and several times
+    NumPy releases the interpreter's lock, so plain threads suffice. The matrix products of a tile are too small to
+    share: each stays on one core while tiles run side by side, which is faster than the reverse, and several times
     faster on a busy machine.
     """
     threads = cores() if threads is None else threads
@@ -44,9 +44,9 @@ def cores() -> int:
 
 
 class _OneThreadAProduct:
-    """Keep the matrix library on one core while anybody is inside; the last one out restores it.
+    """A context that limits the matrix library to one core; the last user to leave restores its setting.
 
-    The setting is the process's: without the count, overlapping users would restore each other's limit.
+    The setting belongs to the process: without the count, overlapping users would restore each other's limit.
     """
 
     def __init__(self) -> None:

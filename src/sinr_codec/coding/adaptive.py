@@ -1,10 +1,10 @@
-"""Integers on a grid whose spread differs from row to row: a parametric model whose scale follows them.
+"""Integers on a grid under a generalised Gaussian whose scale adapts to rows and columns.
 
-Neurons differ in how large their weights are, and those of a neuron stand in a row. The magnitudes so far in the row
-and in the column of a place, and one that the stream begins with, tell the scale of a generalised Gaussian. The
-integers may be levels of a trellis, of which each place takes only the even or only the odd ones. And their units may
-differ in a way that is known (`scales`): a place of e quarter octaves has magnitudes 2^(e/4) times smaller, and where
-they all round to zero, it tells nothing about the others.
+The weights of a neuron form a row, and neurons differ in the size of their weights. The scale at each place follows
+from a mean magnitude: of the integers already coded in its row and its column, and of an initial value in the header.
+The integers may be levels of a trellis, where each place has only even or only odd levels. Their units may differ by
+known exponents (`scales`): at an exponent of e quarter octaves magnitudes are 2^(e/4) times smaller, and places whose
+magnitudes all round to zero do not count in the means.
 """
 
 from bisect import bisect_right
@@ -43,22 +43,22 @@ _START: Final = 8  # weight of the first magnitude
 _ROW: Final = 2  # and of each one in the row
 _COLUMN: Final = 1  # and in the column
 _SCALE_OF: Final = [power_of_two(i, 3, 0) for i in range(8 * (13 + _FRACTION) + 1)]
-"""Means, in units of the fraction, from which on the scale is an eighth of an octave wider."""
+"""Lower bounds of the scales, an eighth of an octave apart, as mean magnitudes in units of the fraction."""
 _MIDDLE: Final = 8  # the stored width that stands for a half-width equal to the mean magnitude
 _UNIT: Final = 6  # bits after the point of a unit
 _UNITS: Final = np.array([power_of_two(e, 2, _UNIT) for e in range(PER_OCTAVE * (13 + 2) + 1)])
-"""By quarter octaves, as far as there are places that tell something."""
-_TELLING: Final = 16  # index in `_SCALE_OF` of a mean magnitude of a quarter: a place tells something from there on
-_OCTAVES: Final = 15  # places of so many octaves and more have the same largest level
+"""By quarter octaves, up to the coarsest unit that counts."""
+_TELLING: Final = 16  # index in `_SCALE_OF` of a mean magnitude of 1/4, the least that counts
+_OCTAVES: Final = 15  # from here on the largest level is the same
 
 
 @dataclass(frozen=True)
 class _Model:
-    """What a stream says before its symbols.
+    """The parameters in the header of a stream.
 
-    `width` is how many eighths of an octave the half-width of the distribution is above the mean magnitude, plus
-    `_MIDDLE`; `start` a mean magnitude in sixteenths; `radius` is even, and no level is further from zero, where the
-    unit is the finest.
+    `width` is the half-width of the distribution over the mean magnitude in eighths of an octave, plus `_MIDDLE`.
+    `start` is the initial mean magnitude in sixteenths. `radius` is the largest magnitude in the finest unit, rounded
+    up to an even number.
     """
 
     shape: int
@@ -89,21 +89,21 @@ class _Model:
         return cls(shape, width, trellis, start, radius, row, scaled)
 
     def levels(self, octave: int, odd: int) -> Ints:
-        """Levels in the order of their symbols: all of them, or in a trellis the even or the odd ones."""
+        """Levels in the order of their symbols: all, or in a trellis only even or only odd ones."""
         radius = int(_radius_at(self.radius, octave))
         if not self.trellis:
             return np.arange(-radius, radius + 1)
         return np.arange(-radius - odd, radius + odd + 1, 2)
 
     def frequencies(self, mean: int, octave: int, odd: int) -> Ints:
-        """Of the symbols where the mean magnitude has this index in `_SCALE_OF`."""
+        """Frequencies of the symbols where the mean magnitude has this index in `_SCALE_OF`."""
         radius = int(_radius_at(self.radius, octave))
         if not self.trellis:
             return spaced_frequencies(self.shape, self._scale(mean), 2 * radius + 1, 1)
         return spaced_frequencies(self.shape, self._scale(mean), radius + 1 + odd, 2)
 
     def bits(self, mean: int, octave: int, odd: int) -> Floats:
-        """Of the symbols, as `frequencies`."""
+        """Cost of each symbol in bits, under `frequencies`."""
         key = self._scale(mean), octave, odd
         if key not in self.costs:
             self.costs[key] = TOTAL_BITS - np.log2(self.frequencies(mean, octave, odd))
@@ -117,16 +117,16 @@ class _Model:
 
 
 def _widening(scale: int) -> int:
-    """Eighths of an octave by which a half-width near one level, or below, has to be wider than that of the weights.
+    """Eighths of an octave to add to a half-width of about one level or less, to allow for the rounding to levels.
 
-    Levels are rounded: where 0 and 1 are as likely as they are for narrow weights, a density at these would have to be
-    twice as wide in the end. This is near enough to what a Gaussian needs (`SCALES`: 32 is a half-width of 1).
+    The probabilities of 0 and 1 after rounding are those of a density that is up to twice as wide as the weights'. The
+    straight line is close to the exact widening for a Gaussian (`SCALES`: 32 is a half-width of 1).
     """
     return min(max(5 * (32 - scale) + 10 >> 4, 0), 8)
 
 
 def _radius_at(radius: int, octave: Any) -> Any:
-    """The largest magnitude in a unit that is so many octaves above the finest: even, and no less than 2."""
+    """The largest magnitude in a unit `octave` octaves above the finest: even, at least 2."""
     return np.where(octave == 0, radius, 2 * ((radius >> octave + 1) + 1))
 
 
@@ -135,7 +135,7 @@ def _index(mean: int) -> int:
 
 
 def _units(exponents: Ints | None, count: int, start: int) -> Ints:
-    """The unit of each place in fractions of the finest, 0 where it tells nothing; int64 (n,)."""
+    """The unit of each place in fractions of the finest, 0 for places that do not count; int64 (n,)."""
     if exponents is None:
         return np.full(count, 1 << _UNIT)
     telling = PER_OCTAVE * (_index(start) - _TELLING) // 8
@@ -146,7 +146,7 @@ def _contexts(levels: Ints, row: int, start: int, exponents: Ints | None) -> Int
     """Index of the mean magnitude around each place, in its own unit, int64 (n,)."""
 
     def before(x: Ints) -> Ints:
-        """What comes before each place in its row and in its column."""
+        """Weighted sum over the places before each one in its row and in its column."""
         grid = np.zeros((-(-x.size // row), row), np.int64)
         grid.reshape(-1)[: x.size] = x
         sums = _ROW * (np.cumsum(grid, 1) - grid) + _COLUMN * (np.cumsum(grid, 0) - grid)
@@ -169,7 +169,7 @@ def _parities(levels: Ints, row: int) -> Ints:
 
 @dataclass(frozen=True)
 class _Places:
-    """What a decoder knows of each place before its level, int64 (n,), and the keys that stand for all of it."""
+    """What a decoder knows about each place before it decodes the level, int64 (n,); a key stands for all of it."""
 
     mean: Ints
     octave: Ints
@@ -213,7 +213,7 @@ def fit(levels: Ints, row: int, trellis: bool = False, exponents: Ints | None = 
     start = min(round(start * (1 << _FRACTION)), most << _FRACTION)
     blank = _Model(0, 0, trellis, start, radius, row, exponents is not None)
     places = _Places(_contexts(levels, row, start, exponents), octave, odd)
-    # How often each symbol comes with each key: all that the length depends on.
+    # The length of the stream depends only on how often each symbol occurs with each key.
     keys = places.keys
     order = np.argsort(keys, kind="stable")
     kinds, firsts = np.unique(keys[order], return_index=True)
@@ -229,8 +229,8 @@ def fit(levels: Ints, row: int, trellis: bool = False, exponents: Ints | None = 
 
 
 def _best_width(blank: _Model, shape: int, counts: list[tuple[tuple[int, int, int], Floats]]) -> tuple[float, _Model]:
-    """The width of the shortest code with a shape, and its bits: downhill, in steps of two and then of one."""
-    # Widths share the costs, which depend on the scales that come of them.
+    """The shortest code with a shape, as (bits, model): downhill over widths, in steps of two and then of one."""
+    # All widths share the costs, which depend on the resulting scales alone.
     like = replace(blank, shape=shape, costs={})
     prices: dict[int, float] = {}
 
@@ -328,7 +328,7 @@ def _decode(reader: Reader, count: int, model: _Model, exponents: Ints | None) -
 
 
 def follows_trellis(reader: Reader) -> bool:
-    """Whether the stream at a reader's position is of levels of a trellis."""
+    """Whether the stream at a reader's position, which stays, holds levels of a trellis."""
     return any(first >> 3 & 1 for first in reader.peek(1))
 
 

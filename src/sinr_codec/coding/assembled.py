@@ -1,4 +1,4 @@
-"""All tensors of a network as records, and what a decoder gets from them."""
+"""All tensors of a network as records, with the decoded parameters."""
 
 import math
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from sinr_codec.types import Array, Params
 
 @dataclass(frozen=True)
 class Plan:
-    """The coding chosen for each tensor, and what came of it.
+    """The coding of each tensor, its record, and the decoded parameters.
 
     Attributes
     ----------
     codings
         By name.
     records
-        The coded tensors, in the order of the parameters: what a section of the file holds.
+        The coded tensors, in the order of the parameters; a section of the file.
     params
-        What a decoder gets from them.
+        The parameters that a decoder restores from the records.
     loss
-        Measured on `params`; NaN where there was nothing to measure with.
+        Loss of `params`; NaN where none was measured.
     codes
-        The sparse codes of those tensors that have one.
+        Sparse codes by name.
     """
 
     codings: dict[str, Coding]
@@ -40,14 +40,16 @@ class Plan:
 
 
 def assemble(params: Params, codings: dict[str, Coding], codes: Mapping[str, SparseCode | None] | None = None) -> Plan:
-    """Code every tensor as decided; what the decoder gets is decoded from the records themselves.
+    """Code every tensor, and decode the parameters from the records.
 
     Parameters
     ----------
     params, codings
         By name.
     codes
-        Sparse codes that are known already, by name; their values count, not those of `params`.
+        The sparse code of each tensor with a sparse coding; its values are coded, not those of `params`.
+
+    Raises what `encode_tensor` raises.
     """
     codes = codes or {}
     records = {name: encode_tensor(w, codings[name], codes.get(name)) for name, w in params.items()}

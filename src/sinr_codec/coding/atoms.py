@@ -1,4 +1,4 @@
-"""The dictionary of a sparse record, and which of its atoms each vector has."""
+"""The dictionary of a sparse record, and the indices of the atoms of each vector."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -22,19 +22,19 @@ SETS: Final = 0
 ORDERED: Final = 1
 """Ids of the two ways to code the indices of a record: as sets, or in the order of selection."""
 
-_MAX_PRODUCTS: Final = 2**32  # multiplications for a sparse tensor: a minute; 2,000 x 2,000 weights need as many
+_MAX_PRODUCTS: Final = 2**32  # multiplications for a sparse tensor: a minute, and enough for 2,000 x 2,000 weights
 _MAX_ATOM_ENTRIES: Final = 2**28
 _MAX_TABLE_ENTRIES: Final = 2**22  # of a dictionary that is part of a record
 
 
 def sparse_in_limits(shape: tuple[int, ...], layout: Layout, k2: int, s: int) -> bool:
-    """Whether a sparse record of a real tensor stays within what a reader computes for one record."""
+    """Whether a sparse record of a real tensor stays within the work that a reader does for one record."""
     k1, n = layout.dims(shape)
     return s * n * k1 <= _MAX_PRODUCTS and k1 * min(k2, s * n) <= _MAX_ATOM_ENTRIES
 
 
 class _Coded(Protocol):
-    """What says which dictionary and layout a sparse tensor has."""
+    """A sparse code or coding: the dictionary and the layout of a tensor."""
 
     @property
     def kind(self) -> str: ...
@@ -51,7 +51,7 @@ class _Coded(Protocol):
 
 @dataclass(frozen=True)
 class Atoms:
-    """The dictionary of a sparse record and what follows from the shape (of a real tensor)."""
+    """The dictionary of a sparse record and its dimensions for the shape of a real tensor."""
 
     kind: str
     seed: int
@@ -65,12 +65,18 @@ class Atoms:
 
     @classmethod
     def of(cls, code: "_Coded", s: int, shape: tuple[int, ...], coder: int) -> "Atoms":
-        """Those of a sparse code or coding with s atoms a vector, for a real tensor of a shape."""
+        """The atoms of a sparse code or coding with `s` atoms a vector, for a real tensor of a shape."""
         return cls(code.kind, code.seed, code.k2, s, code.layout, coder, shape, *code.layout.dims(shape))
 
     @classmethod
     def read(cls, reader: Reader, shape: tuple[int, ...]) -> "Atoms":
-        """Inverse of `write`, within the limits."""
+        """Inverse of `write`.
+
+        Raises
+        ------
+        TruncatedError, MalformedError, UnknownIdError, LimitError
+            Damaged, from a newer version, or beyond the limits of a reader.
+        """
         byte = reader.byte()
         kinds = {number: name for name, number in KIND_IDS.items()}
         kind, axis, coder = byte & 15, byte >> 4 & 3, byte >> 6
@@ -98,7 +104,7 @@ class Atoms:
         return bytes([byte]) + write_varint(self.seed) + write_varint(self.k2) + write_varint(self.s)
 
     def check_limits(self, name: str) -> None:
-        """Raise LimitError, about `name`, for what no reader would compute."""
+        """Raise `LimitError` about `name` for a record beyond the limits of a reader."""
         if not sparse_in_limits(self.shape, self.layout, self.k2, self.s):
             raise LimitError(
                 f"{name}: {self.s} of {self.k2} atoms for {self.n} vectors of length {self.k1}, "
@@ -109,7 +115,7 @@ class Atoms:
 
     @property
     def dense(self) -> bool:
-        """Whether all vectors have all atoms of a dictionary in the record, so that no indices are stored."""
+        """Whether every vector has all atoms of a dictionary in the record, so that no indices are stored."""
         return self.kind == SENT and self.s == self.k2 and self.coder == SETS
 
     def read_indices(self, reader: Reader) -> Ints:
@@ -145,7 +151,7 @@ class Atoms:
         return encode_ints(table.T)
 
     def skip_indices(self, reader: Reader) -> None:
-        """Move the reader behind the indices, without decoding them where they are many."""
+        """Move the reader past the indices, without decoding many of them."""
         if self.dense:
             return
         if self.coder == SETS:

@@ -1,4 +1,4 @@
-"""The coders of a stream of integers, by the ids that files have for them."""
+"""The table of coders for streams of integers, by the ids in files."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ __all__ = ["ADAPTIVE", "BROTLI", "CODERS", "CONSTANT", "CONTEXT", "RANGE", "Code
 
 @dataclass(frozen=True)
 class Stream:
-    """Integers to code, int64 (n,), and what is known of them.
+    """Integers to code, and what is known about them.
 
     Attributes
     ----------
     values
-        The integers.
+        int64 (n,).
     row
-        The length of the rows in which they stand, at most n; None where they do not.
+        Length of the rows that they form, at most n; None for integers without rows.
     neighbours
-        Whether neighbours on the grid of these rows are alike.
+        Whether neighbours on the grid of these rows have similar magnitudes.
     trellis
         Whether they may be levels of a trellis along the rows.
     exponents
-        Of their units, in quarter octaves, int64 (n,); a decoder is told them.
+        Exponents of their units in quarter octaves, int64 (n,), which the decoder knows.
     """
 
     values: Ints
@@ -47,17 +47,17 @@ class Stream:
 
     @cached_property
     def parametric(self) -> tuple[parametric.Model, float]:
-        """The best model of the integers by themselves, and the bits of its stream; they are not constant."""
+        """The best single distribution and the bits of its stream, for integers that are not constant."""
         return parametric.fit(self.values)
 
     @cached_property
     def adaptive(self) -> adaptive.Fit | None:
-        """The best model that follows the rows; None where there is none."""
+        """The best model that adapts to the rows; None for integers without rows, or that it cannot code."""
         return None if self.row is None else adaptive.fit(self.values, self.row, self.trellis, self.exponents)
 
     @property
     def bits(self) -> float:
-        """Length of the shortest stream but for those of Brotli and of neighbours, without coding it."""
+        """Length of the shortest stream of a constant, parametric or adaptive coder, without coding it."""
         if self.constant:
             return 8.0 * len(_constant(self.values))
         bits = self.parametric[1]
@@ -70,9 +70,9 @@ class Coder(ABC):
     Attributes
     ----------
     id
-        What files call it: four bits.
+        Its number in files, four bits.
     name
-        What reports call it.
+        Its name in reports.
     """
 
     id: int
@@ -80,21 +80,24 @@ class Coder(ABC):
 
     @abstractmethod
     def encode(self, stream: Stream, limit: float) -> bytes | None:
-        """The coded stream; None where the coder does not apply, or where it expects no fewer bytes than `limit`."""
+        """The coded stream; None where the coder does not apply, or does not expect fewer than `limit` bytes."""
 
     @abstractmethod
     def decode(self, reader: Reader, count: int, exponents: Ints | None = None) -> Ints:
         """The integers, int64 (count,), fresh or read-only; `exponents` are those of the stream.
 
-        Raises TruncatedError, MalformedError or LimitError.
+        Raises
+        ------
+        TruncatedError, MalformedError, LimitError
+            The stream is damaged, or too short for so many integers.
         """
 
     @abstractmethod
     def skip(self, reader: Reader, count: int, exponents: Ints | None = None) -> None:
-        """Move the reader behind a stream, without decoding it where it is long; raises what `decode` does."""
+        """Move the reader past a stream, without decoding a long one. Raises what `decode` raises."""
 
     def follows_trellis(self, reader: Reader) -> bool:
-        """Whether the stream at the reader's position, which stays, is of levels of a trellis."""
+        """Whether the stream at the reader's position, which stays, holds levels of a trellis."""
         return False
 
 
@@ -114,7 +117,7 @@ class _Constant(Coder):
 
 
 class _Brotli(Coder):
-    """Words under Brotli, where a fast one says that the slow one may be shorter than a parametric model."""
+    """Words under Brotli, where a fast compression suggests that the best one beats a parametric model."""
 
     id, name = 1, "brotli"
 
@@ -134,7 +137,7 @@ class _Brotli(Coder):
 
 
 class _Context(Coder):
-    """Each integer in the context of its neighbours, which is slow."""
+    """Each integer in the context of its neighbours; slow."""
 
     id, name = 2, "range/context"
 
@@ -151,7 +154,7 @@ class _Context(Coder):
 
 
 class _Adaptive(Coder):
-    """A model whose scale follows the rows, and that knows a trellis and units."""
+    """A distribution whose scale adapts to the rows; it makes use of a trellis and of known units."""
 
     id, name = 3, "range/adaptive"
 
@@ -203,7 +206,7 @@ _ALL: Final = (
     _Context(),
 )
 CODERS: Final[dict[int, Coder]] = {coder.id: coder for coder in _ALL}
-"""By id, in the order in which they are tried: what a coder expects is compared with what came before."""
+"""By id, in the order of trial: each coder must beat the shortest stream of those before it."""
 
 CONSTANT: Final = _Constant.id
 BROTLI: Final = _Brotli.id
@@ -212,7 +215,7 @@ ADAPTIVE: Final = _Adaptive.id
 
 
 def coder_of(reader: Reader, number: int) -> Coder:
-    """The coder with an id that a reader found; UnknownIdError where there is none."""
+    """The coder with this id in a file. Raises `UnknownIdError`."""
     if number not in CODERS:
         raise UnknownIdError(f"{reader.name}: coder id {number} is unknown to this version")
     return CODERS[number]

@@ -1,8 +1,8 @@
-"""Integers on a grid, each coded in the context of its neighbours, with probabilities that adapt.
+"""Integers on a grid, each coded in the context of its neighbours, with adaptive probabilities.
 
-The magnitudes around a place that are known already choose the model of its bits: zero or not, sign, and magnitude
-in unary, as CABAC codes transform coefficients (Marpe, Schwarz, Wiegand 2003). A stream has no parameters but the
-length of its rows, so short streams lose little.
+The decoded magnitudes around a place select the model of its bits: zero flag, sign, and magnitude in unary, as CABAC
+codes transform coefficients (Marpe, Schwarz, Wiegand 2003). The only parameter of a stream is the length of its rows,
+so short streams lose little.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,14 +27,14 @@ from sinr_codec.types import Ints
 __all__ = ["decode", "encode", "skip"]
 
 Model = list[int]
-"""How often a bit was 0 and 1, in units of which it starts with one each."""
+"""Counts of the zeros and ones of a bit, which start at one each."""
 
-_STEP: Final = 2  # what a bit adds
-_FULL: Final = 256  # the sum above which a model forgets half
-_THRESHOLDS: Final = (0, 1, 2, 3, 5, 8, 12, 18)  # of the weighted magnitudes around a place
+_STEP: Final = 2  # added to the count of a bit that occurs
+_FULL: Final = 256  # sum of the counts above which both are halved
+_THRESHOLDS: Final = (0, 1, 2, 3, 5, 8, 12, 18)  # of the weighted sum of the magnitudes around a place
 _CONTEXT: Final = tuple(sum(near > t for t in _THRESHOLDS) for near in range(_THRESHOLDS[-1] + 2))
 _LAST: Final = len(_CONTEXT) - 1
-_UNARY: Final = 15  # magnitudes from here on have the rest in an Elias gamma code
+_UNARY: Final = 15  # from this magnitude on, the rest follows in an Elias gamma code
 _LONGEST: Final = 61  # bits of that rest
 _MOST_BYTES: Final = 40  # of an integer: 16 bits of models at 8 bits each, and 123 plain ones
 
@@ -74,7 +74,7 @@ def _decode(reader: Reader, count: int, row: int) -> Ints:
 
 
 def skip(reader: Reader, count: int) -> None:
-    """Move behind a stream, without decoding it where it is long."""
+    """Move past a stream, without decoding a long one."""
     row = _row(reader, count)
     if not skip_body(reader, count):
         _decode(reader, count, row)
@@ -88,7 +88,7 @@ def _row(reader: Reader, count: int) -> int:
 
 
 def _symbols(values: list[int], row: int) -> Iterator[Symbol]:
-    """What the range coder is to code."""
+    """The symbols for the range coder."""
     symbols: list[Symbol] = []
 
     def bit(model: Model, wanted: bool) -> bool:
@@ -114,7 +114,7 @@ def _count(model: Model, got: bool) -> None:
 def _walk(
     values: list[int], row: int, bit: Callable[[Model, bool], bool], plain: Callable[[bool], bool], name: str
 ) -> None:
-    """Code the bits of all values in order; to decode, `bit` and `plain` say what they are and `values` is filled."""
+    """Code the bits of all values in order. When decoding, `bit` and `plain` return them, and `values` is filled."""
     zero = [[1, 1] for _ in range(len(_THRESHOLDS) + 1)]
     more = [[[1, 1] for _ in range(5)] for _ in range(_UNARY)]
     negative = [[1, 1] for _ in range(9)]
@@ -141,7 +141,7 @@ def _walk(
 
 
 def _gamma(value: int, plain: Callable[[bool], bool], name: str) -> int:
-    """Elias gamma code of value + 1: as many ones as it has bits below the highest, a zero, and those bits."""
+    """Elias gamma code of value + 1: a one for each bit below the highest, a zero, and those bits."""
     value += 1
     length = 0
     while plain(value >> length + 1 > 0):

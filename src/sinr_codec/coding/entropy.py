@@ -1,7 +1,7 @@
 """Integers to bytes and back, by the coder that needs the fewest bytes.
 
-A stream of integers has a coder id of four bits and whatever that coder writes (`coders`). `encode_ints` puts the id in
-a byte of its own; `tensor` packs it beside its transform. docs/format.md has the layouts.
+A stream has a coder id of four bits and the bytes of that coder (`coders`). `encode_ints` puts the id into a byte of
+its own; `tensor` packs it beside its transform. docs/format.md has the layouts.
 """
 
 import math
@@ -51,8 +51,7 @@ def encode_stream(
 ) -> tuple[int, bytes]:
     """(coder id, body) of the integers of q in C order, by the coder that needs the fewest bytes.
 
-    Where they stand in rows, of whatever length, one is tried whose scale follows the rows, and knows a trellis, and
-    the `exponents` of units (`adaptive`); where `neighbours` are alike, the coder with contexts, which is slow.
+    Parameters are those of `coders.Stream`.
     """
     stream = Stream(_int64(q), row, neighbours, trellis, exponents)
     found: tuple[int, bytes] | None = None
@@ -74,21 +73,21 @@ def decode_stream(reader: Reader, coder: int, count: int, exponents: Ints | None
 
 
 def skip_stream(reader: Reader, coder: int, count: int, exponents: Ints | None = None) -> None:
-    """Move the reader behind a stream, without decoding it where it is long."""
+    """Move the reader past a stream, without decoding a long one."""
     coder_of(reader, coder).skip(reader, count, exponents)
 
 
 def ideal_bits(
     q: npt.NDArray[np.integer], row: int | None = None, trellis: bool = False, exponents: Ints | None = None
 ) -> float:
-    """Bits that `encode_stream` spends when it takes a range coder, parameters included, without coding."""
+    """Bits of the stream, parameters included, if `encode_stream` chooses a range coder; nothing is coded."""
     return Stream(_int64(q), row, trellis=trellis, exponents=exponents).bits
 
 
 def encode_words(q: npt.NDArray[np.integer], width: int) -> tuple[int, bytes]:
-    """The paper's accounting: Brotli over unsigned little-endian words of `width` bytes, as they come.
+    """The paper's accounting: Brotli over unsigned little-endian words of `width` bytes, in order.
 
-    Falls back to `encode_stream` where Brotli would say more symbols a byte than the format allows.
+    Falls back to `encode_stream` where Brotli would code more symbols a byte than the format allows.
     """
     values = _int64(q)
     if values.size and not 0 <= int(values.min()) <= int(values.max()) < 1 << 8 * width:

@@ -1,7 +1,7 @@
-"""Integers range-coded with one parametric distribution, which a few numbers before them describe.
+"""Integers range-coded under one parametric distribution.
 
-A stream is a header, [a length], coded buckets, and the low bits of integers where buckets are wider than one.
-docs/format.md has the layout.
+A stream is a header with the parameters, [a length], coded buckets, and low bits where a bucket holds more than one
+integer. docs/format.md has the layout.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,18 +41,18 @@ _EXPLICIT: Final = 255  # instead of a radius code: lo and width follow
 
 @dataclass(frozen=True)
 class Model:
-    """Which frequencies a stream's integers have: lo..lo + width - 1 in buckets of 2**shift equal ones."""
+    """A distribution of integers: support lo..lo + width - 1, in buckets of 2**shift equally likely integers."""
 
     shape: int
     scale: int
     lo: int
     width: int
     centre: int  # inside the support
-    radius_code: int | None = None  # the support is symmetric about the centre and written in one byte
+    radius_code: int | None = None  # of a support symmetric about the centre, which takes one byte
 
     @property
     def shift(self) -> int:
-        """Low bits that the buckets leave out."""
+        """Low bits of an integer within its bucket."""
         return max(0, (self.width - 1).bit_length() - MAX_SYMBOLS.bit_length() + 1)
 
     @property
@@ -70,7 +70,7 @@ class Model:
         return frequencies(self.shape, self.scale, self.size, self.centre_bucket)
 
     def header(self) -> bytes:
-        """The bytes from which `read` makes the model, but its shape."""
+        """The bytes from which `read` restores the model; the coder's id holds the shape."""
         support = write_zigzag(self.lo) + write_varint(self.width - 1)
         if self.shape == UNIFORM:
             return support
@@ -87,7 +87,7 @@ class Model:
 
     @classmethod
     def read(cls, reader: Reader, shape: int) -> "Model":
-        """The model of a stream whose shape its coder says."""
+        """The model at the start of a stream. Raises `MalformedError` for a support beyond 64-bit integers."""
         if shape == UNIFORM:
             lo, width = reader.zigzag(), reader.varint() + 1
             model = cls(shape, 0, lo, width, lo)
@@ -134,10 +134,10 @@ def fit(values: Ints) -> tuple[Model, float]:
 
 
 def _supports(values: Ints, least: int, greatest: int) -> Iterator[Model]:
-    """Models with shape and scale open: centred at zero and, where that may pay, at the mean or one-sided."""
+    """Models without shape and scale: centred at zero and, where that may pay, at the mean or one-sided."""
     mean = float(values.mean())
     centres = {0}
-    # A wrong centre costs about n/(2 ln 2) * (mean/deviation)**2 bits, naming the right one a byte or more.
+    # A wrong centre costs about n/(2 ln 2) * (mean/deviation)**2 bits, storing the right one a byte or more.
     if 0.72 * values.size * mean * mean > 8 * float(values.var()):
         centres.add(min(max(round(mean), least), greatest))
     for centre in sorted(centres, key=abs):
@@ -152,14 +152,14 @@ def _supports(values: Ints, least: int, greatest: int) -> Iterator[Model]:
 
 
 def _histogram(values: Ints, model: Model) -> tuple[Ints, int]:
-    """Counts of the buckets of a model's support, and the first bucket that they start with."""
+    """Counts of the buckets of a model's support, from the first that occurs, and its number."""
     buckets = _offsets(values, model.lo) >> np.uint64(model.shift)
     first = int(buckets.min())
     return np.bincount((buckets - np.uint64(first)).astype(np.int64)), first
 
 
 def _best_shape(support: Model, counts: Ints, first: int) -> tuple[Model, float]:
-    """Shape and scale with the shortest code: downhill along both, the length has one valley in each."""
+    """Shape and scale of the shortest code, downhill: the length has a single minimum along each."""
     distance = np.abs(first + np.arange(len(counts), dtype=np.float64) - support.centre_bucket)
     total = float(counts.sum())
     size, centre = support.size, support.centre_bucket
@@ -239,7 +239,7 @@ def decode(reader: Reader, shape: int, count: int) -> Ints:
 
 
 def skip(reader: Reader, shape: int, count: int) -> None:
-    """Move behind a stream, without decoding it where it is long."""
+    """Move past a stream, without decoding a long one."""
     model = Model.read(reader, shape)
     if not skip_body(reader, count):
         _decode(reader, model, count)

@@ -1,8 +1,8 @@
-"""Levels without their last bits, and those bits plane by plane, so that the beginning of a file decodes already.
+"""Levels without their last bits, and those bits in planes, so that the beginning of a file decodes.
 
-With half of 2^planes added, the bits of a level above the last `planes` round it; they are the *base*. The other bits
-follow from the highest to the lowest. Each is coded with counts of its own for each value near zero of the bits above
-it, where levels are not equally likely.
+The *base* of a level is the level rounded to a multiple of 2^planes: half of that is added, and the last `planes` bits
+are dropped. These follow in planes, from the highest to the lowest. Each bit is coded with adaptive counts in the
+context of the bits above it, which matters near zero, where levels are not equally likely.
 """
 
 from typing import Final
@@ -17,23 +17,23 @@ __all__ = ["MAX_PLANES", "PlaneReader", "base_of", "encode_plane", "levels_of"]
 
 
 MAX_PLANES: Final = 15
-_NEAR: Final = 3  # levels this far from zero and further share their counts
-_MOST: Final = 1 << 10  # of a count of both bits, before it is halved
+_NEAR: Final = 3  # levels from this distance to zero on share their counts
+_MOST: Final = 1 << 10  # total of the counts at which they are halved
 _LEAST: Final = 7  # the rarer bit has at least 2**-7, so that no symbol is free
 
 
 def base_of(levels: Ints, planes: int) -> Ints:
-    """Levels without so many of their last bits."""
+    """Levels rounded to multiples of 2^planes, without their last `planes` bits."""
     return levels + _half(planes) >> planes
 
 
 def levels_of(above: Ints, planes: int, there: int) -> Ints:
-    """The least level of each cell, from the base and as many bits behind it as are `there`."""
+    """The least level of each cell, from the base and the first `there` planes."""
     return (above << planes - there) - _half(planes)
 
 
 def encode_plane(tensors: list[Ints], planes: int, number: int) -> bytes:
-    """The bits of plane `number` of levels, 0 for the highest."""
+    """Plane `number` of the levels of all tensors, 0 for the highest."""
     symbols: list[Symbol] = []
     for levels in tensors:
         bits = levels.reshape(-1) + _half(planes) >> planes - 1 - number
@@ -46,7 +46,7 @@ def encode_plane(tensors: list[Ints], planes: int, number: int) -> bytes:
 
 
 class PlaneReader:
-    """Reads plane `number`, one tensor after the other."""
+    """Reads plane `number`, tensor by tensor."""
 
     def __init__(self, data: bytes, number: int) -> None:
         self._number = number
@@ -56,7 +56,7 @@ class PlaneReader:
         self._symbols = 0
 
     def finer(self, above: Ints) -> Ints:
-        """Behind the bits of the next tensor, int64 (n,), those of this plane.
+        """The levels of the next tensor, int64 (n,), with the bits of this plane appended.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class PlaneReader:
         return above << 1 | np.array(bits, np.int64)
 
     def end(self) -> None:
-        """Refuse what follows the last tensor."""
+        """Refuse bytes after the last tensor."""
         if self._decoder is not None:
             self._decoder.finish()
         self._reader.end()
@@ -88,19 +88,19 @@ def _half(planes: int) -> int:
 
 
 def _contexts(above: Ints, number: int) -> list[int]:
-    """Where the bits above plane `number` are from zero."""
+    """Signed distance to zero of the bits above plane `number`, clipped and counted from 0."""
     near: list[int] = (np.clip(above - _half(number), -_NEAR, _NEAR) + _NEAR).tolist()
     return near
 
 
 class _Counts:
-    """How often each bit came in each context of a tensor."""
+    """Adaptive counts of zeros and of all bits in each context of a tensor."""
 
     def __init__(self) -> None:
         self._zeros, self._totals = [1] * (2 * _NEAR + 1), [2] * (2 * _NEAR + 1)
 
     def odds(self, context: int) -> tuple[int, int]:
-        """(cases of a zero, all cases)"""
+        """Frequency of a zero, and the total of both."""
         total = self._totals[context] << _LEAST
         least = self._totals[context]
         return min(max(self._zeros[context] << _LEAST, least), total - least), total

@@ -1,10 +1,10 @@
-"""Units of the weights of a matrix that differ from row to row and from column to column.
+"""Quantisation units of the weights of a matrix that differ by row and column.
 
-What the outputs of a network feel of a weight is about a product: of how large the input is that it multiplies, and of
-how much depends on the neuron that it feeds. Neurons that are seldom at work, or never, make both differ by powers of
-ten. With errors that cost f_ij each, and f_ij near r_i c_j, the fewest bits for an error follow from steps in
-proportion to 1 / sqrt(r_i c_j): reverse water-filling, where all steps are small (Cover and Thomas, "Elements of
-information theory", section 10.3.3). The steps are sent as quarters of octaves above the finest.
+The sensitivity of the outputs to a weight is roughly a product of two factors: the size of the input that it
+multiplies, and the sensitivity to the neuron that it feeds. Neurons that are rarely active, or never, spread both
+factors over powers of ten. Where an error of weight (i, j) costs f_ij, close to r_i c_j, the fewest bits for a given
+loss follow from steps proportional to 1 / sqrt(r_i c_j): reverse water-filling at small steps (Cover and Thomas,
+"Elements of information theory", section 10.3.3). A file holds the units as quarter octaves above the finest.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ __all__ = ["MAX_EXPONENT", "PER_OCTAVE", "Scales", "scales_for"]
 
 PER_OCTAVE: Final = 4
 MAX_EXPONENT: Final = 127
-"""Of a row and of a column, in quarter octaves."""
+"""Largest exponent of a row, and of a column."""
 
 _FRACTIONS: Final = np.array([256, 304, 362, 431])  # 256 times powers of 2^(1/4)
-_LEAST: Final = 1e-3  # of the mean of f, which is an estimate; nothing counts as less felt
+_LEAST: Final = 1e-3  # lower bound of f, an estimate, as a share of its mean
 _ROUNDS: Final = 20
 
 
 @dataclass(frozen=True)
 class Scales:
-    """The unit of a weight is 2^((rows[i] + columns[j]) / 4) times that of the finest.
+    """Exponents of units: that of weight (i, j) is 2^((rows[i] + columns[j]) / 4) times the finest.
 
-    A real tensor is a matrix with its last axis as columns; `rows` or `columns` are empty where all are alike.
+    A real tensor is a matrix with its last axis as columns. `rows` or `columns` is empty where all are 0.
     """
 
     rows: tuple[int, ...] = ()
@@ -47,7 +47,7 @@ class Scales:
                 raise InputError(f"scales: expected exponents of 0 to {MAX_EXPONENT}")
 
     def exponents(self, shape: tuple[int, ...]) -> Ints:
-        """Quarter octaves of each weight of a real tensor in C order, int64 (n,)."""
+        """Exponent of each weight of a real tensor in C order, in quarter octaves, int64 (n,)."""
         rows, columns = np.array(self.rows, np.int64), np.array(self.columns, np.int64)
         total = np.zeros(matrix_of(shape), np.int64)
         if (len(rows) or len(total), len(columns) or total.shape[1]) != total.shape:
@@ -57,7 +57,7 @@ class Scales:
         return total.reshape(-1)
 
     def factors(self, shape: tuple[int, ...]) -> Floats:
-        """Units of each weight of a real tensor, float64 of its shape: exact, 9 bits and a power of two."""
+        """Unit of each weight of a real tensor, float64 of its shape: exact, 9 bits times a power of two."""
         return factors_of(self.exponents(shape)).reshape(shape)
 
 
@@ -72,9 +72,9 @@ def matrix_of(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def scales_for(felt: npt.ArrayLike, rows: bool = True, columns: bool = True) -> Scales:
-    """Units for weights of which an error costs as much as is `felt`, an array of the real tensor's shape.
+    """Units for weights whose squared errors cost `felt` each, an array of the real tensor's shape.
 
-    r and c are those that need the fewest bits: with them, f_ij / (r_i c_j) has the mean 1 in every row and column.
+    The factors r and c are those of the fewest bits: with them, f_ij / (r_i c_j) has mean 1 in every row and column.
     """
     f = np.asarray(felt, np.float64)
     f = f.reshape(matrix_of(f.shape))

@@ -1,8 +1,8 @@
 """The SINR transform: a weight tensor as a few atoms of a seeded dictionary (paper, sections 3.2 and 3.3).
 
 A tensor is read as n vectors w of length k1. Each becomes w ~ A x, where x has s non-zeros and 2s < k1, so
-that s values and s indices take the place of k1 weights (section 3.2). The inverse is exact: the same bits on
-every platform.
+that s values and s indices replace k1 weights (section 3.2). The inverse is exact: it gives the same bits on every
+platform.
 """
 
 import math
@@ -20,7 +20,7 @@ TINY_WIDTH: Final = 50
 """A network of fewer neurons a layer is tiny: its matrices are flattened (section 3.3.2)."""
 
 SENT: Final = "sent"
-"""Kind of a dictionary that is learned and stored beside its codes."""
+"""Kind of a learned dictionary, which is stored with its codes."""
 MAX_SENT: Final = 2**15
 """Largest magnitude of its entries."""
 
@@ -31,7 +31,7 @@ _GATHER_ENTRIES: Final = 1 << 20  # entries (8 MiB) of atoms expanded at a time 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which entries of a tensor make one vector.
+    """The entries of a tensor that form one vector.
 
     axis 0: columns, vectors of length shape[0]; axis 1: rows, vectors of length shape[1]; None: the whole
     tensor in C order is one vector. With more than two dimensions the trailing ones count as one.
@@ -165,8 +165,8 @@ def reconstruct(
     last = int(indices.max(initial=0))
     if last >= k2:
         raise InputError(f"indices: atom {last}, expected 0 to {k2 - 1}")
-    # Some vectors at a time, and of a long one some atoms: streams of one value arrive without memory of their
-    # own, and must not take any here.
+    # A batch of vectors at a time, and of long vectors a chunk of atoms: constant streams take no memory of their own,
+    # and must not take much here.
     s = len(q)
     batch, chunk = max(1, _GATHER_ENTRIES // (max(s, 1) * k1)), max(1, _GATHER_ENTRIES // k1)
     parts = [slice(first, first + batch) for first in range(0, n, batch)]
@@ -191,10 +191,10 @@ def reconstruct(
 
 
 def _exact_type(magnitude: int, q: Ints) -> type[np.float64 | np.int64]:
-    """The type in which sums of atoms with entries up to a magnitude, q (s, n) of each, are exact in any order.
+    """The type in which sums over atoms with entries up to a magnitude and coefficients q (s, n) are exact.
 
-    No partial sum exceeds magnitude * s * max |q|. Up to 2^53 float64 holds all of them, fused or not, so that the fast
-    product of floats is the integer product.
+    No partial sum, in any order, exceeds magnitude * s * max |q|. Up to 2^53 float64 represents all of them, with or
+    without fused multiply-add, so that the fast product of floats equals that of integers.
     """
     bound = magnitude * len(q) * max(int(q.max(initial=1)), -int(q.min(initial=-1)))
     if bound > _EXACT_INT:

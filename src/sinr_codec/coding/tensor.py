@@ -1,7 +1,7 @@
-"""One parameter tensor and its record in a file: transform, quantiser and coder together.
+"""One parameter tensor and its record in a file: a transform, a quantiser and a coder.
 
-A record ends itself and says neither shape nor dtype: those follow from the field or from the manifest of
-the file. Complex tensors are coded as real ones with a last axis of two. docs/format.md has the layout.
+A record is self-delimiting and states neither shape nor dtype, which follow from the field or from the manifest of the
+file. Complex tensors are coded as real ones with a last axis of two. docs/format.md has the layout.
 """
 
 import math
@@ -61,10 +61,19 @@ class Raw:
 class Direct:
     """Scalar quantisation of the weights themselves: multiples of `step`, or min-max with `bits`.
 
-    `paper` goes with bits and stores them as the paper does: Brotli over little-endian words. `row` goes with a step:
-    the tensor, flattened, is a grid with rows of that length, whose neighbours are worth a look (`context`). So does
-    `trellis`: the multiples are those nearest to the weights that follow a trellis along the rows (`row_of`). And
-    `scales`: the step is that of the finest weights.
+    Attributes
+    ----------
+    step, bits
+        One of them: the step, or the bits of the min-max quantiser, 1 to 31.
+    paper
+        With `bits`: Brotli over little-endian words, as in the paper.
+    row
+        With `step`: the flattened tensor is a grid with rows of this length whose neighbours have similar magnitudes
+        (`context`).
+    trellis
+        With `step`: levels follow a trellis along the rows (`row_of`).
+    scales
+        With `step`: units by row and column; `step` is that of the finest weights.
     """
 
     step: float | None = None
@@ -86,10 +95,10 @@ class Direct:
 class Sparse:
     """The SINR transform: s of k2 atoms for each vector, their values quantised as in `Direct`.
 
-    `paper` goes with bits, keeps the order of selection, and stores values and indices as words under Brotli.
-    Otherwise the indices of a vector are a set, coded in log2 C(k2, s) bits.
+    With `paper`, which requires `bits`, indices keep the order of selection, and values and indices are words under
+    Brotli. Otherwise the indices of a vector are a set, coded in log2 C(k2, s) bits.
 
-    A dictionary of kind "sent" is not seeded: it is part of the record, and the `code` of the tensor brings it.
+    A dictionary of kind "sent" has no seed: it is part of the record, and comes with the sparse code of the tensor.
     """
 
     kind: str
@@ -123,14 +132,14 @@ _LEAST_ROW: Final = 16  # numbers; a trellis begins anew in every row
 def is_lossy(array: Array) -> bool:
     """Whether `Direct` and `Sparse` apply: floating point or complex, not empty, every element finite.
 
-    `encode_tensor` stores any other tensor as `Raw`, whatever it is asked for.
+    `encode_tensor` stores any other tensor as `Raw`, whatever its coding.
     """
     array = np.asarray(array)
     return is_float(array.dtype) and array.size > 0 and bool(np.isfinite(array).all())
 
 
 def row_of(shape: tuple[int, ...]) -> int:
-    """Length of the rows of a real tensor: of its last axis, or all of it where those are short."""
+    """Length of the rows of a real tensor: its last axis, or its size where that axis is short."""
     return shape[-1] if len(shape) > 1 and shape[-1] >= _LEAST_ROW else max(1, math.prod(shape))
 
 
@@ -140,10 +149,10 @@ def encode_tensor(array: Array, coding: Coding, code: SparseCode | None = None) 
     Parameters
     ----------
     array
-        Any shape; bool, integers, float16/32/64, bfloat16, complex64/128. What a lossy coding cannot hold (see
-        `is_lossy`; also values 2**53 steps from zero) is stored raw.
+        Any shape; bool, integers, float16/32/64, bfloat16, complex64/128. A tensor that a lossy coding cannot represent
+        (see `is_lossy`; also values 2**53 steps from zero) is stored raw.
     coding
-        A step is rounded to the nearest that a file can hold (`quantize.round_step`).
+        A step is rounded to the nearest 16-bit step (`quantize.round_step`).
     code
         The tensor's atoms and their values, where `coding` is sparse.
 
@@ -167,9 +176,10 @@ def encode_tensor(array: Array, coding: Coding, code: SparseCode | None = None) 
 
 
 def coarse_record(record: bytes, shape: tuple[int, ...], dtype: npt.DTypeLike, planes: int) -> tuple[bytes, Ints]:
-    """A record without so many of the last bits of its levels, and all levels, flat: a step is as much wider.
+    """A record without the last `planes` bits of its levels, and the full levels, flat.
 
-    Other records than those of `Direct` with a step stay as they are, and so do their levels, of which there are none.
+    The step of the record grows by 2**planes. Records of other codings than `Direct` with a step stay unchanged and
+    have no levels.
     """
     kind = np.dtype(dtype)
     reader = Reader(record, "tensor")
@@ -192,12 +202,12 @@ def decode_tensor(
 ) -> Array:
     """The tensor of a record, of exactly this shape and dtype; the same bits on every platform.
 
-    Lossy tensors are computed in float64 and rounded once. Bytes must hold one record and nothing else, a
-    Reader may go on behind it. Memory stays within a small multiple of the declared shape, and is taken only
-    when the bytes can hold such a tensor; whoever calls bounds the shape.
+    Lossy tensors are computed in float64 and rounded once. Bytes must hold one record and nothing else; a Reader may
+    continue after it. Memory stays within a small multiple of the declared shape and is allocated only when the bytes
+    can hold such a tensor. The caller bounds the shape.
 
-    The levels of `Direct` with a step may lack their last bits, `of` in number (`coarse_record`). `planes` brings back
-    as many of them as there are.
+    The levels of `Direct` with a step may lack their last `of` bits (`coarse_record`); `planes` restores the first of
+    these.
 
     Raises
     ------
@@ -234,7 +244,7 @@ def decode_tensor(
 
 
 def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTypeLike) -> dict[str, Any]:
-    """How a record codes its tensor, for reports; long streams are skipped and not decoded.
+    """The coding of a record, for reports; long streams are skipped, not decoded.
 
     Keys: transform, coder, bytes, bits_per_weight (a complex number is two weights), and where they apply
     step, octaves (of the scales), offset, dictionary, seed, k2, s, axis, indices, dictionary_bytes. Raises what
@@ -271,8 +281,8 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
 def direct_cost(w: Array, step: float, trellis: bool = False, scales: Scales | None = None) -> tuple[float, float]:
     """(bytes, squared error) of `Direct(step=step, trellis=trellis, scales=scales)` for a tensor, without coding it.
 
-    `encode_tensor` comes within 1 % or two bytes of that size, or below it. With scales, the error is of the weights
-    in their units.
+    The record takes that size within 1 % or two bytes, or less. With scales, the error is that of the weights in their
+    units.
     """
     w = np.asarray(w)
     try:
@@ -289,7 +299,7 @@ def direct_cost(w: Array, step: float, trellis: bool = False, scales: Scales | N
 
 
 def sparse_cost(code: SparseCode, w: Array, step: float | None = None, bits: int | None = None) -> tuple[float, float]:
-    """(bytes, squared error) of `Sparse` with this code of a tensor and a step or bits, without coding it."""
+    """(bytes, squared error) of `Sparse` with a code of a tensor and a step or bits, without coding it."""
     w = np.asarray(w)
     _check_quantiser(step, bits, False)
     try:
@@ -374,7 +384,7 @@ def _transform_for(coding: Direct | Sparse) -> _Transform:
 
 @dataclass(frozen=True)
 class _Head:
-    """What stands before the streams of a record."""
+    """The parameters before the streams of a record."""
 
     transform: _Transform
     coder: int  # of the first stream
@@ -387,7 +397,7 @@ class _Head:
 
     @cached_property
     def exponents(self) -> Ints | None:
-        """Of the units of the integers, where there are scales."""
+        """Exponents of the units of the integers; None without scales."""
         return None if self.scales is None else self.scales.exponents(self.shape)
 
     @classmethod
@@ -434,7 +444,7 @@ def _encode_direct(w: Array, coding: Direct) -> bytes:
 
 
 def _scale_streams(scales: Scales | None) -> bytes:
-    """Exponents of rows and of columns; of none a single zero."""
+    """Streams of the exponents of rows and of columns; a single zero where all are 0."""
     if scales is None:
         return b""
     return b"".join(encode_ints(np.array(each or (0,))) for each in (scales.rows, scales.columns))
@@ -506,7 +516,7 @@ def _steps(values: Array, step: float, limit: int) -> Ints:
 
 
 def _direct_steps(w: Array, step: float, trellis: bool = False, scales: Scales | None = None) -> Ints:
-    """Weights in steps that a file can hold, none so large that it would leave the dtype."""
+    """Levels of weights for a 16-bit step, clipped so that no decoded value overflows the dtype."""
     step = round_step(step)
     wide = w.astype(np.float64)
     units = np.ones(()) if scales is None else scales.factors(w.shape)
@@ -525,7 +535,7 @@ def _direct_steps(w: Array, step: float, trellis: bool = False, scales: Scales |
 
 
 def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Ints, float, float, bytes]:
-    """(q, step, offset, the bytes that say so) of coefficients, or of weights with min-max."""
+    """(q, step, offset, bytes of the quantiser) of coefficients, or of weights with min-max."""
     if step is not None:
         step = round_step(step)
         return _steps(values, step, _MAX_SPARSE_STEPS), step, 0.0, _Step.write(step)
@@ -536,7 +546,7 @@ def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Int
     return q, step, offset, _MinMax.write(step, offset)
 
 
-_BLOCK: Final = 1 << 18  # numbers dequantised at a time, to spare memory
+_BLOCK: Final = 1 << 18  # numbers dequantised at a time, which bounds memory
 
 
 def _restore(q: Ints, step: float, offset: float, dtype: np.dtype[Any], exponents: Ints | None = None) -> Array:

@@ -1,9 +1,9 @@
-"""Trellis-coded quantisation: multiples of a step of which every place may take only the even or only the odd ones.
+"""Trellis-coded quantisation: levels are multiples of a step, and each place admits only even or only odd ones.
 
-Which, says a machine of eight states that the levels themselves drive, so that the choice costs nothing: a level takes
-the bits that it would take on a grid twice as coarse, and a sequence that fits a vector best is nearer to it than
-rounding to that grid, by 1.06 of the 1.53 dB that no code can exceed. States and subsets are those of Marcellin and
-Fischer (1990), as JPEG 2000 part 2 has them; ISO/IEC 15938-17 calls the idea dependent quantisation.
+A machine of eight states, driven by the levels themselves, selects the parity, so that the choice costs no bits. A
+level then costs what it costs on a grid twice as coarse, while the best sequence is nearer to a vector than rounding to
+that grid: 1.06 dB of the 1.53 dB that no code can exceed. States and subsets are those of Marcellin and Fischer (1990),
+as in JPEG 2000 part 2; ISO/IEC 15938-17 calls the method dependent quantisation.
 """
 
 from typing import Final
@@ -16,10 +16,10 @@ __all__ = ["NEXT_STATE", "SQUARED_ERROR", "follows_trellis", "parities", "quanti
 
 
 NEXT_STATE: Final = ((0, 1), (2, 3), (5, 4), (7, 6), (1, 0), (3, 2), (4, 5), (6, 7))
-"""The state after a level k, by state and bit 1 of k. Rows begin in state 0; odd states take odd levels."""
+"""The state after a level k, by state and bit 1 of k. Rows begin in state 0; odd states admit odd levels."""
 
 SQUARED_ERROR: Final = 0.261
-"""Mean squared error in squared steps of vectors much longer than a step: 4/12, less 1.06 dB."""
+"""Mean squared error in squared steps where values span many steps: 4/12, less 1.06 dB."""
 
 _NEXT: Final = np.array(NEXT_STATE)
 _BEFORE: Final = [[(s, b) for s in range(8) for b in (0, 1) if NEXT_STATE[s][b] == state] for state in range(8)]
@@ -30,19 +30,19 @@ def quantise(
     variance: float | Floats = np.inf,
     weights: Floats | None = None,
 ) -> Ints:
-    """The levels that follow the trellis and cost least, in every row: squared error, and bits at its price (Viterbi).
+    """The levels of each row that follow the trellis at the least cost, squared error plus rate (Viterbi).
 
-    A level k of a Gaussian of that variance takes k^2 / (2 variance) nats more than 0 does, and a bit is worth
-    2 ln 2 times the mean squared error. Together that is a parabola again, around x moved a little towards zero.
+    Under a Gaussian of this variance a level k takes k^2 / (2 variance) nats more than 0, and a bit is worth
+    2 ln 2 times the mean squared error. The sum of both is a parabola around x scaled towards zero.
 
     Parameters
     ----------
     x
         Rows (r, n), in steps.
     variance
-        Of x, to reckon with; one, or (r, n).
+        Variance of x in the rate, a number or (r, n).
     weights
-        Of the costs, (r, n) or anything that broadcasts to it.
+        Weights of the costs, of a shape that broadcasts to (r, n).
 
     Returns
     -------
@@ -79,7 +79,7 @@ def quantise(
 
 
 def parities(levels: Ints) -> Ints:
-    """Bit 0 of the state in which each level of rows (r, n) stands, if they follow the trellis."""
+    """The parity that the trellis prescribes for each level of rows (r, n), given those before it."""
     odd = np.empty(levels.shape, np.int64)
     state = np.zeros(len(levels), np.int64)
     for i in range(levels.shape[1]):
@@ -89,5 +89,5 @@ def parities(levels: Ints) -> Ints:
 
 
 def follows_trellis(levels: Ints) -> bool:
-    """Whether rows (r, n) of levels are even and odd where the trellis has it."""
+    """Whether all levels of rows (r, n) have the parity that the trellis prescribes."""
     return bool((parities(levels) == (levels & 1)).all())

@@ -26,7 +26,7 @@ def narrowest(values: Ints) -> tuple[int, bool]:
 
 
 def rough_size(values: Ints) -> int:
-    """Bytes of a fast Brotli, which come near to those of the best one."""
+    """Bytes after a fast Brotli compression, an estimate of the best one's."""
     return len(brotli.compress(_planes(values, narrowest(values)[0]).tobytes(), quality=5))
 
 
@@ -36,7 +36,7 @@ def _planes(values: Ints, width: int) -> npt.NDArray[np.uint8]:
 
 
 def encode(values: Ints, width: int, signed: bool, interleaved: bool) -> bytes | None:
-    """Parameters, length and data; None where a byte would say more symbols than the format allows."""
+    """Parameters, length and data; None where Brotli would code more symbols a byte than the format allows."""
     planes = _planes(values, width)
     raw = (planes.T if interleaved else planes).tobytes()
     data = brotli.compress(raw, quality=11 if len(raw) <= _SLOW_BROTLI else 9)
@@ -66,13 +66,13 @@ def decode(reader: Reader, count: int) -> Ints:
 
 
 def skip(reader: Reader) -> None:
-    """Move behind a stream."""
+    """Move past a stream."""
     reader.byte()
     reader.take(reader.varint(reader.remaining))
 
 
 def _decompress(reader: Reader, data: memoryview, size: int) -> bytes:
-    """Exactly `size` bytes out of a whole Brotli stream; never holds much more than that."""
+    """Exactly `size` bytes from a whole Brotli stream, in memory of about that size."""
     decompressor = brotli.Decompressor()
     out = bytearray()
     try:

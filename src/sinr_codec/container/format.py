@@ -2,9 +2,9 @@
 
     magic  version  header length (LEB128)  header (CBOR)  CRC-32  { section  CRC-32 }*
 
-A reader trusts nothing: it checks magic, version, length, checksum and structure in this order, refuses what
-breaks an invariant with a child of `FormatError`, and never allocates for a size that it has not checked.
-A header has exactly one encoding: what does not re-encode to the same bytes is refused.
+A reader trusts nothing: it checks magic, version, length, checksum and structure in this order, raises a child of
+`FormatError` for every violation, and never allocates for a size that it has not checked. A header has exactly one
+encoding: one that does not re-encode to the same bytes is refused.
 """
 
 import dataclasses
@@ -42,9 +42,9 @@ VERSION: Final = 1
 FIELD: Final = 0
 STATE: Final = 1
 BASE: Final = 2
-"""Kinds of content: a field that stands for a signal; a state dict; what the fields of many signals share."""
+"""Kinds of content: the field of a signal; a state dict; a base, which the fields of many signals share."""
 DIGEST_BYTES: Final = 16
-"""Of the SHA-256 of a base, in files that need it."""
+"""Length of a base's digest in files that need the base: the beginning of its SHA-256."""
 
 DTYPES: Final[tuple[np.dtype, ...]] = tuple(
     np.dtype(name)
@@ -53,7 +53,7 @@ DTYPES: Final[tuple[np.dtype, ...]] = tuple(
         *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
     )
 )
-"""The dtypes a state dict may hold; a tensor's code is its position here."""
+"""The dtypes of a state dict; a dtype's code is its position here."""
 
 MAX_QUALITY: Final = 65535
 _MAX_DEPTH: Final = 8
@@ -88,7 +88,7 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """What a `.sinr` file says about itself.
+    """The header of a `.sinr` file.
 
     Attributes
     ----------
@@ -104,13 +104,13 @@ class Header:
     quality
         What the encoder measured, in 1/100 dB, 0..65535: PSNR against the signal, or fidelity of the outputs.
     extra
-        Information no decoder needs, as a non-empty map; readers ignore keys that they do not know.
+        Information that no decoder needs, as a non-empty map; readers ignore keys that they do not know.
     base
-        Of a field that begins from a base, the first bytes of that base's SHA-256. Of a base, the samples of a patch by
-        axis, which is empty where signals are not cut into patches.
+        For a field that begins from a base, the first bytes of that base's SHA-256. For a base, the samples of a patch
+        by axis; empty where signals are not cut into patches.
     planes
-        Bits that the levels of the first sections lack, at most `MAX_PLANES`; sections behind them have these, plane by
-        plane. Only a file of kind `FIELD` without a base has any.
+        Bits that the levels of the first sections lack, at most `MAX_PLANES`; the sections after them hold these bits,
+        plane by plane. Only a file of kind `FIELD` without a base has any.
     section_lengths, header_bytes
         Filled in by `read_header`: bytes of each section, and the offset of the first one.
     """
@@ -133,7 +133,7 @@ def write(header: Header, sections: Sequence[bytes], limits: Limits = DEFAULT_LI
     Raises
     ------
     FormatError
-        The header is one that `read` would refuse under the same limits.
+        `read` would refuse the header under the same limits.
     """
     cbor = _encode(dataclasses.replace(header, section_lengths=tuple(len(section) for section in sections)))
     head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
@@ -144,9 +144,9 @@ def write(header: Header, sections: Sequence[bytes], limits: Limits = DEFAULT_LI
 
 
 def read(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False) -> tuple[Header, list[bytes]]:
-    """Take a whole file apart and check everything that needs no decoding.
+    """Split a whole file into header and sections, and check everything that needs no decoding.
 
-    With `partial`, bytes may be missing at the end; what comes back are the sections that are whole.
+    With `partial`, bytes may be missing at the end; only complete sections are returned.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def read(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False)
 
 
 def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
-    """Read and check the header from a file's bytes or from a long enough beginning of them.
+    """Read and check the header of a file, from its bytes or a beginning that holds the header.
 
     Raises
     ------
@@ -386,7 +386,7 @@ def _is_uint(value: Any) -> TypeGuard[int]:
 
 
 def loads(data: bytes) -> Any:
-    """Decode one CBOR item after `_scan` has found nothing in it but plain values."""
+    """Decode one CBOR item after `_scan` has found only plain values in it."""
     reader = Reader(data, "CBOR")
     try:
         _scan(reader, 0)
@@ -399,7 +399,7 @@ def loads(data: bytes) -> Any:
 
 
 def _scan(reader: Reader, depth: int) -> int:
-    """Walk one item and refuse what the format does not use, before a general decoder sees it.
+    """Walk one item and refuse everything that the format does not use, before a general decoder sees it.
 
     Returns the item's major type.
 

@@ -1,4 +1,4 @@
-"""What a reader is willing to allocate or compute for a file it does not trust."""
+"""Bounds on the memory and the work that a reader spends on a file it does not trust."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from sinr_codec.errors import LimitError
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds of a reader. Every one is checked before the memory it stands for is allocated.
+    """Upper bounds of a reader. Each is checked before the memory that it bounds is allocated.
 
     They belong to the reader, not to the format: a server may lower them, a user raise them.
     """

@@ -1,1 +1,1 @@
-"""Which coding each tensor gets: sensitivities, sparse codes by pursuit, and the search for the smallest file."""
+"""The choice of a coding for each tensor: sensitivities, sparse codes by pursuit, the search for the smallest file."""

@@ -3,15 +3,14 @@
     Tropp, Gilbert, "Signal recovery from random measurements via orthogonal matching pursuit", IEEE Trans.
     Inf. Theory 53(12), 2007.
 
-All vectors advance together, one atom a step. Nearly all work is the product of the dictionary with the
-residuals, which is made in fewer bits as far as their rounding leaves the choice open (`search`). Everything else is
-float64.
+All vectors advance together, one atom a step. Nearly all work is the product of the dictionary with the residuals,
+which is computed at low precision, with a bound on its rounding (`search`). Everything else is float64.
 
-With few vectors and a large dictionary that product is bound by reading the dictionary. Then several steps are
-guessed from the atoms that were near the maximum last time, and one product verifies them all; a wrong guess is
-taken back. The result is the same.
+With few vectors and a large dictionary that product is bound by the bandwidth of memory. Then several steps are guessed
+from the atoms that were near the maximum last time, and one product verifies them all. A wrong guess is undone, so that
+the result is the same.
 
-The same lines run on NumPy arrays and, for an accelerator, on torch tensors.
+The same code runs on NumPy arrays and, for an accelerator, on torch tensors.
 """
 
 from typing import Any, Final
@@ -27,9 +26,9 @@ from sinr_codec.planning.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.tiles import cores, map_tiles
 from sinr_codec.types import Array, Floats, Ints
 
-_GUESS_CORRELATION: Final = 1e-3  # a guess below is no use, and might depend on the atoms already taken
+_GUESS_CORRELATION: Final = 1e-3  # a guess below is useless, and its atom might depend on those already taken
 _BATCH: Final = 512  # most vectors that advance together
-_SHARED: Final = 64  # vectors a core that are worth sharing
+_SHARED: Final = 64  # vectors a core from which it pays to use several
 _WORK: Final = 1 << 25  # float64 entries (256 MiB) that the orthonormal bases of a batch may take
 _DEVICE_WORK: Final = 1 << 27  # the same on an accelerator (1 GiB)
 _DEVICE_PRODUCTS: Final = 1 << 28  # float32 products (1 GiB) of a batch there
@@ -50,7 +49,7 @@ def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: st
     tol : float, optional
         A vector also stops when its residual's norm is at most `tol` times its own norm.
     device : str
-        Where to work: "cpu", or a torch device such as "cuda". One without float64 ("mps") leaves it to the CPU.
+        Device: "cpu", or a torch device such as "cuda". The CPU replaces one without float64 ("mps").
 
     Returns
     -------
@@ -87,7 +86,7 @@ def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: st
         batch = max(1, min(_DEVICE_WORK // (s * (k1 + s)), _DEVICE_PRODUCTS // k2))
         search = DeviceSearch(atoms, device)
     else:
-        # Side by side on all cores where there are vectors for it: products of one core have no waits in between.
+        # Batches side by side on all cores if there are enough vectors: products on one core need no barriers.
         threads = cores() if n >= _SHARED * cores() else 1
         batch = max(1, min(_BATCH, _WORK // (s * (k1 + s)), -(-n // threads)))
         search = Search(atoms, batch)
@@ -105,8 +104,8 @@ def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: st
 def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike, step: float | None = None) -> Floats:
     """Least-squares coefficients of W on given atoms; one run of `omp` at a large s serves every smaller s.
 
-    With a step they are multiples of it, by Babai's nearest plane (1986): rounded one after the other, each making up
-    for those before.
+    With a step they are multiples of it, by Babai's nearest plane (1986): rounded one after the other, where each
+    compensates the errors of those before.
 
     Parameters
     ----------
@@ -117,7 +116,7 @@ def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike, step: float | None = N
     indices : integers (s, n)
         Atoms of each column, without repeats; -1 marks unused rows.
     step : float > 0, optional
-        Of a quantiser of the coefficients.
+        Step of a quantiser of the coefficients.
 
     Returns
     -------
@@ -210,7 +209,7 @@ def _nearest_plane(vectors: Floats, basis: Floats, triangle: Floats) -> Floats:
 
 
 class _State:
-    """Vectors that advance together, after t atoms each; every array, of NumPy or PyTorch, has one row a vector."""
+    """Vectors that advance together, after t atoms each; all arrays, of NumPy or torch, have one row a vector."""
 
     def __init__(self, vectors: Any, s: int, tol: float) -> None:
         xp = array_namespace(vectors)
@@ -219,7 +218,7 @@ class _State:
         self.columns = xp.arange(m, device=device)
         self.vectors = vectors
         self.residuals = xp.asarray(vectors, copy=True)
-        # What rounding leaves of a residual that should be zero, or orthogonal to an atom.
+        # Rounding error in a residual that should be zero, or orthogonal to an atom.
         self.noise = 8 * (k1 + 16) * float(np.finfo(np.float64).eps) * norms
         self.goal = xp.maximum(tol * norms, self.noise)
         self.indices = xp.full((m, s), -1, dtype=xp.int64, device=device)

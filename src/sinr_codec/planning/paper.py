@@ -1,4 +1,4 @@
-"""SINR's plan as published, and the size that its paper counts for everybody."""
+"""The plan of SINR as published, and the paper's baseline size."""
 
 import contextlib
 from collections.abc import Mapping
@@ -66,9 +66,9 @@ def plan_paper(
 
 
 def baseline_bytes(params: Params) -> int:
-    """Bytes of the tensors as the paper codes them for everybody: 16-bit min-max a tensor, then Brotli over all.
+    """Bytes of the tensors by the paper's baseline for all methods: 16-bit min-max by tensor, then Brotli over all.
 
-    What the quantiser cannot take counts with its own bytes.
+    Tensors that the quantiser cannot take count with their own bytes.
     """
     return len(brotli.compress(b"".join(map(_words, params.values())), quality=11))
 

@@ -1,18 +1,18 @@
-"""Which coding each tensor gets: the smallest file whose loss stays within the limit.
+"""The choice of a coding for each tensor: the smallest file within a loss, or the best one within a size.
 
 The loss of the whole network is quadratic near the trained weights, so with a sensitivity c_t of each tensor
 
     loss(coded) - loss(given)  ~  sum_t c_t |w_t - coded w_t|^2
 
-and every choice that is best for one slope of bytes against loss is best for all tensors together (a Lagrangian).
-For uniform quantisation at such a slope, the step of tensor t is `kappa / sqrt(c_t)` with one `kappa` for the
-whole network: a bit costs ln 2 / 8 bytes a weight, the error of a step is step^2 / 12. The same holds for the
+and the best choice of each tensor at one slope of bytes against loss is the best choice for all together (a
+Lagrangian). For uniform quantisation at such a slope, the step of tensor t is `kappa / sqrt(c_t)` with one `kappa` for
+the whole network, since the error of a step is step^2 / 12 and halving it costs a bit a weight. The same holds for the
 values of a sparse code, whose errors reach the weights through atoms of squared norm |a|^2. At a given `kappa` each
-tensor takes the cheapest of its candidates: stored as it is, direct, sparse in several dictionaries and sparsities.
-Where it is known how much the outputs feel each weight, steps may differ by row and column (`scales`).
+tensor takes the cheapest of its candidates: raw, direct, or sparse in several dictionaries and sparsities. Where the
+sensitivity of the outputs to each weight is known, steps may differ by row and column (`scales`).
 
-The model only orders the candidates. What decides is `loss` of all tensors decoded together, measured while
-`kappa` is searched.
+The model only orders the candidates. The search for `kappa` measures the `loss` of all decoded tensors together, and
+that decides.
 """
 
 import math
@@ -34,15 +34,15 @@ from sinr_codec.planning.sensitivity import Counter, Loss, probed, steeper
 from sinr_codec.planning.tensors import PlannedTensor, mean_square
 from sinr_codec.types import Array, Floats, Params
 
-_TOLERANCE: Final = 0.02  # stop when the loss is this close below its limit; 1 % of kappa is 0.014 bit a weight
+_TOLERANCE: Final = 0.02  # relative distance to the limit at which to stop; 1 % of kappa is 0.014 bit a weight
 _TRIES: Final = 12
-_JUMP: Final = 0.8  # share of the limit that a bracket should not close below
+_JUMP: Final = 0.8  # a bracket that closes below this share of the limit is left
 _BEYOND: Final = 1.2  # times kappa to try instead
-_ROUNDED_TRIES: Final = 5  # each of them takes a rounding of the whole network
+_ROUNDED_TRIES: Final = 5  # each rounds the whole network
 _SMALL: Final = 16  # elements; fewer are not worth a step
 _FINER: Final = 2**-0.25
-_LITTLE: Final = 0.03  # share of the bytes that scales have to save, where there is a rounder
-_NEAR: Final = 1.2  # a candidate within this factor of the cheapest may win when kappa has settled
+_LITTLE: Final = 0.03  # share of the bytes that scales must save, with a rounder
+_NEAR: Final = 1.2  # times the least excess loss: as good as that
 
 
 def plan(
@@ -62,46 +62,46 @@ def plan(
     device: str = CPU,
     progress: Callable[[int, str], None] | None = None,
 ) -> Plan:
-    """Choose a coding for every tensor: the fewest bytes with `loss(decoded) <= limit`.
+    """Choose a coding for every tensor: the fewest bytes with ``loss(decoded) <= limit``.
 
     Parameters
     ----------
     params
-        Tensors by name. What no quantiser takes (integers, non-finite values) is stored as it is.
+        Tensors by name. Tensors that no quantiser takes (integers, non-finite values) are stored raw.
     loss
         Mean squared error >= 0 of the network's outputs with the given parameters. Called about 15 times.
     limit
         The largest loss allowed; must be above `loss(params)`.
     probe
-        A cheaper loss in the same unit, on fewer samples, for the sensitivities; called twice a tensor.
+        A cheaper loss in the same unit, on fewer samples, for the sensitivities; called at least twice a tensor.
     max_bytes
-        If given, the largest quality that fits into so many bytes is chosen instead, and `limit` does not count.
+        If given, the plan has the least loss within this size, and `limit` is ignored.
     exact
-        Names of tensors to store as they are.
+        Names of tensors to store raw.
     dictionaries
         Sizes k2 of the random dictionaries to try; () leaves the sparse code out.
     sparse_only
-        Give square weight matrices no other candidate than the sparse code: to measure what it costs. Where no such
-        code keeps the limit, the plan is the one that comes nearest to it.
+        Give square weight matrices no candidates but sparse codes, to measure their cost. Where no such code keeps the
+        limit, the plan is the nearest one.
     trellis
         Try trellis-coded quantisation beside rounding to the nearest level.
     rounder
-        Chooses levels for the outputs of the network instead of the nearest ones; a second plan is made with it, and
-        the better of the two kept.
+        Chooses levels for the outputs of the network in place of the nearest ones; plans with it compete with those
+        without.
     felt
-        By name, mean squared derivative of the outputs by each weight, of the tensor's shape as real numbers: where
-        steps may differ within a tensor. Those that are left out have one step.
+        By name, the mean squared derivative of the outputs by each weight, of the tensor's shape as real numbers. Steps
+        may differ within these tensors; others have one step.
     seed
         Seed of the dictionaries, and of the probes.
     device
-        Where pursuits work, see `omp.omp`.
+        Device of the pursuits, see `omp.omp`.
     progress
-        Called with the number of evaluations of either loss so far, and with what else is being done, if anything.
+        Called with the number of evaluations of either loss so far and a remark on other work, which may be empty.
 
     Raises
     ------
     InputError
-        The limit is not above the loss of the given parameters.
+        The limit is not above the loss of the given parameters, or the device cannot be used.
     """
     counted = Counter(progress)
     base = counted(loss, dict(params))
@@ -126,20 +126,20 @@ def plan(
 
 
 def plan_by_weights(params: Params, snr: float) -> Plan:
-    """Plan without a loss, a fall-back: every tensor is coded so that its weights keep `snr` dB, measured.
+    """A plan without a loss: each tensor is coded so that its weights keep `snr` dB, which is measured.
 
-    Tensors of fewer than 16 elements, constant ones, and what no quantiser takes are stored as they are.
+    Tensors of fewer than 16 elements, constant ones, and those that no quantiser takes are stored raw.
     """
     return assemble(params, {name: _keeping(name, w, snr) for name, w in params.items()})
 
 
 def _keeping(name: str, w: Array, snr: float) -> Coding:
-    """The coarsest direct coding of a tensor that keeps `snr` dB of its weights, or none at all."""
+    """The coarsest direct coding of a tensor that keeps `snr` dB of its weights, or `Raw`."""
     if not is_lossy(w) or w.size < _SMALL or (w == w.flat[0]).all() or not (power := mean_square(w)):
         return Raw()
     noise = 10 ** (-snr / 10)
     coding, _ = PlannedTensor(name, w, 1 / power).cheapest(math.sqrt(12 * noise))
-    # The error of a step is step^2 / 12 only on average, and only where steps are small beside the weights.
+    # The error of a step is step^2 / 12 only on average, and only for steps much smaller than the weights.
     while isinstance(coding, Direct) and coding.step is not None:
         if direct_cost(w, coding.step, coding.trellis)[1] <= noise * power * w.size:
             break
@@ -153,10 +153,10 @@ def _lossless(params: Params) -> Plan:
 
 
 def _variants(tensors: list[PlannedTensor], kappa: float, felt: Params, unscaled: bool) -> list[list[PlannedTensor]]:
-    """Tensors with scales where they pay; with `unscaled` also those without.
+    """The tensors with scales where these pay; with `unscaled`, also those without.
 
-    A rounder makes up for errors of weights that the outputs feel by others that they feel little. These have to be
-    fine for that, so that where scales save little without a rounder, they save nothing with it.
+    A rounder compensates errors of sensitive weights by others that are less sensitive, and these need fine steps for
+    that. Where scales save little without a rounder, they therefore save nothing with it.
     """
     scaled, saved = [], 0.0
     for tensor in tensors:
@@ -178,7 +178,7 @@ def _variants(tensors: list[PlannedTensor], kappa: float, felt: Params, unscaled
 
 
 class _Found(NamedTuple):
-    """A plan, the kappa that gave it, and the tensors as they are known then."""
+    """A plan, its kappa, and the tensors with their latest sensitivities."""
 
     plan: Plan
     kappa: float
@@ -187,9 +187,9 @@ class _Found(NamedTuple):
 
 @dataclass(frozen=True)
 class _Search:
-    """What plans are measured by, and the search for the kappa of the best one.
+    """The search for the kappa of the best plan.
 
-    `base` is the loss of the parameters as they are; `limit`, `max_bytes` and `sparse_only` are those of `plan`.
+    `base` is the loss of the given parameters; `limit`, `max_bytes` and `sparse_only` are those of `plan`.
     """
 
     params: Params
@@ -201,7 +201,7 @@ class _Search:
     sparse_only: bool
 
     def first_kappa(self, tensors: list[PlannedTensor]) -> float:
-        """A first guess: all of the loss in rounding, or for bytes, 0 bits a weight at the loss of all zeros."""
+        """A first guess: the errors of all steps take the loss; for bytes, from 0 bits a weight at all zeros."""
         weights = sum(tensor.w.size for tensor in tensors)
         if self.max_bytes is None:
             return math.sqrt(12 * (self.limit - self.base) / weights)
@@ -209,19 +209,19 @@ class _Search:
         return math.sqrt(12 * power / weights) * 2.0 ** -min(8 * self.max_bytes / weights, 32)
 
     def worth(self, plan: Plan) -> tuple[float, ...]:
-        """What orders plans: less is better."""
+        """Sort key of plans; less is better."""
         return (plan.bytes,) if self.max_bytes is None else (plan.bytes > self.max_bytes, plan.loss)
 
     def best(self, tensors: list[PlannedTensor], kappa: float, rounder: Rounder | None = None) -> tuple[Plan, float]:
-        """The best plan of all kappa, from a first guess, and its kappa."""
+        """The best plan over all kappa, from a first guess, and its kappa."""
         if self.max_bytes is None:
             return self._within_loss(tensors, kappa, rounder)
         return self._within_bytes(tensors, kappa, self.max_bytes, rounder)
 
     def settled(self, tensors: list[PlannedTensor], kappa: float, probe: Loss) -> _Found:
-        """The best plan with sensitivities at its own errors.
+        """The best plan, with sensitivities at its own errors.
 
-        These are not those of the probes: the loss may be steeper there, or a curvature show that drowned in noise.
+        The loss may be steeper there than at the probes, or show a curvature that was lost in noise at the probes.
         """
         plan, settled = self.best(tensors, kappa)
         lossless = all(isinstance(coding, Raw) for coding in plan.codings.values())
@@ -233,7 +233,7 @@ class _Search:
         return _Found(plan, settled, tensors)
 
     def rounded(self, found: list[_Found], rounder: Rounder, felt: Params) -> list[Plan]:
-        """Plans with a rounder, from those without; none where it has nothing to round."""
+        """Plans with a rounder, from those without; none where there is nothing to round."""
         round_ = partial(self.counted.round, rounder)
         tried: list[tuple[float, Plan, dict[str, Floats], _Found]] = []
         for start in found:
@@ -242,7 +242,7 @@ class _Search:
                 continue
             rounded = round_(self.params, codings)
             plan = self._measured(self._assembled(start.plan.codings, rounded))
-            # Four times the loss are worth a bit a weight.
+            # A factor of four in loss is worth a bit a weight.
             ratio = (plan.loss - self.base) / max(start.plan.loss - self.base, 1e-300)
             weights = sum(self.params[name].size for name in codings)
             tried.append((plan.bytes + weights / 16 * math.log2(max(ratio, 1e-3)), plan, rounded.left, start))
@@ -260,7 +260,7 @@ class _Search:
         return replace(plan, loss=self.counted(self.loss, plan.params))
 
     def _coded(self, kappa: float, tensors: list[PlannedTensor], rounder: Rounder | None = None) -> Plan:
-        """Everything that follows from `kappa`, not measured yet."""
+        """The plan at a kappa, without its loss."""
         codings: dict[str, Coding] = {name: Raw() for name in self.params}
         codes: dict[str, SparseCode | None] = {}
         for tensor in tensors:
@@ -271,15 +271,15 @@ class _Search:
         return assemble(self.params, codings, codes)
 
     def _assembled(self, codings: Mapping[str, Coding], rounded: Rounded) -> Plan:
-        """Everything as it was rounded."""
+        """The plan of rounded parameters, without its loss."""
         params = {n: w if isinstance(codings[n], Raw) else rounded.params[n] for n, w in self.params.items()}
         return assemble(params, dict(codings), rounded.codes)
 
     def _within_loss(self, tensors: list[PlannedTensor], kappa: float, rounder: Rounder | None) -> tuple[Plan, float]:
         """A plan of the largest kappa whose measured loss is within the limit, from a first guess, and that kappa.
 
-        The excess loss grows like kappa^2, from where the last two guesses tell, which gives every next one; the
-        bracket keeps the guesses from running away when rounding makes the loss jump.
+        The excess loss grows like kappa^2 plus a constant; the last two guesses give the next one. A bracket bounds the
+        guesses, because rounding makes the loss jump.
         """
         allowed = self.limit - self.base
         low, high = 0.0, math.inf
@@ -302,12 +302,12 @@ class _Search:
             if high < low * (1 + _TOLERANCE / 4):
                 if best is None or best.loss - self.base > _JUMP * allowed:
                     break
-                # The loss jumps here. It may be within the limit again further on.
+                # The loss jumps here, and may be within the limit again at a larger kappa.
                 kappa, high, last = _BEYOND * high, math.inf, None
                 continue
             guess, last = _next_kappa((kappa, excess), last, 8.0 if rounder is None else 2.0), (kappa, excess)
             if self.sparse_only and best is None:
-                # Steps without end make the encoder store floats, and no step brings back what atoms are missing for.
+                # Finer steps do not replace missing atoms, and at some point the encoder would store floats.
                 if len(tried) > 1 and plan.loss - self.base > 0.9 * (tried[-2].loss - self.base):
                     break
                 guess = max(guess, kappa / 8)
@@ -315,17 +315,17 @@ class _Search:
         return best or self._nearest(tried), settled
 
     def _nearest(self, tried: list[Plan]) -> Plan:
-        """The plan where none of those tried keeps the limit."""
+        """The plan to return where none of those tried keeps the limit."""
         if not self.sparse_only:
             return replace(_lossless(self.params), loss=self.base)
-        # The smallest of those that lose about the least.
+        # The smallest plan among those of about the least loss.
         least = self.base + _NEAR * (min(plan.loss for plan in tried) - self.base)
         return min((plan for plan in tried if plan.loss <= least), key=lambda plan: plan.bytes)
 
     def _within_bytes(
         self, tensors: list[PlannedTensor], kappa: float, max_bytes: int, rounder: Rounder | None
     ) -> tuple[Plan, float]:
-        """A plan of the smallest kappa whose records fit into `max_bytes`, or the smallest there are, and that kappa.
+        """A plan of the smallest kappa whose records fit into `max_bytes`, or of the smallest records, and that kappa.
 
         Doubling kappa saves a bit a weight.
         """
@@ -354,9 +354,9 @@ class _Search:
 
 
 def _next_kappa(now: tuple[float, float], last: tuple[float, float] | None, most: float) -> float:
-    """Where the excess loss will be just below 1, from pairs (kappa, excess); at most so many times further.
+    """The kappa with an excess loss just below 1, from pairs (kappa, excess); at most `most` times the current one.
 
-    Rounding for the outputs may go below the loss of the weights as they are, so that it is not 0 at kappa = 0.
+    Rounding for the outputs may go below the loss of the given weights, so the excess need not be 0 at kappa = 0.
     """
     (kappa, excess), wanted = now, 1 - _TOLERANCE / 2
     square = kappa**2 * wanted / excess if excess > 1e-3 else math.inf

@@ -14,9 +14,9 @@ from sinr_codec.errors import InputError
 from sinr_codec.planning.omp import omp, solve
 from sinr_codec.types import Array, Floats
 
-_TRIAL: Final = 16  # vectors that tell whether a dictionary may pay
-_TRIAL_ATOMS: Final = (8, 64)  # least and most atoms of each of them
-_TAKEN: Final = 1.3  # times what such atoms take of noise; of trained weights it is 0.9 to 1.25
+_TRIAL: Final = 16  # vectors in the trial of a dictionary
+_TRIAL_ATOMS: Final = (8, 64)  # least and most atoms of each
+_TAKEN: Final = 1.3  # times the gain on noise from which a dictionary may pay; trained weights have 0.9 to 1.25
 
 
 def paper_sparsity(k1: int) -> int:
@@ -82,7 +82,7 @@ def sparse_encode(
 
 
 def code_for(w: Array, coding: Coding, device: str = CPU) -> SparseCode | None:
-    """The sparse code that `encode_tensor` needs for a tensor; None for a coding, or a tensor, that has none.
+    """The sparse code that `encode_tensor` needs for a tensor; None for other codings, and for tensors stored raw.
 
     Raises what `sparse_encode` raises.
     """
@@ -94,11 +94,11 @@ def code_for(w: Array, coding: Coding, device: str = CPU) -> SparseCode | None:
 
 
 def as_noise(vectors: Floats, k2: int, seed: int, device: str) -> bool:
-    """Whether a dictionary takes no more from vectors (k1, n) than from noise: then no sparse code of them pays.
+    """Whether a dictionary fits vectors (k1, n) no better than noise, so that no sparse code of them pays.
 
-    Of noise, each atom takes 2 ln k2 / k1 of the energy that is left. Atoms that a vector is made of stand out where
-    each has more, so that there are fewer than k1 / (2 ln k2) of them, and the first k1 / 16 of a pursuit are enough to
-    tell. Vectors of a matrix are much alike: a few of them will do.
+    On noise, each atom takes 2 ln k2 / k1 of the remaining energy. The atoms of a truly sparse vector stand out if each
+    holds more, so there are fewer than k1 / (2 ln k2) of them, and the first k1 / 16 steps of a pursuit show it. The
+    vectors of a matrix are similar, so a few of them suffice.
     """
     k1, n = vectors.shape
     few = vectors[:, np.linspace(0, n - 1, min(n, _TRIAL)).astype(int)]
@@ -114,10 +114,7 @@ def as_noise(vectors: Floats, k2: int, seed: int, device: str) -> bool:
 
 
 def sparse_codes(vectors: Floats, k2: int, seed: int, layout: Layout, device: str) -> list[SparseCode]:
-    """Codes of vectors (k1, n) with a few sparsities, from one pursuit.
-
-    The order of selection is kept, so the first atoms of the longest code are the shorter codes.
-    """
+    """Codes of vectors (k1, n) with a few sparsities, from one pursuit: the first atoms of the longest code."""
     most = (len(vectors) - 1) // 2
     dictionary = make_dictionary("sign", seed, len(vectors), k2)
     indices, _ = omp(dictionary, vectors, most, device=device)

@@ -9,16 +9,16 @@ from sinr_codec.types import Array, Floats, Params
 
 
 class Rounded(NamedTuple):
-    """What a `Rounder` makes of parameters.
+    """The result of a `Rounder`.
 
     Attributes
     ----------
     params
-        All of them; those that have a coding are what it can represent.
+        All parameters; those with a coding are on its grid.
     codes
-        Of those that have a sparse one: values on the grid of the coding.
+        The sparse codes of those with a sparse coding, with values on its grid.
     left
-        By name, of each weight as real numbers, the share that is left of the loss that coding it by itself would add.
+        By name, for each weight as real numbers, the remaining share of the loss that coding it by itself would add.
     """
 
     params: dict[str, Array]
@@ -27,9 +27,9 @@ class Rounded(NamedTuple):
 
 
 class Rounder(Protocol):
-    """Weights on the grids of their codings, chosen together for what the network puts out (`fit.rounding`)."""
+    """Puts weights on the grids of their codings, all together for the outputs of the network (`fit.rounding`)."""
 
     def __call__(
         self, params: Params, codings: Mapping[str, Direct | Sparse], progress: Callable[[float], None] | None = None
     ) -> Rounded:
-        """Round those named by `codings`. `progress` is called with the share of the work that is done."""
+        """Round the parameters named by `codings`. `progress` is called with the share of the work that is done."""

@@ -1,13 +1,13 @@
-"""The atom that correlates most with each residual: what a pursuit asks at every step.
+"""The atom with the largest correlation to each residual: the inner step of a pursuit.
 
-On a CPU products run in float32, block by block, and only the largest correlation of each small group of atoms is
-kept. Rounding in float32 is bounded, so the groups that can hold the true maximum are known; these few are evaluated in
-float64, which decides.
+On a CPU products are computed in float32, block by block, and only the largest correlation of each small group of atoms
+is kept. Rounding in float32 is bounded, so the groups that can hold the true maximum are known, and float64 decides
+among these few.
 
-Where atoms are small integers and PyTorch is loaded, residuals are rounded to eight bits instead, and so are the
-products: processors multiply bytes several times faster than floats, and what that rounding can do is bounded, too.
+Where atoms are small integers and PyTorch is loaded, residuals and products are rounded to eight bits instead:
+processors multiply bytes several times faster than floats, and that rounding is bounded as well.
 
-On an accelerator products are of float32, and all of a batch are made at once.
+On an accelerator products are in float32, for a whole batch at once.
 """
 
 import sys
@@ -30,14 +30,14 @@ _GUESS_GROUP: Final = (
     2  # atoms that share a maximum where steps are guessed: few, so that the best groups have the best
 )
 _GUESS_SHARE: Final = 16  # one atom of so many is a candidate for the next steps
-_GUESS_COLUMNS: Final = 32  # vectors times steps that one product verifies at hardly more than the cost of one
+_GUESS_COLUMNS: Final = 32  # vectors times steps that one product verifies at little more than the cost of one
 _GUESS_STEPS: Final = 16  # most steps verified at once
 _GUESS_ENTRIES: Final = 1 << 22  # a smaller dictionary stays in cache: nothing to gain
-_BYTES_WORK: Final = 1 << 28  # multiplications a step that are worth finding out whether those of bytes are faster
-_TRIALS: Final = 20  # products that tell
-_TRIAL_SECONDS: Final = 0.2  # after which no more are tried
-_BLOCK_BYTES: Final = 1 << 22  # products that a block of atoms makes: in cache until they are reduced
-_LEAST_BLOCK: Final = 512  # atoms, so that the matrix product is worth its call
+_BYTES_WORK: Final = 1 << 28  # multiplications a step from which it pays to measure products of bytes
+_TRIALS: Final = 20  # products to measure
+_TRIAL_SECONDS: Final = 0.2  # limit of the measurement
+_BLOCK_BYTES: Final = 1 << 22  # products of a block of atoms, which stay in cache until they are reduced
+_LEAST_BLOCK: Final = 512  # atoms, to amortise the call of a product
 _CHUNK_ENTRIES: Final = 1 << 18  # float64 entries (2 MiB) of atoms expanded at a time
 _DEVICE_ENTRIES: Final = 1 << 25  # the same on an accelerator (256 MiB)
 
@@ -58,7 +58,7 @@ class Search:
     """
 
     most_steps: int
-    """Steps worth verifying at once."""
+    """Steps to verify at once."""
 
     def __init__(self, atoms: Array, n: int) -> None:
         k2 = len(atoms)
@@ -84,12 +84,12 @@ class Search:
         self.products = products(atoms, self.inverse_norms, rows)
 
     def alone(self, several: bool) -> AbstractContextManager[Any]:
-        """Surroundings in which several threads search, each on one core, or one on all."""
+        """A context in which several threads search, each on one core, or one thread on all."""
         return self.products.alone(several)
 
     @staticmethod
     def take(vectors: Floats) -> Floats:
-        """Vectors where they are searched for."""
+        """Vectors on the device of the search."""
         return vectors
 
     def best(self, residuals: Floats) -> tuple[Ints, Floats, Array]:
@@ -111,7 +111,7 @@ class Search:
 
     @property
     def unit(self) -> Singles:
-        """All atoms at unit length, in float32; where steps are guessed, for products of bytes have none."""
+        """All atoms at unit length, in float32; only while steps are guessed, since products of bytes have none."""
         assert isinstance(self.products, _Singles)
         return self.products.unit
 
@@ -127,7 +127,7 @@ class Search:
         return np.maximum(self.members[best].reshape(m, -1), 0)
 
     def _maxima(self, unit_residuals: Singles) -> tuple[Array, Array]:
-        """Largest |a.r| of each group, (m, groups); and how much the group of the largest of all has at least, (m,)."""
+        """Largest |a.r| of each group, (m, groups), and the least value for the group of the true maximum, (m,)."""
         m = len(unit_residuals)
         operand: Any = self.products.operand(unit_residuals)
         maxima = np.empty((m, len(self.members)), self.products.DTYPE)
@@ -149,7 +149,7 @@ class Search:
 
 
 def _largest(products: Array, group: int, out: Array) -> None:
-    """Of columns i, i + count, i + 2 count, ... the largest, into column i of `out` (m, count); takes `products`."""
+    """Maximum of columns i, i + count, i + 2 count, ... into column i of `out` (m, count); overwrites `products`."""
     half = products.shape[1] // 2
     while half > out.shape[1]:
         np.maximum(products[:, :half], products[:, half : 2 * half], out=products[:, :half])
@@ -164,7 +164,7 @@ def at_unit(residuals: Any) -> Any:
 
 
 def _slack(k1: int) -> float:
-    """How far two products of unit vectors of length k1, in float32, may be apart in the wrong order.
+    """Largest difference of two float32 products of unit vectors of length k1 that are in the wrong order.
 
     |fl(a.r) - a.r| <= g / (1 - g) for unit vectors that were themselves rounded to float32, whatever the order of
     summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the 8 stands for that rounding
@@ -175,7 +175,7 @@ def _slack(k1: int) -> float:
 
 
 def _all_at_unit(atoms: Array, inverse_norms: Floats, rows: int) -> Singles:
-    """Atoms (k2, k1) at unit length, in float32; zeros up to so many rows."""
+    """Atoms (k2, k1) at unit length, in float32, padded with zeros to `rows`."""
     unit = np.zeros((rows, atoms.shape[1]), np.float32)
     chunk = max(1, _CHUNK_ENTRIES // atoms.shape[1])
     for first in range(0, len(atoms), chunk):
@@ -207,8 +207,8 @@ def _inverse_norms(atoms: Array) -> Floats:
 class _Singles:
     """Products of unit atoms and unit residuals in float32."""
 
-    GROUP = 16  # atoms that share one maximum; each group that may win costs a product in float64
-    DTYPE = np.float32
+    GROUP: Final = 16  # atoms that share one maximum; each group that may win costs a product in float64
+    DTYPE: Final = np.float32
 
     def __init__(self, atoms: Array, inverse_norms: Floats, blocks: list[slice]) -> None:
         self.slack = np.float32(_slack(atoms.shape[1]))
@@ -217,12 +217,12 @@ class _Singles:
 
     @staticmethod
     def alone(_: bool) -> AbstractContextManager[Any]:
-        """Surroundings in which several threads multiply, each on one core; those of NumPy are made by `map_tiles`."""
+        """A context in which several threads multiply, each on one core; `map_tiles` makes NumPy's."""
         return nullcontext()
 
     @staticmethod
     def operand(unit_residuals: Singles) -> Singles:
-        """What is multiplied, of residuals (m, k1)."""
+        """Residuals (m, k1) in the form for `absolute`."""
         return unit_residuals
 
     def absolute(self, block: int, operand: Singles) -> Singles:
@@ -231,13 +231,13 @@ class _Singles:
         return np.abs(products, out=products)
 
     def least(self, largest: Singles, _: Singles) -> Singles:
-        """The least that the true best of each vector can have here, where `largest` (m,) was found."""
+        """The least value here of the true maximum of each vector, given the `largest` (m,) that was found."""
         return largest - self.slack
 
 
 @dataclass(frozen=True)
 class _Levels:
-    """Residuals in 127 levels of each sign, each with a step of its own, plus 128 as uint8."""
+    """Residuals in 127 levels of each sign, with a step for each vector; stored plus 128 as uint8."""
 
     levels: Any
     steps: Singles
@@ -246,18 +246,18 @@ class _Levels:
 
 
 class _Bytes:
-    """The same in bytes: atoms of small integers as they are, residuals in levels, and products rounded to 127 units.
+    """Products in bytes: atoms are small integers, residuals are in levels, and products are rounded to 127 units.
 
-    With the linear layer of PyTorch's quantised networks (oneDNN), which multiplies, divides by the lengths of the
-    atoms and rounds in one go.
+    They are computed by the linear layer of PyTorch's quantised networks (oneDNN), which multiplies, divides by the
+    norms of the atoms and rounds in one call.
     """
 
-    GROUP = 4  # smaller, since the bound is wider: more groups may hold the best
-    DTYPE = np.uint8
+    GROUP: Final = 4  # smaller, since the bound is wider: more groups may hold the best
+    DTYPE: Final = np.uint8
 
     @staticmethod
     def can(atoms: Array) -> bool:
-        """Whether atoms are small enough, and PyTorch is loaded; importing it takes seconds.
+        """Whether atoms are small enough, and PyTorch is already loaded, as importing it takes seconds.
 
         Processors without products of bytes add two in 16 bits, 2 * 255 * 64 at most.
         """
@@ -317,7 +317,7 @@ class _Bytes:
     def least(self, largest: NDArray[np.uint8], operand: _Levels) -> NDArray[np.uint8]:
         """As of `_Singles`, in units: two products are in order if they differ by more than the slack.
 
-        It holds the rounding of residuals to levels, that of residuals and factors to float32, and half a unit twice.
+        The slack covers the rounding of residuals to levels, of residuals and factors to float32, and of both products.
         """
         slack = (self.spread * (1 + 2**-10) + 2**-21 / operand.steps) / operand.unit + 1 + 2**-7
         return np.ceil(np.maximum(largest - slack, 0)).astype(np.uint8)
@@ -325,7 +325,7 @@ class _Bytes:
 
 @cache
 def _bytes_are_faster() -> bool:
-    """Whether this machine multiplies bytes faster than floats; the result of a pursuit is the same."""
+    """Whether this machine multiplies bytes faster than floats; the result of a pursuit is the same either way."""
     generator = np.random.default_rng(0)
     atoms = generator.integers(-32, 32, (4096, 128)).astype(np.int8)
     residuals = at_unit(generator.standard_normal((128, 128)))
@@ -348,7 +348,7 @@ def _bytes_are_faster() -> bool:
 
 
 class DeviceSearch:
-    """`Search` with arrays of PyTorch on an accelerator, where memory is fast: all products at once, then maxima."""
+    """`Search` on torch tensors on an accelerator, whose memory is fast: all products at once, then maxima."""
 
     GROUP = 16  # atoms in a row that share one maximum
     most_steps = 1
@@ -366,7 +366,7 @@ class DeviceSearch:
 
     @contextmanager
     def alone(self, _: bool) -> Iterator[None]:
-        """As of `Search`; products are not rounded to fewer bits than those of float32."""
+        """As of `Search`; products keep the full precision of float32."""
         settings = self.torch.backends.cuda.matmul
         before, settings.fp32_precision = settings.fp32_precision, "ieee"
         try:

@@ -1,4 +1,4 @@
-"""How much the loss feels errors of each tensor, measured."""
+"""Measured sensitivities of the loss to errors in each tensor."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from sinr_codec.types import Array, Params
 
 Loss = Callable[[dict[str, Array]], float]
 
-_PROBE_SNR: Final = 10 ** (40 / 10)  # of the weights when a tensor's sensitivity is probed: within the quadratic range
-_PROBES: Final = 9  # sizes of that error which are tried
-_QUADRATIC: Final = 100  # times the allowed loss: as far as the loss may move and still count as quadratic
+_PROBE_SNR: Final = 10 ** (40 / 10)  # of the weights in a probe: within the quadratic range
+_PROBES: Final = 9  # errors tried for a tensor
+_QUADRATIC: Final = 100  # times the allowed loss: the largest rise that counts as quadratic
 
 
 class Counter:
-    """Counts evaluations of the losses for whoever watches."""
+    """Counts evaluations of the losses, and reports them."""
 
     def __init__(self, progress: Callable[[int, str], None] | None) -> None:
         self.progress = progress
@@ -34,7 +34,7 @@ class Counter:
         return value
 
     def round(self, rounder: Rounder, params: Params, codings: Mapping[str, Direct | Sparse], _: Any = None) -> Rounded:
-        """What a rounder makes of parameters."""
+        """The result of a rounder for parameters."""
         self.roundings += 1
         return rounder(params, codings, lambda share: self._report(f"rounding {self.roundings}, {share:.0%}"))
 
@@ -48,9 +48,9 @@ def probed(
 ) -> list[PlannedTensor]:
     """The tensors that will be quantised, with their sensitivities.
 
-    A random error of +-e in every weight, added and subtracted: in the mean of the two losses the gradient, which
-    no fit brings quite to zero, cancels, and the curvature is left. The error shrinks until the loss moves little
-    enough to be quadratic in it: the first layer of a sound multiplies its weights by thousands.
+    A random error of +-e in every weight is added and subtracted. In the mean of the two losses the gradient, which is
+    never quite zero after a fit, cancels, and the curvature remains. The error shrinks until the loss is quadratic in
+    it: the first layer of a sound multiplies its weights by thousands.
     """
     rng = np.random.default_rng(seed)
     params = dict(params)
@@ -69,12 +69,12 @@ def probed(
             rise = sum(losses) / 2 - start
             if rise <= most:
                 break
-            # No further than it takes: much smaller errors may hide in what rounding and clipping forgive.
+            # No further than necessary: rounding and clipping may hide much smaller errors.
             error = error / (min(max(math.sqrt(rise / most), 2.0), 4.0) if math.isfinite(rise) else 4.0)
         if not all(map(math.isfinite, losses)):
             continue
-        # Exactly no difference: the network does not use the tensor. A curvature that drowns in noise is another
-        # thing; such a tensor counts like a thousandth of the least sensitive one.
+        # Without any difference the network does not use the tensor. A curvature lost in noise is another case: such a
+        # tensor counts as a thousandth of the least sensitive one.
         curvature = max((losses[0] + losses[1]) / 2 - start, 0.0) / float(np.sum(error**2))
         unused = losses[0] == losses[1] == start
         tensors.append(PlannedTensor(name, w, UNUSED if unused else curvature))
@@ -85,7 +85,7 @@ def probed(
 
 
 def steeper(params: Params, tensors: list[PlannedTensor], plan: Plan, probe: Loss, counted: Counter) -> bool:
-    """Raise sensitivities to those at the errors that a plan makes, each by itself; whether one more than doubled."""
+    """Raise sensitivities to those at the errors of a plan, tensor by tensor; whether one more than doubled."""
     params = dict(params)
     start = counted(probe, params)
     rose = False

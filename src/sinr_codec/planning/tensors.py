@@ -1,4 +1,4 @@
-"""A tensor of a plan: its sensitivity, and the codings that it may have, with their costs."""
+"""A tensor of a plan: its sensitivity, its candidate codings and their costs."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -18,34 +18,34 @@ from sinr_codec.planning.pursuit import as_noise, sparse_codes
 from sinr_codec.types import Array
 
 UNUSED: Final = 1e-200
-"""Sensitivity of a tensor that has no influence: any step will do."""
+"""Sensitivity of a tensor without influence on the loss."""
 
-_SLOPE: Final = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1: -d(bytes)/d(step) = n / (8 ln 2 step)
+_SLOPE: Final = 6 / (8 * math.log(2))  # bytes per unit of loss at kappa = 1, as -d(bytes)/d(step) = n / (8 ln 2 step)
 _TRELLIS_STEP: Final = math.sqrt(1 / (12 * SQUARED_ERROR))  # times the step of a uniform quantiser, for an equal error
-_LEAST_POWER: Final = 1e-250  # of a tensor's elements; what is smaller, zeros for example, is stored as it is
-_LEAST_MATRIX: Final = 256  # elements of a matrix that a dictionary may pay for
+_LEAST_POWER: Final = 1e-250  # least mean square of a tensor that is quantised
+_LEAST_MATRIX: Final = 256  # elements of the smallest matrix for which a dictionary may pay
 _MAX_DICTIONARY: Final = 1 << 26  # entries of a dictionary that is worth searching
 
 
 @dataclass
 class PlannedTensor:
-    """A tensor with its sensitivity (loss per squared error of the weights) and its sparse codes so far."""
+    """A tensor with its sensitivity (loss per squared error of the weights) and its sparse codes."""
 
     name: str
     w: Array
     sensitivity: float
     sparse: list[SparseCode] = field(default_factory=list)
-    scales: Scales | None = None  # of its direct codings
+    scales: Scales | None = None  # of the direct codings
     scaled: float = 1.0  # sensitivity to errors in units of the scales, over that to errors in the weights
-    trellis: bool = True  # whether its levels may follow one
-    dense: bool = True  # whether it may also be coded without a dictionary
+    trellis: bool = True  # whether levels may follow one
+    dense: bool = True  # whether there are candidates without a dictionary
 
     def cheapest(self, kappa: float) -> tuple[Coding, SparseCode | None]:
         """The candidate of least cost at the slope that `kappa` stands for."""
         return min(self.candidates(kappa), key=lambda candidate: candidate[0])[1:]
 
     def candidates(self, kappa: float) -> list[tuple[float, Coding, SparseCode | None]]:
-        """(bytes + loss in units of bytes, coding, its sparse code) of everything there is to choose from."""
+        """(bytes + loss in units of bytes, coding, its sparse code) of all candidates."""
         price = self.sensitivity * _SLOPE / kappa**2
         choices: list[tuple[float, Coding, SparseCode | None]] = []
         if self.dense:
@@ -63,7 +63,7 @@ class PlannedTensor:
         return choices
 
     def error(self, coding: Coding, moved: Array) -> float:
-        """What the sensitivity counts of the weights that `coding` makes of these: their squared error."""
+        """Squared error of weights decoded from `coding`, in the units that the sensitivity counts."""
         wide = wide_type(self.w)
         difference = real(moved.astype(wide) - self.w.astype(wide))
         if isinstance(coding, Direct) and coding.scales is not None:
@@ -71,9 +71,9 @@ class PlannedTensor:
         return float(np.sum(difference**2))
 
     def with_scales(self, kappa: float, felt: Array) -> tuple["PlannedTensor", float]:
-        """Steps that differ by rows, by columns or by both, if that pays for what it takes to say how; bytes it saves.
+        """The tensor with the best scales, by rows, columns, both or none, and the cost that they save.
 
-        Saved are bytes or loss in units of bytes, as `candidates` has them.
+        The cost is bytes plus loss in units of bytes, as in `candidates`, and includes the bytes of the scales.
         """
         choices = [self]
         for rows, columns in ((True, False), (False, True), (True, True)):
@@ -88,7 +88,7 @@ class PlannedTensor:
     def add_sparse(self, k2s: tuple[int, ...], seed: int, device: str, only: bool) -> None:
         """Find sparse codes of a matrix in each dictionary; with `only`, a square one has no other candidates.
 
-        A pursuit is dear and seldom pays: see `as_noise`.
+        A pursuit is expensive and rarely pays: see `pursuit.as_noise`.
         """
         if self.w.ndim != 2 or self.w.dtype.kind == "c" or self.w.size < _LEAST_MATRIX:
             return
@@ -103,21 +103,21 @@ class PlannedTensor:
         self.dense = not (only and self.sparse and self.w.shape[0] == self.w.shape[1])
 
     def _step(self, kappa: float, power: float = 1.0) -> float:
-        """The step of numbers whose squared errors count `power` times in the weights."""
+        """The step of numbers whose squared errors count `power` times in the squared error of the weights."""
         coarsest = 2 * float(np.abs(self.w).max()) or 1.0
         step = kappa / math.sqrt(max(self.sensitivity * power, UNUSED))
         return round_step(min(max(step, MIN_STEP), coarsest, MAX_STEP))
 
 
 def mean_square(w: Array) -> float:
-    """Mean square of the elements; 0 where float64 has no room for it and for what is computed from it."""
+    """Mean square of the elements; 0 where it, or values derived from it, would leave the range of float64."""
     with np.errstate(over="ignore"):
         power = float(np.mean(np.abs(w.astype(wide_type(w))) ** 2))
     return power if _LEAST_POWER < power < math.inf else 0.0
 
 
 def wide_type(w: Array) -> type[np.generic]:
-    """The type in which a tensor is computed with: float64 or complex128."""
+    """The type for computing with a tensor: float64 or complex128."""
     return np.complex128 if w.dtype.kind == "c" else np.float64
 
 
