@@ -1,10 +1,12 @@
 """`learn`: a base from a folder of signals."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,33 +21,40 @@ from sinr_codec.methods.coinpp import some_of
 from sinr_codec.progress import NullProgress, Progress, Steps
 from sinr_codec.sections import Source
 from sinr_codec.signals import lattice
-from sinr_codec.types import Array, PathLike
+from sinr_codec.signals.base import Part, Signal, Spec
+from sinr_codec.types import Array, Params, PathLike
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sinr_codec.fit.meta import MetaConfig
+    from sinr_codec.fit.tasks import Tasks
 
 LEVELS: Final = 63
 SIGMAS: Final = 6.0
-"""Of a latent, and how many standard deviations from its mean they reach. COIN++ has 32 and 3 for pictures (section
-4.3): the same step, but it cuts the latents of lively patches. The range coder charges little for levels that are rare.
+"""Levels of a latent, and the standard deviations from its mean to the outermost. COIN++ has 32 and 3 for pictures
+(section 4.3): the same step, but it clips the latents of detailed patches. Rare levels cost little with a range coder.
 """
-_CALIBRATION: Final = 4096  # tasks whose latents make the histograms, where as many were learned from
-_PER_LATENT: Final = 16  # tasks that tell the principal axes of latents
-_LEAST_REACH: Final = 1e-30  # of a latent that never moves
-_HELD_OUT: Final = 256  # tasks of a held-out signal that are measured, evenly chosen
+_CALIBRATION: Final = 4096  # most tasks for the histograms of latents
+_PER_LATENT: Final = 16  # tasks per latent for the principal axes
+_LEAST_REACH: Final = 1e-30  # for a constant latent
+_HELD_OUT: Final = 256  # most tasks that are measured of a held-out signal, evenly chosen
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a method's bases are.
+    """Settings of a method's bases.
 
     Attributes
     ----------
     activation, encoding, width, depth
-        Of the network.
+        The network.
     latents
-        Number of latents that a signal or patch has of its own; 0 where the difference of all parameters is coded.
+        Number of latents of a signal or patch; 0 if the difference of all parameters is coded.
     patch
-        Length of a patch by the number of axes; 0 for whole signals.
+        Side of a patch by the number of axes; empty for whole signals.
     least
-        Of whole signals, the least share of their sides that is learned from at a time.
+        For whole signals: the smallest crop, as a share of their sides.
     fit
         Settings of `fit.meta.MetaConfig`.
     """
@@ -87,22 +96,22 @@ RECIPES: Final = {
 
 @dataclass(frozen=True)
 class LearnReport:
-    """What `learn` made.
+    """Result of `learn`.
 
     Attributes
     ----------
     path
-        Where the base was written, or None.
+        File of the base, or None.
     bytes, receiver_bytes
-        Size of the file, and of what a receiver needs of it.
+        Size of the file, and of the part that a receiver needs.
     digest
         The base's name, hexadecimal.
     method, field
-        What was used.
+        Method and network.
     signals, steps, seconds, interrupted
-        Signals learned from; steps and time of the learning.
+        Number of signals; steps and time of the learning; whether Ctrl-C ended it.
     curve
-        Lines of the learning curve, see `fit.meta.Learned`.
+        Learning curve, see `fit.meta.Learned`.
     base
         The base.
     """
@@ -146,7 +155,7 @@ def learn(
     progress: Progress | None = None,
     **settings: Any,
 ) -> LearnReport:
-    """Learn what signals of a kind share, and write it as a base for `encode`.
+    """Learn a network that signals of a kind share, and write it as a base for `encode`.
 
     Parameters
     ----------
@@ -155,30 +164,30 @@ def learn(
     out
         File to write.
     method
-        "coinpp" (latents that shift a shared network) or "inric-meta" (a start for all parameters).
+        "coinpp" (latents that modulate a shared network) or "inric-meta" (initial values of all parameters).
     held_out
-        Signals whose PSNR the learning curve shows.
+        Signals for the PSNR of the learning curve.
     width, depth, activation, encoding, latents
-        The network, where it is not the method's.
+        The network, if it is not the method's.
     patch
         Samples of a patch by axis; empty for none.
     kind
-        What the sources are, where they do not tell.
+        Kind of the sources, if it cannot be recognised.
     steps, seconds
-        Budget of the learning; 0 steps to count the latents of `start` anew.
+        Budget of the learning; 0 steps only count the latents of `start` again.
     levels, sigmas
-        Of a quantised latent, and how many standard deviations from the mean the outermost are.
+        Levels of a quantised latent, and standard deviations from the mean to the outermost.
     start
-        A base to begin with, of the same network and patches. With fewer latents, the directions are kept in which
-        those of the signals vary most; with more, fresh ones are added.
+        A base for a warm start, with the same network and patches. With fewer latents, the principal directions of the
+        signals' latents are kept; with more, fresh ones are added.
     seed, device, checkpoint, log, settings
         As in `fit.meta.MetaConfig`.
     progress
-        Listens to the work.
+        Hears of the progress.
 
     Raises
     ------
-    InputError : signals that cannot be read, or that have not the same coordinates and values; other arguments
+    InputError : unreadable signals, signals with unequal coordinates or values, invalid arguments
     """
     if method not in RECIPES:
         raise InputError(f"method: expected one of {', '.join(RECIPES)} to learn for, got {method!r}")
@@ -195,16 +204,11 @@ def learn(
     tests = [load_signal(source, kind, {}) for source in _files(held_out)]
     if not signals:
         raise InputError("signals: expected at least one to learn from")
-    axes, values = signals[0].spec.in_features, signals[0].spec.out_features
-    gridded = signals[0].spec.KIND != "dataset"  # points of a sphere are no grid
-    if patch is None and recipe.patch and gridded:
-        if axes not in recipe.patch:
-            raise InputError(f"patch: expected one, signals have {axes} axes")
-        patch = (recipe.patch[axes],) * axes
-    shape = tuple(patch or ())
+    spec = signals[0].spec
+    shape = _patch_shape(patch, recipe, spec)
     mlp = MLP(
-        axes,
-        values,
+        spec.in_features,
+        spec.out_features,
         recipe.width if width is None else width,
         recipe.depth if depth is None else depth,
         activation or recipe.activation,
@@ -224,7 +228,7 @@ def learn(
         log=None if log is None else Path(log),
         **(recipe.fit | settings),
     )
-    tasks, draws = (_tasks(signals, shape, gridded, recipe.least, seed + more, device) for more in (0, 1))
+    tasks, draws = (_tasks(signals, shape, recipe.least, seed + more, device) for more in (0, 1))
     own = field.adapted() if field.latents else None
     begin = None if start is None else _begun(start, field, shape, draws, config, seed)
     evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
@@ -234,7 +238,7 @@ def learn(
     base = make_base(field, learned.params, shape, learned.rates)
     if field.latents:
         progress.start("count latents", 0)
-        # A base that learned from few need not count more; one that learned from none is a base that is counted anew.
+        # At most the tasks learned from; after 0 steps, latents of an existing base are counted again.
         batches = _calibrating(draws, config.tasks, learned.steps * config.tasks or _CALIBRATION)
         found = meta.adapted_to(field, base.params, learned.rates, batches, device)
         base = with_model(base, latent_model(found[LATENTS], levels, sigmas))
@@ -257,13 +261,29 @@ def learn(
     )
 
 
-def _calibrating(draws: Any, at_once: int, tasks: int) -> Iterator[Any]:
-    """Batches of so many tasks, which tell how latents are distributed."""
+def _is_gridded(spec: Spec) -> bool:
+    """Whether the samples lie on a grid; points on a sphere do not."""
+    return spec.KIND != "dataset"
+
+
+def _patch_shape(patch: Sequence[int] | None, recipe: Recipe, spec: Spec) -> tuple[int, ...]:
+    """Samples of a patch by axis, empty for none; the method's where `patch` is None."""
+    if patch is not None or not recipe.patch or not _is_gridded(spec):
+        return tuple(patch or ())
+    if spec.in_features not in recipe.patch:
+        raise InputError(f"patch: expected one, signals have {spec.in_features} axes")
+    return (recipe.patch[spec.in_features],) * spec.in_features
+
+
+def _calibrating(draws: Tasks, at_once: int, tasks: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of tasks for the distribution of latents, `tasks` or `_CALIBRATION` in all."""
     return (draws.draw(at_once) for _ in range(-(-min(tasks, _CALIBRATION) // at_once)))
 
 
-def _begun(start: Any, field: Any, shape: tuple[int, ...], draws: Any, config: Any, seed: int) -> Any:
-    """Parameters and rates of another base, for a network with as many or other latents."""
+def _begun(
+    start: Base | Source, field: Any, shape: tuple[int, ...], draws: Tasks, config: MetaConfig, seed: int
+) -> tuple[Params, Params]:
+    """Parameters and rates of another base, for a network with the same or another number of latents."""
     from sinr_codec.fit import meta
 
     other = start if isinstance(start, Base) else read_base(start)
@@ -304,7 +324,7 @@ def _psnr(loss: float) -> float | None:
 
 
 def _files(sources: Sequence[Any]) -> list[Any]:
-    """The sources, folders replaced by the files in them."""
+    """The sources, with folders replaced by the files in them."""
     found: list[Any] = []
     for source in sources:
         if isinstance(source, str | Path) and Path(source).is_dir():
@@ -314,30 +334,30 @@ def _files(sources: Sequence[Any]) -> list[Any]:
     return found
 
 
-def _tasks(signals: Sequence[Any], shape: tuple[int, ...], gridded: bool, least: float, seed: int, device: str) -> Any:
-    """Signals to draw tasks from."""
+def _tasks(signals: Sequence[Signal], shape: tuple[int, ...], least: float, seed: int, device: str) -> Tasks:
+    """The source of tasks."""
     from sinr_codec.fit.tasks import Crops, Tables
 
-    if not gridded:
+    if not _is_gridded(signals[0].spec):
         if shape:
             raise InputError("patch: points of a sphere are no grid; expected none")
         return Tables([_part(signal) for signal in signals], seed=seed, device=device)
     arrays = [lattice.values_of(signal.parts[0], sizes_of(signal.spec)) for signal in signals]
     axes = arrays[0].ndim - 1
-    # However alike signals are, few of them are learned by heart (MAML on 28 pictures): each stands for all that a
-    # mirror and an exchange of axes or channels make of it.
+    # MAML overfits a few signals (28 pictures): mirroring and permuting axes and channels makes more of them.
     return Crops(arrays, shape or None, least=least, mirror=[True] * axes, mix=True, seed=seed, device=device)
 
 
-def _part(signal: Any) -> Any:
+def _part(signal: Signal) -> Part:
+    """The samples of a signal without gaps."""
     part = signal.parts[0]
     if np.abs(part.batch(np.arange(len(part)))[1]).max() > 2:
         raise InputError("signals: expected no gaps in what a base is learned from")
     return part
 
 
-def _held_out(signal: Any, shape: tuple[int, ...], device: str) -> Any:
-    """A held-out signal as tasks for `fit.meta.held_out`: its patches, or some of all its samples as one."""
+def _held_out(signal: Signal, shape: tuple[int, ...], device: str) -> tuple[Tensor, Tensor]:
+    """A held-out signal as tasks for `fit.meta.held_out`: its patches, or one task of some of its samples."""
     import torch
 
     from sinr_codec.fit.tasks import box_coords, patches_of

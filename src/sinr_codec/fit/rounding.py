@@ -1,16 +1,16 @@
-"""Rounding all weights of a network for what it puts out: some at a time, the others trained to make up for it.
+"""Output-aware rounding: weights are rounded in groups, and the remaining ones are trained to compensate.
 
-Rounding each weight to the nearest level adds errors that know nothing of each other. Here the weights that the outputs
-feel most are rounded first; those that are still free then take a few steps of SOAP towards the outputs of the network
-as it was; and so on, with fewer and fewer weights, to the last. Where the outputs stand for a signal, the steps also go
-down the slope that the error has there, which no fit brings quite to zero: a linear term beside the quadratic one, of
-all samples, so that it is not as noisy as batches of the signal are. Optimal brain quantisers (Hassibi and Stork 1993;
-Frantar et al. 2022) and Babai's nearest plane do the same on a quadratic model, whose matrix has the square of the
-number of weights; on a SIREN 3x64, for which it fits into memory, what is left of the error is the same.
+Rounding each weight to the nearest level adds independent errors. Here the weights with the largest sensitivity are
+rounded first. The others are then trained for a few steps of SOAP towards the outputs of the original network. This is
+repeated with fewer and fewer weights. If the outputs represent a signal, the gradient of its error at the original
+weights, which no fit brings quite to zero, is added as a linear term. It is computed over all samples, which makes it
+less noisy than batches. Optimal brain quantisation (Hassibi and Stork 1993; Frantar et al. 2022) and Babai's nearest
+plane do the same on a quadratic model, whose matrix has as many entries as the square of the number of weights. On a
+SIREN 3x64, for which it fits into memory, the remaining error is the same.
 
-A sparse code is chosen in the same way, some vectors at a time, in the metric of what the outputs feel: w is near A x
-where (w - A x)^T G (w - A x) is small, G being what one vector of the weights adds to the Gauss-Newton matrix. With a
-root C of it, that is the pursuit of C w in the dictionary C A.
+Sparse codes are chosen in the same way, some vectors at a time, in the metric of the outputs: A x approximates w well
+if (w - A x)^T G (w - A x) is small, where G is the mean block of the Gauss-Newton matrix for one vector of weights.
+With a root C of G, this is the pursuit of C w in the dictionary C A.
 """
 
 from __future__ import annotations
@@ -44,32 +44,32 @@ from sinr_codec.types import Params
 Function = Callable[[Mapping[str, Tensor], Any], Tensor]
 Slopes = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
 
-_RATE: Final = 0.08  # of SOAP, in steps of the quantiser
-_PROBES_OF_VECTORS: Final = 16  # batches that tell how much the outputs feel vectors of a sparse code
-_SMALLEST: Final = 64  # weights; the last of the free ones are rounded together
+_RATE: Final = 0.08  # learning rate of SOAP, in steps of the quantiser
+_PROBES_OF_VECTORS: Final = 16  # batches for the Gauss-Newton blocks of sparse codes
+_SMALLEST: Final = 64  # weights of the last group
 # Samples for the gradient of the error. With 65,536 rays of a scene rounding did not help.
 _MOST: Final = 1 << 20
-_SCALE: Final = 1e4  # of the loss: SOAP's epsilon wants gradients that are not tiny
-_DAMPING: Final = 0.03  # of G, in means of its diagonal
-_SOME: Final = 16  # vectors that tell how large the errors of a sparse code are
-_FIRST: Final = 2  # times as many steps after the first group, while SOAP learns its bases
+_SCALE: Final = 1e4  # factor on the loss: SOAP's epsilon needs gradients that are not tiny
+_DAMPING: Final = 0.03  # of G, relative to the mean of its diagonal
+_SOME: Final = 16  # vectors to estimate the errors of a sparse code
+_FIRST: Final = 2  # factor on the steps after the first group, while SOAP learns its bases
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much work a rounding is.
+    """The effort of a rounding.
 
     Attributes
     ----------
     groups
-        Into how many equal ones the weights are divided; the last is then halved again and again.
+        Number of equal groups of weights; the last one is then halved repeatedly.
     steps
-        Of training after each group.
+        Training steps after each group.
     batch
-        Coordinates a step.
+        Coordinates per step.
     felt
-        Coordinates that tell how much the outputs feel each weight. Some weights of a scene are felt by one ray in a
-        hundred: 8,192 rays are too few to tell.
+        Coordinates for the sensitivities. Some weights of a scene affect only one ray in a hundred, for which 8,192
+        rays are too few.
     """
 
     groups: int = 8
@@ -80,16 +80,16 @@ class Effort:
 
 @dataclass(frozen=True)
 class _Unit:
-    """A line of a tensor: what is rounded in one go, for a trellis or a vector of a sparse code runs along it."""
+    """A row of a tensor that is rounded at once: a trellis, or a vector of a sparse code, runs along it."""
 
     name: str
     row: int
     size: int
-    felt: float  # mean squared derivative of the outputs
+    felt: float  # mean sensitivity of its weights
 
 
 def rounding_for(field: Trainable, part: Part, effort: Effort, seed: int = 0, device: str = "cpu") -> Rounding:
-    """Rounding for the error on a signal."""
+    """A `Rounding` for the error on a signal."""
     samples = Samples(part, device)
     function: Function = field.function(kernels.namespace(device), torch.device(device))
 
@@ -120,16 +120,16 @@ class Rounding:
     function
         ``function(tensors, coords (n, a)) -> outputs (n, b)``, differentiable.
     draw
-        ``draw(n, generator) -> coords (n, a)`` at which the outputs count, as `function` takes them.
+        ``draw(n, generator) -> coords (n, a)``: coordinates for `function`.
     effort
-        How much work each call is.
+        Effort of each call.
     seed
-        Of what is drawn; every call draws the same.
+        Seed of the draws, which are the same in every call.
     device
         A torch device.
     slopes
-        ``slopes(tensors)``: derivatives by the parameters of a mean squared error of the outputs, called once. Without
-        it the outputs themselves are what is wanted.
+        ``slopes(tensors)``: gradient of a mean squared error of the outputs by the parameters, called once. Without
+        it, the targets are the outputs themselves.
     """
 
     def __init__(
@@ -148,16 +148,16 @@ class Rounding:
         self._felt: dict[str, Tensor] | None = None
 
     def felt(self, params: Params) -> dict[str, NDArray[np.float64]]:
-        """Mean squared derivatives of the outputs by all floating-point parameters, of their shapes as real numbers.
+        """Sensitivities: mean squared derivatives of the outputs by all floating-point parameters, as real numbers.
 
-        Those at the parameters of the first call, for all calls.
+        They are computed in the first call, at its parameters, for all calls.
         """
         given = {name: torch.from_numpy(single(w)).to(self.device) for name, w in params.items() if is_float(w.dtype)}
         with kernels.training(sum(w.numel() for w in given.values()) * self.effort.batch):
             return {name: felt.double().cpu().numpy() for name, felt in self.felt_by(given).items()}
 
     def felt_by(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """As `felt`, on tensors; complex ones as real."""
+        """As `felt`, on tensors, complex ones viewed as real."""
         if self._felt is None:
             leaves = {name: real_view(w).detach().clone().requires_grad_() for name, w in given.items()}
             self._felt = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
@@ -170,9 +170,9 @@ class Rounding:
     def probes(
         self, given: Mapping[str, Tensor], leaves: dict[str, Tensor], generator: torch.Generator, count: int
     ) -> Iterator[dict[str, Tensor]]:
-        """Gradients of sums of the outputs with random signs, whose squares add up to those of the mean output.
+        """Gradients of randomly signed sums of the outputs; their squares add up to the sensitivities (Hutchinson).
 
-        (Hutchinson) `leaves` stand for the parameters of their names, real.
+        `leaves` replace the parameters of their names, viewed as real.
         """
         for _ in range(count):
             tensors = {
@@ -186,7 +186,7 @@ class Rounding:
             yield {name: s.nan_to_num_(0.0, 0.0, 0.0) / each for name, s in zip(leaves, slopes) if s is not None}
 
     def slope(self, tensors: dict[str, Tensor]) -> Mapping[str, Tensor]:
-        """Of the error at the parameters of the first call, for all calls; none where there is no error."""
+        """Gradient of the error at the parameters of the first call, for all calls; empty without `slopes`."""
         if self._slope is None:
             self._slope = self._slopes(tensors) if self._slopes is not None else {}
         return self._slope
@@ -201,12 +201,12 @@ class Rounding:
 
 
 def single(w: NDArray[Any]) -> NDArray[Any]:
-    """Numbers of any dtype as float32 or complex64."""
+    """An array of any dtype as float32 or complex64."""
     return np.array(w, dtype=np.complex64 if np.iscomplexobj(w) else np.float32)
 
 
 def real_view(w: Tensor) -> Tensor:
-    """A tensor as real numbers."""
+    """A tensor viewed as real numbers."""
     return torch.view_as_real(w) if w.is_complex() else w
 
 
@@ -217,7 +217,7 @@ class _Call:
         self.steps = {name: round_step(c.step) for name, c in codings.items() if c.step is not None}
         self.generator = torch.Generator().manual_seed(rounding.seed)
         self.given = {name: torch.from_numpy(single(w)).to(rounding.device) for name, w in params.items()}
-        #: The unit of each weight; leaves are in these, so that a step is the same all over a tensor.
+        #: The unit of each weight. Leaves are in these units, so that the step is the same for a whole tensor.
         self.units = {name: self._units(name, c) for name, c in codings.items()}
         self.leaves = {
             name: (real_view(self.given[name]) / units).detach().requires_grad_() for name, units in self.units.items()
@@ -231,7 +231,7 @@ class _Call:
         self.pursuits = {
             n: _Pursuit(c, self.steps[n], grams[n], self.rows[n]) for n, c in codings.items() if isinstance(c, Sparse)
         }
-        #: Which weights are rounded already, in rows.
+        #: 1 for rows that are still free, 0 for rounded ones.
         self.free = {n: torch.ones(self.rows[n], 1, device=rounding.device) for n in codings}
 
     def run(self, progress: Callable[[float], None] | None) -> Rounded:
@@ -266,13 +266,13 @@ class _Call:
         return torch.from_numpy(coding.scales.factors(tuple(shape))).to(self.given[name].real)
 
     def _variance(self, name: str, rows: Tensor) -> NDArray[np.float64]:
-        """Of levels in lines, were the weights all alike."""
+        """Expected variance of the levels in rows, for weights of equal variance."""
         units = self.units[name].double()
         power = real_view(self.given[name]).double().square().mean() / (self.steps[name] * units) ** 2
         return (self._lines(name, power)[rows] if power.ndim else power).cpu().numpy()
 
     def _lines(self, name: str, tensor: Tensor) -> Tensor:
-        """A view (count, size) of a tensor: what is rounded in one go."""
+        """A view (count, size) of a tensor, by rows that are rounded at once."""
         coding, shape = self.codings[name], tuple(tensor.shape)
         if isinstance(coding, Direct):
             return tensor.view(-1, row_of(shape))
@@ -282,7 +282,7 @@ class _Call:
     # -- groups
 
     def _grams(self) -> dict[str, NDArray[np.float64]]:
-        """Of sparse codes the mean over vectors of the products of derivatives (k1, k1)."""
+        """For sparse codes: means over vectors of the outer products of derivatives (k1, k1)."""
         sparse = {name: self.leaves[name] for name, c in self.codings.items() if isinstance(c, Sparse)}
         grams = {name: np.zeros(2 * self._lines(name, leaf).shape[1:]) for name, leaf in sparse.items()}
         if sparse:
@@ -309,7 +309,7 @@ class _Call:
         return [group for first, stop in pairwise(cuts) if (group := units[first:stop])]
 
     def _round(self, group: Sequence[_Unit]) -> dict[str, float]:
-        """Put the rows of a group on their grids; what that adds to the loss by tensor, as if nothing followed."""
+        """Round the rows of a group; return the loss this adds by tensor, without compensation."""
         costs = {}
         for name in {unit.name: None for unit in group}:
             rows = torch.tensor([unit.row for unit in group if unit.name == name], device=self.rounding.device)
@@ -342,7 +342,7 @@ class _Call:
             from pytorch_optimizer import SOAP
         except ImportError as error:
             raise MissingExtraError("rounding needs pytorch-optimizer: pip install 'sinr-codec[fit]'") from error
-        # In units of the weight's step: what is to be made up for is of that size.
+        # In units of the weight's step, the size of the errors to compensate.
         groups = [
             {"params": [leaf], "lr": _RATE * self._coarseness(name), "peak": _RATE * self._coarseness(name)}
             for name, leaf in self.leaves.items()
@@ -350,7 +350,7 @@ class _Call:
         return SOAP(groups, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.0, precondition_frequency=10)
 
     def _coarseness(self, name: str) -> float:
-        """Step of a uniform quantiser with the error of the coding's."""
+        """Step of a uniform quantiser with the same error as the coding."""
         coding, step = self.codings[name], self.steps[name]
         if isinstance(coding, Sparse):
             lines = self._lines(name, self.leaves[name].detach()).double().cpu().numpy()
@@ -359,7 +359,7 @@ class _Call:
         return step * (math.sqrt(12 * trellis.SQUARED_ERROR) if coding.trellis else 1.0)
 
     def _train(self, optimizer: Any, steps: int) -> float:
-        """Bring the outputs back to those of the network as it was; mean squared difference that is left."""
+        """Train towards the outputs of the original network; return the remaining mean squared difference."""
         kept = {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
         loss = math.nan
         for step in range(steps + 1):
@@ -373,7 +373,7 @@ class _Call:
             error.mul(_SCALE).backward()
             for name, leaf in self.leaves.items():
                 if leaf.grad is not None:
-                    leaf.grad.nan_to_num_(0.0, 0.0, 0.0)  # somebody's network may overflow somewhere
+                    leaf.grad.nan_to_num_(0.0, 0.0, 0.0)  # a foreign network may overflow somewhere
                     if name in self.slope:
                         leaf.grad.add_(self.slope[name], alpha=_SCALE)
                     self._lines(name, leaf.grad).mul_(self.free[name])
@@ -381,7 +381,7 @@ class _Call:
                 settings["lr"] = settings["peak"] * (1 - step / steps)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            with torch.no_grad():  # its bases mix rows: what is rounded stays
+            with torch.no_grad():  # SOAP's bases mix rows; rounded rows must not change
                 for name, leaf in self.leaves.items():
                     self._lines(name, leaf).lerp_(self._lines(name, kept[name]), 1 - self.free[name])
         return loss
@@ -402,7 +402,7 @@ class _Call:
 
 
 class _Pursuit:
-    """Sparse codes of the vectors of one tensor, some at a time, in the metric of what the outputs feel."""
+    """Sparse codes for the vectors of one tensor, some at a time, in the metric of the outputs."""
 
     def __init__(self, coding: Sparse, step: float, gram: NDArray[np.float64], n: int) -> None:
         k1 = len(gram)
@@ -416,7 +416,7 @@ class _Pursuit:
         self.code = SparseCode(coding.kind, coding.seed, coding.k2, coding.layout, indices, values)
 
     def __call__(self, rows: NDArray[np.int64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What a decoder makes of vectors (m, k1), the rows-th of the tensor."""
+        """Code vectors (m, k1), those in `rows` of the tensor; return the decoded vectors."""
         wanted = self.root @ vectors.T
         indices, _ = omp(self.felt, wanted, self.s)
         values = solve(self.felt, wanted, indices, self.step)
@@ -425,6 +425,6 @@ class _Pursuit:
         return np.asarray(np.einsum("ksm,sm->mk", atoms, values))
 
     def cost(self, errors: NDArray[np.float64], felt: NDArray[np.float64]) -> float:
-        """What errors (m, k1) of vectors, which the outputs feel so much, add to the loss."""
+        """Loss added by errors (m, k1) of vectors with sensitivities `felt`."""
         share = felt.mean(1) / max(float(np.trace(self.gram)) / len(self.gram), 1e-300)
         return float(np.sum(share * np.sum((errors @ self.gram) * errors, axis=1)))
