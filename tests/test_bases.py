@@ -59,7 +59,7 @@ def latents(tmp_path_factory):
 def start(tmp_path_factory):
     """A base from which all parameters differ."""
     path = tmp_path_factory.mktemp("bases") / "start.sinr"
-    return learn([picture(i) for i in range(4)], path, method="inric-meta", **LEARN)
+    return learn([picture(i) for i in range(4)], path, method="inric-meta", **LEARN | {"tasks": 2})
 
 
 # -- files of bases ----------------------------------------------------------------------------------------------
@@ -410,7 +410,7 @@ def test_volumes_in_patches():
         phase = sum(rng.uniform(0.5, 2) * axis for axis in axes)
         return np.round(127.5 + 100 * np.sin(phase + rng.uniform(0, 6))).astype(np.uint8)
 
-    options = LEARN | {"steps": 300, "tasks": 4}
+    options = LEARN | {"tasks": 2}
     base = learn([volume(i) for i in range(3)], latents=12, kind="volume", **options).base
     assert base.patch == (16, 16, 16)
     report = codec.encode(volume(9), method="coinpp", base=base, kind="volume")
@@ -441,7 +441,7 @@ def test_fields_on_the_sphere_without_patches():
             },
         )
 
-    base = learn([globe(i) for i in range(6)], latents=6, **LEARN | {"activation": Sine(5.0), "steps": 200}).base
+    base = learn([globe(i) for i in range(6)], latents=6, **LEARN | {"activation": Sine(5.0), "tasks": 2}).base
     assert base.patch == ()
     assert base.field.in_features == 3
     report = codec.encode(globe(9), method="coinpp", base=base)

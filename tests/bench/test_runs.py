@@ -54,12 +54,20 @@ def tables(out: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted((out / "report").glob("*")) if p.suffix in (".md", ".png")}
 
 
-def test_points_say_what_is_on_disk(data: Path, tmp_path: Path) -> None:
-    files = runs.run(SMALL, settings(data, tmp_path, numbers=range(2, 3)))
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two pictures, for tests that only read it."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    runs.run(SMALL, settings(data, out, numbers=range(1, 3)))
+    return out
+
+
+def test_points_say_what_is_on_disk(data: Path, whole: Path) -> None:
+    files = sorted(whole.glob("points/c1/kodim02/*/*.json"))
     assert len(files) == 6
     for path in files:
         point = json.loads(path.read_text())
-        file = tmp_path / point["file"]
+        file = whole / point["file"]
         assert point["bytes"] == file.stat().st_size
         assert point["bpp"] == 8 * point["bytes"] / (32 * 48) == 8 * point["bytes"] / point["samples"]
         error = codec.decode(file).astype(float) - np.asarray(Image.open(data / "kodim02.png"))
@@ -68,12 +76,13 @@ def test_points_say_what_is_on_disk(data: Path, tmp_path: Path) -> None:
         assert point["params"] == 2 * width + width * width + 3 * width + 2 * width + 3
         assert point["signal"] == "kodim02"
         assert point["steps"] == 20
-    assert len(list((tmp_path / "fits").glob("*.safetensors"))) == 2  # a network for all methods
+    assert len(list((whole / "fits").glob("*.safetensors"))) == 2 * 2  # a network for all methods
 
 
-def test_stopped_and_resumed_gives_the_same_tables(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    runs.run(SMALL, settings(data, whole, numbers=range(1, 3)))
+def test_stopped_and_resumed_gives_the_same_tables(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = tmp_path / "parts"
     calls = []
     write = runs._write_point
 
@@ -99,9 +108,13 @@ def test_stopped_and_resumed_gives_the_same_tables(data: Path, tmp_path: Path, m
 
 def test_networks_trained_for_a_rate_are_shared_by_their_methods(data: Path, tmp_path: Path) -> None:
     latents = replace(EXPERIMENTS["shacira"], configurations=(Configuration(rate=4.0), Configuration(rate=6.0)))
-    files = runs.run(latents, settings(data, tmp_path, numbers=range(1, 2), methods=latents.methods, steps=60))
+    one = settings(data, tmp_path, numbers=range(1, 2), methods=latents.methods, configurations=("4bpp",), steps=60)
+    runs.run(latents, one)
+    assert len(list((tmp_path / "fits").glob("*.safetensors"))) == 1
+    two = replace(one, methods=("shacira", "shacira-minmax"), configurations=("6bpp",))
+    files = runs.run(latents, two, resume=True)
     points = {(p["configuration"], p["method"]): p for p in (json.loads(path.read_text()) for path in files)}
-    assert len(points) == 2 * len(latents.methods)
+    assert len(points) == len(latents.methods) + 2
     assert len(list((tmp_path / "fits").glob("*.safetensors"))) == 2
     for rate in ("4bpp", "6bpp"):
         point = points[rate, "shacira"]
@@ -112,10 +125,9 @@ def test_networks_trained_for_a_rate_are_shared_by_their_methods(data: Path, tmp
         runs.run(replace(latents, name="other"), settings(data, tmp_path, methods=("coin",)))
 
 
-def test_several_processes_give_the_same_tables(data: Path, tmp_path: Path) -> None:
-    runs.run(SMALL, settings(data, tmp_path / "one", numbers=range(1, 3)))
-    runs.run(SMALL, settings(data, tmp_path / "two", numbers=range(1, 3), jobs=2))
-    assert tables(tmp_path / "one") == tables(tmp_path / "two")
+def test_several_processes_give_the_same_tables(data: Path, whole: Path, tmp_path: Path) -> None:
+    runs.run(SMALL, settings(data, tmp_path, numbers=range(1, 3), jobs=2))
+    assert tables(whole) == tables(tmp_path)
 
 
 def test_shapes_have_files_a_bound_without_loss_and_weights(tmp_path: Path) -> None:
@@ -153,7 +165,9 @@ def test_killed_and_resumed(data: Path, tmp_path: Path) -> None:
     process.wait()
     assert (out / "run.json").exists()
     subprocess.run([*command, str(out), "--resume"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*command, str(tmp_path / "whole")], env=environment, check=True, stdout=subprocess.DEVNULL)
+    experiment = replace(EXPERIMENTS["c1"], configurations=(Configuration(2, 32),))
+    here = settings(data, tmp_path / "whole", numbers=range(1, 2), methods=("coin", "minmax"), effort=0.3)
+    runs.run(experiment, here)
     assert tables(out) == tables(tmp_path / "whole")
 
 
@@ -228,12 +242,14 @@ def test_a_run_that_failed_before_its_first_point_begins_anew(data: Path, tmp_pa
     assert len(runs.run(SMALL, replace(one, steps=10))) == 3
 
 
-def test_crops_have_the_original_first(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.run(SMALL, settings(data, tmp_path, numbers=range(1, 2), configurations=("1x8",)))
-    assert np.array_equal(Image.open(runs.original_file(tmp_path, "c1", "kodim01")), Image.open(data / "kodim01.png"))
+def test_crops_have_the_original_first(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert np.array_equal(Image.open(runs.original_file(whole, "c1", "kodim01")), Image.open(data / "kodim01.png"))
     captions: list[str] = []
     monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda self, text, **more: captions.append(text))
-    write_crops(tmp_path, read_points(tmp_path)["c1"], tmp_path / "crops.png")
+    points = [point for point in read_points(whole)["c1"] if point["signal"] == "kodim01"]
+    write_crops(whole, points, tmp_path / "crops.png")
     assert captions[0] == "original"
     assert len(captions) == 1 + len(METHODS_RUN)
 
@@ -308,8 +324,8 @@ def test_fits_go_on_from_a_checkpoint_of_their_own(data: Path, tmp_path: Path) -
     assert all(np.array_equal(again.params[name], w) for name, w in fitted.params.items())
 
 
-def test_means_are_over_the_signals_that_all_methods_have(data: Path, tmp_path: Path) -> None:
-    runs.run(SMALL, settings(data, tmp_path, numbers=range(1, 3)))
+def test_means_are_over_the_signals_that_all_methods_have(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "points", tmp_path / "points")
     next((tmp_path / "points/c1/kodim02/1x8").glob("minmax.json")).unlink()
     rows = {(row.method, row.configuration): row for row in summarise(read_points(tmp_path)["c1"])}
     assert {rows[name, "1x8"].signals for name in METHODS_RUN} == {1}
