@@ -4,7 +4,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -206,25 +205,12 @@ def compress_report(
     write(header, [])  # refuses what the format cannot hold before the work begins
 
     progress.start("code", 0)
+    coder = _Coder(state, recipe, part, fidelity, max_drop, seed, device, progress.update)
     plans: list[Plan] = []
     reports: list[NetworkReport] = []
     for network in networks:
-        check = fidelity_loss(network, state, check=True)
-        rounding = None if recipe.rounding is None else _rounding(network, state, part, recipe.rounding, seed)
-        code = partial(_plan, network, state, recipe, rounding, part, max_drop, seed, device, progress.update)
-        aim, tried = fidelity, []
-        for _ in range(_PLANS):
-            planned = code(10 ** (-aim / 10))
-            reached = decibels(check({**state, **planned.params}))
-            tried.append((planned, reached))
-            over = reached - fidelity
-            good = over >= -VERIFY_SLACK and (over <= _NEAR or len(tried) >= _COARSER)
-            if good or recipe.paper or part is not None:
-                break
-            aim -= over  # the planner's points were easier than most, or harder
-        kept = [(one, db) for one, db in tried if db >= fidelity - VERIFY_SLACK]
-        planned, reached = min(kept, key=lambda one: one[0].bytes) if kept else max(tried, key=lambda one: one[1])
-        if not (kept or recipe.paper or part is not None):
+        planned, reached = coder.coded(network)
+        if reached < fidelity - VERIFY_SLACK and coder.keeps_fidelity:
             notes.append(f"{network.prefix or 'network'}: a fidelity of {fidelity:g} dB was missed: {reached:.2f} dB")
         weights = sum(state[name].size for name in network.names)
         plans.append(planned)
@@ -246,15 +232,7 @@ def compress_report(
     blob = write(header, [b"".join(chosen.records.values())])
     if out is not None:
         write_bytes(out, blob)
-    criterion = (
-        "as published: 16-bit values, s from the width"
-        if recipe.paper and networks
-        else f"at most {max_drop:g} dB on the signal"
-        if part is not None
-        else f"a fidelity of {fidelity:g} dB"
-        if networks
-        else "every bit"
-    )
+    criterion = coder.criterion if networks else "every bit"
     if coded:
         criterion = f"a weight SNR of {weights_snr:g} dB" + (f" elsewhere; {criterion}" if networks else "")
     return CompressReport(
@@ -288,46 +266,82 @@ def _known(checkpoint: Checkpoint, activation: Any, description: Description | N
         raise InputError(f"{name}: {error}") from error
 
 
-def _plan(
-    network: Network,
-    state: State,
-    recipe: Preset,
-    rounding: Any,
-    part: Part | None,
-    max_drop: float,
-    seed: int,
-    device: str,
-    progress: Callable[[int, str], None],
-    limit: float,
-) -> Plan:
-    """How the tensors of one network are coded."""
-    tensors = {name: state[name] for name in network.names}
-    if recipe.paper:
-        return plan_paper(tensors, seed, device=device)
-    loss: Callable[[State], float]
-    probe: Callable[[State], float] | None = None
-    if part is None:
-        # The function of a network may need more than is coded: the matrix of an encoding.
-        # Most of the difference of a scene lies in one ray of five hundred: all that tell the fidelity are needed.
-        compare = fidelity_loss(network, state, check=network.POINTS > 1)
-        loss = lambda candidate: compare({**state, **candidate})  # noqa: E731
-        if network.POINTS > 1:  # a ray is many points: fewer tell how sensitive the tensors are
-            few = fidelity_loss(network, state, times=1 / 8)
-            probe = lambda candidate: few({**state, **candidate})  # noqa: E731
-    else:
-        loss = lambda candidate: signal_loss(network, part, {**state, **candidate})  # noqa: E731
-        limit = max(loss(tensors), NO_LOSS) * 10 ** (max_drop / 10)
-    settings: dict[str, Any] = {
-        "dictionaries": recipe.dictionaries,
-        "seed": seed,
-        "device": device,
-        "progress": progress,
-    }
-    if rounding is not None:
-        # A scene's error lies in so few rays that no batch of them tells where to go (docs/verdict.md).
-        rounds = rounding.effort.steps and network.POINTS == 1
-        settings |= {"felt": rounding.felt(tensors), "rounder": rounding if rounds else None}
-    return plan(tensors, loss, limit, probe=probe, **settings)
+@dataclass(frozen=True)
+class _Coder:
+    """How the networks of a state are coded."""
+
+    state: State
+    recipe: Preset
+    part: Part | None
+    fidelity: float
+    max_drop: float
+    seed: int
+    device: str
+    progress: Callable[[int, str], None]
+
+    @property
+    def keeps_fidelity(self) -> bool:
+        """Whether the fidelity rules the loss, and not a signal or the paper."""
+        return self.part is None and not self.recipe.paper
+
+    @property
+    def criterion(self) -> str:
+        """What bounds the loss, in words."""
+        if self.recipe.paper:
+            return "as published: 16-bit values, s from the width"
+        return (
+            f"a fidelity of {self.fidelity:g} dB"
+            if self.part is None
+            else f"at most {self.max_drop:g} dB on the signal"
+        )
+
+    def coded(self, network: Network) -> tuple[Plan, float]:
+        """The smallest plan that keeps the fidelity, or else the best, and the dB that it reaches."""
+        check = fidelity_loss(network, self.state, check=True)
+        effort = self.recipe.rounding
+        rounding = None if effort is None else _rounding(network, self.state, self.part, effort, self.seed)
+        aim, tried = self.fidelity, list[tuple[Plan, float]]()
+        for _ in range(_PLANS):
+            planned = self._plan(network, rounding, 10 ** (-aim / 10))
+            reached = decibels(check({**self.state, **planned.params}))
+            tried.append((planned, reached))
+            over = reached - self.fidelity
+            good = over >= -VERIFY_SLACK and (over <= _NEAR or len(tried) >= _COARSER)
+            if good or not self.keeps_fidelity:
+                break
+            aim -= over  # the planner's points were easier than most, or harder
+        kept = [(one, db) for one, db in tried if db >= self.fidelity - VERIFY_SLACK]
+        return min(kept, key=lambda one: one[0].bytes) if kept else max(tried, key=lambda one: one[1])
+
+    def _plan(self, network: Network, rounding: Any, limit: float) -> Plan:
+        state, part = self.state, self.part
+        tensors = {name: state[name] for name in network.names}
+        if self.recipe.paper:
+            return plan_paper(tensors, self.seed, device=self.device)
+        loss: Callable[[State], float]
+        probe: Callable[[State], float] | None = None
+        if part is None:
+            # The function of a network may need more than is coded: the matrix of an encoding.
+            # Most of the difference of a scene lies in one ray of five hundred: all that tell the fidelity are needed.
+            compare = fidelity_loss(network, state, check=network.POINTS > 1)
+            loss = lambda candidate: compare({**state, **candidate})  # noqa: E731
+            if network.POINTS > 1:  # a ray is many points: fewer tell how sensitive the tensors are
+                few = fidelity_loss(network, state, times=1 / 8)
+                probe = lambda candidate: few({**state, **candidate})  # noqa: E731
+        else:
+            loss = lambda candidate: signal_loss(network, part, {**state, **candidate})  # noqa: E731
+            limit = max(loss(tensors), NO_LOSS) * 10 ** (self.max_drop / 10)
+        settings: dict[str, Any] = {
+            "dictionaries": self.recipe.dictionaries,
+            "seed": self.seed,
+            "device": self.device,
+            "progress": self.progress,
+        }
+        if rounding is not None:
+            # A scene's error lies in so few rays that no batch of them tells where to go (docs/verdict.md).
+            rounds = rounding.effort.steps and network.POINTS == 1
+            settings |= {"felt": rounding.felt(tensors), "rounder": rounding if rounds else None}
+        return plan(tensors, loss, limit, probe=probe, **settings)
 
 
 def _rounding(network: Network, state: State, part: Part | None, effort: Mapping[str, int], seed: int) -> Any:
