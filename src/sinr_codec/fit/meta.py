@@ -26,7 +26,8 @@ from torch import Tensor
 
 from sinr_codec.devices import check_device
 from sinr_codec.errors import InputError
-from sinr_codec.fields.modulated import LATENTS
+from sinr_codec.fields.mlp import MLP
+from sinr_codec.fields.modulated import LATENTS, Modulated
 from sinr_codec.files import check_output
 from sinr_codec.fit.loop import rate_at
 from sinr_codec.fit.run import Run
@@ -246,7 +247,7 @@ def inner_rates(start: Mapping[str, Any], steps: int, rate: float) -> Tensors:
 
 
 def learn(
-    field: Any,
+    field: MLP | Modulated,
     tasks: Tasks,
     config: MetaConfig | None = None,
     *,
@@ -303,7 +304,7 @@ def learn(
 class _Learning:
     def __init__(
         self,
-        field: Any,
+        field: MLP | Modulated,
         tasks: Tasks,
         config: MetaConfig,
         own: Mapping[str, tuple[int, ...]] | None,
@@ -500,7 +501,7 @@ class _Learning:
 
 
 def adapted_to(
-    field: Any,
+    field: MLP | Modulated,
     shared: Mapping[str, Any],
     rates: Mapping[str, Any],
     batches: Iterable[tuple[Tensor, Tensor]],

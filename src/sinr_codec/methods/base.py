@@ -9,9 +9,10 @@ from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import AnyActivation, AnyEncoding, Field, Identity
+from sinr_codec.fields.base import Trainable
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.quality import NO_LOSS
-from sinr_codec.signals.base import Part
+from sinr_codec.signals.base import Part, Spec
 from sinr_codec.types import Params
 
 ProtocolName = Literal["paper", "own"]
@@ -51,7 +52,7 @@ class Training:
     encoding: AnyEncoding = dataclasses.field(default_factory=Identity)
     l1: float = 0.0
     published: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    network: Callable[[Any, float, int | None, int | None], Field] | None = None
+    network: Callable[[Spec, float, int | None, int | None], Field] | None = None
     fit: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     base: Mapping[str, Any] | None = None
 
@@ -99,7 +100,7 @@ class Task:
         return dataclasses.replace(self, field=network, params=ordered, known={})
 
     @property
-    def trainable(self) -> Any:
+    def trainable(self) -> Trainable:
         """What `fit` trains: the network, or the network inside something else, such as the rendering of rays."""
         return getattr(self.part, "trainable", lambda network: network)(self.field)
 

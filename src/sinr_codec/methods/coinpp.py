@@ -4,11 +4,13 @@ SINR's paper codes the latents of a signal as d vectors, one per latent, of m nu
 a random dictionary. Cosines over the grid of patches are an alternative, since neighbouring patches may be similar.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,9 @@ from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2
 from sinr_codec.planning.pursuit import sparse_encode
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TRAINING: Final = Training("coinpp", Sine(30.0), base={"method": "coinpp"})
 
@@ -57,7 +62,7 @@ def latents_of(base: Base, part: Part, sizes: tuple[int, ...], device: str, step
     return adapted_to(base.field, base.params, base.encoding_rates, tasks, device, steps)[LATENTS]
 
 
-def _patches(base: Base, values: NDArray[np.float32]) -> Iterator[Any]:
+def _patches(base: Base, values: NDArray[np.float32]) -> Iterator[tuple[Tensor, Tensor]]:
     import torch
 
     from sinr_codec.fit.tasks import box_coords, patches_of
@@ -67,7 +72,7 @@ def _patches(base: Base, values: NDArray[np.float32]) -> Iterator[Any]:
         yield coords, some
 
 
-def some_of(part: Part) -> Any:
+def some_of(part: Part) -> tuple[Tensor, Tensor]:
     """At most `WHOLE` samples of a signal, evenly spread, as a batch of one task."""
     import torch
 

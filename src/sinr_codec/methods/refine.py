@@ -11,7 +11,9 @@ from sinr_codec.coding.assembled import Plan, assemble
 from sinr_codec.coding.dictionary import atoms
 from sinr_codec.coding.sparse import SparseCode
 from sinr_codec.coding.tensor import Direct, Sparse
+from sinr_codec.fields.base import Trainable
 from sinr_codec.methods.base import Task
+from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part
 from sinr_codec.types import Params
 
@@ -54,7 +56,7 @@ def refine(task: Task, start: Plan, error: Callable[[Params], float]) -> tuple[P
 
 
 def refit(
-    trainable: Any,
+    trainable: Trainable,
     part: Part,
     params: Params,
     size: int,
@@ -62,7 +64,7 @@ def refit(
     effort: float = 1.0,
     seed: int = 0,
     device: str = "cpu",
-    progress: Any = None,
+    progress: Listener | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Parameters trained further from `params`, which take `size` bytes, for fewer bytes (`fit.rated`)."""
     from sinr_codec.fit import FitConfig, fit

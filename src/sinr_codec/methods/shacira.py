@@ -17,6 +17,7 @@ from sinr_codec.fields.sizes import grid_of
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
 from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2, plan_paper
 from sinr_codec.planning.plan import plan
+from sinr_codec.signals.base import Spec
 from sinr_codec.types import Params
 
 PUBLISHED_LEVELS: Final = 24
@@ -26,7 +27,7 @@ MAX_DROP: Final = 0.02
 """Allowed loss in dB for the coding of the network, which is a small part of the bytes."""
 
 
-def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> Field:
+def grid(spec: Spec, bits: float, width: int | None = None, depth: int | None = None) -> Field:
     """The hash grid for a signal at a rate of `bits` per sample.
 
     Raises
@@ -42,7 +43,7 @@ def grid(spec: Any, bits: float, width: int | None = None, depth: int | None = N
     return sized(spec, bits, width, depth)
 
 
-def published_grid(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid:
+def published_grid(spec: Spec, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid:
     """The authors' grid for pictures at any rate: 24 levels of 16 to 512 cells, at most 2,048 entries each."""
     first, last = PUBLISHED_CELLS
     ratio = (last / first) ** (1 / (PUBLISHED_LEVELS - 1))
