@@ -15,7 +15,7 @@ import argparse
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,7 @@ from sinr_codec.methods.coin import SINE
 from sinr_codec.planning.paper import baseline_bytes
 from sinr_codec.presets import PRESETS
 from sinr_codec.signals import registry
-
-Params = Mapping[str, np.ndarray[Any, Any]]
+from sinr_codec.types import Params
 
 FIDELITY = 46.0
 QPS = (-90, -10)

@@ -92,6 +92,14 @@ def test_every_package_has_its_layer():
     assert packages == set(LAYER)
 
 
+def test_coding_needs_numpy_brotli_and_ml_dtypes_alone():
+    names = [f"sinr_codec.coding.{path.stem}" for path in (ROOT / "coding").glob("*.py") if path.stem != "__init__"]
+    code = f"import sys; before = set(sys.modules); import {', '.join(names)}; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    packages = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names)
+    assert packages == {"sinr_codec", "numpy", "brotli", "_brotli", "ml_dtypes"}
+
+
 @pytest.mark.parametrize("verb", ["import sinr_codec", "from sinr_codec import decode", "import sinr_codec.cli.main"])
 def test_decoding_needs_no_torch(verb):
     code = f"{verb}; import sys; sys.exit('torch' in sys.modules)"

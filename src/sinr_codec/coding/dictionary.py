@@ -1,4 +1,4 @@
-"""Integer dictionaries that are never sent: SINR's random matrix A (paper, section 3.2), and cosines.
+"""Integer dictionaries that no file holds: SINR's random matrix A (paper, section 3.2), and cosines.
 
 Every entry of a random dictionary comes from raw words of the counter-based generator Philox4x64-10 (Salmon et al.,
 "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011), so any language can rebuild any atom on its own;
@@ -6,8 +6,8 @@ docs/format.md has the algorithm and known answers. The key is (seed, kind), the
 four words, and every atom begins at its own block. An atom does not depend on k2: a small dictionary is the beginning
 of a larger one.
 
-The cosines are for numbers that belong to the places of a grid, such as the modulations of the patches of a picture,
-where neighbours are alike: an atom is an oscillation over the grid.
+The cosines suit numbers on a grid whose neighbours are similar, such as the modulations of the patches of a picture: an
+atom is an oscillation over the grid.
 """
 
 import math
@@ -25,16 +25,16 @@ from sinr_codec.types import Ints
 KINDS: Final[dict[str, int]] = {"gaussian": 0, "sign": 1, "hadamard": 2, "dct": 3}
 
 MAX_ENTRIES: Final = 2**28
-"""Most entries (bytes) of a dictionary, or of a selection of atoms, that is ever allocated."""
+"""Largest number of entries (bytes) of a dictionary, or of a selection of atoms, in memory."""
 MAX_ATOMS: Final = 2**24
 """Largest k2."""
 MAX_LENGTH: Final = 2**24
 """Largest k1."""
 _COSINE_SCALE: Final = 127
 MAX_MAGNITUDES: Final = {"gaussian": 32, "sign": 32, "hadamard": 32, "dct": _COSINE_SCALE}
-"""No entry is larger than this in magnitude; sums over atoms are bounded with it."""
+"""Largest magnitude of an entry, which bounds sums over atoms."""
 MEAN_SQUARES: Final = {"gaussian": 16.0, "sign": 1.0, "hadamard": 1.0, "dct": _COSINE_SCALE**2 / 4}
-"""Mean square of an entry, of most atoms."""
+"""Mean square of the entries of most atoms."""
 
 _WORDS_PER_BLOCK: Final = 4
 _CHUNK_WORDS: Final = 1 << 20  # 8 MiB of raw words, or of int8 entries, at a time
@@ -57,10 +57,10 @@ def make_dictionary(kind: str, seed: int, k1: int, k2: int) -> NDArray[np.int8]:
         cosines of the two-dimensional DCT-II over a grid in row-major order, or f times as many in each
         direction (Ahmed, Natarajan, Rao 1974; overcomplete as in Aharon, Elad, Bruckstein 2006).
     seed : int
-        0 <= seed < 2^64; of `dct`, which has none, the number of columns of the grid.
+        0 <= seed < 2^64; for `dct`, which has no seed, the number of columns of the grid.
     k1, k2 : int
-        Length of an atom and number of atoms, both at least 1, k1 * k2 <= MAX_ENTRIES. Of `dct` k1 is whole rows
-        of the grid, and k2 = f^2 k1 <= 2^16 with an integer f.
+        Length of an atom and number of atoms, both at least 1, k1 * k2 <= MAX_ENTRIES. For `dct` k1 is a number of
+        whole rows of the grid, and k2 = f^2 k1 <= 2^16 with an integer f.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def make_dictionary(kind: str, seed: int, k1: int, k2: int) -> NDArray[np.int8]:
     Raises
     ------
     InputError
-        An unknown kind, or a seed or size out of range, or such as no grid has.
+        An unknown kind, a seed or size out of range, or sizes that no grid has.
     LimitError
         The dictionary would be larger than MAX_ENTRIES.
     """
@@ -79,7 +79,7 @@ def make_dictionary(kind: str, seed: int, k1: int, k2: int) -> NDArray[np.int8]:
 
 
 def atoms(kind: str, seed: int, k1: int, k2: int, indices: ArrayLike) -> NDArray[np.int8]:
-    """Build only some columns of a dictionary.
+    """Build selected columns of a dictionary.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def atoms(kind: str, seed: int, k1: int, k2: int, indices: ArrayLike) -> NDArray
 
 
 def fits(kind: str, seed: int, k1: int, k2: int) -> bool:
-    """Whether there is such a dictionary; a `dct` has whole rows of a grid, and f^2 k1 atoms."""
+    """Whether a dictionary of these sizes exists; a `dct` has whole rows of a grid, and f^2 k1 atoms."""
     if kind != "dct":
         return True
     return seed > 0 and k1 % seed == 0 and k2 % k1 == 0 and math.isqrt(k2 // k1) ** 2 == k2 // k1 and k2 <= _MAX_COSINES

@@ -1,4 +1,4 @@
-"""Element types of tensors: as integers without loss, and from float64 with one rounding.
+"""Element types of tensors: lossless conversion to integers, and from float64 with one rounding.
 
 Complex tensors are handled as real ones with a last axis of two: real part, imaginary part.
 """
@@ -24,7 +24,7 @@ def is_float(dtype: DType) -> bool:
 
 
 def check_dtype(dtype: DType) -> None:
-    """InputError for types that are no numbers, or numbers of more than eight bytes."""
+    """Raise `InputError` for types that are not numbers of at most eight bytes."""
     extension = dtype.kind == "V" and dtype.type is not np.void  # bfloat16, float8 and others of ml_dtypes
     if not (dtype.kind in "biufc" or extension) or _part(dtype).itemsize > 8:
         raise InputError(f"tensor: expected numbers of at most eight bytes, got {dtype}")
@@ -53,7 +53,7 @@ def to_bits(array: Array) -> Array:
 
 
 def from_bits(q: Ints, dtype: DType, name: str) -> Array:
-    """Inverse of `to_bits`: a flat, fresh array. Raises MalformedError about `name` for what does not fit."""
+    """Inverse of `to_bits`: a flat, fresh array. Raises `MalformedError` about `name` for integers out of range."""
     part = _part(dtype)
     word = _word(part)
     least, greatest = (0, 1) if part.kind == "b" else (int(np.iinfo(word).min), int(np.iinfo(word).max))
@@ -79,13 +79,13 @@ def from_floats(values: Floats, dtype: DType) -> Array:
 
 
 def _part(dtype: DType) -> DType:
-    """The type of the real numbers that a type consists of, in native byte order."""
+    """The type of the real numbers in a type, in native byte order."""
     native = dtype.newbyteorder("=")
     return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else native
 
 
 def _word(part: DType) -> DType:
-    """The integers that stand for numbers of a real type."""
+    """The integer type that represents the numbers of a real type."""
     if part.kind == "i" or part.itemsize == 8:
         return np.dtype(f"i{part.itemsize}")
     return np.dtype(f"u{part.itemsize}")

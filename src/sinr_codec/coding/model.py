@@ -1,4 +1,4 @@
-"""Probability models for the range coder, made from a few small integers by integer arithmetic only.
+"""Probability models for the range coder, from a few small integers by integer arithmetic alone.
 
 The same parameters give the same frequencies on every platform: powers of two come from integer roots,
 logarithms from repeated squaring, and every frequency is an integer of at least one in a sum of 2**20.
@@ -76,7 +76,7 @@ def frequencies(shape: int, scale: int, size: int, centre: int) -> Ints:
 
 
 def spaced_frequencies(shape: int, scale: int, size: int, spacing: int) -> Ints:
-    """Generalised Gaussian over symbols whose distances from each other are 1 or 2, symmetric about 0.
+    """Generalised Gaussian over symbols that are `spacing` (1 or 2) apart, symmetric about 0.
 
     int64 (size,), read-only, sum TOTAL; `size` is odd where `spacing` is 1.
     """
@@ -90,14 +90,14 @@ def _spaced(shape: int, scale: int, size: int, centre: int, spacing: int) -> Int
 
 @lru_cache(maxsize=1 << 13)
 def _kept(shape: int, scale: int, size: int, centre: int, spacing: int) -> Ints:
-    """Planning asks for the same small tables thousands of times."""
+    """`_spaced`, cached: planning needs the same small tables thousands of times."""
     found = _frequencies_at(shape, scale, np.abs(spacing * np.arange(size, dtype=np.int64) - centre))
     found.flags.writeable = False
     return found
 
 
 def _frequencies_at(shape: int, scale: int, distance: Ints) -> Ints:
-    """For symbols at these distances (n,) from the centre; the first of the nearest takes the remainder."""
+    """Frequencies of symbols at these distances (n,) from the centre; the first nearest one takes the remainder."""
     mode = int(distance.argmin())
     distance = (distance << 2 * _Q) // _HALF_WIDTH[scale]
     exponent = SHAPES[shape]
@@ -138,17 +138,17 @@ def _log2_factorials() -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(logarithms)])
 
 
-def hypergeometric(positions: int, chosen: int) -> tuple[int, Ints]:
-    """How many of `chosen` among `positions` places lie in the first half, which has positions // 2 places.
+def hypergeometric(positions: int, drawn: int) -> tuple[int, Ints]:
+    """Distribution of the number of `drawn` places, of all `positions`, in the first half of positions // 2 places.
 
     Returns (least possible count, frequencies of the counts from there on), proportional to
-    C(half, count) * C(positions - half, chosen - count); for chosen <= positions <= MAX_POSITIONS.
+    C(half, count) * C(positions - half, drawn - count); for drawn <= positions <= MAX_POSITIONS.
     """
     half = positions // 2
     other = positions - half
-    least, greatest = max(0, chosen - other), min(chosen, half)
+    least, greatest = max(0, drawn - other), min(drawn, half)
     count = np.arange(least, greatest + 1)
     logs = _log2_factorials()
-    inverse_weights = logs[count] + logs[half - count] + logs[chosen - count] + logs[other - chosen + count]
+    inverse_weights = logs[count] + logs[half - count] + logs[drawn - count] + logs[other - drawn + count]
     mode = int(inverse_weights.argmin())
     return least, _from_exponents((inverse_weights - inverse_weights[mode]) >> 8, mode)

@@ -1,11 +1,11 @@
-"""A range coder in integers: a 48-bit window moved sixteen bits at a time, carries resolved at the end.
+"""A range coder in integers: a 48-bit window that moves by sixteen bits, with carries resolved at the end.
 
 After G. N. N. Martin, "Range encoding: an algorithm for removing redundancy from a digitised message" (1979).
-A symbol is a slice [start, start + freq) of [0, total) with total <= 2**20; models are somebody else's.
+A symbol is a slice [start, start + freq) of [0, total) with total <= 2**20. Models are defined elsewhere.
 
-A stream ends itself: encoder and decoder agree on its length from the final range, so none is stored
-and whatever bytes follow do not matter. A long stream says its length all the same, so that it can be
-skipped: the functions named `..._body` do that, and bound how many symbols a byte can make a reader decode.
+A stream is self-delimiting: encoder and decoder derive its length from the final range, so no length is stored and the
+bytes that follow do not matter. A long stream states its length all the same, so that a reader can skip it. The
+functions named `..._body` handle that, and bound the symbols that a byte can make a reader decode.
 """
 
 from bisect import bisect_right
@@ -44,7 +44,7 @@ _RENORM: Final = 1 << 32  # the range never stays below this, so a slice of a 2*
 
 
 def _tail_bytes(range_: int) -> int:
-    """How many more bytes single out the final range whatever follows them: 1, 2 or 3."""
+    """Bytes that identify the final range whatever follows them: 1, 2 or 3."""
     return 1 if range_ >= 1 << 41 else 2 if range_ >= 1 << 33 else 3
 
 
@@ -137,7 +137,7 @@ class RangeDecoder:
         return one
 
     def symbols(self, cumulative: Sequence[int], count: int) -> list[int]:
-        """`count` symbols of one model: `symbol` in a loop, written out because the time is spent here."""
+        """`count` symbols of one model: `symbol` in a loop, inlined because decoding spends its time here."""
         code, range_, at, words = self._code, self._range, self._at, self._words
         starts = list(cumulative[:-1])
         freqs = np.diff(cumulative).tolist()
@@ -160,7 +160,7 @@ class RangeDecoder:
         return out
 
     def finish(self) -> None:
-        """Move the reader behind the stream."""
+        """Move the reader past the stream."""
         self._check(self._code, self._range, 0)
         self._reader.take(2 * (self._at - 3) + _tail_bytes(self._range))
 
@@ -173,43 +173,43 @@ _FREE_BYTES: Final = 4  # something always stands before a body: up to 4,096 sym
 
 
 def least_bytes(count: int) -> int:
-    """The fewest bytes that the coded form of `count` symbols may have (constants have their own coder)."""
+    """The fewest bytes in which `count` symbols may be coded (constants have their own coder)."""
     return max(0, -(-count // _SYMBOLS_PER_BYTE) - _FREE_BYTES)
 
 
 def check_symbols(reader: Reader, count: int, available: int) -> None:
-    """LimitError when `available` bytes are too few to make `count` symbols of."""
+    """Raise `LimitError` where `available` bytes are too few for `count` symbols."""
     if available < least_bytes(count):
         least = least_bytes(count)
         raise LimitError(f"{reader.name}: {count} symbols in {available} bytes, expected at least {least}")
 
 
 def write_body(coded: bytes, count: int) -> bytes:
-    """The body of `count` symbols."""
+    """The body of `count` symbols: their coded form, with its length where there are many."""
     return write_varint(len(coded)) + coded if count > _SELF_ENDING else coded
 
 
 def body_bytes(bits: float, count: int) -> float:
-    """Size of a body on average, from the ideal number of bits."""
+    """Expected size of a body, from the ideal number of bits."""
     size = bits / 8 + 0.64  # what the end of a stream costs, averaged over the final range
     return size + len(write_varint(int(size))) if count > _SELF_ENDING else size
 
 
 def open_body(reader: Reader, count: int) -> Reader:
-    """A reader over a body of `count` symbols: a part of `reader`, or itself where the body ends itself."""
+    """A reader over a body of `count` symbols: a part of `reader`, or `reader` itself for a self-delimiting body."""
     body = Reader(reader.take(reader.varint()), reader.name) if count > _SELF_ENDING else reader
     check_symbols(reader, count, body.remaining)
     return body
 
 
 def close_body(reader: Reader, body: Reader) -> None:
-    """MalformedError when a body of declared length has not been read to its end."""
+    """Raise `MalformedError` where a body of declared length has not been read to its end."""
     if body is not reader:
         body.end()
 
 
 def skip_body(reader: Reader, count: int) -> bool:
-    """Move behind a body if it says its length; otherwise return False, having read nothing."""
+    """Move past a body if it states its length; otherwise return False, having read nothing."""
     if count <= _SELF_ENDING:
         return False
     reader.take(reader.varint())

@@ -78,7 +78,7 @@ def decode_sets(data: bytes | Reader, s: int, n: int, positions: int) -> Ints:
 
 
 def skip_sets(reader: Reader, s: int, n: int, positions: int) -> None:
-    """Move the reader behind the sets, without decoding them where they are many."""
+    """Move the reader past the sets, without decoding many of them."""
     if not skip_body(reader, s * n):
         decode_sets(reader, s, n, positions)
 
@@ -90,47 +90,47 @@ def set_bits(s: int, n: int, positions: int) -> float:
 
 
 class _Tables:
-    """Cumulative frequencies of `hypergeometric` as lists, made once where they are small."""
+    """Cumulative frequencies of `hypergeometric` as lists; small ones are cached."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[int, list[int]]] = {}
 
-    def get(self, positions: int, chosen: int) -> tuple[int, list[int]]:
-        table = self._known.get((positions, chosen))
+    def get(self, positions: int, drawn: int) -> tuple[int, list[int]]:
+        table = self._known.get((positions, drawn))
         if table is None:
-            least, freqs = hypergeometric(positions, chosen)
+            least, freqs = hypergeometric(positions, drawn)
             table = least, [0, *np.cumsum(freqs).tolist()]
-            if chosen <= 128:
-                self._known[positions, chosen] = table
+            if drawn <= 128:
+                self._known[positions, drawn] = table
         return table
 
 
 def _split(members: list[int], first: int, stop: int, start: int, positions: int, tables: _Tables) -> Iterator[Symbol]:
     """Symbols of the set members[first:stop] of places start..start + positions - 1."""
-    chosen = stop - first
-    if chosen in (0, positions):
+    drawn = stop - first
+    if drawn in (0, positions):
         return
-    if chosen == 1:
+    if drawn == 1:
         yield members[first] - start, 1, positions
         return
     half = positions // 2
     middle = bisect_left(members, start + half, first, stop)
-    least, cumulative = tables.get(positions, chosen)
+    least, cumulative = tables.get(positions, drawn)
     symbol = middle - first - least
     yield cumulative[symbol], cumulative[symbol + 1] - cumulative[symbol], TOTAL
     yield from _split(members, first, middle, start, half, tables)
     yield from _split(members, middle, stop, start + half, positions - half, tables)
 
 
-def _join(decoder: RangeDecoder, chosen: int, start: int, positions: int, tables: _Tables, members: list[int]) -> None:
-    """Append to `members` the next set of `chosen` out of places start..start + positions - 1."""
-    if chosen in (0, positions):
-        members.extend(range(start, start + chosen))
-    elif chosen == 1:
+def _join(decoder: RangeDecoder, drawn: int, start: int, positions: int, tables: _Tables, members: list[int]) -> None:
+    """Append to `members` the next set of `drawn` places out of start..start + positions - 1."""
+    if drawn in (0, positions):
+        members.extend(range(start, start + drawn))
+    elif drawn == 1:
         members.append(start + decoder.uniform(positions))
     else:
         half = positions // 2
-        least, cumulative = tables.get(positions, chosen)
+        least, cumulative = tables.get(positions, drawn)
         lower = least + decoder.symbol(cumulative)
         _join(decoder, lower, start, half, tables, members)
-        _join(decoder, chosen - lower, start + half, positions - half, tables, members)
+        _join(decoder, drawn - lower, start + half, positions - half, tables, members)

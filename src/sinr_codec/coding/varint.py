@@ -107,6 +107,6 @@ class Reader:
         return unzigzag(self.varint())
 
     def end(self) -> None:
-        """MalformedError unless everything has been read."""
+        """Raise `MalformedError` unless everything has been read."""
         if self.remaining:
             raise MalformedError(f"{self.name}: {self.remaining} bytes are left over after its end")

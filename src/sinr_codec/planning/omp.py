@@ -36,12 +36,12 @@ _WELL_CONDITIONED: Final = 0.7  # an atom that keeps this much of its length nee
 
 
 def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: str = CPU) -> tuple[Ints, Floats]:
-    """Approximate each column w of W by s columns of A, chosen greedily: w ~ A[:, indices] @ values.
+    """Approximate each column w of W by s columns of A, selected greedily: w ~ A[:, indices] @ values.
 
     Parameters
     ----------
     A : real array (k1, k2)
-        Dictionary; atoms need not have unit norm. A zero atom is never chosen. Fastest in Fortran order.
+        Dictionary; atoms need not have unit norm. A zero atom is never selected. Fastest in Fortran order.
     W : real array (k1, n)
         Vectors to code, any scale.
     s : int
@@ -128,23 +128,23 @@ def solve(A: ArrayLike, W: ArrayLike, indices: ArrayLike, step: float | None = N
         Shapes that do not fit, indices out of range, more atoms than k1, a step that is not positive.
     """
     atoms, vectors = _atoms_as_rows(A), _vectors(W)
-    chosen = np.asarray(indices)
+    selected = np.asarray(indices)
     k2, k1 = atoms.shape
-    if chosen.ndim != 2 or chosen.dtype.kind not in "iu" or chosen.shape[1:] != vectors.shape[1:]:
-        raise InputError(f"indices: {chosen.dtype} {chosen.shape}, expected integers (s, {vectors.shape[1]})")
-    s, n = chosen.shape
+    if selected.ndim != 2 or selected.dtype.kind not in "iu" or selected.shape[1:] != vectors.shape[1:]:
+        raise InputError(f"indices: {selected.dtype} {selected.shape}, expected integers (s, {vectors.shape[1]})")
+    s, n = selected.shape
     if step is not None and not 0 < step < np.inf:
         raise InputError(f"step: {step}, expected a number > 0")
     if len(vectors) != k1 or s > k1:
         raise InputError(f"A, W, indices: {k1} rows, {len(vectors)} rows and {s} atoms do not fit together")
-    if chosen.size and not -1 <= chosen.min() <= chosen.max() < k2:
-        raise InputError(f"indices: {chosen.min()} to {chosen.max()}, expected -1 to {k2 - 1}")
+    if selected.size and not -1 <= selected.min() <= selected.max() < k2:
+        raise InputError(f"indices: {selected.min()} to {selected.max()}, expected -1 to {k2 - 1}")
     values = np.zeros((s, n))
-    if chosen.size == 0:
+    if selected.size == 0:
         return values
     # Unused rows go last, so that they leave the triangular system of the others alone.
-    order = np.argsort(chosen < 0, axis=0, kind="stable")
-    packed = np.take_along_axis(chosen.astype(np.int64), order, axis=0)
+    order = np.argsort(selected < 0, axis=0, kind="stable")
+    packed = np.take_along_axis(selected.astype(np.int64), order, axis=0)
     batch = max(1, _WORK // (s * (k1 + s)))
     for first in range(0, n, batch):
         part = slice(first, first + batch)
@@ -234,7 +234,7 @@ class _State:
         part.__dict__.update({name: array[rows] for name, array in self.__dict__.items()})
         return part
 
-    def append(self, t: int, chosen: Any, unit_atoms: Any) -> None:
+    def append(self, t: int, selected: Any, unit_atoms: Any) -> None:
         """Take atom t: extend the orthonormal basis by Gram-Schmidt, then project the residual.
 
         To take steps back, restore `residuals` and append at the earlier t again.
@@ -252,7 +252,7 @@ class _State:
             rest -= done.mT @ again
             length = norm(rest, axis=1, keepdims=True)
         direction = (rest / length)[:, :, 0]
-        self.indices[:, t] = chosen
+        self.indices[:, t] = selected
         self.basis[:, t] = direction
         self.triangle[:, :t, t] = along[:, :, 0]
         self.triangle[:, t, t] = length[:, 0, 0]
@@ -264,9 +264,9 @@ class _State:
 
     def values(self, search: "Search | DeviceSearch", t: int) -> Any:
         """Least-squares coefficients (m, t) of the first t atoms."""
-        chosen = self.indices[:, :t]
-        triangle = self.triangle[:, :t, :t] / search.inverse_norms[chosen][:, None, :]
-        return _least_squares(gather(search.atoms, chosen), self.vectors, self.basis[:, :t], triangle)
+        selected = self.indices[:, :t]
+        triangle = self.triangle[:, :t, :t] / search.inverse_norms[selected][:, None, :]
+        return _least_squares(gather(search.atoms, selected), self.vectors, self.basis[:, :t], triangle)
 
 
 def _guess(state: _State, search: Search, t: int, steps: int) -> tuple[list[Ints], list[Floats]]:
@@ -285,11 +285,11 @@ def _guess(state: _State, search: Search, t: int, steps: int) -> tuple[list[Ints
         place = correlations.argmax(axis=1)[:, None]
         if np.take_along_axis(correlations, place, axis=1).min() < _GUESS_CORRELATION:
             break
-        chosen = np.take_along_axis(state.candidates, place, axis=1)[:, 0]
-        state.append(t + len(guesses), chosen, search.unit_atoms(chosen))
+        selected = np.take_along_axis(state.candidates, place, axis=1)[:, 0]
+        state.append(t + len(guesses), selected, search.unit_atoms(selected))
         if state.finished().any():
             break
-        guesses.append(chosen)
+        guesses.append(selected)
         residuals.append(state.residuals)
     return guesses, residuals
 
@@ -339,10 +339,10 @@ def _pursue(search: Search | DeviceSearch, W: Floats, s: int, tol: float) -> tup
         if steps and isinstance(search, Search):
             state.candidates = search.candidates(maxima[right * m : (right + 1) * m])
         finished = correlation[right] <= state.noise
-        state, chosen = retire(finished, t), best[right][~finished]
+        state, selected = retire(finished, t), best[right][~finished]
         if not len(state):
             break
-        state.append(t, chosen, search.unit_atoms(chosen))
+        state.append(t, selected, search.unit_atoms(selected))
         t += 1
     retire(xp.ones(len(state), dtype=xp.bool, device=array_device(state.vectors)), s)
     return indices, values

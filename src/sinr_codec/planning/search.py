@@ -26,9 +26,7 @@ from sinr_codec.types import Array, Floats, Ints
 
 Singles = NDArray[np.float32]
 
-_GUESS_GROUP: Final = (
-    2  # atoms that share a maximum where steps are guessed: few, so that the best groups have the best
-)
+_GUESS_GROUP: Final = 2  # atoms that share a maximum while steps are guessed
 _GUESS_SHARE: Final = 16  # one atom of so many is a candidate for the next steps
 _GUESS_COLUMNS: Final = 32  # vectors times steps that one product verifies at little more than the cost of one
 _GUESS_STEPS: Final = 16  # most steps verified at once
@@ -115,9 +113,9 @@ class Search:
         assert isinstance(self.products, _Singles)
         return self.products.unit
 
-    def unit_atoms(self, chosen: Ints) -> Floats:
+    def unit_atoms(self, selected: Ints) -> Floats:
         """Atoms (m,) at unit length: (m, k1)."""
-        return gather(self.atoms, chosen) * self.inverse_norms[chosen, None]
+        return gather(self.atoms, selected) * self.inverse_norms[selected, None]
 
     def candidates(self, maxima: Array) -> Ints:
         """Atoms that correlate most, for each row of `maxima` (m, groups): (m, count)."""
@@ -393,9 +391,9 @@ class DeviceSearch:
         atom = torch.where(correlation == best[vector], atom, self.count)
         return atom.new_full((m,), self.count).scatter_reduce(0, vector, atom, "amin"), best, maxima
 
-    def unit_atoms(self, chosen: Any) -> Any:
+    def unit_atoms(self, selected: Any) -> Any:
         """As of `Search`."""
-        return gather(self.atoms, chosen) * self.inverse_norms[chosen, None]
+        return gather(self.atoms, selected) * self.inverse_norms[selected, None]
 
     def _exact(self, group: Any, residuals: Any) -> tuple[Any, Any]:
         """As of `Search`."""
