@@ -170,6 +170,12 @@ class TestMosaic:
         (tensor,) = codec.info(report.blob)["tensors"]
         assert tensor["coding"] == "model, latents"
 
+    def test_for_a_quality(self, mosaic, picture):
+        pytest.importorskip("torch")
+        report = codec.encode(picture, method="mosaic", psnr=22)
+        assert report.target_met
+        assert report.field.rows > 1
+
     def test_what_a_decoder_gets_is_what_was_coded(self, mosaic, picture):
         pytest.importorskip("torch")
         from sinr_codec.methods import Task

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sinr_codec import codec
+from sinr_codec import codec, networks
 from sinr_codec.container import read, write
 from sinr_codec.errors import InputError, SinrError
 from sinr_codec.fields import MLP, ReLU, Sine
@@ -294,6 +294,13 @@ class TestCompress:
         state = decompress(file, tmp_path / "a.npz")
         same_form(state, MLP(2, 3, 4, 1).init(np.random.default_rng(0)))
         assert np.load(tmp_path / "a.npz").files == list(state)
+
+
+def test_the_documented_names():
+    """docs/guide/networks.md names `sinr_codec.networks.compress_report`."""
+    assert networks.compress_report is compress_report
+    assert networks.decompress is decompress
+    assert networks.description_of is description_of
 
 
 # -- descriptions ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from sinr_codec.coding.tensor import Direct
     from sinr_codec.fields.mlp import MLP
 
 Params = Mapping[str, Any]
@@ -85,6 +86,10 @@ class Field(Trainable, Protocol):
         """Multiply-adds a sample."""
 
     @property
+    def network_params(self) -> int:
+        """Parameters that are no latents, where a field is trained for a rate; the rate has to pay for them first."""
+
+    @property
     def mlp(self) -> MLP | None:
         """The network whose layers the parameters are, or their difference to others; None where there is no such."""
 
@@ -106,6 +111,14 @@ class GridDecoder(Protocol):
 
     def on_grid(self, axes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Values (len(axes[0]), ..., b) at all combinations of coordinates; each axis in [-1, 1], ascending."""
+
+
+class LatentGrid(Protocol):
+    """A field whose tables may hold integers, which are coded without loss."""
+
+    @property
+    def tables(self) -> dict[str, Direct]:
+        """How each table is coded, by name."""
 
 
 class Growing(Protocol):
@@ -132,6 +145,11 @@ class FieldDefaults:
     def work(self) -> int:
         """Multiply-adds a sample: one a parameter."""
         return int(self.num_params)
+
+    @property
+    def network_params(self) -> int:
+        """None: all parameters follow the rate."""
+        return 0
 
     @property
     def mlp(self) -> MLP | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sinr_codec.errors import MalformedError, UnknownIdError
 from sinr_codec.fields._numbers import is_list
@@ -100,7 +100,7 @@ def field_from_header(value: object, max_params: int = MAX_PARAMS) -> Field:
     """The field that a file's header describes; see `MLP.from_header` for the errors."""
     if not is_list(value):
         raise MalformedError("field header: expected a list that starts with an integer id")
-    family = FAMILIES.get(value[0])  # type: ignore[call-overload]
+    family = FAMILIES.get(cast(int, value[0]))
     if family is None or family.from_header is None:
         raise UnknownIdError(f"field header: field id {value[0]} is not known to this version")
     return family.from_header(value, max_params)

@@ -276,6 +276,7 @@ class Difference:
 
     ON_DEVICES: ClassVar[bool] = True
     GROWS: ClassVar[bool] = False
+    network_params: ClassVar[int] = 0
 
     @property
     def in_features(self) -> int:

@@ -7,12 +7,13 @@ merged into the network's first layer. The network is quantised and coded, too; 
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sinr_codec.coding.assembled import assemble
 from sinr_codec.coding.tensor import Coding, Direct, Raw, is_lossy
 from sinr_codec.errors import InputError
 from sinr_codec.fields import FAMILIES, Field, HashGrid, RadianceGrid, ReLU
+from sinr_codec.fields.base import LatentGrid
 from sinr_codec.fields.sizes import grid_of
 from sinr_codec.methods.base import PROBE_SAMPLES, Coded, Task, Training
 from sinr_codec.planning.paper import PAPER_BITS, PAPER_K2, plan_paper
@@ -82,10 +83,10 @@ def _planned(task: Task, dictionaries: tuple[int, ...] = (), sparse_only: bool =
     search = partial(plan, network, error, dictionaries=dictionaries, sparse_only=sparse_only, seed=task.seed)
     limit = replace(task, max_drop=min(task.max_drop, MAX_DROP)).limit(error(network))
     coded = search(limit, progress=task.progress.update)
-    left = task.field.network_params  # type: ignore[attr-defined]  # bytes: what the fit leaves for the network
+    left = task.field.network_params  # bytes: what the fit leaves for the network
     if coded.bytes > left and not sparse_only:
         coded = search(limit, max_bytes=left, progress=task.progress.update)
-    return _together(task, {**task.field.tables, **coded.codings}, coded.codes)  # type: ignore[attr-defined]
+    return _together(task, {**_tables(task), **coded.codings}, coded.codes)
 
 
 def latents_sinr_planned(task: Task) -> Coded:
@@ -117,9 +118,13 @@ def _published(task: Task, codings: Mapping[str, Any], codes: Mapping[str, Any] 
     return _together(task, {**tables, **codings}, codes)
 
 
+def _tables(task: Task) -> dict[str, Direct]:
+    return cast(LatentGrid, task.field).tables
+
+
 def _parts(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tables, and the network's parameters."""
-    names = task.field.tables  # type: ignore[attr-defined]
+    names = _tables(task)
     tables = {name: w for name, w in task.params.items() if name in names}
     return tables, {name: w for name, w in task.params.items() if name not in names}
 
