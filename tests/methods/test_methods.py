@@ -14,7 +14,7 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields import MLP, Field, Octaves, Sine
 from sinr_codec.fit import FitConfig, fit
 from sinr_codec.foreign.decompress import decompress
-from sinr_codec.methods import METHODS, Task, alternatives, inric, method_named, sinr
+from sinr_codec.methods import METHODS, Task, inric, method_named, sinr
 from sinr_codec.methods import trained as trained_for
 from sinr_codec.methods.base import Params
 from sinr_codec.quality import decibels
@@ -54,13 +54,6 @@ def tasks() -> dict[str, Task]:
                 params = trained(field, bits=4.0)
             found[training.name] = Task(field, params, PART, max_drop=0.5, effort=0.002)
     return found
-
-
-def test_a_plan_may_lose_a_share_of_the_error_or_a_slack(tasks: dict[str, Task]) -> None:
-    task = replace(tasks["sine"], max_drop=10.0)
-    assert task.limit(1e-3) == pytest.approx(1e-2)
-    assert replace(task, slack=0.5).limit(1e-3) == pytest.approx(0.501)
-    assert 0 < task.limit(0.0) < 1e-7
 
 
 def psnr(blob: bytes) -> float:
@@ -165,27 +158,6 @@ def test_refinement_gains_at_equal_bytes() -> None:
     coded = METHODS["direct-refined-4"].code(task)
     assert coded.figures["refinement_db"] > 0.3
     assert coded.plan.bytes < 1.06 * coded.figures["unrefined_bytes"]
-
-
-@pytest.mark.parametrize("share", [0.3, 0.7])
-def test_pruned_weights_are_and_stay_zero(share: float, tasks: dict[str, Task]) -> None:
-    task = tasks["sine"]
-    pruned = alternatives.Pruned(share)(task)
-    matrices = [name for name in pruned if name.endswith("weight")]
-    zeros = np.concatenate([(pruned[name] == 0).ravel() for name in matrices])
-    assert zeros.mean() == pytest.approx(share, abs=0.001)
-    largest = np.concatenate([np.abs(task.params[name]).ravel() for name in matrices])
-    assert largest[zeros].max() <= largest[~zeros].min()
-    assert any(not np.array_equal(pruned[name], task.params[name] * (pruned[name] != 0)) for name in matrices)
-
-
-def test_pruned_neurons_leave_a_narrower_network(tasks: dict[str, Task]) -> None:
-    task = tasks["sine"]
-    pruned = task.with_params(alternatives.Pruned(0.25, neurons=True)(task))
-    assert pruned.field == replace(task.field, width=39)
-    pruned.field.check(pruned.params)
-    with pytest.raises(InputError, match="neurons"):
-        alternatives.Pruned(0.999, neurons=True)(task)
 
 
 def test_a_learned_dictionary_is_part_of_the_file(tasks: dict[str, Task]) -> None:
