@@ -22,7 +22,7 @@ from sinr_codec.fields import MLP, HashGrid, Sine
 from sinr_codec.methods import shacira
 from sinr_codec.progress import NullProgress
 from sinr_codec.signals import image
-from sinr_codec.signals.image import ImageSpec
+from sinr_codec.signals.image import ImageSignal, ImageSpec
 
 HEIGHT, WIDTH = 16, 24
 PIXELS = HEIGHT * WIDTH
@@ -696,8 +696,7 @@ except errors.InputError as error:
         assert 400 < report.bytes <= 700
 
     def test_large_pictures_are_cut_unless_the_network_is_named(self, monkeypatch):
-        monkeypatch.setattr("sinr_codec.signals.image.LARGEST", PIXELS - 1)
-        monkeypatch.setattr("sinr_codec.signals.image.BLOCK", 12)
+        monkeypatch.setattr(ImageSignal, "BLOCKS", dataclasses.replace(ImageSignal.BLOCKS, largest=PIXELS - 1, side=12))
         assert codec.encode(PICTURE, bpp=12, **FAST).parts == 2
         assert codec.encode(PICTURE, bpp=12, block=0, **FAST).parts == 1
         assert codec.encode(PICTURE, **TINY).parts == 1

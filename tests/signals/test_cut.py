@@ -46,7 +46,7 @@ def test_areas_are_near_equal_and_within_the_domain(cut):
         assert len(coords) == len(owned[area])
         assert np.abs(coords).max() < 1
         np.testing.assert_allclose(np.diff(coords), 2 / cut.extents[0], atol=1e-6)
-        sizes.append(cut._edge(0, k + 1) - cut._edge(0, k))
+        sizes.append(cut.edge(0, k + 1) - cut.edge(0, k))
     np.testing.assert_array_equal(owned == 2, cut.near_seams(0))
     assert owned.min() == 1
     assert max(sizes) - min(sizes) <= 1
@@ -77,7 +77,7 @@ def test_any_number_of_axes(scale):
     cut = Cut.into(sizes, 6, 2)
 
     def slope(part):
-        start = [cut._edge(axis, k) - cut._reach(axis) for axis, k in enumerate(cut.place(part))]
+        start = [cut.edge(axis, k) - cut._reach(axis) for axis, k in enumerate(cut.place(part))]
         return lambda coords: (
             ((coords + 1) / 2 * cut.extents + start).sum(axis=1, keepdims=True).astype(np.float32) / 50
         )

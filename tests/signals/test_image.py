@@ -1,5 +1,6 @@
 import math
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -600,8 +601,7 @@ def test_sizes_of_blocks_that_are_refused(block):
 
 
 def test_large_pictures_are_cut_when_asked(monkeypatch):
-    monkeypatch.setattr("sinr_codec.signals.image.LARGEST", 40 * 56)
-    monkeypatch.setattr("sinr_codec.signals.image.BLOCK", 16)
+    monkeypatch.setattr(ImageSignal, "BLOCKS", replace(ImageSignal.BLOCKS, largest=40 * 56, side=16))
     assert ImageSignal.load(gradient(40, 56)).in_blocks().spec.cut is None
     assert ImageSignal.load(gradient(40, 57)).in_blocks().spec == in_blocks(40, 57).spec
     assert in_blocks(40, 57, 20).in_blocks().spec.cut.counts == (2, 3)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
@@ -330,8 +331,7 @@ def test_what_every_block_knows_is_the_clip(shape):
 
 
 def test_large_clips_are_cut_when_asked(monkeypatch):
-    monkeypatch.setattr("sinr_codec.signals.video.LARGEST", 8 * 40 * 20)
-    monkeypatch.setattr("sinr_codec.signals.video.BLOCK", 16)
+    monkeypatch.setattr(VideoSignal, "BLOCKS", replace(VideoSignal.BLOCKS, largest=8 * 40 * 20, side=16))
     assert VideoSignal.load(textured(8, 40, 20)).in_blocks().spec.cut is None
     cut = VideoSignal.load(textured(8, 41, 20)).in_blocks().spec
     assert cut == VideoSignal.load(textured(8, 41, 20), block=16).spec

@@ -2,6 +2,7 @@ import gzip
 import json
 import math
 import sys
+from dataclasses import replace
 
 import brotli
 import nibabel
@@ -774,8 +775,7 @@ def test_only_the_blocks_of_a_slice_are_taken():
 
 
 def test_large_volumes_are_cut_when_asked(monkeypatch):
-    monkeypatch.setattr("sinr_codec.signals.volume.LARGEST", 40 * 20 * 18)
-    monkeypatch.setattr("sinr_codec.signals.volume.BLOCK", 16)
+    monkeypatch.setattr(VolumeSignal, "BLOCKS", replace(VolumeSignal.BLOCKS, largest=40 * 20 * 18, side=16))
     assert VolumeSignal.load(textured(40, 20, 18)).in_blocks().spec.cut is None
     cut = VolumeSignal.load(textured(41, 20, 18)).in_blocks()
     assert cut.spec == VolumeSignal.load(textured(41, 20, 18), block=16).spec

@@ -31,6 +31,7 @@ from sinr_codec.signals.audio_files import (
 )
 from sinr_codec.signals.base import Fields, Quality, SampledPart
 from sinr_codec.signals.claims import is_pair_of_array
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.lattice import evaluated
 from sinr_codec.signals.recipe import Recipe
@@ -129,9 +130,14 @@ class AudioSpec:
         return FORMATS[self.format].dtype
 
     @property
+    def blocks(self) -> Cut:
+        """Which samples each block has, and its share of them."""
+        return _Crossfaded((self.frames,), (self.parts,), self.fade)
+
+    @property
     def block_frames(self) -> int:
         """Samples a channel between the ends of the domain [-1, 1] of a network, cross-fades included."""
-        return -(-self.frames // self.parts) + 2 * self.fade
+        return self.blocks.extents[0]
 
     @property
     def peak(self) -> float:
@@ -140,7 +146,7 @@ class AudioSpec:
 
     def edge(self, block: int) -> int:
         """First sample that a block owns; of the block after the last, the number of samples."""
-        return block * self.frames // self.parts
+        return self.blocks.edge(0, block)
 
     def describe(self) -> dict[str, Any]:
         """Kind, shape, rate, sample format, seconds and blocks."""
@@ -192,8 +198,7 @@ class AudioSpec:
         most_gain = 1.0 if FORMATS[number].bits else _MAX_GAIN
         if not all(type(gain) is float and 0 <= gain <= most_gain for gain in gains):
             raise MalformedError(f"audio gains: expected floats from 0 to {most_gain:g}")
-        # A fade touches no more than the two blocks at a seam.
-        most_fade = 0 if len(gains) == 1 else frames // len(gains) // 2
+        most_fade = Cut((frames,), (len(gains),), 0).most_fade
         if type(fade) is not int or not 0 <= fade <= most_fade:
             raise MalformedError(f"audio fade: expected 0 to {most_fade}, found {fade!r}")
         return cls(rate, frames, channels, number, tuple(gains), fade)
@@ -221,11 +226,6 @@ class AudioSpec:
         if not FORMATS[self.format].bits:
             return exact.astype(self.dtype)
         return (exact * full_scale(self.dtype)).astype(self.dtype)
-
-    def coords(self, block: int, position: Array) -> NDArray[np.float32]:
-        """Coordinates (n, 1) in a block of positions in samples, float64 (n,); whole numbers are the samples."""
-        start = self.edge(block) - self.fade
-        return ((2 * (position - start) + 1) / self.block_frames - 1).astype(np.float32)[:, None]
 
     def amplitudes(self, block: int, values: Array) -> Array:
         """Values of a network in full scales, a NaN becoming 0; clipped at twice the gain.
@@ -309,29 +309,20 @@ class AudioSpec:
 
     def _evaluate(self, fields: Fields, first: int, last: int, rate: int) -> Array:
         """Samples first to last - 1 at a rate, in full scales, float32 (n, channels); zeros outside the sound."""
-        out = np.zeros((last - first, self.channels), np.float32)
+        out, cut = np.zeros((last - first, self.channels), np.float32), self.blocks
         # Where the middle of each sample lies among the source's, whose sample i spans [i, i + 1).
         middle = np.arange(first, last, dtype=np.float64) * (self.rate / rate) + 0.5
         inside = (middle > 0) & (middle < self.frames + 0.5)
         blocks = np.clip((middle[[0, -1]] + [-self.fade, self.fade]) * self.parts // self.frames, 0, self.parts - 1)
         for block in range(max(int(blocks[0]) - 1, 0), min(int(blocks[1]) + 2, self.parts)):
-            weight = self._weight(block, middle) * inside
+            weight = cut.share(0, block, middle) * inside
             used = np.flatnonzero(weight)
             for i in range(0, len(used), fields.tile):
                 index = used[i : i + fields.tile]
-                coords = self.coords(block, middle[index] - 0.5)
+                coords = cut.coords(0, block, middle[index])[:, None]
                 values = self.amplitudes(block, evaluated(fields.parts[block], coords, self.channels))
                 out[index] += weight[index, None] * values
         return out
-
-    def _weight(self, block: int, middle: Array) -> Array:
-        """Share of a block at moments, a raised cosine at each seam; the shares of all blocks sum to 1."""
-        weight = np.ones(len(middle))
-        if block > 0:
-            weight *= _rise(middle - self.edge(block), self.fade)
-        if block < self.parts - 1:
-            weight *= 1 - _rise(middle - self.edge(block + 1), self.fade)
-        return weight
 
     def _decimated(self, fields: Fields, first: int, last: int, rate: int, factor: int) -> Array:
         """Like `_evaluate`, of `factor` as many samples a second, through a low-pass filter."""
@@ -380,11 +371,14 @@ def _low_pass(factor: int) -> NDArray[np.float32]:
     return (kernel / kernel.sum()).astype(np.float32)
 
 
-def _rise(distance: Array, fade: int) -> Array:
-    """0 before a seam, 1 behind it, and half a cosine over `fade` samples on either side."""
-    if fade == 0:
-        return (distance >= 0).astype(np.float64)
-    return 0.5 + 0.5 * np.sin(np.clip(distance / fade, -1, 1) * (np.pi / 2))
+class _Crossfaded(Cut):
+    """Blocks of a sound, whose shares follow half a cosine at each seam."""
+
+    def rise(self, distance: Array) -> Array:
+        """See `Cut.rise`."""
+        if self.fade == 0:
+            return super().rise(distance)
+        return 0.5 + 0.5 * np.sin(np.clip(distance / self.fade, -1, 1) * (np.pi / 2))
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
@@ -445,7 +439,7 @@ class AudioSignal:
         blocks = min(max(1, round(wanted)), frames)
         fade = 0 if blocks == 1 else min(round(OVERLAP_SECONDS * rate / 2), frames // blocks // 2)
         spec = AudioSpec(rate, frames, channels, number, (0.0,) * blocks, fade)
-        gains = tuple(_gain(array[_owned(spec, i)]) for i in range(blocks))
+        gains = tuple(_gain(array[spec.blocks.area(i)]) for i in range(blocks))
         if not all(math.isfinite(gain) for gain in gains):
             raise InputError(f"{name}: expected finite samples, found NaN, infinity or more than float32 holds")
         return cls(array, AudioSpec(rate, frames, channels, number, gains, fade), notes)
@@ -459,7 +453,7 @@ class AudioSignal:
     @property
     def parts(self) -> Sequence["AudioBlock"]:
         """The blocks, each with the samples that it fades over."""
-        return [AudioBlock(self.spec, i, self.array[_owned(self.spec, i)]) for i in range(self.spec.parts)]
+        return [AudioBlock(self.spec, i, self.array[self.spec.blocks.area(i)]) for i in range(self.spec.parts)]
 
     def quality(self, render: Callable[..., Sound]) -> Quality:
         """PSNR over peak to peak, SNR, the largest error in full scales, and the error near seams against elsewhere.
@@ -478,11 +472,12 @@ class AudioSignal:
                 f"{self.spec.rate} Hz, found {samples.shape[0]} x {samples.shape[1]} at {decoded.rate} Hz"
             )
         error, power, largest = np.zeros(2), 0.0, 0.0
+        seams = self.spec.blocks.near_seams(0)
         for i in range(0, len(samples), 1 << 18):
             span = slice(i, i + (1 << 18))
             wanted = amplitudes(self.array[span])
             squares = np.square(wanted - amplitudes(samples[span]))
-            near = self._near_seams(i, len(squares))
+            near = seams[span]
             error += squares[near].sum(), squares[~near].sum()
             power += float(np.square(wanted).sum())
             largest = max(largest, math.sqrt(squares.max()))
@@ -494,13 +489,6 @@ class AudioSignal:
             figures["seam_db"] = _ratio(error[0] * (len(samples) - count), error[1] * count)
         return Quality(psnr, figures)
 
-    def _near_seams(self, first: int, count: int) -> NDArray[np.bool_]:
-        near = np.zeros(count, bool)
-        for block in range(1, self.spec.parts):
-            seam = self.spec.edge(block) - first
-            near[max(seam - self.spec.fade, 0) : max(seam + self.spec.fade, 0)] = True
-        return near
-
 
 class AudioBlock(SampledPart):
     """The samples of one network: those that it owns and those of its cross-fades."""
@@ -510,7 +498,7 @@ class AudioBlock(SampledPart):
         self.block = block
         self.array = array
         self.peak = spec.peak
-        self._first = _owned(spec, block).start
+        self._first = spec.blocks.area(block)[0].start
 
     @property
     def in_features(self) -> int:
@@ -527,7 +515,7 @@ class AudioBlock(SampledPart):
 
     def batch(self, index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Samples by number, int64 (n,): coords float32 (n, 1), values float32 (n, channels)."""
-        coords = self.spec.coords(self.block, self._first + index.astype(np.float64))
+        coords = self.spec.blocks.coords(0, self.block, self._first + index + 0.5)[:, None]
         gain = self.spec.gains[self.block] or 1.0
         return coords, (amplitudes(self.array[index]) / gain).astype(np.float32)
 
@@ -538,11 +526,6 @@ class AudioBlock(SampledPart):
     def decibels(self, loss: float) -> float:
         """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""
         return _ratio(self.peak**2, loss * self.spec.gains[self.block] ** 2)
-
-
-def _owned(spec: AudioSpec, block: int) -> slice:
-    """Samples of a block, its cross-fades included."""
-    return slice(max(spec.edge(block) - spec.fade, 0), min(spec.edge(block + 1) + spec.fade, spec.frames))
 
 
 def _gain(samples: Array) -> float:

@@ -93,7 +93,7 @@ class Cut:
     def area(self, part: int) -> tuple[slice, ...]:
         """The samples that a block has a share in: those that it owns and those of its fades."""
         return tuple(
-            slice(max(self._edge(axis, k) - self._reach(axis), 0), min(self._edge(axis, k + 1) + self._reach(axis), n))
+            slice(max(self.edge(axis, k) - self._reach(axis), 0), min(self.edge(axis, k + 1) + self._reach(axis), n))
             for axis, (k, n) in enumerate(zip(self.place(part), self.sizes))
         )
 
@@ -106,13 +106,13 @@ class Cut:
 
     def coords(self, axis: int, block: int, positions: Array) -> NDArray[np.float32]:
         """Coordinates float32 (n,) in a block's domain of positions float64 (n,)."""
-        start = self._edge(axis, block) - self._reach(axis)
+        start = self.edge(axis, block) - self._reach(axis)
         return (2 * (positions - start) / self.extents[axis] - 1).astype(np.float32)
 
     def share(self, axis: int, block: int, positions: Array) -> Array:
         """Share of a block at positions along an axis, float64 (n,); the shares of all blocks sum to 1."""
-        rise = 1.0 if block == 0 else self._rise(positions - self._edge(axis, block))
-        fall = 0.0 if block == self.counts[axis] - 1 else self._rise(positions - self._edge(axis, block + 1))
+        rise = 1.0 if block == 0 else self.rise(positions - self.edge(axis, block))
+        fall = 0.0 if block == self.counts[axis] - 1 else self.rise(positions - self.edge(axis, block + 1))
         return np.broadcast_to(np.asarray(rise * (1 - fall)), positions.shape)
 
     def stretches(self, axis: int, positions: Array) -> Iterator[Stretch]:
@@ -122,7 +122,7 @@ class Cut:
         block = max(min(int((positions[0] + reach) * self.counts[axis] // self.sizes[axis]), last) - 1, 0)
         begin = 0
         while begin < len(positions):
-            edge = self._edge(axis, block + 1) if block < last else math.inf
+            edge = self.edge(axis, block + 1) if block < last else math.inf
             for end, blocks in ((edge - reach, (block,)), (edge + reach, (block, block + 1))):
                 stop = int(np.searchsorted(positions, end))
                 if stop > begin:
@@ -134,11 +134,11 @@ class Cut:
         """Which samples along an axis two blocks have a share in."""
         near = np.zeros(self.sizes[axis], bool)
         for block in range(1, self.counts[axis]):
-            edge = self._edge(axis, block)
+            edge = self.edge(axis, block)
             near[edge - self.fade : edge + self.fade] = True
         return near
 
-    def _edge(self, axis: int, block: int) -> int:
+    def edge(self, axis: int, block: int) -> int:
         """First sample that a block owns; of the block after the last, the number of samples."""
         return block * self.sizes[axis] // self.counts[axis]
 
@@ -146,18 +146,48 @@ class Cut:
         """The fade along an axis: none where there is nothing to fade into."""
         return self.fade if self.counts[axis] > 1 else 0
 
-    def _rise(self, distance: Array) -> Array:
+    def rise(self, distance: Array) -> Array:
         """0 before a seam, 1 behind it, and a straight line over `fade` samples on either side."""
         if self.fade == 0:
             return (distance >= 0).astype(np.float64)
         return np.clip(distance / (2 * self.fade) + 0.5, 0, 1)
 
 
-def check_block(block: Any, least: int, noun: str) -> None:
-    """Raise `InputError` for what is no size of blocks; 0 and None are one piece."""
-    if block and not (isinstance(block, int | float) and least <= block < 2**31 and block % 1 == 0):
-        number = f"{block:g}" if isinstance(block, float) else repr(block)
-        raise InputError(f"block {number}: expected {noun}, an integer of at least {least}, or 0 for one piece")
+@dataclass(frozen=True)
+class Blocking:
+    """How signals of a kind are cut into blocks.
+
+    Attributes
+    ----------
+    least
+        Samples a side of the smallest blocks that may be asked for.
+    fade
+        Samples on either side of a seam over which blocks are blended.
+    noun
+        What sizes of blocks count, in the plural.
+    largest
+        Samples above which a signal is cut by itself; None: it never is.
+    side
+        About how many samples a side its blocks have then.
+    """
+
+    least: int
+    fade: int
+    noun: str
+    largest: int | None = None
+    side: int = 0
+
+    def check(self, block: float | None) -> None:
+        """Raise `InputError` for what is no size of blocks; 0 and None are one piece."""
+        if block and not (isinstance(block, int | float) and self.least <= block < 2**31 and block % 1 == 0):
+            number = f"{block:g}" if isinstance(block, float) else repr(block)
+            raise InputError(
+                f"block {number}: expected {self.noun}, an integer of at least {self.least}, or 0 for one piece"
+            )
+
+    def cut(self, sizes: Sequence[int], block: float) -> Cut:
+        """Cut a grid into blocks of about so many samples a side."""
+        return Cut.into(sizes, int(block), self.fade)
 
 
 class Seams:

@@ -8,13 +8,16 @@ aspect, and order coordinates (row, column) or (x, y). All of these are one smal
     bit 2  xy (1): the first coordinate runs along a row (x); yx (0): down the rows
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import MalformedError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,18 @@ class Grid:
             unit = 2 * (float(start) * steps + i * (stop - 1 - start)) / (float(steps) * (size - 1)) - 1
         return (unit * extent if self.aspect else unit).astype(np.float32)
 
-    def points(self, y: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pair coordinates that broadcast together into (..., 2) in the grid's order."""
-        y, x = np.broadcast_arrays(y, x)
-        return np.stack((x, y) if self.xy else (y, x), axis=-1)
+    def ordered(self, axes: Sequence[T]) -> Sequence[T]:
+        """What there is for each axis of an array, in the order of the coordinates."""
+        return axes[::-1] if self.xy else axes
+
+    def points(self, *axes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Put coordinates of each axis that broadcast together side by side: (..., a), in the grid's order."""
+        return np.stack(self.ordered(np.broadcast_arrays(*axes)), axis=-1)
+
+    def product(self, axes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """All combinations of coordinates in C order: (product of lengths, a)."""
+        return self.points(*np.meshgrid(*axes, indexing="ij", sparse=True)).reshape(-1, len(axes))
+
+
+CENTRES: Final = Grid()
+"""The default, and the grid of every signal but pictures: centres of samples, every axis on [-1, 1], in its order."""

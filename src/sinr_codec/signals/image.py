@@ -6,24 +6,24 @@ blocks (`Cut`), each with a network of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import arrays, lattice, sources
+from sinr_codec.signals import arrays, sources
 from sinr_codec.signals import cut as cuts
-from sinr_codec.signals.base import Fields, Quality, SampledPart
+from sinr_codec.signals.base import Fields, Quality
 from sinr_codec.signals.claims import array_header, made_by
-from sinr_codec.signals.cut import Cut
+from sinr_codec.signals.cut import Blocking, Cut
 from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
-from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.grid import CENTRES, Grid
+from sinr_codec.signals.grids import GridSignal, GridSpec, check_sides, id_of
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, checked_range, psnr
 from sinr_codec.signals.recipe import Recipe, octaves
@@ -31,20 +31,9 @@ from sinr_codec.types import Array, PathLike
 
 Source = PathLike | Image.Image | Array
 
-_MAX_SIDE: Final = 2**31 - 1
 IMAGE: Final = 0
 IMAGE_IN_BLOCKS: Final = 7
 """The ids of pictures among the signals a file can hold: of those in one piece, and of those cut into blocks."""
-LARGEST: Final = 1_000_000
-"""Pixels above which `ImageSignal.in_blocks` cuts a picture. In as many bytes and seconds blocks of 512 are 2.5 dB
-ahead of one network at 3 megapixels; at 1.2 they are level in 100 s; at 1 they are 1.2 dB ahead after as many steps."""
-BLOCK: Final = 512
-"""About how many pixels a side a block has then. Blocks of 256 are 0.2 dB ahead after as many steps, which take twice
-the time, and those of 128 are 1.3 dB behind."""
-FADE: Final = 4
-"""Pixels on either side of a seam over which blocks are blended."""
-LEAST_BLOCK: Final = 8
-"""Pixels a side of the smallest blocks that may be asked for."""
 _STRIP: Final = 1 << 20  # pixels that are handled at once where a copy of all would be large
 
 # Pillow's modes by their number in the header: name, dtype, channels. A picture with a palette is a signal of
@@ -74,7 +63,7 @@ _READ_AS: Final = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
 
 
 @dataclass(frozen=True)
-class ImageSpec:
+class ImageSpec(GridSpec):
     """Shape, sample type and conventions of a picture: what a decoder needs besides the field.
 
     Attributes
@@ -103,12 +92,11 @@ class ImageSpec:
     low: float = 0.0
     high: float = 255.0
     colours: int = 0
-    grid: Grid = field(default_factory=Grid)
+    grid: Grid = CENTRES
     cut: Cut | None = None
 
     KIND: ClassVar[str] = "image"
     UNIT: ClassVar[str] = "pixel"
-    MEASURE: ClassVar[str] = "PSNR"
 
     # -- description ---------------------------------------------------------------------------------------
 
@@ -118,16 +106,9 @@ class ImageSpec:
         return self.array_shape(self.height, self.width)
 
     @property
-    def in_features(self) -> int:
-        """A pixel has two coordinates."""
-        return 2
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Samples along each coordinate of a network."""
-        if self.cut is not None:
-            return self.cut.extents
-        return (self.width, self.height) if self.grid.xy else (self.height, self.width)
+    def sizes(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
 
     @property
     def out_features(self) -> int:
@@ -135,34 +116,13 @@ class ImageSpec:
         return self.channels
 
     @property
-    def parts(self) -> int:
-        """A network for each block, or one."""
-        return 1 if self.cut is None else self.cut.parts
-
-    @property
-    def samples(self) -> int:
-        """Number of pixels."""
-        return self.height * self.width
-
-    @property
-    def values(self) -> int:
-        """Samples of a full decoding."""
-        return self.samples * self.channels
-
-    @property
-    def side(self) -> bytes:
-        """A picture has no side section."""
-        return b""
-
-    @property
     def levels(self) -> Levels:
         """How samples map to values in [-1, 1]."""
         return Levels(self.dtype, self.low, self.high)
 
-    @property
-    def peak(self) -> float:
-        """Peak of the PSNR: the dtype's range, or for 32-bit and float samples the range that occurs."""
-        return self.levels.dtype_peak
+    def part(self, sizes: tuple[int, ...]) -> "ImageSpec":
+        """See `GridSpec.part`."""
+        return self.with_cut(None, height=sizes[0], width=sizes[1])
 
     def array_shape(self, height: int, width: int) -> tuple[int, ...]:
         """Shape of a rendering of that many pixels."""
@@ -183,8 +143,7 @@ class ImageSpec:
 
     def describe(self) -> dict[str, Any]:
         """Kind, shape, dtype and mode, and the blocks by axis where there are any."""
-        about = {"type": self.KIND, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode}
-        return about if self.cut is None else about | self.cut.describe()
+        return self.described({"type": self.KIND, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode})
 
     def summary(self, decoded: Array) -> str:
         """Size and mode of a rendering."""
@@ -218,25 +177,22 @@ class ImageSpec:
         ------
         MalformedError, UnknownIdError : for anything that `to_header` cannot have written
         """
-        if type(header) is not list or not header or type(header[0]) is not int:
-            raise MalformedError("signal header: expected a list that starts with the signal's id")
+        number = id_of(header)
         if side:
             raise MalformedError("image: expected no side section")
-        if header[0] == IMAGE_IN_BLOCKS:
+        if number == IMAGE_IN_BLOCKS:
             if len(header) < 7:
                 raise MalformedError("image header: expected id, height, width, mode, rows, columns and fade of blocks")
             # Otherwise as in one piece, on the default grid.
-            spec = cls.from_header([IMAGE, *header[1:4], Grid().to_header(), *header[7:]])
-            return replace(spec, cut=Cut.from_header((spec.height, spec.width), header[4:6], header[6]))
-        if header[0] != IMAGE:
-            raise UnknownIdError(f"signal id {header[0]}: not known to this version")
+            spec = cls.from_header([IMAGE, *header[1:4], CENTRES.to_header(), *header[7:]])
+            return spec.with_cut(Cut.from_header(spec.sizes, header[4:6], header[6]))
+        if number != IMAGE:
+            raise UnknownIdError(f"signal id {number}: not known to this version")
         if len(header) < 5:
             raise MalformedError("image header: expected a list of id, height, width, mode and grid")
-        height, width, number = header[1:4]
-        for name, value in (("height", height), ("width", width)):
-            if type(value) is not int or not 1 <= value <= _MAX_SIDE:
-                raise MalformedError(f"image {name}: expected 1 to {_MAX_SIDE}, found {value!r}")
-        mode, dtype, channels = _mode_of(number)
+        height, width = header[1:3]
+        check_sides({"height": height, "width": width}, "image")
+        mode, dtype, channels = _mode_of(header[3])
         spec = cls(height, width, channels, dtype, mode, grid=Grid.from_header(header[4]))
         rest = header[5:]
         if dtype in _RANGED:
@@ -249,11 +205,6 @@ class ImageSpec:
         if rest:
             raise MalformedError(f"image header: {len(rest)} unexpected trailing values")
         return replace(spec, high=1.0) if dtype == "bool" else spec
-
-    @staticmethod
-    def parts_in(header: Any) -> int:
-        """Number of networks that a header declares."""
-        return ImageSpec.from_header(header).parts
 
     # -- rendering -----------------------------------------------------------------------------------------
 
@@ -288,27 +239,8 @@ class ImageSpec:
         InputError : a scale, size or region that makes no picture
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
-        spans = lattice.window(
-            (self.height, self.width),
-            scale=scale,
-            size=size,
-            region=region,
-            most=fields.max_samples // self.channels,
-            noun="pixel",
-        )
-        if self.cut is not None:
-            out = cuts.render(fields, self.cut, spans, self.channels, self.levels.to_samples, self.dtype, "pixel")
-            return out.reshape(self.array_shape(*out.shape[:2]))
-        axes = lattice.axes_of(self.grid, spans)
-        to_coords = self._pairs if self.grid.xy else lattice.points
-        out = lattice.render(
-            fields, axes, self.channels, self.levels.to_samples, self.dtype, to_coords=to_coords, noun="pixel"
-        )
+        out = self.evaluate(fields, self.window(fields, scale, size, region))
         return out.reshape(self.array_shape(*out.shape[:2]))
-
-    def _pairs(self, axes: Sequence[Array]) -> Array:
-        """Coordinates of all pixels of these rows and columns, in the grid's order."""
-        return self.grid.points(axes[0][:, None], axes[1][None]).reshape(-1, 2)
 
     # -- files and Pillow images ---------------------------------------------------------------------------
 
@@ -364,33 +296,13 @@ def _mode_of(number: Any) -> tuple[str, str, int]:
     raise UnknownIdError(f"image mode {number!r}: not known to this version")
 
 
-class ImageSignal(SampledPart):
-    """A picture as samples of a field: coordinates of its pixels and values in [-1, 1].
+class ImageSignal(GridSignal[ImageSpec]):
+    """A picture, (H, W, C), as samples of a field."""
 
-    Attributes
-    ----------
-    array
-        The source's samples, (H, W, C).
-    spec
-        What a decoder needs.
-    notes
-        One-line remarks on what reading left out, such as further frames.
-    """
-
-    def __init__(
-        self,
-        array: Array,
-        spec: ImageSpec,
-        notes: tuple[str, ...] = (),
-        axes: Sequence[NDArray[np.float32]] | None = None,
-    ) -> None:
-        self.array = array
-        self.spec = spec
-        self.notes = notes
-        self.levels, self.peak = spec.levels, spec.peak
-        if axes is None:
-            axes = lattice.axes_of(spec.grid, lattice.window((spec.height, spec.width)))
-        self._rows, self._columns = axes
+    BLOCKS = Blocking(least=8, fade=4, noun="pixels", largest=1_000_000, side=512)
+    """In as many bytes and seconds blocks of 512 are 2.5 dB ahead of one network at 3 megapixels; at 1.2 they are level
+    in 100 s; at 1 they are 1.2 dB ahead after as many steps. Blocks of 256 are 0.2 dB ahead after as many steps, which
+    take twice the time, and those of 128 are 1.3 dB behind."""
 
     @classmethod
     def load(cls, source: Source, like: ImageSpec | None = None, *, block: float | None = None) -> "ImageSignal":
@@ -407,26 +319,14 @@ class ImageSignal(SampledPart):
         like
             The pixels lie where its grid has them, and the picture is cut as it is.
         block
-            Cut into blocks of about so many pixels a side, at least `LEAST_BLOCK`; 0 or None: in one piece.
+            Cut into blocks of about so many pixels a side, at least 8; 0 or None: in one piece.
 
         Raises
         ------
         InputError : no such file, not a picture, damaged, empty, or an array of another shape or type
         """
-        cuts.check_block(block, LEAST_BLOCK, "pixels")
-        signal = cls._read(source, Grid() if like is None else like.grid)
-        if like is not None and like.cut is not None and like.cut.sizes == signal.array.shape[:2]:
-            return signal._with(like.cut)
-        return signal._with(Cut.into(signal.array.shape[:2], int(block), FADE)) if block else signal
-
-    def in_blocks(self) -> "ImageSignal":
-        """The picture as it is best encoded: in blocks where it has more than `LARGEST` pixels."""
-        if len(self) <= LARGEST or self.spec.cut is not None:
-            return self
-        return self._with(Cut.into(self.array.shape[:2], BLOCK, FADE))
-
-    def _with(self, cut: Cut) -> "ImageSignal":
-        return ImageSignal(self.array, replace(self.spec, cut=cut if cut.parts > 1 else None), self.notes)
+        cls.BLOCKS.check(block)
+        return cls._read(source, CENTRES if like is None else like.grid).cut_like(like, block)
 
     @classmethod
     def _read(cls, source: Source, grid: Grid) -> "ImageSignal":
@@ -484,41 +384,6 @@ class ImageSignal(SampledPart):
         levels = Levels.of(array, name, dtype_range=True)
         dtype, low, high = levels.dtype, levels.low, levels.high
         return cls(array, ImageSpec(height, width, channels, dtype, mode, low, high, colours, grid), notes)
-
-    @property
-    def in_features(self) -> int:
-        """A pixel has two coordinates."""
-        return 2
-
-    @property
-    def out_features(self) -> int:
-        """Values a pixel."""
-        return self.spec.channels
-
-    def __len__(self) -> int:
-        return self.spec.height * self.spec.width
-
-    def batch(self, index: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Pixels by number in reading order, int64 (n,): coords float32 (n, 2), values float32 (n, C)."""
-        row, column = np.divmod(index, self.spec.width)
-        coords = self.spec.grid.points(self._rows[row], self._columns[column])
-        return coords, self.levels.to_values(self.array[row, column])
-
-    @property
-    def parts(self) -> list["ImageSignal"]:
-        """What each network stands for: the blocks, each with the pixels that it fades over, or the whole picture."""
-        cut = self.spec.cut
-        return [self] if cut is None else [self._block(cut, part) for part in range(cut.parts)]
-
-    def _block(self, cut: Cut, part: int) -> "ImageSignal":
-        array = self.array[cut.area(part)]
-        spec = replace(self.spec, height=array.shape[0], width=array.shape[1], cut=None)
-        return ImageSignal(array, spec, axes=cut.axes(part))
-
-    @property
-    def source_bytes(self) -> int:
-        """Bytes of the samples."""
-        return self.array.nbytes
 
     def quality(self, render: Callable[..., Array]) -> Quality:
         """PSNR in dB of the decoded picture; `InputError` where its shape or dtype is not the source's.

@@ -6,51 +6,40 @@ pixels and frames, each with a network of its own.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.fields import Sine
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
-from sinr_codec.signals.base import Fields, Quality, SampledPart
+from sinr_codec.signals.base import Fields, Quality
 from sinr_codec.signals.claims import archive, array_header, folder, is_pair_of_array, is_zarr
-from sinr_codec.signals.cut import Cut
+from sinr_codec.signals.cut import Blocking, Cut
 from sinr_codec.signals.grammar import Range, RangeLike, RegionLike, Scale, ScaleLike, Size, SizeLike
-from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.grids import GridSignal, GridSpec, check_sides
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, max_error, psnr
 from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.signals.video_files import Clip, Rate, fraction, read, save
-from sinr_codec.types import Array, PathLike
+from sinr_codec.types import PathLike
 
 VIDEO: Final = 4
 VIDEO_IN_BLOCKS: Final = 9
 """The ids of videos among the signals a file can hold: of those in one piece, and of those cut into blocks."""
-LARGEST: Final = 1 << 25
-"""Pixels of all frames above which `VideoSignal.in_blocks` cuts a clip."""
-BLOCK: Final = 256
-"""About how many pixels a side, and how many frames, a block has then."""
-FADE: Final = 4
-"""Pixels and frames on either side of a seam over which blocks are blended."""
-LEAST_BLOCK: Final = 16
-"""Pixels and frames of the smallest blocks that may be asked for."""
 DEFAULT_FPS: Final = Fraction(25)
 """Of arrays and folders, which do not tell."""
 BEST_PSNR: Final = 100.0
 """What a frame without error counts in the mean, in dB."""
-_MAX_SIDE: Final = 2**31 - 1
-_GRID: Final = Grid()  # centres of samples, each axis on [-1, 1]
 
 
 @dataclass(frozen=True)
-class VideoSpec:
+class VideoSpec(GridSpec):
     """Size and frame rate of a clip: what a decoder needs besides the network.
 
     Attributes
@@ -67,7 +56,6 @@ class VideoSpec:
 
     KIND: ClassVar[str] = "video"
     UNIT: ClassVar[str] = "pixel"
-    MEASURE: ClassVar[str] = "PSNR"
 
     frames: int
     height: int
@@ -77,16 +65,6 @@ class VideoSpec:
     cut: Cut | None = None
 
     # -- description ---------------------------------------------------------------------------------------
-
-    @property
-    def in_features(self) -> int:
-        """Time, row and column."""
-        return 3
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Samples along each coordinate of a network."""
-        return self.sizes if self.cut is None else self.cut.extents
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -99,26 +77,6 @@ class VideoSpec:
         return self.channels
 
     @property
-    def parts(self) -> int:
-        """A network for each block, or one."""
-        return 1 if self.cut is None else self.cut.parts
-
-    @property
-    def samples(self) -> int:
-        """Pixels of all frames."""
-        return self.frames * self.height * self.width
-
-    @property
-    def values(self) -> int:
-        """Samples of a full decoding."""
-        return self.samples * self.channels
-
-    @property
-    def side(self) -> bytes:
-        """A clip has no side section."""
-        return b""
-
-    @property
     def suffix(self) -> str:
         """What players play."""
         return ".mp4"
@@ -128,11 +86,15 @@ class VideoSpec:
         """How samples map to values in [-1, 1]."""
         return Levels("uint8", 0.0, 255.0)
 
+    def part(self, sizes: tuple[int, ...]) -> "VideoSpec":
+        """See `GridSpec.part`."""
+        frames, height, width = sizes
+        return self.with_cut(None, frames=frames, height=height, width=width)
+
     def describe(self) -> dict[str, Any]:
         """Kind, shape, dtype and frame rate, and the blocks by axis where there are any."""
         shape = [*self.sizes] + [3] * (self.channels == 3)
-        about = {"type": self.KIND, "shape": shape, "dtype": "uint8", "fps": round(float(self.fps), 3)}
-        return about if self.cut is None else about | self.cut.describe()
+        return self.described({"type": self.KIND, "shape": shape, "dtype": "uint8", "fps": round(float(self.fps), 3)})
 
     def summary(self, decoded: Clip) -> str:
         """Number, size and rate of the frames."""
@@ -159,26 +121,19 @@ class VideoSpec:
             raise MalformedError("video: expected no side section")
         if type(header) is list and len(header) == 11 and header[0] == VIDEO_IN_BLOCKS:
             spec = cls.from_header([VIDEO, *header[1:7]])
-            return replace(spec, cut=Cut.from_header(spec.sizes, header[7:10], header[10]))
+            return spec.with_cut(Cut.from_header(spec.sizes, header[7:10], header[10]))
         if type(header) is not list or len(header) != 7 or not all(type(value) is int for value in header):
             raise MalformedError("video header: expected seven integers: id, frames, height, width, channels and rate")
         if header[0] != VIDEO:
             raise UnknownIdError(f"signal id {header[0]}: not known to this version")
         frames, height, width, channels, numerator, denominator = header[1:]
         sides = {"frames": frames, "height": height, "width": width, "rate": numerator, "rate's divisor": denominator}
-        for name, value in sides.items():
-            if not 1 <= value <= _MAX_SIDE:
-                raise MalformedError(f"video {name}: expected 1 to {_MAX_SIDE}, found {value}")
+        check_sides(sides, "video")
         if channels not in (1, 3):
             raise MalformedError(f"video channels: expected 1 or 3, found {channels}")
         if math.gcd(numerator, denominator) != 1:
             raise MalformedError(f"video rate: expected a reduced fraction, found {numerator}/{denominator}")
         return cls(frames, height, width, channels, Fraction(numerator, denominator))
-
-    @staticmethod
-    def parts_in(header: Any) -> int:
-        """Number of networks that a header declares."""
-        return VideoSpec.from_header(header).parts
 
     # -- rendering -----------------------------------------------------------------------------------------
 
@@ -213,23 +168,17 @@ class VideoSpec:
         """
         rate = self.fps if fps is None else fraction(fps, "fps")
         faster = float(rate / self.fps)
-        window = partial(lattice.window, self.sizes, region=region, noun="frame or pixel")
+        most = fields.max_samples // self.channels
+        window = partial(lattice.window, self.sizes, region=region, most=most, noun="frame or pixel")
         if size is None:
             spans = window(scale=(faster, *Scale.parse(1.0 if scale is None else scale).along(2)))
         elif scale is not None:
             raise InputError("scale and size: expected one of them, not both")
         else:
             # The spans of the region, where there is one, tell how many frames it has at this rate.
-            time = window(scale=(faster, 1.0, 1.0))[0]
+            time = window(scale=(faster, 1.0, 1.0), most=None)[0]
             spans = (time, *window(size=(len(time), *Size.parse(size).along(2, "for height and width")))[1:])
-        if self.cut is not None:
-            out = cuts.render(fields, self.cut, spans, self.channels, self.levels.to_samples, np.uint8, "pixel")
-        else:
-            axes = [
-                _GRID.axis(s.size, s.size, s.count, start=s.start, stop=s.stop, first=s.first, last=s.last)
-                for s in spans
-            ]
-            out = lattice.render(fields, axes, self.channels, self.levels.to_samples, np.uint8, noun="pixel")
+        out = self.evaluate(fields, spans)
         return Clip(out if self.channels == 3 else out[..., 0], rate)
 
     # -- files ---------------------------------------------------------------------------------------------
@@ -242,31 +191,10 @@ class VideoSpec:
 # -- reading ---------------------------------------------------------------------------------------------------
 
 
-class VideoSignal(SampledPart):
-    """A clip as samples of a field: coordinates of the pixels of its frames, and values in [-1, 1].
+class VideoSignal(GridSignal[VideoSpec]):
+    """A clip, uint8 (T, H, W, C), as samples of a field."""
 
-    Attributes
-    ----------
-    array
-        The source's samples, uint8 (T, H, W, C).
-    spec
-        What a file records.
-    notes
-        One-line remarks on what reading left out.
-    """
-
-    def __init__(
-        self,
-        array: Array,
-        spec: VideoSpec,
-        notes: tuple[str, ...] = (),
-        axes: Sequence[NDArray[np.float32]] | None = None,
-    ) -> None:
-        self.array = array
-        self.spec = spec
-        self.notes = notes
-        self.levels, self.peak = spec.levels, 255.0
-        self._axes = [_GRID.axis(n, n, n) for n in spec.sizes] if axes is None else axes
+    BLOCKS = Blocking(least=16, fade=4, noun="pixels", largest=1 << 25, side=256)
 
     @classmethod
     def load(
@@ -292,8 +220,8 @@ class VideoSignal(SampledPart):
         fps
             Frames a second, where the source does not tell or tells otherwise.
         block
-            Cut into blocks of about so many pixels a side, and as many frames, at least `LEAST_BLOCK`; 0 or None: in
-            one piece.
+            Cut into blocks of about so many pixels a side, and as many frames, at least 16; 0 or None: in one
+            piece.
 
         Raises
         ------
@@ -301,61 +229,13 @@ class VideoSignal(SampledPart):
         MissingExtraError : PyAV is not installed, and a video is to be read
         """
         first, stop = _range(frames)
-        cuts.check_block(block, LEAST_BLOCK, "pixels")
+        cls.BLOCKS.check(block)
         array, rate, notes = read(source, first, stop)
         if fps is not None:
             rate = fraction(fps, "fps")
         rate = rate or (like.fps if like is not None else DEFAULT_FPS)
         count, height, width, channels = array.shape
-        signal = cls(array, VideoSpec(count, height, width, channels, rate), notes)
-        if like is not None and like.cut is not None and like.cut.sizes == signal.spec.sizes:
-            return signal._with(like.cut)
-        return signal._with(Cut.into(signal.spec.sizes, int(block), FADE)) if block else signal
-
-    @property
-    def in_features(self) -> int:
-        """Time, row and column."""
-        return 3
-
-    @property
-    def out_features(self) -> int:
-        """Values a pixel."""
-        return self.spec.channels
-
-    @property
-    def source_bytes(self) -> int:
-        """Bytes of the raw frames."""
-        return self.array.nbytes
-
-    @property
-    def parts(self) -> Sequence["VideoSignal"]:
-        """What each network stands for: the blocks, each with what it fades over, or the whole clip."""
-        cut = self.spec.cut
-        return [self] if cut is None else [self._block(cut, part) for part in range(cut.parts)]
-
-    def _block(self, cut: Cut, part: int) -> "VideoSignal":
-        array = self.array[cut.area(part)]
-        frames, height, width = array.shape[:3]
-        spec = replace(self.spec, frames=frames, height=height, width=width, cut=None)
-        return VideoSignal(array, spec, axes=cut.axes(part))
-
-    def in_blocks(self) -> "VideoSignal":
-        """The clip as it is best encoded: in blocks where it has more than `LARGEST` pixels."""
-        if len(self) <= LARGEST or self.spec.cut is not None:
-            return self
-        return self._with(Cut.into(self.spec.sizes, BLOCK, FADE))
-
-    def _with(self, cut: Cut) -> "VideoSignal":
-        return VideoSignal(self.array, replace(self.spec, cut=cut if cut.parts > 1 else None), self.notes)
-
-    def __len__(self) -> int:
-        return self.spec.samples
-
-    def batch(self, index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Pixels by number, frame by frame in reading order: coords float32 (n, 3), values float32 (n, channels)."""
-        places = np.unravel_index(index, self.array.shape[:3])
-        coords = np.stack([axis[place] for axis, place in zip(self._axes, places)], axis=1)
-        return coords, self.levels.to_values(self.array[places])
+        return cls(array, VideoSpec(count, height, width, channels, rate), notes).cut_like(like, block)
 
     def quality(self, render: Callable[..., Clip]) -> Quality:
         """Mean PSNR of the frames, that of the worst one, and the largest error; of blocks "seam_db" (`cut.Seams`).

@@ -12,7 +12,7 @@ Large volumes are cut into blocks (`Cut`), each with a network of its own.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -25,11 +25,11 @@ from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.fields import Sine
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
-from sinr_codec.signals.base import Fields, Quality, SampledPart
+from sinr_codec.signals.base import Fields, Part, Quality
 from sinr_codec.signals.claims import archive, array_header, folder, has_suffix, is_zarr, is_zarr_group, made_by
-from sinr_codec.signals.cut import Cut
+from sinr_codec.signals.cut import Blocking, Cut
 from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
-from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.grids import MAX_SIDE, GridSignal, GridSpec, id_of
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, known_dtype
 from sinr_codec.signals.recipe import Recipe, octaves
@@ -50,17 +50,6 @@ from sinr_codec.types import Array, PathLike
 VOLUME: Final = 2
 VOLUME_IN_BLOCKS: Final = 8
 """The ids of volumes among the signals a file can hold: of those in one piece, and of those cut into blocks."""
-LARGEST: Final = 1 << 24
-"""Voxels above which `VolumeSignal.in_blocks` cuts a volume."""
-BLOCK: Final = 128
-"""About how many voxels a side a block has then."""
-FADE: Final = 2
-"""Voxels on either side of a seam over which blocks are blended."""
-LEAST_BLOCK: Final = 16
-"""Voxels a side of the smallest blocks that may be asked for."""
-
-_GRID: Final = Grid()
-_MAX_SIDE: Final = 2**31 - 1
 _SLAB: Final = 1 << 22  # voxels rendered at once to measure the quality
 
 
@@ -81,7 +70,7 @@ class Volume(NDArray[Any]):
 
 
 @dataclass(frozen=True)
-class VolumeSpec:
+class VolumeSpec(GridSpec):
     """Shape, sample type and metadata of a volume: what a decoder needs besides the network.
 
     Attributes
@@ -109,7 +98,6 @@ class VolumeSpec:
 
     KIND: ClassVar[str] = "volume"
     UNIT: ClassVar[str] = "voxel"
-    MEASURE: ClassVar[str] = "PSNR"
 
     # -- description ---------------------------------------------------------------------------------------
 
@@ -122,34 +110,14 @@ class VolumeSpec:
         return (*sizes, self.channels) if self.channels else sizes
 
     @property
-    def in_features(self) -> int:
-        """A coordinate an axis."""
-        return len(self.sizes)
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Samples along each coordinate of a network."""
-        return self.sizes if self.cut is None else self.cut.extents
-
-    @property
     def out_features(self) -> int:
         """Values a voxel."""
         return self.channels or 1
 
     @property
-    def parts(self) -> int:
-        """A network for each block, or one."""
-        return 1 if self.cut is None else self.cut.parts
-
-    @property
-    def samples(self) -> int:
-        """Number of voxels."""
-        return math.prod(self.sizes)
-
-    @property
-    def values(self) -> int:
-        """Samples of a full decoding."""
-        return self.samples * self.out_features
+    def peak(self) -> float:
+        """Peak of the PSNR: the range that occurs."""
+        return self.levels.span
 
     @property
     def suffix(self) -> str:
@@ -163,7 +131,7 @@ class VolumeSpec:
 
     def describe(self) -> dict[str, Any]:
         """Kind, shape, dtype, range, format, the extent of a voxel, and the blocks by axis where there are any."""
-        about = {
+        about: dict[str, Any] = {
             "type": self.KIND,
             "shape": list(self.shape),
             "dtype": self.levels.dtype,
@@ -172,7 +140,7 @@ class VolumeSpec:
             "format": self.format,
             "spacing": list(self.spacing),
         }
-        return about if self.cut is None else about | self.cut.describe()
+        return self.described(about)
 
     def summary(self, decoded: Array) -> str:
         """Size and sample type of a rendering."""
@@ -195,15 +163,13 @@ class VolumeSpec:
         ------
         MalformedError, UnknownIdError : for anything that they cannot have written
         """
-        if type(header) is not list or not header or type(header[0]) is not int:
-            raise MalformedError("signal header: expected a list that starts with the signal's id")
-        if header[0] == VOLUME_IN_BLOCKS:
+        if id_of(header) == VOLUME_IN_BLOCKS:
             if len(header) != 7 or type(header[5]) is not list:
                 raise MalformedError("volume header: expected id, sizes, channels, format, levels, blocks and fade")
             spec = cls.from_header([VOLUME, *header[1:5]], side)
             if len(header[5]) != len(spec.sizes):
                 raise MalformedError(f"volume blocks: expected a number for each axis, found {header[5]!r}")
-            return replace(spec, cut=Cut.from_header(spec.sizes, header[5], header[6]))
+            return spec.with_cut(Cut.from_header(spec.sizes, header[5], header[6]))
         if header[0] != VOLUME:
             raise UnknownIdError(f"signal id {header[0]}: expected that of a volume, {VOLUME}")
         if len(header) != 5:
@@ -211,8 +177,8 @@ class VolumeSpec:
         _, sizes, channels, number, levels = header
         if type(sizes) is not list or len(sizes) not in (3, 4):
             raise MalformedError(f"volume sizes: expected three or four, found {sizes!r}")
-        if not all(type(n) is int and 1 <= n <= _MAX_SIDE for n in sizes):
-            raise MalformedError(f"volume sizes: expected 1 to {_MAX_SIDE} each, found {sizes!r}")
+        if not all(type(n) is int and 1 <= n <= MAX_SIDE for n in sizes):
+            raise MalformedError(f"volume sizes: expected 1 to {MAX_SIDE} each, found {sizes!r}")
         if type(channels) is not int or not 0 <= channels <= MAX_CHANNELS:
             raise MalformedError(f"volume channels: expected 0 to {MAX_CHANNELS}, found {channels!r}")
         if type(number) is not int or number < 0:
@@ -223,12 +189,12 @@ class VolumeSpec:
         spec._form.check(spec.levels.dtype)
         return spec
 
-    @staticmethod
-    def parts_in(header: Any) -> int:
+    @classmethod
+    def parts_in(cls, header: Any) -> int:
         """Number of networks that a header declares; what its side section holds is not looked at."""
         if type(header) is list and header[:1] == [VOLUME_IN_BLOCKS]:
             plain = [*header[:3], FORMATS.index(".npy"), *header[4:]]
-            return VolumeSpec.from_header(plain).parts
+            return cls.from_header(plain).parts
         return 1
 
     # -- rendering -----------------------------------------------------------------------------------------
@@ -265,13 +231,8 @@ class VolumeSpec:
         InputError : a scale, size or region that makes no volume
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
-        most = fields.max_samples // self.out_features
-        spans = lattice.window(self.sizes, scale=scale, size=size, region=region, most=most, noun="voxel")
-        values, finish, dtype = self.out_features, self.levels.to_samples, self.levels.dtype
-        if self.cut is not None:
-            out = cuts.render(fields, self.cut, spans, values, finish, dtype, "voxel")
-        else:
-            out = lattice.render(fields, lattice.axes_of(_GRID, spans), values, finish, dtype, noun="voxel")
+        spans = self.window(fields, scale, size, region)
+        out = self.evaluate(fields, spans)
         volume = out.reshape(self._array_shape(out.shape[:-1])).view(Volume)
         volume.placement = tuple(map(_placement, spans))
         return volume
@@ -315,18 +276,10 @@ def _placement(span: lattice.Span) -> tuple[float, float]:
     return step, (span.first + 0.5) * step + span.start - 0.5
 
 
-class VolumeSignal(SampledPart):
-    """A volume as samples of a field: coordinates of its voxels and values in [-1, 1].
+class VolumeSignal(GridSignal[VolumeSpec]):
+    """A volume in its own shape as samples of a field; a memory map where the format allows one."""
 
-    Attributes
-    ----------
-    array
-        The source's samples in its shape; a memory map where the format allows one.
-    spec
-        What a decoder needs.
-    notes
-        One-line remarks on what reading left out.
-    """
+    BLOCKS = Blocking(least=16, fade=2, noun="voxels", largest=1 << 24, side=128)
 
     def __init__(
         self,
@@ -335,13 +288,9 @@ class VolumeSignal(SampledPart):
         notes: tuple[str, ...] = (),
         axes: Sequence[NDArray[np.float32]] | None = None,
     ) -> None:
-        self.array = array
-        self.spec = spec
-        self.notes = notes
-        self.levels, self.peak = spec.levels, spec.levels.span
-        self._axes = lattice.axes_of(_GRID, lattice.window(spec.sizes)) if axes is None else axes
+        super().__init__(array, spec, notes, axes)
         # Samples are numbered as they lie in memory or on disk, so that batches read forwards.
-        self._order: Any = "C" if array.strides[0] >= array.strides[len(spec.sizes) - 1] else "F"
+        self.order = "C" if array.strides[0] >= array.strides[len(spec.sizes) - 1] else "F"
 
     @classmethod
     def load(cls, source: Any, like: VolumeSpec | None = None, *, block: float | None = None) -> "VolumeSignal":
@@ -358,7 +307,7 @@ class VolumeSignal(SampledPart):
         like
             Its shape and dtype are those that the volume must have; it is cut as that is.
         block
-            Cut into blocks of about so many voxels a side, at least `LEAST_BLOCK`; 0 or None: in one piece.
+            Cut into blocks of about so many voxels a side, at least 16; 0 or None: in one piece.
 
         Raises
         ------
@@ -366,7 +315,7 @@ class VolumeSignal(SampledPart):
             of a volume; a volume of more values than `MAX_SAMPLES`, before it is read
         MissingExtraError : the format's library is missing
         """
-        cuts.check_block(block, LEAST_BLOCK, "voxels")
+        cls.BLOCKS.check(block)
         found, name = read(source)
         signal = cls._build(found, name)
         if like is not None and (like.shape, like.levels.dtype) != (signal.spec.shape, signal.levels.dtype):
@@ -374,18 +323,7 @@ class VolumeSignal(SampledPart):
                 f"{name}: expected a volume of shape {like.shape} and samples of {like.levels.dtype}, "
                 f"found {signal.spec.shape} of {signal.levels.dtype}"
             )
-        if like is not None:
-            return signal if like.cut is None else signal._with(like.cut)
-        return signal._with(Cut.into(signal.spec.sizes, int(block), FADE)) if block else signal
-
-    def in_blocks(self) -> "VolumeSignal":
-        """The volume as it is best encoded: in blocks where it has more than `LARGEST` voxels."""
-        if len(self) <= LARGEST or self.spec.cut is not None:
-            return self
-        return self._with(Cut.into(self.spec.sizes, BLOCK, FADE))
-
-    def _with(self, cut: Cut) -> "VolumeSignal":
-        return VolumeSignal(self.array, replace(self.spec, cut=cut if cut.parts > 1 else None), self.notes)
+        return signal.cut_like(like, block)
 
     @classmethod
     def _build(cls, found: Found, name: str) -> "VolumeSignal":
@@ -400,25 +338,6 @@ class VolumeSignal(SampledPart):
             raise InputError(f"{error}; {remedy}") from error
         return cls(array, VolumeSpec(sizes, channels, levels, found.format, found.metadata), found.notes)
 
-    @property
-    def in_features(self) -> int:
-        """A coordinate an axis."""
-        return self.spec.in_features
-
-    @property
-    def out_features(self) -> int:
-        """Values a voxel."""
-        return self.spec.out_features
-
-    def __len__(self) -> int:
-        return self.spec.samples
-
-    def batch(self, index: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Voxels by number in the order of the array's memory, int64 (n,): coords float32 (n, a), values (n, b)."""
-        place = np.unravel_index(index, self.spec.sizes, order=self._order)
-        coords = np.stack([axis[i] for axis, i in zip(self._axes, place)], axis=-1)
-        return coords, self.levels.to_values(np.asarray(self.array[place])).reshape(len(index), -1)
-
     def errors(self, predicted: Any, values: Any) -> Any:
         """Mean squared error of each voxel in the units of [-1, 1] of what clipping leaves.
 
@@ -429,22 +348,14 @@ class VolumeSignal(SampledPart):
         lost = ((values <= -1) & (error < 0)) | ((values >= 1) & (error > 0))
         return ((error * ~lost) ** 2).mean(-1)
 
-    @cached_property
-    def parts(self) -> "Sequence[VolumeSignal | Thinned]":
-        """What each network stands for: the blocks, each with the voxels that it fades over, or the whole volume.
-
-        In training the empty space around a body counts little.
-        """
-        return [self._thinned()] if self.spec.cut is None else _Blocks(self, self.spec.cut)
-
-    def _thinned(self) -> "VolumeSignal | Thinned":
-        kept = busy(self.array, self.spec.channels > 0, self._order)
+    def _trained(self) -> Part:
+        """The volume but for most of the empty space around a body, which counts little in training."""
+        kept = self._kept
         return self if kept is None else Thinned(self, kept)
 
-    @property
-    def source_bytes(self) -> int:
-        """Bytes of the samples."""
-        return self.array.nbytes
+    @cached_property
+    def _kept(self) -> NDArray[np.integer[Any]] | None:
+        return busy(self.array, self.spec.channels > 0, self.order)
 
     def quality(self, render: Callable[..., Array]) -> Quality:
         """PSNR in dB over the range of the data, and the largest error in units of the stored samples.
@@ -452,7 +363,7 @@ class VolumeSignal(SampledPart):
         Rendered and compared slab by slab, in memory bounded by a slab. Of blocks there is "seam_db" (`cut.Seams`).
         """
         sizes = self.spec.sizes
-        axis = 0 if self._order == "C" else len(sizes) - 1
+        axis = 0 if self.order == "C" else len(sizes) - 1
         thick = max(1, _SLAB * sizes[axis] // self.spec.samples)
         total, worst = 0.0, 0.0
         seams = None if self.spec.cut is None else cuts.Seams(self.spec.cut)
@@ -468,26 +379,6 @@ class VolumeSignal(SampledPart):
         db = 10 * math.log10(self.peak**2 * self.array.size / total) if total else math.inf
         figures = {"psnr_db": db, "max_error": worst}
         return Quality(db, figures if seams is None else figures | seams.figures())
-
-
-class _Blocks(Sequence[Any]):
-    """The parts of a volume in blocks, each made when it is asked for: what is kept of one takes megabytes."""
-
-    def __init__(self, volume: VolumeSignal, cut: Cut) -> None:
-        self._volume, self._cut = volume, cut
-
-    def __len__(self) -> int:
-        return self._cut.parts
-
-    def __getitem__(self, part: Any) -> Any:
-        if isinstance(part, slice):
-            return [self[number] for number in range(*part.indices(len(self)))]
-        if not -len(self) <= part < len(self):
-            raise IndexError(part)
-        cut, volume = self._cut, self._volume
-        array = volume.array[cut.area(part % len(self))]
-        spec = replace(volume.spec, sizes=array.shape[: len(cut.sizes)], cut=None)
-        return VolumeSignal(array, spec, axes=cut.axes(part % len(self)))._thinned()
 
 
 def recognises(source: Any) -> bool:
