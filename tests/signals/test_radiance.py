@@ -12,7 +12,7 @@ from PIL import Image
 
 from sinr_codec import decompress, encode
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
-from sinr_codec.fields import Octaves, Radiance, RadianceGrid, ReLU
+from sinr_codec.fields import Octaves, Radiance, RadianceGrid, ReLU, sizes
 from sinr_codec.methods import shacira
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.cameras import Camera, Orbit, look_at
@@ -320,7 +320,7 @@ class TestTraining:
 
     def test_a_hash_grid_of_latents_learns_the_ball_in_the_bytes_asked_for(self, tmp_path, monkeypatch):
         pytest.importorskip("sinr_codec.fit")
-        monkeypatch.setattr(shacira, "OF_SCENES", (4, 8, 16))
+        monkeypatch.setattr(sizes, "OF_SCENES", (4, 8, 16))
         images, poses = pictures(12)
         np.savez(tmp_path / "ball.npz", images=images, poses=poses, focal=30.0)
         monkeypatch.setitem(shacira.GRID.fit["fast"], "steps", 150)
