@@ -106,6 +106,37 @@ def test_decoding_needs_no_torch(verb):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+RECEIVER = """
+import sys
+from sinr_codec import decode
+from sinr_codec.bases import read_base
+from sinr_codec.container import BASE, FIELD, load_header
+
+headers = {path: load_header(path) for path in sys.argv[1:]}
+bases = {base.digest: base for base in (read_base(path) for path, each in headers.items() if each.kind == BASE)}
+signals = [path for path, each in headers.items() if each.kind == FIELD]
+assert len(signals) > 25
+for path in sorted(signals, key=lambda path: "dataset" in path):
+    if "dataset" in path:  # xarray imports scipy by itself, where that is installed
+        print(*sorted({name.split(".")[0] for name in sys.modules} & {"torch", "scipy", "typer", "rich"}))
+    decode(path, base=bases.get(headers[path].base))
+print(*sorted({".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("sinr_codec.")}))
+print("torch" in sys.modules)
+"""
+
+
+def test_a_receiver_needs_the_receivers_wing_alone():
+    """No plans, methods, fits or foreign networks are loaded to decode any file; this is what a port consists of."""
+    files = sorted(map(str, (Path(__file__).parent / "conformance").rglob("*.sinr")))
+    run = subprocess.run([sys.executable, "-c", RECEIVER, *files], check=True, capture_output=True, text=True)
+    heavy, ours, torch = run.stdout.splitlines()
+    assert {name.removeprefix("sinr_codec.") for name in ours.split()} == {
+        *("errors", "types", "tiles", "devices", "files", "coding", "container", "fields", "signals"),
+        *("evaluators", "sections", "bases", "decoding"),
+    }
+    assert (heavy, torch) == ("", "False")
+
+
 FAMILIES = {name for name in fields.__all__ if hasattr(getattr(fields, name), "shapes")}
 
 
