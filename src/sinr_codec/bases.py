@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,19 +14,20 @@ from sinr_codec.coding.tensor import Coding, Direct, Raw, decode_tensor, encode_
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import BASE, DEFAULT_LIMITS, DIGEST_BYTES, FIELD, Header, Limits, write
 from sinr_codec.errors import InputError, MalformedError
-from sinr_codec.fields import MLP, Difference, Modulated, Modulations, field_from_header
+from sinr_codec.fields import MLP, Decodable, Difference, Modulated, Modulations, field_from_header
 from sinr_codec.fields.base import manifest_of
 from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import beside, beside_from_header, shared_from_header
 from sinr_codec.sections import Source, load_source, naming
 from sinr_codec.signals import registry
+from sinr_codec.signals.base import Signal, Spec
 from sinr_codec.types import Array, Params
 
-STEP = 2.0**-7
+STEP: Final = 2.0**-7
 """Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
-RATE_STEP = 2.0**-5
+RATE_STEP: Final = 2.0**-5
 """The same of rates, which need not be exact."""
-MAX_STEPS = 64
+MAX_STEPS: Final = 64
 """Steps of an inner loop."""
 
 
@@ -83,7 +84,7 @@ class Base:
         """The file, with the rates where there are any."""
         return write(self.header, [self.section, self.inner]) if self.inner else self.decoding
 
-    def network(self, spec: Any) -> Modulations | Difference:
+    def network(self, spec: Spec) -> Modulations | Difference:
         """The field of what a file of a signal with this `Spec` holds of its own."""
         return beside(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch, self.model)
 
@@ -154,7 +155,7 @@ def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
     return Base(field, patch, sections[0], params, model, inner, _rates(inner, field, limits))
 
 
-def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> Any:
+def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> Signal:
     """Read a signal as one network: a sound is not cut into blocks, for its patches are short enough."""
     read = registry.kind_of(source) if kind is None else registry.kind_named(kind)
     signal = registry.load(source, read.name, **{**read.whole, **options})
@@ -163,7 +164,7 @@ def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> An
     return signal
 
 
-def sizes_of(spec: Any) -> tuple[int, ...]:
+def sizes_of(spec: Spec) -> tuple[int, ...]:
     """Samples of a signal along each axis of its grid."""
     return tuple(spec.describe()["shape"])[: spec.in_features]
 
@@ -186,7 +187,7 @@ def base_of(header: Header, base: "Base | Source | None", limits: Limits) -> Bas
     return found
 
 
-def network_of(header: Header, base: Base | None, limits: Limits) -> Any:
+def network_of(header: Header, base: Base | None, limits: Limits) -> Decodable:
     """The field of a file of a signal, checked against its base and the limits."""
     if base is None:
         return field_from_header(header.field, limits.max_params)

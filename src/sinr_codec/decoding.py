@@ -14,7 +14,7 @@ from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.devices import CPU, check_device, is_cpu
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
 from sinr_codec.evaluators import decoder_on, evaluate, tile_of
-from sinr_codec.fields import Field, family_of
+from sinr_codec.fields import Decodable, family_of
 from sinr_codec.files import check_output
 from sinr_codec.sections import Source, coded_networks, load_source, naming
 from sinr_codec.signals import registry
@@ -30,7 +30,7 @@ class _Networks(Sequence[Apply]):
     """The networks of a file, each decoded when it is taken; errors name the file, and which network it is."""
 
     def __init__(
-        self, network: Field, coded: Sequence[CodedNetwork], base: Base | None, source: Source, device: str
+        self, network: Decodable, coded: Sequence[CodedNetwork], base: Base | None, source: Source, device: str
     ) -> None:
         self.network, self.coded, self.device, self._base, self._source = network, coded, device, base, source
         self._params: dict[int, dict[str, Array]] = {}
@@ -87,8 +87,8 @@ class Decoder:
     """
 
     header: Header
-    network: Field
-    spec: Any
+    network: Decodable
+    spec: Spec
     limits: Limits
     _networks: _Networks
 
@@ -154,7 +154,9 @@ class Decoder:
 
     def image(self, **options: Any) -> Any:
         """Render a picture as a Pillow image in the source's mode; options as for `render`."""
-        if self.spec.KIND != "image":
+        from sinr_codec.signals.image import ImageSpec
+
+        if not isinstance(self.spec, ImageSpec):
             raise InputError(f"image: the file holds a signal of kind {self.spec.KIND}; use render or save")
         return self.spec.image(self.render(**options))
 
@@ -220,7 +222,7 @@ def opened(
 
 def described(
     header: Header, sections: list[bytes], limits: Limits, base: Base | None
-) -> tuple[Any, Spec, list[CodedNetwork]]:
+) -> tuple[Decodable, Spec, list[CodedNetwork]]:
     """Field, signal and coded networks of a file, checked against each other and the limits."""
     network = network_of(header, base, limits)
     parts = registry.kind_in_header(header.signal).parts_in(header.signal)

@@ -1,12 +1,12 @@
 """Networks evaluated in tiles, on the CPU by NumPy or on an accelerator by PyTorch."""
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import numpy as np
 
 from sinr_codec.devices import CPU, is_cpu
-from sinr_codec.fields import Field
+from sinr_codec.fields import Decodable, Field
 from sinr_codec.signals.base import TILE, Apply
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array
@@ -27,7 +27,7 @@ def tile_of(field: _Wide, device: str = CPU) -> int:
     return max(16, min(TILE, _TILE_NUMBERS // field.widest))
 
 
-def decoder_on(field: Field, params: Mapping[str, Array], device: str = CPU) -> Apply:
+def decoder_on(field: Decodable, params: Mapping[str, Array], device: str = CPU) -> Apply:
     """`Field.decoder` on the CPU; the same function by PyTorch on an accelerator, with coordinates and values here.
 
     Networks of patches, whose places are found in float64, stay on the CPU.
@@ -37,7 +37,7 @@ def decoder_on(field: Field, params: Mapping[str, Array], device: str = CPU) -> 
     import torch
     from array_api_compat import torch as xtorch
 
-    function = field.function(xtorch, torch.device(device))
+    function = cast(Field, field).function(xtorch, torch.device(device))
     tensors = {name: torch.tensor(w, device=device) for name, w in params.items()}
 
     def decode(coords: Array) -> Array:

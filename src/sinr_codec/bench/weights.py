@@ -53,7 +53,11 @@ def measure(unit: Unit, settings: Settings) -> None:
         layer = "first" if place == 0 else "last" if place == len(names) - 1 else "hidden"
         rows.append({"name": name, "layer": layer, **describe(task.params[name].astype(np.float64).ravel())})
     assert unit.configuration is not None
-    about = {"signal": unit.item.name, "kind": loaded.signal.spec.KIND, "configuration": unit.configuration.name}
+    about: dict[str, Any] = {
+        "signal": unit.item.name,
+        "kind": loaded.signal.spec.KIND,
+        "configuration": unit.configuration.name,
+    }
     about |= {"network": task.field.describe(), "fit": fitted.key, "steps": fitted.steps}
     write_json(point_file(unit, settings), about | {"matrices": rows})
 

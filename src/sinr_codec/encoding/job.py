@@ -70,8 +70,7 @@ class Job:
     @property
     def spec(self) -> Spec:
         """What a file records of the signal."""
-        spec: Spec = self.signal.spec
-        return spec
+        return self.signal.spec
 
     @property
     def seed(self) -> int:

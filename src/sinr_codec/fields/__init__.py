@@ -6,7 +6,7 @@ A field is a frozen spec with `init(rng) -> params` and `apply(params, coords) -
 from __future__ import annotations
 
 from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
-from sinr_codec.fields.base import Field, Trainable
+from sinr_codec.fields.base import Decodable, Field, Trainable
 from sinr_codec.fields.encodings import AnyEncoding, AxisOctaves, Fourier, Identity, Octaves
 from sinr_codec.fields.families import FAMILIES, Family, family_of, field_from_header
 from sinr_codec.fields.hashgrid import HashGrid
@@ -20,6 +20,7 @@ __all__ = [
     "AnyActivation",
     "AnyEncoding",
     "AxisOctaves",
+    "Decodable",
     "Difference",
     "Family",
     "Field",

@@ -38,16 +38,28 @@ class Trainable(Protocol):
         """``f(params, coords (n, a)) -> values (n, b)`` in an array namespace."""
 
 
-class Field(Trainable, Protocol):
-    """A network as a frozen spec and pure functions of a flat dict of parameters.
+class Decodable(Protocol):
+    """A network as a receiver needs it: a frozen spec, and values for fixed parameters.
 
     `FieldDefaults` has those members that few families define themselves.
     """
 
     ON_DEVICES: ClassVar[bool]
-    """Whether PyTorch may evaluate it on an accelerator; otherwise `decoder` alone tells its values."""
+    """Whether PyTorch may evaluate it on an accelerator, by `Field.function`; otherwise `decoder` alone does."""
     GROWS: ClassVar[bool]
     """Whether it has ``grown(params, rng)``, which goes on from the parameters of another width."""
+
+    @property
+    def in_features(self) -> int:
+        """Number of coordinates a."""
+
+    @property
+    def out_features(self) -> int:
+        """Number of values b."""
+
+    @property
+    def num_params(self) -> int:
+        """Real numbers among the parameters."""
 
     @property
     def width(self) -> int:
@@ -63,14 +75,8 @@ class Field(Trainable, Protocol):
     def dtypes(self) -> dict[str, np.dtype[Any]]:
         """Dtypes by name."""
 
-    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        """Fresh parameters."""
-
-    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Parameters that begin at the mean (b,) of the values to fit."""
-
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        """The same on NumPy, for fixed parameters; may be called from several threads at a time.
+        """Values (n, b) at coords (n, a) on NumPy, for fixed parameters; may be called from several threads at a time.
 
         It may be a `GridDecoder`.
         """
@@ -98,6 +104,16 @@ class Field(Trainable, Protocol):
 
     def of(self, params: Params) -> Self:
         """The field that these parameters are of: an MLP becomes as narrow as they are."""
+
+
+class Field(Trainable, Decodable, Protocol):
+    """A network as a frozen spec and pure functions of a flat dict of parameters."""
+
+    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+        """Fresh parameters."""
+
+    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Parameters that begin at the mean (b,) of the values to fit."""
 
 
 class GridDecoder(Protocol):

@@ -157,8 +157,8 @@ class Signal(Protocol):
     """A source that was read."""
 
     @property
-    def spec(self) -> Any:
-        """What a file records, a `Spec`."""
+    def spec(self) -> Spec:
+        """What a file records."""
 
     @property
     def notes(self) -> tuple[str, ...]:
