@@ -21,7 +21,7 @@ LAYERS = [
     ("signals",),
     ("planning",),
     ("fit",),
-    ("presets",),
+    ("kinds", "presets"),
     ("arguments", "evaluators", "quality", "sections"),
     ("bases",),
     ("foreign", "methods"),
@@ -29,7 +29,7 @@ LAYERS = [
     ("inspecting", "learning", "networks"),
     ("encoding",),
     ("codec",),
-    ("batch", "bench"),
+    ("batch", "bench", "testing"),
     ("integrations", "cli"),
 ]
 LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
