@@ -158,6 +158,11 @@ def test_no_file_is_forgotten():
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_a_file_can_be_made_again(name):
+    assert CASES[name]() == (HERE / f"{name}.sinr").read_bytes()
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_numbers_are_the_same_bits(name):
     assert facts(name) == EXPECTED[name]
 

@@ -2,6 +2,7 @@
 
 `signals/golden.json` has the SHA-256 of every weight, `signals/KIND.npz` what is rendered, which must match within
 the differences of sines between platforms. `GENERATE_EXPECTED=1` makes what is missing and never touches what is there.
+The files themselves are the results of fits, whose last bits depend on the machine: nothing here makes them again.
 """
 
 import contextlib
