@@ -11,7 +11,6 @@ from sinr_codec.decoding import described, opened
 from sinr_codec.errors import InputError
 from sinr_codec.fields import family_of, field_from_header
 from sinr_codec.foreign.decompress import state_of
-from sinr_codec.foreign.fidelity import compare_networks
 from sinr_codec.foreign.headers import network_names
 from sinr_codec.quality import VERIFY_SLACK
 from sinr_codec.sections import Source, load_source, naming, only, part_name
@@ -139,6 +138,8 @@ def verify(
         quality = registry.load(against, like=decoder.spec, **options).quality(decoder.render)
         measured, what, figures = quality.db, decoder.spec.MEASURE, quality.figures
     else:
+        from sinr_codec.foreign.fidelity import compare_networks
+
         measured, what = compare_networks(header, against, state)
     ok = recorded is None or measured >= recorded - VERIFY_SLACK
     promise = "none recorded" if recorded is None else f"{recorded:.2f} dB recorded"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from sinr_codec import codec
+from sinr_codec import codec, inspecting
 from sinr_codec.cli import _common
 from sinr_codec.cli.main import app
 from sinr_codec.coding.tensor import Raw, encode_tensor
@@ -189,9 +189,9 @@ def test_out_of_memory_and_system_errors_are_one_line(monkeypatch, coded):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory"),
         (OSError(28, "No space left on device", "there.sinr"), "there.sinr: No space left on device"),
     ):
-        monkeypatch.setattr(codec, "info", raises(error))
+        monkeypatch.setattr(inspecting, "info", raises(error))
         fails(sinr("info", coded), word)
-    monkeypatch.setattr(codec, "info", raises(RuntimeError("a bug")))
+    monkeypatch.setattr(inspecting, "info", raises(RuntimeError("a bug")))
     assert isinstance(sinr("info", coded).exception, RuntimeError)
 
 
@@ -203,7 +203,7 @@ def raises(error):
 
 
 def test_interrupt_without_a_result(monkeypatch, coded):
-    monkeypatch.setattr(codec, "info", raises(KeyboardInterrupt()))
+    monkeypatch.setattr(inspecting, "info", raises(KeyboardInterrupt()))
     result = sinr("info", coded)
     assert result.exit_code == 130
     assert result.stderr == "sinr: error: interrupted; nothing was written\n"

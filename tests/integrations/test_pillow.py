@@ -1,3 +1,4 @@
+import functools
 import io
 from pathlib import Path
 
@@ -109,6 +110,7 @@ def test_an_array_without_a_mode():
 def test_save_hands_its_options_on(tmp_path, monkeypatch):
     seen = {}
 
+    @functools.wraps(codec.encode)
     def encode(source, **options):
         seen.update(options, size=source.size)
         return type("Report", (), {"blob": sinr_file(RGB)})

@@ -22,9 +22,9 @@ def info(
     Example:
       sinr info photo.sinr
     """
-    from sinr_codec import codec
+    from sinr_codec import inspecting
 
-    answer = codec.info(source, base=base)
+    answer = inspecting.info(source, base=base)
     if as_json:
         _common.show_json(answer)
         return

@@ -8,21 +8,17 @@ Opening reads the header only; the pixels are computed on `load`, which Pillow c
 """
 
 import inspect
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from PIL import Image, ImageFile
 
-from sinr_codec import codec
+from sinr_codec import decoding
 from sinr_codec.container import FIELD, MAGIC, read
 from sinr_codec.errors import SinrError
 from sinr_codec.signals.image import ImageSpec
 
-FORMAT = "SINR"
-MIME = "image/x-sinr"
-
-_SAVE_OPTIONS = tuple(
-    name for name, p in inspect.signature(codec.encode).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY
-)
+FORMAT: Final = "SINR"
+MIME: Final = "image/x-sinr"
 
 
 class SinrImageFile(ImageFile.ImageFile):
@@ -57,7 +53,7 @@ class SinrImageFile(ImageFile.ImageFile):
         """Compute the pixels."""
         if self._data is not None:
             try:
-                picture = codec.open(self._data).image()
+                picture = decoding.open(self._data).image()
             except SinrError as error:
                 raise OSError(f"damaged .sinr file: {error}") from error
             self.im = picture.im
@@ -72,7 +68,11 @@ def _accept(prefix: bytes) -> bool:
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Encode; options of `Image.save` with the names of `sinr_codec.encode`'s are handed on."""
-    options = {name: image.encoderinfo[name] for name in _SAVE_OPTIONS if name in image.encoderinfo}
+    from sinr_codec import codec  # the sender, which a reader of files does without
+
+    known = inspect.signature(codec.encode).parameters.values()
+    names = [p.name for p in known if p.kind is p.KEYWORD_ONLY and p.name in image.encoderinfo]
+    options = {name: image.encoderinfo[name] for name in names}
     file.write(codec.encode(image, **options).blob)
 
 
