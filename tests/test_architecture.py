@@ -100,6 +100,17 @@ def test_coding_needs_numpy_brotli_and_ml_dtypes_alone():
     assert packages == {"sinr_codec", "numpy", "brotli", "_brotli", "ml_dtypes"}
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_constants_are_final(path):
+    """So that the type checker refuses a second value by the same name."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and not ast.unparse(node.value).startswith("TypeVar("):
+            names = {each.id for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+            assert not [name for name in names if name.lstrip("_").isupper()]
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.target).lstrip("_").isupper():
+            assert "Final" in ast.unparse(node.annotation), node.target
+
+
 @pytest.mark.parametrize("verb", ["import sinr_codec", "from sinr_codec import decode", "import sinr_codec.cli.main"])
 def test_decoding_needs_no_torch(verb):
     code = f"{verb}; import sys; sys.exit('torch' in sys.modules)"

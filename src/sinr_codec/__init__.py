@@ -10,7 +10,7 @@
 What is not needed is not imported: `torch` only where something is fitted.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sinr_codec.errors import SinrError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["SinrError", "compress", "decode", "decompress", "encode", "encode_many", "info", "learn", "open", "verify"]
-_MODULES = {
+_MODULES: Final = {
     "compress": "foreign.compress",
     "decode": "decoding",
     "decompress": "foreign.decompress",

@@ -15,7 +15,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import cbor2
 import numpy as np
@@ -33,7 +33,7 @@ from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.options import options_of
 from sinr_codec.signals.recipe import Preset, Recipe
 
-_JUNK: tuple[Any, ...] = (None, True, -1, 2**40, 0.5, float("1e300"), "x", b"x", [], [1, 2, 3], {})
+_JUNK: Final[tuple[Any, ...]] = (None, True, -1, 2**40, 0.5, float("1e300"), "x", b"x", [], [1, 2, 3], {})
 
 
 class KindContract:

@@ -5,12 +5,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sinr_codec.batch.places import Folder
 from sinr_codec.errors import InputError
 
-NAME = "batch.jsonl"
+NAME: Final = "batch.jsonl"
 
 
 @dataclass(frozen=True)

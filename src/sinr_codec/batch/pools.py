@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sinr_codec import __version__
 from sinr_codec.batch.places import fetched
@@ -19,8 +19,8 @@ from sinr_codec.errors import InputError, MissingExtraError
 
 Options = Mapping[str, Any]
 
-DISTRIBUTION = "sinr-codec"
-PATIENCE = 10.0
+DISTRIBUTION: Final = "sinr-codec"
+PATIENCE: Final = 10.0
 """Seconds to wait for a scheduler."""
 
 

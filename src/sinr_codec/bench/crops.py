@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
@@ -13,10 +13,10 @@ from sinr_codec.bench.plots import pyplot, save
 from sinr_codec.bench.runs import original_file
 from sinr_codec.errors import InputError
 
-SHOWN = ("coin", "minmax", "sinr", "sinr-hidden", "sinr-planned", "inric", "direct", "jpeg")
-SIDE = 160
+SHOWN: Final = ("coin", "minmax", "sinr", "sinr-hidden", "sinr-planned", "inric", "direct", "jpeg")
+SIDE: Final = 160
 """Pixels of a crop, where the picture has as many."""
-SIGNALS = 3
+SIGNALS: Final = 3
 
 
 def write_crops(out: Path, points: Sequence[dict[str, Any]], path: Path) -> list[Path]:

@@ -4,21 +4,21 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sinr_codec.errors import InputError
 
-SHARED = (
+SHARED: Final = (
     *("coin-fp32", "coin", "minmax", "inric"),
     *("sinr", "sinr-hidden", "sinr-planned", "direct"),
 )
 """Methods that code the same trained networks."""
-_SHACIRA = ("shacira", "shacira-sinr-planned", "shacira-minmax", "shacira-sinr", "shacira-sinr-hidden")
-CLASSICAL = (0.15, 0.3, 0.5, 1.0, 2.0)
+_SHACIRA: Final = ("shacira", "shacira-sinr-planned", "shacira-minmax", "shacira-sinr", "shacira-sinr-hidden")
+CLASSICAL: Final = (0.15, 0.3, 0.5, 1.0, 2.0)
 """Bits a pixel that classical codecs may take."""
 
 
-_PUBLISHED_LEVELS = {"levels": 32, "sigmas": 3.0}
+_PUBLISHED_LEVELS: Final = {"levels": 32, "sigmas": 3.0}
 """Of COIN++'s modulations (Dupont et al. 2022, section 4.3)."""
 
 
@@ -103,21 +103,21 @@ class Experiment:
     learning: Mapping[str, Any] | None = None
 
 
-_FROM_BASES = tuple(Configuration(3, width) for width in (32, 64, 96, 128))
+_FROM_BASES: Final = tuple(Configuration(3, width) for width in (32, 64, 96, 128))
 
 #: The paper gives no settings; these reach in a minute what Adam reaches in several.
-FIT = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
+FIT: Final = {"optimizer": "soap", "lr": 1e-3, "steps": 2000, "batch": 4096}
 
-_SHAPES = (
+_SHAPES: Final = (
     Item("thai", "mesh/thai_statue_from_bacon_385.ply", "shape"),
     Item("lucy", "mesh/lucy_100k.ply", "shape"),
     Item("dragon", "mesh/dragon_100k_photon.obj", "shape"),
     Item("bunny", "mesh/bunny_hr_odedstein.obj", "shape"),
 )
 
-_LEGO = Item("lego", "nerf/lego_100.npz", "radiance")
+_LEGO: Final = Item("lego", "nerf/lego_100.npz", "radiance")
 
-EXPERIMENTS = {
+EXPERIMENTS: Final = {
     experiment.name: experiment
     for experiment in (
         Experiment(
@@ -248,14 +248,14 @@ EXPERIMENTS = {
 }
 
 #: Experiments that measure trained weights and make no files: `bench.sparsity` and `bench.weights`.
-SPARSITY = Experiment(
+SPARSITY: Final = Experiment(
     "sparsity",
     "How many atoms a vector needs",
     (Configuration(2, 32), Configuration(3, 64), Configuration(3, 96), Configuration(3, 128)),
     (),
     FIT,
 )
-WEIGHTS = Experiment(
+WEIGHTS: Final = Experiment(
     "weights",
     "Distributions of trained weights",
     (Configuration(3, 64),),

@@ -13,18 +13,18 @@ and the order of its axes take 7. All six orders are tried.
 
 import itertools
 from math import log2, pi
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 # (slice, row, column) offsets of the neighbours, all before the voxel itself in C order.
-TEMPLATE = (
+TEMPLATE: Final = (
     *((0, 0, -1), (0, 0, -2), (0, -1, -1), (0, -1, 0), (0, -1, 1), (0, -2, 0)),
     *((-1, y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)),
     (-2, 0, 0),
 )
-HEADER = 9
+HEADER: Final = 9
 
 
 def counts(volume: NDArray[np.bool_]) -> NDArray[np.int64]:

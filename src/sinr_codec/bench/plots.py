@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from sinr_codec.methods import METHODS
 if TYPE_CHECKING:
     from sinr_codec.bench.report import Row
 
-_LINES = {"paper": "--", "own": "-", "classical": ":"}
-_MARKERS = "osD^v<>phPX*d8"
+_LINES: Final = {"paper": "--", "own": "-", "classical": ":"}
+_MARKERS: Final = "osD^v<>phPX*d8"
 
 
 def pyplot() -> Any:

@@ -4,6 +4,7 @@ Where a comparison gives mean PSNR at round rates only (the classical codecs), t
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Curve:
     source: str
 
 
-CURVES = (
+CURVES: Final = (
     Curve(
         "COIN (published)",
         ((0.0368, 22.41), (0.0736, 23.21), (0.1604, 24.64), (0.3074, 26.41), (0.6109, 28.41), (1.209, 30.64)),
@@ -178,7 +179,7 @@ CURVES = (
     ),
 )
 
-PAPER = (
+PAPER: Final = (
     ("SINR", 1.7, 30.0),
     ("INRIC", 2.0, 30.0),
     ("COIN", 3.7, 30.0),

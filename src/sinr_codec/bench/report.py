@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,15 +22,15 @@ from sinr_codec.errors import InputError
 
 Point = dict[str, Any]
 
-QUALITIES = (24.0, 26.0, 28.0, 30.0)
+QUALITIES: Final = (24.0, 26.0, 28.0, 30.0)
 """dB at which rates are compared."""
-SHARED_BY = (12, 24, 1000)
+SHARED_BY: Final = (12, 24, 1000)
 """Signals that a base is told to be shared by: those of the paper, all Kodak pictures, many."""
-_NOT_COMPARABLE = (
+_NOT_COMPARABLE: Final = (
     "Published curves are means of the 24 Kodak pictures at full size: other pictures and smaller ones cannot be "
     "compared with them."
 )
-_PROTOCOLS = {"paper": "paper", "own": "own best", "classical": "classical"}
+_PROTOCOLS: Final = {"paper": "paper", "own": "own best", "classical": "classical"}
 
 
 @dataclass(frozen=True)
@@ -327,7 +327,7 @@ def _figure_table(rows: Sequence[Row], figure: str, form: str) -> str:
     return table(["method", "network", "bytes", figure], lines)
 
 
-_COLUMNS = (
+_COLUMNS: Final = (
     "experiment",
     "signal",
     "configuration",
@@ -339,8 +339,20 @@ _COLUMNS = (
     "samples",
     "weights",
 )
-_EVERY_POINT = (*_COLUMNS, "kind", "measure", "title", "figures", "bytes", "bpp", "params", "db", "fit_db", "file")
-_MEASURED = ("params", "bytes", "bpp", "published_bytes", "db", "fit_db")
+_EVERY_POINT: Final = (
+    *_COLUMNS,
+    "kind",
+    "measure",
+    "title",
+    "figures",
+    "bytes",
+    "bpp",
+    "params",
+    "db",
+    "fit_db",
+    "file",
+)
+_MEASURED: Final = ("params", "bytes", "bpp", "published_bytes", "db", "fit_db")
 
 
 def points_csv(points: Sequence[Point]) -> str:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
@@ -33,11 +33,11 @@ from sinr_codec.signals.base import Fields, Quality, Signal
 
 Point = dict[str, Any]
 
-IOU_SLACK = 1e-3
+IOU_SLACK: Final = 1e-3
 """IoU that methods which plan may lose: 0.1 dB of 1 - IoU is a few voxels."""
-LEAST_SIDE = 8
+LEAST_SIDE: Final = 8
 """Pixels of a picture that is made smaller."""
-TOGETHER_LR = 2e-3
+TOGETHER_LR: Final = 2e-3
 """Of Adam, where networks are fitted in a batch."""
 
 
@@ -563,7 +563,7 @@ def _finite(db: float) -> float | None:
 # -- classical codecs, and solids without loss -------------------------------------------------------------------
 
 #: Name of the method and extension of the file, by name of the codec.
-_CLASSICAL = {
+_CLASSICAL: Final = {
     "JPEG": ("jpeg", ".jpg"),
     "JPEG 2000": ("jpeg2000", ".jp2"),
     "WebP": ("webp", ".webp"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,12 @@ from sinr_codec.progress import Progress
 from sinr_codec.quality import decibels
 from sinr_codec.types import Floats
 
-SHARES = (0.1, 0.2, 0.3, 0.35, 0.4, 0.415, 0.45, 0.4999)
+SHARES: Final = (0.1, 0.2, 0.3, 0.35, 0.4, 0.415, 0.45, 0.4999)
 """s / k1; the constraint is 2s < k1."""
-BOUNDS = (0.1, 0.3, 1.0)
+BOUNDS: Final = (0.1, 0.3, 1.0)
 """dB that may be lost at s*."""
-SAMPLES = 1 << 16
-LEAST_SHOWN = 0.003
+SAMPLES: Final = 1 << 16
+LEAST_SHOWN: Final = 0.003
 """dB in the plot; smaller losses and gains are drawn there."""
 
 
@@ -58,7 +58,7 @@ class Case:
     noise: bool = False
 
 
-CASES = (
+CASES: Final = (
     Case("gaussian", 0, 1024),
     Case("gaussian", 0, 8192, noise=True),
     Case("gaussian", 0, 65_536),
@@ -177,7 +177,7 @@ def surface(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-CODED = {"loss": "all", "hidden_loss": "hidden"}
+CODED: Final = {"loss": "all", "hidden_loss": "hidden"}
 """Which matrices are coded, by name of the loss: all of them, as published, or the first and the last layer not."""
 
 

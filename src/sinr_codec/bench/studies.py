@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sinr_codec.bench import runs, sparsity, weights
 from sinr_codec.bench.experiments import EXPERIMENTS, experiment_named
@@ -10,7 +11,7 @@ from sinr_codec.bench.runs import Settings
 from sinr_codec.errors import InputError
 from sinr_codec.progress import Progress
 
-NAMES = (*EXPERIMENTS, "sparsity", "weights", "report")
+NAMES: Final = (*EXPERIMENTS, "sparsity", "weights", "report")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from sinr_codec.types import Array
 
 Quality = Callable[[Any], float]
 
-LOSSLESS = 200.0
+LOSSLESS: Final = 200.0
 """dB that stand for no error at all."""
 
 
@@ -144,10 +144,10 @@ def _short(setting: Any) -> str:
 
 # -- sounds: FLAC, MP3, Opus ------------------------------------------------------------------------------------
 
-_MP3_RATES = (48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-_OPUS_RATES = (48000, 24000, 16000, 12000, 8000)
-_MAX_DELAY = 4096
-_LEVELS = tuple(float(x) for x in np.linspace(0.99, 0, 34))
+_MP3_RATES: Final = (48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+_OPUS_RATES: Final = (48000, 24000, 16000, 12000, 8000)
+_MAX_DELAY: Final = 4096
+_LEVELS: Final = tuple(float(x) for x in np.linspace(0.99, 0, 34))
 
 
 def sound_codecs(samples: Array, rate: int) -> list[Codec]:
@@ -235,8 +235,8 @@ def _read_sound(blob: bytes) -> tuple[Array, int]:
 
 # -- volumes and fields: zfp, SZ3 --------------------------------------------------------------------------------
 
-_TOLERANCES = tuple(float(x) for x in np.geomspace(64, 1e-6, 500))  # over the range of an array
-_BOUNDS = tuple(float(x) for x in np.geomspace(1, 1e-6, 400))
+_TOLERANCES: Final = tuple(float(x) for x in np.geomspace(64, 1e-6, 500))  # over the range of an array
+_BOUNDS: Final = tuple(float(x) for x in np.geomspace(1, 1e-6, 400))
 
 
 def field_codecs(arrays: Mapping[str, Array], extra: bytes = b"") -> Iterator[Codec]:

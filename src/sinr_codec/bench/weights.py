@@ -7,7 +7,7 @@ Kolmogorov-Smirnov distance, the excess kurtosis, and what a coder could save by
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,9 @@ from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.methods.coin import SINE
 from sinr_codec.progress import Progress
 
-EDGES = np.linspace(-6, 6, 97)
+EDGES: Final = np.linspace(-6, 6, 97)
 """Of the histogram of standardised weights."""
-LEVEL = 0.01
+LEVEL: Final = 0.01
 """Of the tests."""
 
 
@@ -159,8 +159,8 @@ def page(points: Sequence[dict[str, Any]]) -> str:
     return "\n".join(text) + "\n"
 
 
-_COLUMNS = {"skewness": "+.2f", "kurtosis": "+.2f", "distance": ".3f", "gap": ".3f"}
-_LAYERS = ("first", "hidden", "last")
+_COLUMNS: Final = {"skewness": "+.2f", "kurtosis": "+.2f", "distance": ".3f", "gap": ".3f"}
+_LAYERS: Final = ("first", "hidden", "last")
 
 
 def _groups(points: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[dict[str, Any]]]]:

@@ -46,7 +46,7 @@ def power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
 _EXP2: Final = np.array([power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)  # floor(2**(30 - k/256))
 _HALF_WIDTH: Final = [power_of_two(g - 32, 3, 16) for g in range(SCALES)]  # floor(2**(16 + g/8 - 4))
 
-_Q = 16  # fractional bits of distances and exponents
+_Q: Final = 16  # fractional bits of distances and exponents
 _FAR: Final = 64 << _Q  # beyond 64 half-widths every shape of exponent 1 or more has weight 0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.fields._numbers import compact, is_list, is_number
@@ -207,7 +207,7 @@ class ReLU:
 
 
 AnyActivation = Sine | Gaussian | Wire | ReLU
-_BY_ID: dict[int, tuple[type[AnyActivation], tuple[int, ...]]] = {
+_BY_ID: Final[dict[int, tuple[type[AnyActivation], tuple[int, ...]]]] = {
     Sine.ID: (Sine, (1, 2)),
     Gaussian.ID: (Gaussian, (1,)),
     Wire.ID: (Wire, (2,)),
@@ -252,7 +252,7 @@ def _positive(name: str, value: float) -> None:
 
 # -- as text -----------------------------------------------------------------------------------------------
 
-ACTIVATIONS: dict[str, type[AnyActivation]] = {"sine": Sine, "gaussian": Gaussian, "wire": Wire, "relu": ReLU}
+ACTIVATIONS: Final[dict[str, type[AnyActivation]]] = {"sine": Sine, "gaussian": Gaussian, "wire": Wire, "relu": ReLU}
 """Activations by the names that users give them."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,9 @@ from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.fields._numbers import compact, is_list, is_number
 
-MAX_FEATURES = 1 << 16
+MAX_FEATURES: Final = 1 << 16
 #: A float32 argument beyond this has no phase left.
-MAX_FREQUENCY = 2.0**23
+MAX_FREQUENCY: Final = 2.0**23
 
 Encode = Callable[[Any], Any]
 
@@ -213,7 +213,7 @@ class Fourier:
 
 
 #: Standard deviation of the dictionary's Gaussian integers.
-_GAUSSIAN_STD = 4.0
+_GAUSSIAN_STD: Final = 4.0
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -20,14 +20,14 @@ from sinr_codec.fields.activations import ReLU
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
-MAX_AXES = 3
-MAX_LEVELS = 32
-MAX_CELLS = 1 << 20
-MAX_TABLE = 1 << 24
-MAX_CHANNELS = 64
+MAX_AXES: Final = 3
+MAX_LEVELS: Final = 32
+MAX_CELLS: Final = 1 << 20
+MAX_TABLE: Final = 1 << 24
+MAX_CHANNELS: Final = 64
 
 #: One an axis; the first is 1 (Müller et al. 2022, section 3).
-PRIMES = (1, 2_654_435_761, 805_459_861)
+PRIMES: Final = (1, 2_654_435_761, 805_459_861)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -23,8 +23,8 @@ from sinr_codec.fields.activations import AnyActivation, Sine, activation_from_h
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
 
-MAX_PARAMS = 1 << 27
-_MAX_SIZES = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1 << 14, "hidden_layers": 1 << 10}
+MAX_PARAMS: Final = 1 << 27
+_MAX_SIZES: Final = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1 << 14, "hidden_layers": 1 << 10}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,12 @@ from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
-LATENTS = "latents"
+LATENTS: Final = "latents"
 """Name of the numbers that one signal has of its own."""
-MODULATION = "modulation.weight"
+MODULATION: Final = "modulation.weight"
 """Name of the map from them to shifts."""
-MAX_LATENTS = 1 << 14
-MAX_SIDE = 1 << 20
+MAX_LATENTS: Final = 1 << 14
+MAX_SIDE: Final = 1 << 20
 """Samples along an axis that is cut into patches: beyond, float32 coordinates do not tell them apart."""
 
 

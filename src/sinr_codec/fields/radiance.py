@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -20,8 +20,9 @@ from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, encoding
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 
-_TRUNK, _HEAD = "trunk.", "head."
-_MAX_FEATURES = 1 << 12
+_TRUNK: Final = "trunk."
+_HEAD: Final = "head."
+_MAX_FEATURES: Final = 1 << 12
 
 
 class _TrunkAndHead(FieldDefaults):

@@ -49,7 +49,9 @@ _SAFETENSORS_DTYPES: Final = {
 _MOMENTS: Final = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "param_groups"}
 
 
-TEXT_KEYS, INTEGER_KEYS, LIST = range(3)
+TEXT_KEYS: Final = 0
+INTEGER_KEYS: Final = 1
+LIST: Final = 2
 """Kinds of containers in a tree: what their keys were before they were joined."""
 _MOST_VALUE: Final = 1 << 12  # characters of one plain value; longer ones are logs or text, not settings
 _MOST_VALUES: Final = 1 << 18  # of all together: they are kept in a header

@@ -10,7 +10,7 @@ from sinr_codec.methods.base import Coded, Method, ProtocolName, Task, Training
 from sinr_codec.methods.coin import SINE
 from sinr_codec.presets import PRESETS
 
-_ALL = [
+_all = [
     Method("coin", "COIN, 16-bit floats", "own", SINE, coin.float16),
     Method("coin-fp32", "COIN, 32-bit floats", "own", SINE, coin.float32, 30.0),
     Method("minmax", "16-bit min-max + Brotli", "paper", SINE, direct.minmax),
@@ -49,7 +49,7 @@ _ALL = [
     Method("coinpp-dct", "COIN++ + cosines", "paper", coinpp.TRAINING, coinpp.Published("dct")),
 ]
 for _training, _of in ((inric.META, "INRIC from a base"), (inric.META_PE, "INRIC with encoding from a base")):
-    _ALL += [
+    _all += [
         Method(_training.name, f"{_of}, 7 bit", "own", _training, inric.Inric(7)),
         Method(f"{_training.name}-direct", f"{_of}, scalar", "own", _training, direct.planned),
         Method(f"{_training.name}-sinr-planned", f"{_of}, SINR, our coder", "own", _training, sinr.planned),
@@ -61,14 +61,14 @@ for _training, _of in ((inric.META, "INRIC from a base"), (inric.META_PE, "INRIC
     ]
 # Refinement at equal bytes.
 for _bits in (4, 5, 6):
-    _ALL += [
+    _all += [
         Method(f"direct-refined-{_bits}", f"scalar, refined, {_bits} bits", "own", SINE, direct.refined(_bits), _bits),
         Method(f"sinr-refined-{_bits}", f"SINR, refined, {_bits} bits", "own", SINE, sinr.refined(_bits), _bits),
     ]
 # Trained from scratch for the code, at equal bytes.
 for _bits in (4, 5, 6):
     _sparse = trained.SparseFromTheStart(_bits)
-    _ALL += [
+    _all += [
         Method(f"rated-{_bits}", f"trained for {_bits} bits, rounded", "own", SINE, trained.Rated(_bits), _bits),
         Method(f"sinr-trained-{_bits}", f"SINR from the start, {_bits} bits", "own", SINE, _sparse, _bits),
     ]
@@ -83,7 +83,7 @@ _VARIANTS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 )
 for _name, _title, _options in _VARIANTS:
     _published = sinr.Published(hidden=True, **_options)
-    _ALL.append(Method(f"sinr-{_name}", f"SINR, hidden layers, {_title}", "paper", SINE, _published, 13.6))
+    _all.append(Method(f"sinr-{_name}", f"SINR, hidden layers, {_title}", "paper", SINE, _published, 13.6))
 
 # The alternatives of section 3.2. Retrained networks are coded as in the paper, and by our best coder.
 _CODERS: Final[tuple[tuple[str, str, ProtocolName, Callable[[Task], Coded], float], ...]] = (
@@ -91,26 +91,26 @@ _CODERS: Final[tuple[tuple[str, str, ProtocolName, Callable[[Task], Coded], floa
     ("direct", "scalar", "own", direct.planned, 6.8),
 )
 for _coder, _of, _protocol, _code, _width in _CODERS:
-    _ALL += [
+    _all += [
         Method(f"l1-{text}-{_coder}", f"L1 {text}, {_of}", _protocol, alternatives.l1(float(text)), _code, _width)
         for text in ("1e-6", "1e-5", "1e-4")
     ]
     for _share in (30, 50, 70):
         _pruned = alternatives.Pruned(_share / 100)
         _title = f"{_share} % of weights pruned, {_of}"
-        _ALL.append(Method(f"prune-{_share}-{_coder}", _title, _protocol, SINE, _code, _width, _pruned))
+        _all.append(Method(f"prune-{_share}-{_coder}", _title, _protocol, SINE, _code, _width, _pruned))
     for _share in (10, 25, 50):
         _pruned = alternatives.Pruned(_share / 100, neurons=True)
         _title = f"{_share} % of neurons pruned, {_of}"
-        _ALL.append(Method(f"prune-rows-{_share}-{_coder}", _title, _protocol, SINE, _code, _width, _pruned))
+        _all.append(Method(f"prune-rows-{_share}-{_coder}", _title, _protocol, SINE, _code, _width, _pruned))
 for _k2 in (64, 128, 256):
     _learned = alternatives.Learned(alternatives.DictionaryLearning(_k2))
-    _ALL.append(Method(f"dictionary-{_k2}", f"learned dictionary, k2 = {_k2}", "paper", SINE, _learned, 24.0))
+    _all.append(Method(f"dictionary-{_k2}", f"learned dictionary, k2 = {_k2}", "paper", SINE, _learned, 24.0))
 for _share in (50, 75, 90):
     _learned = alternatives.Learned(alternatives.PrincipalComponents(_share / 100))
-    _ALL.append(Method(f"pca-{_share}", f"PCA, {_share} % of the components", "paper", SINE, _learned, 20.0))
+    _all.append(Method(f"pca-{_share}", f"PCA, {_share} % of the components", "paper", SINE, _learned, 20.0))
 
-METHODS: Final = {method.name: method for method in _ALL}
+METHODS: Final = {method.name: method for method in _all}
 
 
 def method_named(name: str) -> Method:
