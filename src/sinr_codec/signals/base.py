@@ -124,7 +124,11 @@ class Spec(Protocol):
 
 
 class Part(Protocol):
-    """Samples for one network: coordinates in [-1, 1]^a and values about [-1, 1]^b."""
+    """Samples for one network: coordinates in [-1, 1]^a and values about [-1, 1]^b.
+
+    It may have a method ``trainable(network)``: the network with something around it, such as the rendering of rays,
+    where that is what puts out its values.
+    """
 
     @property
     def in_features(self) -> int:
@@ -154,7 +158,11 @@ class Part(Protocol):
 
 
 class Signal(Protocol):
-    """A source that was read."""
+    """A source that was read.
+
+    It may have a method ``in_blocks()``: itself as it is best encoded where the user names no network, which is in
+    blocks where it is large.
+    """
 
     @property
     def spec(self) -> Spec:
