@@ -30,7 +30,7 @@ from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.mesh import Mesh
 from sinr_codec.signals.recipe import Recipe
-from sinr_codec.signals.shape_files import read_volume
+from sinr_codec.signals.shape_files import MAX_SIDE, Placement, triple, volume_of, voxels_of
 from sinr_codec.signals.voxels import near_surface
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
@@ -47,14 +47,11 @@ BAND: Final = 1.5
 SDF_BAND: Final = 1 / 8
 """Share of the longest side at which a signed distance is truncated."""
 
-_MARGIN: Final = 1  # voxels outside the bounding box of a mesh, on every side
 _NEAR: Final = 1.25  # voxels from the surface that count as near it when samples are drawn
 _SHARE: Final = 0.8  # of the samples of a step that lie near the surface
 _FULL: Final = 32767  # the level 1 among whole numbers
 _ABSENT: Final = 2.0  # value of a colour where there is none, far from the surface
-_MAX_SIDE: Final = 1 << 16
 _MAX_BAND: Final = 1 << 17
-_RESOLUTIONS: Final = range(8, 2049)
 _GRID: Final = Grid()  # centres of voxels, every axis on [-1, 1]
 
 
@@ -217,8 +214,8 @@ class ShapeSpec:
             raise UnknownIdError(f"shape variant {number!r}: not known to this version")
         if type(mesh) is not int or mesh not in (0, 1):
             raise MalformedError(f"shape source: expected 0 (volume) or 1 (mesh), found {mesh!r}")
-        if not all(type(n) is int and 1 <= n <= _MAX_SIDE for n in shape):
-            raise MalformedError(f"shape: expected three sizes from 1 to {_MAX_SIDE}, found {shape!r}")
+        if not all(type(n) is int and 1 <= n <= MAX_SIDE for n in shape):
+            raise MalformedError(f"shape: expected three sizes from 1 to {MAX_SIDE}, found {shape!r}")
         if not all(type(x) is float and math.isfinite(x) for x in header[6:]):
             raise MalformedError(f"shape: expected five finite numbers, found {header[6:]!r}")
         band, voxel, *origin = header[6:]
@@ -280,8 +277,8 @@ class ShapeSpec:
         corner = [s.start + s.first * step for s, step in zip(spans, steps)]
         return Shape(
             level=out[..., 0].astype(np.float32, copy=False),
-            origin=_triple(o + self.voxel * c for o, c in zip(self.origin, corner)),
-            spacing=_triple(self.voxel * step for step in steps),
+            origin=triple(o + self.voxel * c for o, c in zip(self.origin, corner)),
+            spacing=triple(self.voxel * step for step in steps),
             band=self.band * self.voxel,
             colours=_bytes(out[..., 1:]) if coloured else None,
         )
@@ -314,11 +311,6 @@ class ShapeSpec:
         picture = meshes.shaded(surface, **view)
         with atomic_write(path) as temporary:
             picture.save(temporary, "PNG")
-
-
-def _triple(numbers: Any) -> tuple[float, float, float]:
-    x, y, z = map(float, numbers)
-    return x, y, z
 
 
 def _clipped(values: Array) -> Array:
@@ -429,25 +421,25 @@ class ShapeSignal(MeanOfErrors):
         name = str(source) if isinstance(source, str | os.PathLike) else "shape"
         mesh: Mesh | None = None
         notes: list[str] = []
+        grid = None if like is None else Placement(like.shape, like.origin, like.voxel)
         if isinstance(source, np.ndarray) or name.lower().endswith((".npy", ".mat")):
             if resolution is not None:
                 raise InputError(f"{name}: resolution is for meshes; a volume has its own")
-            solid, grid = _volume(source, name, crop, like, notes)
+            solid, grid = volume_of(source, name, crop, grid, notes)
         else:
             if crop:
                 raise InputError(f"{name}: crop is for volumes; a mesh is voxelised within its bounding box")
             mesh = meshes.read_mesh(source)
             if resolution is None:
                 resolution = SDF_RESOLUTION if variant == "sdf" else RESOLUTION
-            solid, grid = _voxels(mesh, name, resolution, like, notes)
+            solid, grid = voxels_of(mesh, name, resolution, grid, notes)
         if variant == "coloured" and (mesh is None or mesh.colours is None):
             raise InputError(f"{name}: has no colours; expected a mesh with vertex colours, or variant occupancy")
         if variant == "occupancy" and mesh is not None and mesh.colours is not None:
             notes.append("the mesh's colours were left out; variant coloured keeps them")
         if band is None:
             band = SDF_BAND * max(solid.shape) if variant == "sdf" else BAND
-        x, y, z = solid.shape
-        spec = ShapeSpec((x, y, z), variant, float(band), *grid, mesh=mesh is not None)
+        spec = ShapeSpec(grid.shape, variant, float(band), grid.origin, grid.voxel, mesh is not None)
         return cls(solid, spec, mesh, tuple(notes), sampling)
 
     # -- quality
@@ -621,84 +613,6 @@ def intersection_over_union(level: Array, solid: Array) -> float:
         both += int(np.count_nonzero(inside & b))
         either += int(np.count_nonzero(inside | b))
     return both / either if either else 1.0
-
-
-# -- sources ---------------------------------------------------------------------------------------------------
-
-
-Placed = tuple[tuple[float, float, float], float]
-
-
-def _voxels(
-    mesh: Mesh, name: str, resolution: int, like: ShapeSpec | None, notes: list[str]
-) -> tuple[NDArray[np.bool_], Placed]:
-    """A mesh on its grid, or on that of `like`."""
-    if like is not None:
-        grid: Placed = (like.origin, like.voxel)
-        shape = like.shape
-    else:
-        if not isinstance(resolution, int | np.integer) or resolution not in _RESOLUTIONS:
-            low, high = _RESOLUTIONS[0], _RESOLUTIONS[-1]
-            raise InputError(f"resolution: expected an integer from {low} to {high}, got {resolution!r}")
-        shape, grid = _placed(mesh, int(resolution), name)
-    if mesh.open_edges():
-        notes.append("the surface is not closed; the winding number decides what is inside")
-    solid = meshes.occupancy(mesh, *grid, shape)
-    if not solid.any():
-        raise InputError(
-            f"{name}: nothing is inside of {' x '.join(map(str, shape))} voxels; expected a closed surface"
-        )
-    return solid, grid
-
-
-def _placed(mesh: Mesh, resolution: int, name: str) -> tuple[tuple[int, int, int], Placed]:
-    """Voxels by axis, origin and side of a voxel of the grid round a mesh; both fit into few bytes."""
-    used = mesh.vertices[np.unique(mesh.faces)]
-    low, extent = used.min(0), np.ptp(used, axis=0)
-    if not extent.max() > 0:
-        raise InputError(f"{name}: the mesh is a single point; expected one with an extent")
-    voxel = float(np.float32(extent.max() / (resolution - 2 * _MARGIN)))
-    if not 0 < voxel < math.inf:
-        raise InputError(f"{name}: an extent of {extent.max():g} is out of range; scale the mesh")
-    x, y, z = (max(1, math.ceil(side / voxel - 1e-4)) + 2 * _MARGIN for side in extent)
-    corner = low + extent / 2 - np.array([x, y, z]) * voxel / 2
-    rounded = corner.astype(np.float32).astype(np.float64)
-    if np.abs(rounded - corner).max() < 1e-2 * voxel:  # else the mesh lies far from its origin
-        corner = rounded
-    return (x, y, z), (_triple(corner), voxel)
-
-
-def _volume(
-    source: Any, name: str, crop: bool, like: ShapeSpec | None, notes: list[str]
-) -> tuple[NDArray[np.bool_], Placed]:
-    """A volume of zeros and ones; cut to its bounding box, or to the part that `like` has."""
-    array = source if isinstance(source, np.ndarray) else read_volume(Path(source))
-    if array.ndim != 3 or 0 in array.shape or max(array.shape) > _MAX_SIDE:
-        raise InputError(f"{name}: expected a volume (X, Y, Z) of sides up to {_MAX_SIDE}, found shape {array.shape}")
-    if array.dtype.kind not in "buif":
-        raise InputError(f"{name}: expected a volume of zeros and ones, found dtype {array.dtype}")
-    if array.dtype.kind == "b":
-        solid = np.ascontiguousarray(array)
-    else:
-        most, least = float(array.max()), float(array.min())
-        if not (math.isfinite(most) and math.isfinite(least) and least >= 0):
-            raise InputError(f"{name}: expected a volume of zeros and ones, found values from {least:g} to {most:g}")
-        solid = np.ascontiguousarray(array > most / 2)
-        if not (np.array_equal(array, solid) or np.array_equal(array, solid * most)):
-            notes.append(f"values between 0 and {most:g}: those above half of that were taken for inside")
-    if not solid.any():
-        raise InputError(f"{name}: nothing is inside; expected a volume with ones in it")
-    start = [0, 0, 0]
-    shape = list(solid.shape)
-    if like is not None and like.shape != solid.shape:
-        start, shape = [round(o / like.voxel) for o in like.origin], list(like.shape)
-        if any(a < 0 or a + n > m for a, n, m in zip(start, shape, solid.shape)):
-            raise InputError(f"{name}: expected a volume of {like.shape} voxels, found {solid.shape}")
-    elif crop:
-        boxes = [np.flatnonzero(solid.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-        start, shape = [int(b[0]) for b in boxes], [int(b[-1] - b[0] + 1) for b in boxes]
-    x, y, z = (slice(a, a + n) for a, n in zip(start, shape))
-    return np.ascontiguousarray(solid[x, y, z]), (_triple(start), 1.0)
 
 
 def recognises(source: Any) -> bool:
