@@ -106,7 +106,7 @@ def test_the_ids_are_a_promise():
         "volume": (2, 8),
         "dataset": (3,),
         "video": (4, 9),
-        "shape": (5,),
+        "shape": (5, 10),
         "radiance": (6,),
     }
 

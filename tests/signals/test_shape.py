@@ -4,9 +4,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec import codec
+from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.shape import Shape, ShapeSignal, ShapeSpec, intersection_over_union
 from sinr_codec.signals.voxels import near_surface
 
@@ -447,3 +449,156 @@ def test_a_small_network_holds_a_ball():
     assert quality.figures["iou"] > 0.97
     assert quality.figures["chamfer"] < 0.01
     assert signal.decibels(result.loss) == pytest.approx(quality.db, abs=6)
+
+
+# -- blocks ------------------------------------------------------------------------------------------------
+
+
+class Known:
+    """A network that has learned the level, and the colours, of every voxel of a part."""
+
+    def __init__(self, part):
+        coords, values = part._samples(np.arange(part.spec.samples))
+        self.table = {point.tobytes(): value for point, value in zip(coords, values)}
+
+    def __call__(self, coords):
+        return np.stack([self.table[point.tobytes()] for point in np.ascontiguousarray(coords)])
+
+
+def known(signal):
+    return Fields([Known(part) for part in signal.parts], tile=500)
+
+
+def solid_box(*shape):
+    """A solid that leaves some blocks empty."""
+    solid = np.zeros(shape, bool)
+    solid[2 : shape[0] // 2, 3:-3, 2:-2] = True
+    return solid
+
+
+@pytest.mark.parametrize("options", [{}, {"variant": "sdf"}, {"band": 0.0}, {"sampling": "uniform"}])
+def test_what_every_block_knows_of_its_voxels_is_the_shape(options):
+    solid = solid_box(70, 34, 20)
+    whole, signal = ShapeSignal.load(solid, **options), ShapeSignal.load(solid, block=16, **options)
+    spec = signal.spec
+    assert spec.cut == Cut.into((70, 34, 20), 16, 2)
+    assert spec.parts == len(signal.parts) == math.prod(spec.cut.counts) > 1
+    assert ShapeSpec.from_header(spec.to_header()) == spec
+    assert ShapeSpec.parts_in(spec.to_header()) == spec.parts
+    assert spec.describe()["blocks"] == list(spec.cut.counts)
+    fields = known(signal)
+    level = spec.render(fields).level
+    np.testing.assert_allclose(level, whole.spec.render(known(whole)).level, atol=1e-6)
+    assert signal.quality(lambda: spec.render(fields)).figures["iou"] == 1
+    part = spec.render(fields, region="30:45,0:9")
+    np.testing.assert_array_equal(part.level, level[30:45, :9])
+    assert part.origin == (30, 0, 0)
+
+
+def test_colours_of_blocks_are_those_of_the_shape():
+    mesh = ball(subdivisions=3)
+    mesh.visual.vertex_colors = np.uint8(127 + 120 * mesh.vertices / np.abs(mesh.vertices).max())
+    whole, signal = (ShapeSignal.load(mesh, variant="coloured", resolution=36, block=block) for block in (None, 18))
+    parts = list(signal.parts)
+    assert sum(len(part._near) for part in parts) > len(whole._near)  # fades are in several
+    for number, part in enumerate(parts):
+        area = signal.spec.cut.area(number)
+        place = np.stack(np.unravel_index(part._near, part.solid.shape), 1) + [s.start for s in area]
+        row = np.searchsorted(whole._near, np.ravel_multi_index(tuple(place.T), whole.solid.shape))
+        np.testing.assert_array_equal(part._colours, whole._colours[row])
+        np.testing.assert_array_equal(part._target, whole._target[area])
+
+
+def test_errors_of_blocks_add_up_to_that_of_the_shape():
+    whole, signal = ShapeSignal.load(solid_box(64, 32, 32)), ShapeSignal.load(solid_box(64, 32, 32), block=16)
+
+    def outside(coords):
+        return np.full((len(coords), 1), -1, np.float32)
+
+    parts = [part.objective(None, 0)(outside, 500) for part in signal.parts]
+    wanted = whole.objective(None, 0)(outside, 500)
+    assert wanted <= np.mean(parts) <= 1.6 * wanted  # fades count more than once
+    assert min(parts) == 0  # blocks without anything in them
+
+
+def test_of_blocks_without_a_surface_all_voxels_are_drawn_alike():
+    signal = ShapeSignal.load(solid_box(70, 34, 20), block=16)
+    empty = [part for part in signal.parts if not len(part._near)]
+    assert empty
+    for part in empty:
+        assert len(part) == part.solid.size
+        coords, values = part.batch(np.arange(len(part)))
+        assert len(coords) == part.solid.size
+        assert (values == -1).all()
+        assert part.objective(100, 0)(lambda coords: np.full((len(coords), 1), -1, np.float32), 50) == 0
+        assert part.objective(100, 0)(lambda coords: np.full((len(coords), 1), 1, np.float32), 50) > 0
+        assert part.decibels(0.1) == math.inf
+
+
+def test_only_the_blocks_of_a_region_are_taken():
+    spec, taken = ShapeSignal.load(solid_box(70, 34, 20), block=16).spec, set()
+
+    class Networks(list):
+        def __getitem__(self, number):
+            taken.add(number)
+            return lambda coords: np.zeros((len(coords), 1), np.float32)
+
+    spec.render(Fields(Networks()), region=((0, 8), (0, 34), (0, 20)))
+    assert taken == set(range(math.prod(spec.cut.counts[1:])))
+
+
+def test_a_damaged_network_of_a_block_is_outside():
+    spec = ShapeSignal.load(solid_box(70, 34, 20), block=16).spec
+    broken = Fields([lambda coords: np.full((len(coords), 1), np.nan, np.float32)] * spec.parts)
+    assert (spec.render(broken).level == -1).all()
+
+
+def test_a_source_is_compared_as_it_was_cut():
+    spec = ShapeSignal.load(solid_box(70, 34, 20), block=16).spec
+    assert ShapeSignal.load(solid_box(70, 34, 20), like=spec).spec == spec
+    assert ShapeSignal.load(solid_box(20, 20, 20), block=32).spec.cut is None
+
+
+@pytest.mark.parametrize("block", [-1, 15, 16.5, math.nan, 2**31, "16"])
+def test_sizes_of_blocks_that_are_refused(block):
+    with pytest.raises(InputError, match="block"):
+        ShapeSignal.load(solid_box(40, 40, 40), block=block)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {11: 1, 12: 1, 13: 1},
+        {11: 0},
+        {11: 71},
+        {12: True},
+        {12: 2.0},
+        {13: None},
+        {14: -1},
+        {14: 9},
+        {14: 1.0},
+        {15: 1},
+        {3: 4},
+        {1: 9},
+    ],
+)
+def test_headers_of_blocks_that_nobody_can_have_written(change):
+    header = ShapeSignal.load(solid_box(70, 34, 20), block=16).spec.to_header()
+    for place, value in change.items():
+        header[place:] = [value, *header[place + 1 :]]
+    with pytest.raises(FormatError, match=r"shape|blocks|fade"):
+        ShapeSpec.from_header(header)
+    with pytest.raises(MalformedError, match="shape"):
+        ShapeSpec.from_header(header[:14])
+
+
+def test_a_shape_in_blocks_is_a_file(tmp_path):
+    pytest.importorskip("torch")
+    source = solid_box(48, 20, 20)
+    report = codec.encode(source, tmp_path / "a.sinr", preset="fast", width=8, depth=1, block=24)
+    assert report.parts == 2
+    assert report.quality > 10
+    assert codec.verify(tmp_path / "a.sinr", source).ok
+    part = codec.decode(tmp_path / "a.sinr", region="0:20")
+    np.testing.assert_array_equal(part.level, codec.decode(tmp_path / "a.sinr").level[:20])
+    assert codec.encode(source, preset="fast", depth=1, block=24, size=900).bytes <= 900

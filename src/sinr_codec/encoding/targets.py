@@ -35,7 +35,7 @@ def reach(job: Job) -> Coded:
         return at_trained_rate(job, job.method.training.network)
     if request.psnr is not None and request.width is None:
         return at_quality(job, request.psnr)
-    if request.width is None and job.budget is None and job.recipe.width is not None:
+    if request.width is None and job.budget is None and job.recipe.width is not None and job.spec.parts == 1:
         return code(job, fit(job, job.network(job.recipe.width)))
     return at_rate(job)
 

@@ -215,6 +215,11 @@ class Seams:
         return {"seam_db": 10 * math.log10(inside / outside)}
 
 
+def to_unit(values: Array) -> Array:
+    """Values clipped to [-1, 1], NaN to 1."""
+    return np.fmax(np.fmin(values, 1), -1)
+
+
 def positions(span: Span) -> NDArray[np.float64]:
     """Where the samples of a span lie among the source's."""
     i = np.arange(span.first, span.last, dtype=np.float64)
@@ -229,6 +234,7 @@ def render(
     finish: Callable[[Array], Array],
     dtype: Any,
     noun: str = "sample",
+    clip: Callable[[Array], Array] = to_unit,
 ) -> Array:
     """Evaluate the networks of all blocks that a window touches, in memory bounded by the result plus a few tiles.
 
@@ -239,7 +245,9 @@ def render(
     spans
         The window, as `lattice.window` gives it.
     values, finish, dtype, noun
-        As for `lattice.render`. Values are clipped to [-1, 1] before they are blended, NaN to 1.
+        As for `lattice.render`.
+    clip
+        What becomes of values (n, b) before they are blended.
 
     Returns
     -------
@@ -269,8 +277,7 @@ def render(
         blend = np.zeros((math.prod(map(len, at)), values))
         for place in places:
             shares = [cut.share(axis, k, x) for axis, (k, x) in enumerate(zip(place, at))]
-            unit = np.fmax(np.fmin(_values(fields, cut, place, at, values), 1), -1)
-            blend += lattice.points(shares).prod(axis=1)[:, None] * unit
+            blend += lattice.points(shares).prod(axis=1)[:, None] * clip(_values(fields, cut, place, at, values))
         return tile, finish(blend)
 
     for tile, samples in map_tiles(compute, tiles(), fields.threads):

@@ -1,4 +1,4 @@
-"""A signal on a regular grid of any dimension, whole or in blocks: what pictures, volumes and videos have in common.
+"""A signal on a regular grid of any dimension, whole or in blocks: what pictures, volumes, videos and shapes share.
 
 `GridSpec` renders: a region, at a scale, from the networks of the blocks that the region touches. `GridSignal` trains:
 samples by their numbers, of the whole or of each block. A kind adds its axes, its samples, its header and its files.
@@ -136,11 +136,24 @@ class GridSpec:
         most = fields.max_samples // self.out_features
         return lattice.window(self.sizes, scale=scale, size=size, region=region, most=most, noun=self.UNIT)
 
+    @property
+    def _dtype(self) -> Any:
+        """Dtype of the samples of `evaluate`."""
+        return self.levels.dtype
+
+    def _finish(self, values: Array) -> Array:
+        """Values (n, b) as samples."""
+        return self.levels.to_samples(values)
+
+    def _clip(self, values: Array) -> Array:
+        """Values (n, b) of one block before they are blended with those of another."""
+        return cuts.to_unit(values)
+
     def evaluate(self, fields: Fields, spans: Sequence[Span]) -> Array:
         """Samples of a window, (*lengths, values), from the networks of the blocks that it touches."""
-        values, finish, dtype = self.out_features, self.levels.to_samples, self.levels.dtype
+        values, finish, dtype = self.out_features, self._finish, self._dtype
         if self.cut is not None:
-            return cuts.render(fields, self.cut, spans, values, finish, dtype, self.UNIT)
+            return cuts.render(fields, self.cut, spans, values, finish, dtype, self.UNIT, self._clip)
         axes = lattice.axes_of(self.grid, spans)
         to_coords = self.grid.product if self.grid.xy else lattice.points
         return lattice.render(fields, axes, values, finish, dtype, to_coords=to_coords, noun=self.UNIT)

@@ -22,7 +22,7 @@ KINDS: Final = {
     "volume": (2, 8),
     "dataset": (3,),
     "video": (4, 9),
-    "shape": (5,),
+    "shape": (5, 10),
     "radiance": (6,),
 }
 """Ids of this package's kinds by name, which is also that of the module in `signals` with the `Kind`."""

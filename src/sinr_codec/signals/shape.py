@@ -9,7 +9,7 @@ and no capacity goes into sharp edges. With a wide band it is a truncated signed
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +23,12 @@ from sinr_codec.fields import Gaussian, Sine
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import lattice
 from sinr_codec.signals import mesh as meshes
-from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
+from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Part, Quality
 from sinr_codec.signals.claims import array_header, is_pair_of_array, made_by
+from sinr_codec.signals.cut import Blocking, Cut
 from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
-from sinr_codec.signals.grid import Grid
+from sinr_codec.signals.grid import CENTRES
+from sinr_codec.signals.grids import GridSpec, Parts, id_of
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.mesh import Mesh
 from sinr_codec.signals.recipe import Recipe
@@ -36,7 +38,8 @@ from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
 SHAPE: Final = 5
-"""The id of shapes among the signals a file can hold."""
+SHAPE_IN_BLOCKS: Final = 10
+"""The ids of shapes among the signals a file can hold: of those in one piece, and of those cut into blocks."""
 VARIANTS: Final = ("occupancy", "sdf", "coloured")
 RESOLUTION: Final = 256
 """Voxels of the longest side, margin included, unless told otherwise."""
@@ -52,7 +55,6 @@ _SHARE: Final = 0.8  # of the samples of a step that lie near the surface
 _FULL: Final = 32767  # the level 1 among whole numbers
 _ABSENT: Final = 2.0  # value of a colour where there is none, far from the surface
 _MAX_BAND: Final = 1 << 17
-_GRID: Final = Grid()  # centres of voxels, every axis on [-1, 1]
 
 
 # -- what comes out --------------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class ShapeSpec:
+class ShapeSpec(GridSpec):
     """Grid and meaning of a shape: what a decoder needs besides the field.
 
     Attributes
@@ -126,6 +128,8 @@ class ShapeSpec:
         (i, j, k) lies at origin + voxel * (i + 1/2, j + 1/2, k + 1/2).
     mesh
         Whether the source was a mesh, rather than a volume.
+    cut
+        How it is cut into blocks; None in one piece.
     """
 
     shape: tuple[int, int, int]
@@ -134,40 +138,25 @@ class ShapeSpec:
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     voxel: float = 1.0
     mesh: bool = False
+    cut: Cut | None = None
 
     KIND: ClassVar[str] = "shape"
     UNIT: ClassVar[str] = "voxel"
     MEASURE: ClassVar[str] = "IoU"
 
     @property
-    def in_features(self) -> int:
-        """A voxel has three coordinates."""
-        return 3
+    def sizes(self) -> tuple[int, ...]:
+        """Voxels of the source by axis."""
+        return self.shape
 
     @property
     def out_features(self) -> int:
         """The level, and three colours where there are any."""
         return 4 if self.variant == "coloured" else 1
 
-    @property
-    def parts(self) -> int:
-        """A shape is one network."""
-        return 1
-
-    @property
-    def samples(self) -> int:
-        """Number of voxels."""
-        return math.prod(self.shape)
-
-    @property
-    def values(self) -> int:
-        """Numbers in a full decoding."""
-        return self.samples * self.out_features
-
-    @property
-    def side(self) -> bytes:
-        """A shape has no side section."""
-        return b""
+    def part(self, sizes: tuple[int, ...]) -> "ShapeSpec":
+        """See `GridSpec.part`."""
+        return self.with_cut(None, shape=sizes)
 
     @property
     def suffix(self) -> str:
@@ -175,8 +164,8 @@ class ShapeSpec:
         return ".ply" if self.mesh else ".npy"
 
     def describe(self) -> dict[str, Any]:
-        """Kind, grid, and what the values mean."""
-        return {
+        """Kind, grid, what the values mean, and the blocks by axis where there are any."""
+        about = {
             "type": self.KIND,
             "shape": list(self.shape),
             "dtype": {"sdf": "float32", "coloured": "uint8"}.get(self.variant, "bool"),
@@ -186,6 +175,7 @@ class ShapeSpec:
             "voxel": self.voxel,
             "source": "mesh" if self.mesh else "volume",
         }
+        return self.described(about)
 
     def summary(self, decoded: Shape) -> str:
         """Size of a rendering, and how much of it is inside."""
@@ -193,9 +183,10 @@ class ShapeSpec:
         return f"{' x '.join(map(str, decoded.level.shape))} voxels, {100 * inside:.1f} % inside, {self.variant}"
 
     def to_header(self) -> list[Any]:
-        """[5, variant, from a mesh, X, Y, Z, band, voxel, origin x, y, z]."""
+        """[5, variant, from a mesh, X, Y, Z, band, voxel, origin x, y, z]; in blocks [10, the same, x, y, z, fade]."""
         numbers = map(float, (self.band, self.voxel, *self.origin))
-        return [SHAPE, VARIANTS.index(self.variant), int(self.mesh), *self.shape, *numbers]
+        header = [VARIANTS.index(self.variant), int(self.mesh), *self.shape, *numbers]
+        return [SHAPE, *header] if self.cut is None else [SHAPE_IN_BLOCKS, *header, *self.cut.counts, self.cut.fade]
 
     @classmethod
     def from_header(cls, header: Any, side: bytes = b"") -> "ShapeSpec":
@@ -205,7 +196,12 @@ class ShapeSpec:
         ------
         MalformedError, UnknownIdError : for anything that `to_header` cannot have written
         """
-        if type(header) is not list or len(header) != 11 or header[0] != SHAPE:
+        if id_of(header) == SHAPE_IN_BLOCKS:
+            if len(header) != 15:
+                raise MalformedError("shape header: expected eleven entries, blocks along three axes and their fade")
+            spec = cls.from_header([SHAPE, *header[1:11]], side)
+            return spec.with_cut(Cut.from_header(spec.sizes, header[11:14], header[14]))
+        if len(header) != 11 or header[0] != SHAPE:
             raise MalformedError("shape header: expected id, variant, source, three sizes and five numbers")
         if side:
             raise MalformedError("shape: expected no side section")
@@ -245,7 +241,8 @@ class ShapeSpec:
         Parameters
         ----------
         fields
-            The network: coords (x, y, z) -> level, or level, red, green and blue.
+            The networks, coords (x, y, z) -> level, or level, red, green and blue; of blocks those outside the region
+            are not decoded.
         resolution
             Voxels of the longest side of the whole, instead of `scale`.
         scale
@@ -267,12 +264,8 @@ class ShapeSpec:
             if not (isinstance(resolution, int | np.integer) and resolution >= 1):
                 raise InputError(f"resolution: expected an integer of at least 1, got {resolution!r}")
             scale = int(resolution) / max(self.shape)
-        spans = lattice.window(self.shape, scale=scale, size=size, region=region, noun="voxel")
-        axes = lattice.axes_of(_GRID, spans)
-        coloured = self.variant == "coloured"
-        # Of four values a voxel, half precision: its step is finest near 0, where the surface is.
-        dtype = np.float16 if coloured else np.float32
-        out = lattice.render(fields, axes, self.out_features, _clipped, dtype, noun="voxel")
+        spans = self.window(fields, scale, size, region)
+        out = self.evaluate(fields, spans)
         steps = [(s.stop - s.start) / s.count for s in spans]
         corner = [s.start + s.first * step for s, step in zip(spans, steps)]
         return Shape(
@@ -280,8 +273,19 @@ class ShapeSpec:
             origin=triple(o + self.voxel * c for o, c in zip(self.origin, corner)),
             spacing=triple(self.voxel * step for step in steps),
             band=self.band * self.voxel,
-            colours=_bytes(out[..., 1:]) if coloured else None,
+            colours=_bytes(out[..., 1:]) if self.variant == "coloured" else None,
         )
+
+    @property
+    def _dtype(self) -> Any:
+        # Of four values a voxel, half precision: its step is finest near 0, where the surface is.
+        return np.float16 if self.variant == "coloured" else np.float32
+
+    def _finish(self, values: Array) -> Array:
+        return _clipped(values)
+
+    def _clip(self, values: Array) -> Array:
+        return _clipped(values)
 
     def save(self, decoded: Shape, path: PathLike, **view: Any) -> None:
         """Write a decoded shape in the format that the extension names.
@@ -326,6 +330,18 @@ def _bytes(values: Array) -> Array:
     return out
 
 
+_Shell = tuple[Array, Array, Array, Array | None, Array | None]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What a block has from the whole shape: coordinates, its part of the shell, and an even share of the volume."""
+
+    axes: Sequence[Array]
+    shell: _Shell
+    volume: float
+
+
 # -- what goes in ----------------------------------------------------------------------------------------------
 
 
@@ -344,6 +360,8 @@ class ShapeSignal(MeanOfErrors):
         One-line remarks on what reading found.
     """
 
+    BLOCKS: ClassVar[Blocking] = Blocking(least=16, fade=2, noun="voxels")
+
     def __init__(
         self,
         solid: NDArray[np.bool_],
@@ -351,12 +369,36 @@ class ShapeSignal(MeanOfErrors):
         mesh: Mesh | None = None,
         notes: tuple[str, ...] = (),
         sampling: str = "surface",
+        block: "_Block | None" = None,
     ) -> None:
         self.solid, self.spec, self.mesh, self.notes = solid, spec, mesh, notes
         self.in_features, self.out_features = spec.in_features, spec.out_features
-        self.parts = (self,)
-        self._uniform = sampling == "uniform"
-        self._axes = [_GRID.axis(n, max(spec.shape), n) for n in spec.shape]
+        self._sampling, self._block = sampling, block
+        self._axes = lattice.axes_of(CENTRES, lattice.window(spec.shape)) if block is None else block.axes
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What each network stands for: the blocks, each with the voxels that it fades over, or the whole shape."""
+        cut = self.spec.cut
+        return [self] if cut is None else Parts(cut.parts, lambda number: self._part(cut, number))
+
+    def _part(self, cut: Cut, number: int) -> "ShapeSignal":
+        area = cut.area(number)
+        solid = self.solid[area]
+        index, *found = self._shell
+        place = np.stack(np.unravel_index(index, self.solid.shape))
+        start, stop = np.array([(s.start, s.stop) for s in area]).T[..., None]
+        inside = ((place >= start) & (place < stop)).all(0)
+        renumbered = np.ravel_multi_index(tuple((place - start)[:, inside]), solid.shape)
+        shell = (renumbered, *(None if each is None else each[inside] for each in found))
+        # Voxels that change sides count as a share of an even part of the solid, so that parts add up to the whole.
+        block = _Block(cut.axes(number), shell, np.count_nonzero(self.solid) / cut.parts)
+        return ShapeSignal(solid, self.spec.part(solid.shape), self.mesh, sampling=self._sampling, block=block)
+
+    @cached_property
+    def _volume(self) -> float:
+        """Voxels inside that a loss is a share of."""
+        return float(np.count_nonzero(self.solid)) if self._block is None else self._block.volume
 
     @property
     def source_bytes(self) -> int:
@@ -379,6 +421,7 @@ class ShapeSignal(MeanOfErrors):
         band: float | None = None,
         crop: bool = False,
         sampling: str = "surface",
+        block: float | None = None,
     ) -> "ShapeSignal":
         """Read a mesh (.ply, .obj, .stl, .off, .glb; `trimesh.Trimesh`; (vertices, faces)) or a volume.
 
@@ -388,7 +431,7 @@ class ShapeSignal(MeanOfErrors):
             A volume is an array (X, Y, Z), a .npy file, or a .mat file (key "hypercube", or its only array of three
             axes): bool, or numbers of which those above half of the largest are inside.
         like
-            Take grid, variant and band from this description.
+            Take grid, variant, band and blocks from this description.
         resolution
             Voxels of a mesh's longest side, with a margin of one voxel on either side (`RESOLUTION`, or
             `SDF_RESOLUTION`); the other sides have as many as they need. Voxels are cubes.
@@ -401,6 +444,8 @@ class ShapeSignal(MeanOfErrors):
             Cut a volume to the bounding box of what is inside, as WIRE does; coordinates stay those of the whole.
         sampling
             "surface": four of five samples of a step near the surface. "uniform": all voxels alike, as in the paper.
+        block
+            Cut into blocks of about so many voxels a side, at least 16; 0 or None: in one piece.
 
         Raises
         ------
@@ -409,6 +454,7 @@ class ShapeSignal(MeanOfErrors):
         """
         if variant is not None and variant not in VARIANTS:
             raise InputError(f"variant: expected one of {', '.join(VARIANTS)}, got {variant!r}")
+        cls.BLOCKS.check(block)
         if sampling not in ("surface", "uniform"):
             raise InputError(f"sampling: expected surface or uniform, got {sampling!r}")
         if like is not None:
@@ -440,7 +486,8 @@ class ShapeSignal(MeanOfErrors):
         if band is None:
             band = SDF_BAND * max(solid.shape) if variant == "sdf" else BAND
         spec = ShapeSpec(grid.shape, variant, float(band), grid.origin, grid.voxel, mesh is not None)
-        return cls(solid, spec, mesh, tuple(notes), sampling)
+        cut = like.cut if like is not None else cls.BLOCKS.cut(spec.sizes, block) if block else None
+        return cls(solid, spec.with_cut(cut), mesh, tuple(notes), sampling)
 
     # -- quality
 
@@ -472,8 +519,10 @@ class ShapeSignal(MeanOfErrors):
     # -- samples
 
     @cached_property
-    def _shell(self) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    def _shell(self) -> "_Shell":
         """Voxels within the band: numbers, rough and true signed distances in voxels; nearest faces and points."""
+        if self._block is not None:
+            return self._block.shell
         index, distance = near_surface(self.solid, self.spec.band)
         if self.mesh is None:
             return index, distance, distance, None, None
@@ -516,7 +565,8 @@ class ShapeSignal(MeanOfErrors):
     @cached_property
     def _drawn_near(self) -> int:
         """How many sample numbers stand for voxels near the surface; those after them stand for all voxels."""
-        return 0 if self._uniform else round(self.solid.size * _SHARE / (1 - _SHARE))
+        uniform = self._sampling == "uniform" or not len(self._near)
+        return 0 if uniform else round(self.solid.size * _SHARE / (1 - _SHARE))
 
     def __len__(self) -> int:
         return self._drawn_near + self.solid.size
@@ -555,8 +605,8 @@ class ShapeSignal(MeanOfErrors):
         """-10 log10(1 - IoU) that a loss stands for, within some dB: errors near the surface move it."""
         if loss <= 0:
             return math.inf
-        error = 0.55 * math.sqrt(loss / (1 if self._uniform else _SHARE))
-        return -10 * math.log10(min(error * len(self._near) * self._slope / np.count_nonzero(self.solid), 1))
+        error = 0.55 * math.sqrt(loss / (_SHARE if self._drawn_near else 1)) * len(self._near)
+        return -10 * math.log10(min(error * self._slope / self._volume, 1)) if error else math.inf
 
     @property
     def _slope(self) -> float:
@@ -578,7 +628,7 @@ class ShapeSignal(MeanOfErrors):
             chosen = np.sort(rng.choice(near, min(samples * 3 // 4, len(near)), replace=False))
             far = np.unique(rng.integers(0, total, max(samples - len(chosen), 1)))
             far = far[~np.isin(far, near, assume_unique=True)]
-        volume = np.count_nonzero(self.solid)
+        volume = self._volume
         work = [(chosen[i : i + (1 << 14)], True) for i in range(0, len(chosen), 1 << 14)]
         work += [(far[i : i + (1 << 14)], False) for i in range(0, len(far), 1 << 14)]
         weights = {
@@ -631,7 +681,7 @@ def recognises(source: Any) -> bool:
 KIND: Final = Kind(
     "shape",
     "a shape",
-    (SHAPE,),
+    (SHAPE, SHAPE_IN_BLOCKS),
     ShapeSignal,
     ShapeSpec,
     Recipe(
