@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +17,9 @@ from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import Points, bd_psnr, bd_rate, rate_at
 from sinr_codec.bench.receiver import rate_with_base
+from sinr_codec.bench.runs import Point, about_run
 from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.errors import InputError
-
-Point = dict[str, Any]
 
 QUALITIES: Final = (24.0, 26.0, 28.0, 30.0)
 """dB at which rates are compared."""
@@ -171,7 +170,7 @@ def _row(configuration: str, chosen: Sequence[Point], base: Mapping[str, Point])
     )
 
 
-def _order(row: Row) -> tuple[Any, ...]:
+def _order(row: Row) -> tuple[int, bool, float, str, float, str]:
     size = row.params if row.params is not None else row.bpp
     return (
         list(_PROTOCOLS).index(row.protocol),
@@ -208,55 +207,46 @@ def page(name: str, points: Sequence[Point], rows: Sequence[Row]) -> str:
     steps = sorted({point["steps"] for point in points if point["steps"]})
     text = [
         f"# {title}",
-        "",
         f"{len(signals)} signal(s) at scale {', '.join(scale)}; fits of {', '.join(map(str, steps)) or 'no'} steps. "
         "Bytes are of whole files, quality of what they decode to. Protocol *paper*: 16-bit min-max quantiser and "
         "Brotli for every method; *own best*: each with its own quantiser and coder. *Published* counts as the authors "
         "of a method do. Loss is against the uncoded network; ratio is of bytes to 16-bit min-max + Brotli of the same "
         "networks.",
-        *(["", _NOT_COMPARABLE] if points[0]["kind"] == "image" and not whole_set(points) else []),
-        "",
-        table(
-            [
-                "protocol",
-                "method",
-                "network",
-                "n",
-                "parameters",
-                "bytes",
-                "bpp",
-                "published bpp",
-                points[0]["measure"] + ", dB",
-                "loss, dB",
-                "ratio",
-            ],
-            (
-                [
-                    _PROTOCOLS[row.protocol],
-                    row.title,
-                    row.configuration,
-                    str(row.signals),
-                    number(row.params, ",.0f"),
-                    number(row.bytes, ",.0f"),
-                    number(row.bpp, ".3f"),
-                    number(row.published_bpp, ".3f"),
-                    number(row.db, "z.2f"),
-                    number(row.loss, "z.2f"),
-                    number(row.ratio, ".3f"),
-                ]
-                for row in rows
-            ),
-        ),
     ]
+    if points[0]["kind"] == "image" and not whole_set(points):
+        text.append(_NOT_COMPARABLE)
+    text.append(means_table(rows, points[0]["measure"]))
     if any("iou" in row.figures for row in rows):
-        text += ["", "## IoU", "", _figure_table(rows, "iou", ".4f")]
+        text += ["## IoU", _figure_table(rows, "iou", ".4f")]
     if points[0]["kind"] == "image":
         if any(point.get("receiver_bytes") for point in points):
-            text += ["", "## What a receiver must hold", "", receiver_table(points)]
-        text += ["", "## Bits a pixel at equal quality", "", quality_table(rows)]
+            text += ["## What a receiver must hold", receiver_table(points)]
+        text += ["## Bits a pixel at equal quality", quality_table(rows)]
         if deltas := delta_table(rows, whole_set(points)):
-            text += ["", "## Bjontegaard deltas", "", deltas]
-    return "\n".join(text) + "\n"
+            text += ["## Bjontegaard deltas", deltas]
+    return "\n\n".join(text) + "\n"
+
+
+def means_table(rows: Sequence[Row], measure: str) -> str:
+    """A line a method and configuration: rates, quality, and loss against the uncoded network."""
+    heads = ["protocol", "method", "network", "n", "parameters", "bytes", "bpp", "published bpp"]
+    lines = (
+        [
+            _PROTOCOLS[row.protocol],
+            row.title,
+            row.configuration,
+            str(row.signals),
+            number(row.params, ",.0f"),
+            number(row.bytes, ",.0f"),
+            number(row.bpp, ".3f"),
+            number(row.published_bpp, ".3f"),
+            number(row.db, "z.2f"),
+            number(row.loss, "z.2f"),
+            number(row.ratio, ".3f"),
+        ]
+        for row in rows
+    )
+    return table([*heads, f"{measure}, dB", "loss, dB", "ratio"], lines)
 
 
 def receiver_table(points: Sequence[Point]) -> str:
@@ -371,19 +361,7 @@ def rows_csv(rows: Sequence[Row]) -> str:
     """One line a method and configuration."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = (
-        "method",
-        "protocol",
-        "configuration",
-        "signals",
-        "params",
-        "bytes",
-        "bpp",
-        "published_bpp",
-        "db",
-        "loss",
-        "ratio",
-    )
+    names = [field.name for field in fields(Row) if field.name not in ("title", "figures")]
     writer.writerow(names)
     for row in rows:
         writer.writerow(["" if (value := getattr(row, name)) is None else value for name in names])
@@ -406,16 +384,15 @@ def compressai(name: str, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 def compact(out: Path, name: str, points: Sequence[Point], rows: Sequence[Row]) -> dict[str, Any]:
     """The results of an experiment as one JSON: where they are from, means, and every point in a line."""
-    about = json.loads((out / "run.json").read_text())["experiments"].get(name, {})
     columns = ["signal", "configuration", "method", "bytes", "db", "fit_db"]
     values = [
         [point[c] if not isinstance(point[c], float) else round(point[c], 4) for c in columns] for point in points
     ]
     summary = [{k: _rounded(v) for k, v in vars(row).items()} for row in rows]
-    return {"name": name, **about, "summary": summary, "columns": columns, "points": values}
+    return about_run(out, name) | {"summary": summary, "columns": columns, "points": values}
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
     return round(value, 5) if isinstance(value, float) else value
@@ -438,7 +415,7 @@ def summary_text(out: Path) -> str:
     return "\n".join(lines)
 
 
-def _json(value: Any, indent: int | None = 1) -> str:
+def _json(value: Mapping[str, Any], indent: int | None = 1) -> str:
     if indent is not None:
         return json.dumps(value, indent=indent) + "\n"
     # one line a point or row keeps the file readable and small

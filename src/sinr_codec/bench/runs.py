@@ -149,6 +149,30 @@ def work_through(
         work(unit, settings)
 
 
+def run_analysis(
+    experiment: Experiment,
+    measure: Callable[[Unit, Settings], None],
+    settings: Settings,
+    *,
+    resume: bool = False,
+    progress: Progress,
+) -> None:
+    """Measure the networks of an experiment that codes none; a point for each, which `measure` writes."""
+    units = list(units_of(experiment, settings))
+    open_run(experiment.name, settings, resume)
+    work_through([u for u in units if not point_file(u, settings).exists()], measure, settings, progress)
+
+
+def points_of(out: Path, name: str) -> list[Point]:
+    """The points that a run has of an analysis."""
+    return [json.loads(path.read_text()) for path in sorted((out / "points" / name).rglob("*.json"))]
+
+
+def about_run(out: Path, name: str) -> dict[str, Any]:
+    """Name, settings and provenance of an experiment of a run, as its `run.json` has them."""
+    return {"name": name, **json.loads((out / "run.json").read_text())["experiments"].get(name, {})}
+
+
 def open_run(name: str, settings: Settings, resume: bool) -> None:
     """Make the folder of a run and its `run.json`, or check that the one there is belongs to these settings.
 

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.bench import plots
 from sinr_codec.bench.experiments import SPARSITY
 from sinr_codec.bench.fits import Fits
 from sinr_codec.bench.runs import (
+    Point,
     Settings,
     Unit,
+    about_run,
     load_item,
-    open_run,
     point_file,
+    points_of,
+    run_analysis,
     task_of,
-    units_of,
-    work_through,
     write_json,
 )
 from sinr_codec.bench.tables import number, table, write_text
@@ -37,7 +37,7 @@ from sinr_codec.planning.omp import omp, solve
 from sinr_codec.planning.pursuit import paper_sparsity
 from sinr_codec.progress import Progress
 from sinr_codec.quality import decibels
-from sinr_codec.types import Floats
+from sinr_codec.types import Array, Floats
 
 SHARES: Final = (0.1, 0.2, 0.3, 0.35, 0.4, 0.415, 0.45, 0.4999)
 """s / k1; the constraint is 2s < k1."""
@@ -70,9 +70,7 @@ CASES: Final = (
 
 def run(settings: Settings, *, resume: bool = False, progress: Progress) -> None:
     """Sweep s on the networks of all pictures and widths; a point for each."""
-    units = list(units_of(SPARSITY, settings))
-    open_run(SPARSITY.name, settings, resume)
-    work_through([u for u in units if not point_file(u, settings).exists()], measure, settings, progress)
+    run_analysis(SPARSITY, measure, settings, resume=resume, progress=progress)
 
 
 def measure(unit: Unit, settings: Settings) -> None:
@@ -87,13 +85,13 @@ def measure(unit: Unit, settings: Settings) -> None:
     hidden = [m for m in matrices if m.name not in ("layers.0.weight", f"layers.{task.field.layers - 1}.weight")]  # type: ignore[attr-defined]
     rng = np.random.default_rng(settings.seed)
     noise = [_Matrix(m.name, rng.normal(0, m.w.std(), m.w.shape), m.layout) for m in hidden]
-    rows: list[dict[str, Any]] = []
+    rows: list[Point] = []
     for case in CASES:
         swept = list(zip(*(m.sweep(case, task.device) for m in matrices)))
         of_noise = list(zip(*(m.sweep(case, task.device) for m in noise))) if case.noise else []
         for i, (share, weights) in enumerate(zip(SHARES, swept)):
             coded = {m.name: w.astype(m.w.dtype) for m, w in zip(matrices, weights)}
-            row: dict[str, Any] = {"kind": case.kind, "seed": case.seed, "k2": case.k2, "share": share}
+            row: Point = {"kind": case.kind, "seed": case.seed, "k2": case.k2, "share": share}
             row |= {"s": hidden[0].atoms(share), "k1": hidden[0].vectors.shape[0]}
             row["loss"] = base - decibels(error({**task.params, **coded}))
             inner = {m.name: coded[m.name] for m in hidden}
@@ -109,7 +107,7 @@ def measure(unit: Unit, settings: Settings) -> None:
 @dataclass(frozen=True)
 class _Matrix:
     name: str
-    w: NDArray[Any]
+    w: Array
     layout: Layout
 
     @property
@@ -133,7 +131,7 @@ class _Matrix:
         return found
 
 
-def _snr(weights: Sequence[NDArray[Any]], decoded: Sequence[NDArray[Any]]) -> float:
+def _snr(weights: Sequence[Array], decoded: Sequence[Array]) -> float:
     signal = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in weights)
     return 10 * math.log10(signal / sum(float(np.sum((w - d) ** 2)) for w, d in zip(weights, decoded)))
 
@@ -143,22 +141,21 @@ def _snr(weights: Sequence[NDArray[Any]], decoded: Sequence[NDArray[Any]]) -> fl
 
 def report(out: Path, results: Path | None = None) -> list[Path]:
     """Tables and a plot of the sweep, where a run has one; with `results` there, too."""
-    points = [json.loads(path.read_text()) for path in sorted((out / "points" / SPARSITY.name).rglob("*.json"))]
+    points = points_of(out, SPARSITY.name)
     if not points:
         return []
     folder = out / "report"
     written = [write_text(folder / "sparsity.md", page(points)), _plot(points, folder / "sparsity.png")]
     if results is not None:
-        about = json.loads((out / "run.json").read_text())["experiments"].get(SPARSITY.name, {})
-        whole = {"name": SPARSITY.name, **about, "regression": regressions(points), "surface": surface(points)}
-        written.append(write_text(results / "sparsity.json", json.dumps(whole, indent=1) + "\n"))
+        found = about_run(out, SPARSITY.name) | {"regression": regressions(points), "surface": surface(points)}
+        written.append(write_text(results / "sparsity.json", json.dumps(found, indent=1) + "\n"))
         written.append(_plot(points, results / "sparsity.png"))
     return written
 
 
-def surface(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def surface(points: Sequence[Point]) -> list[Point]:
     """Mean and standard deviation over pictures of the loss in dB, for every width, dictionary and s."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    groups: dict[tuple[Any, ...], list[Point]] = {}
     for point in points:
         for row in point["rows"]:
             key = (point["width"], row["kind"], row["seed"], row["k2"], row["k1"], row["s"], row["share"])
@@ -181,7 +178,7 @@ CODED: Final = {"loss": "all", "hidden_loss": "hidden"}
 """Which matrices are coded, by name of the loss: all of them, as published, or the first and the last layer not."""
 
 
-def needed(entries: Sequence[dict[str, Any]], bound: float, loss: str = "loss") -> float | None:
+def needed(entries: Sequence[Point], bound: float, loss: str = "loss") -> float | None:
     """The s, interpolated, at which the mean loss comes down to a bound; None where 2s < k1 does not allow it."""
     rows = sorted(entries, key=lambda entry: entry["s"])
     losses = np.minimum.accumulate([row[loss] for row in rows])
@@ -190,7 +187,7 @@ def needed(entries: Sequence[dict[str, Any]], bound: float, loss: str = "loss") 
     return float(np.interp(-bound, -losses, [row["s"] for row in rows]))
 
 
-def regressions(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def regressions(points: Sequence[Point]) -> list[Point]:
     """For every k2 and bound: s* / k1 of each width, and the line through the origin, s* = slope k1, of least squares.
 
     Tiny networks are flattened and not part of the line.
@@ -210,74 +207,37 @@ def regressions(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def page(points: Sequence[dict[str, Any]]) -> str:
+def page(points: Sequence[Point]) -> str:
     """The tables as Markdown."""
     entries = surface(points)
     widths = sorted({e["width"] for e in entries})
-    pictures = {w: max(e["pictures"] for e in entries if e["width"] == w) for w in widths}
+    pictures = ", ".join(f"{w}: {max(e['pictures'] for e in entries if e['width'] == w)}" for w in widths)
     text = [
         f"# {SPARSITY.title}",
-        "",
-        "Pictures by width: "
-        + ", ".join(f"{w}: {pictures[w]}" for w in widths)
-        + ". Loss is in dB against the uncoded "
+        f"Pictures by width: {pictures}. Loss is in dB against the uncoded "
         "network, mean over pictures ± standard deviation; coefficients are not quantised. SNR is that of the hidden "
         "weights. Width 32 is flattened (k1 = 1,024).",
-        "",
         "## Loss by s, Gaussian dictionary, all matrices coded",
-        "",
         _losses(entries, widths, "loss"),
-        "",
         "## Loss by s, Gaussian dictionary, first and last layer left as they are",
-        "",
         _losses(entries, widths, "hidden_loss"),
-        "",
         "## Kinds and seeds, k2 = 8,192",
-        "",
-        table(
-            ["width", "dictionary", *(f"{share:g} k1" for share in SHARES)],
-            (
-                [str(w), f"{case.kind}, seed {case.seed}"]
-                + [_loss(entries, w, case.kind, case.seed, case.k2, share) for share in SHARES]
-                for w in widths
-                for case in CASES
-                if case.k2 == 8192
-            ),
-        ),
-        "",
+        _kinds(entries, widths),
         "## Trained weights and Gaussian noise of the same shape and variance, k2 = 8,192",
-        "",
-        table(
-            ["width", "SNR, dB", *(f"{share:g} k1" for share in SHARES)],
-            (
-                [
-                    str(w),
-                    title,
-                    *(number(_find(entries, w, "gaussian", 0, 8192, share).get(key), ".2f") for share in SHARES),
-                ]
-                for w in widths
-                for title, key in (("trained", "snr"), ("noise", "noise_snr"))
-            ),
-        ),
-        "",
+        _trained_and_noise(entries, widths),
         "## s* / k1: the least that keeps a loss, within 2s < k1",
-        "",
-        table(
-            ["coded", "k2", "loss, dB", *(f"width {w}" for w in widths), "s* = slope k1 (without width 32)"],
-            (
-                [r["coded"], f"{r['k2']:,}", f"{r['loss']:g}"]
-                + [number(r["share"].get(str(w)), ".3f") for w in widths]
-                + [number(r["slope"], ".3f")]
-                for r in regressions(points)
-            ),
-        ),
+        _least_shares(regressions(points), widths),
     ]
-    return "\n".join(text) + "\n"
+    return "\n\n".join(text) + "\n"
 
 
-def _losses(entries: Sequence[dict[str, Any]], widths: Sequence[int], loss: str) -> str:
+_SHARES: Final = tuple(f"{share:g} k1" for share in SHARES)
+"""Heads of the columns."""
+
+
+def _losses(entries: Sequence[Point], widths: Sequence[int], loss: str) -> str:
     return table(
-        ["width", "k2", *(f"{share:g} k1" for share in SHARES)],
+        ["width", "k2", *_SHARES],
         (
             [str(w), f"{k2:,}", *(_loss(entries, w, "gaussian", 0, k2, share, loss=loss) for share in SHARES)]
             for w in widths
@@ -286,17 +246,53 @@ def _losses(entries: Sequence[dict[str, Any]], widths: Sequence[int], loss: str)
     )
 
 
-def _find(entries: Sequence[dict[str, Any]], *key: Any) -> dict[str, Any]:
+def _kinds(entries: Sequence[Point], widths: Sequence[int]) -> str:
+    return table(
+        ["width", "dictionary", *_SHARES],
+        (
+            [str(w), f"{case.kind}, seed {case.seed}"]
+            + [_loss(entries, w, case.kind, case.seed, case.k2, share) for share in SHARES]
+            for w in widths
+            for case in CASES
+            if case.k2 == 8192
+        ),
+    )
+
+
+def _trained_and_noise(entries: Sequence[Point], widths: Sequence[int]) -> str:
+    return table(
+        ["width", "SNR, dB", *_SHARES],
+        (
+            [str(w), title, *(number(_find(entries, w, "gaussian", 0, 8192, s).get(key), ".2f") for s in SHARES)]
+            for w in widths
+            for title, key in (("trained", "snr"), ("noise", "noise_snr"))
+        ),
+    )
+
+
+def _least_shares(found: Sequence[Point], widths: Sequence[int]) -> str:
+    return table(
+        ["coded", "k2", "loss, dB", *(f"width {w}" for w in widths), "s* = slope k1 (without width 32)"],
+        (
+            [r["coded"], f"{r['k2']:,}", f"{r['loss']:g}"]
+            + [number(r["share"].get(str(w)), ".3f") for w in widths]
+            + [number(r["slope"], ".3f")]
+            for r in found
+        ),
+    )
+
+
+def _find(entries: Sequence[Point], *key: object) -> Point:
     names = ("width", "kind", "seed", "k2", "share")
     return next((e for e in entries if tuple(e[name] for name in names) == key), {})
 
 
-def _loss(entries: Sequence[dict[str, Any]], *key: Any, loss: str = "loss") -> str:
+def _loss(entries: Sequence[Point], *key: object, loss: str = "loss") -> str:
     entry = _find(entries, *key)
     return f"{entry[loss]:z.2f} ± {entry[f'{loss}_deviation']:.2f}" if entry else "-"
 
 
-def _plot(points: Sequence[dict[str, Any]], path: Path) -> Path:
+def _plot(points: Sequence[Point], path: Path) -> Path:
     plt = plots.pyplot()
     entries = [e for e in surface(points) if e["kind"] == "gaussian" and e["seed"] == 0]
     widths = sorted({e["width"] for e in entries})

@@ -7,28 +7,29 @@ Kolmogorov-Smirnov distance, the excess kurtosis, and what a coder could save by
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.bench import plots
 from sinr_codec.bench.experiments import WEIGHTS
 from sinr_codec.bench.fits import Fits
 from sinr_codec.bench.runs import (
+    Point,
     Settings,
     Unit,
+    about_run,
     load_item,
-    open_run,
     point_file,
+    points_of,
+    run_analysis,
     task_of,
-    units_of,
-    work_through,
     write_json,
 )
 from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.methods.coin import SINE
 from sinr_codec.progress import Progress
+from sinr_codec.types import Floats
 
 EDGES: Final = np.linspace(-6, 6, 97)
 """Of the histogram of standardised weights."""
@@ -38,9 +39,7 @@ LEVEL: Final = 0.01
 
 def run(settings: Settings, *, resume: bool = False, progress: Progress) -> None:
     """Measure the weights of the network of every signal; a point for each."""
-    units = list(units_of(WEIGHTS, settings))
-    open_run(WEIGHTS.name, settings, resume)
-    work_through([u for u in units if not point_file(u, settings).exists()], measure, settings, progress)
+    run_analysis(WEIGHTS, measure, settings, resume=resume, progress=progress)
 
 
 def measure(unit: Unit, settings: Settings) -> None:
@@ -53,7 +52,7 @@ def measure(unit: Unit, settings: Settings) -> None:
         layer = "first" if place == 0 else "last" if place == len(names) - 1 else "hidden"
         rows.append({"name": name, "layer": layer, **describe(task.params[name].astype(np.float64).ravel())})
     assert unit.configuration is not None
-    about: dict[str, Any] = {
+    about: Point = {
         "signal": unit.item.name,
         "kind": loaded.signal.spec.KIND,
         "configuration": unit.configuration.name,
@@ -62,7 +61,7 @@ def measure(unit: Unit, settings: Settings) -> None:
     write_json(point_file(unit, settings), about | {"matrices": rows})
 
 
-def describe(w: NDArray[np.float64]) -> dict[str, Any]:
+def describe(w: Floats) -> dict[str, float | list[int]]:
     """Moments, tests and effect sizes of numbers (n,) that are not all equal.
 
     Returns
@@ -93,7 +92,7 @@ def describe(w: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _anderson(z: NDArray[np.float64]) -> float:
+def _anderson(z: Floats) -> float:
     """The statistic for a normal distribution of unknown mean and variance, corrected for the size (Stephens 1974)."""
     from scipy import stats
 
@@ -109,27 +108,26 @@ def _anderson(z: NDArray[np.float64]) -> float:
 
 def report(out: Path, results: Path | None = None) -> list[Path]:
     """A table and histograms, where a run has weights measured; with `results` there, too."""
-    points = [json.loads(path.read_text()) for path in sorted((out / "points" / WEIGHTS.name).rglob("*.json"))]
+    points = points_of(out, WEIGHTS.name)
     if not points:
         return []
     folder = out / "report"
     written = [write_text(folder / "weights.md", page(points)), _plot(points, folder / "weights.png")]
     if results is not None:
-        about = json.loads((out / "run.json").read_text())["experiments"].get(WEIGHTS.name, {})
         matrices = [
             {"signal": p["signal"], "kind": p["kind"], "network": p["network"]}
             | {key: round(v, 5) if isinstance(v, float) else v for key, v in row.items() if key != "histogram"}
             for p in points
             for row in p["matrices"]
         ]
-        text = "{" + ",\n".join(f'"{key}": {json.dumps(v)}' for key, v in {"name": WEIGHTS.name, **about}.items())
+        text = "{" + ",\n".join(f'"{key}": {json.dumps(v)}' for key, v in about_run(out, WEIGHTS.name).items())
         lines = ",\n".join(json.dumps(row) for row in matrices)
         written.append(write_text(results / "weights.json", f'{text},\n"matrices": [\n{lines}\n]}}\n'))
         written.append(_plot(points, results / "weights.png"))
     return written
 
 
-def page(points: Sequence[dict[str, Any]]) -> str:
+def page(points: Sequence[Point]) -> str:
     """The table as Markdown."""
     lines = []
     for kind, layer, rows in _groups(points):
@@ -163,7 +161,7 @@ _COLUMNS: Final = {"skewness": "+.2f", "kurtosis": "+.2f", "distance": ".3f", "g
 _LAYERS: Final = ("first", "hidden", "last")
 
 
-def _groups(points: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[dict[str, Any]]]]:
+def _groups(points: Sequence[Point]) -> list[tuple[str, str, list[Point]]]:
     """(kind of signal, layer, its matrices)."""
     found = []
     for kind in dict.fromkeys(p["kind"] for p in points):
@@ -174,7 +172,7 @@ def _groups(points: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[dict[
     return found
 
 
-def _plot(points: Sequence[dict[str, Any]], path: Path) -> Path:
+def _plot(points: Sequence[Point], path: Path) -> Path:
     """Histograms of the hidden layers' standardised weights, a panel a kind of signal, with the normal density."""
     plt = plots.pyplot()
     groups = [(kind, rows) for kind, layer, rows in _groups(points) if layer == "hidden"]
