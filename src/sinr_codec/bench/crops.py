@@ -10,6 +10,7 @@ from PIL import Image
 
 from sinr_codec import codec
 from sinr_codec.bench.plots import pyplot, save
+from sinr_codec.bench.rows import Point
 from sinr_codec.bench.runs import original_file
 from sinr_codec.errors import InputError
 
@@ -19,7 +20,7 @@ SIDE: Final = 160
 SIGNALS: Final = 3
 
 
-def write_crops(out: Path, points: Sequence[dict[str, Any]], path: Path) -> list[Path]:
+def write_crops(out: Path, points: Sequence[Point], path: Path) -> list[Path]:
     """A PNG with a row a picture, the original first, then the methods, from the files of the run; nothing without."""
     rows = []
     for signal in list(dict.fromkeys(point["signal"] for point in points))[:SIGNALS]:
@@ -53,7 +54,7 @@ def write_crops(out: Path, points: Sequence[dict[str, Any]], path: Path) -> list
     return [save(figure, path)]
 
 
-def _caption(point: dict[str, Any]) -> str:
+def _caption(point: Point) -> str:
     title = textwrap.fill(point["title"], 24)
     quality = "no loss" if point["db"] is None else f"{point['db']:.2f} dB"
     return f"{title}\n{quality}, {point['bpp']:.3f} bpp\n{point['bytes']:,} bytes"

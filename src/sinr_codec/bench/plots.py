@@ -1,23 +1,19 @@
 """Plots of the report."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import rate_at
+from sinr_codec.bench.rows import Row
 from sinr_codec.errors import MissingExtraError
 from sinr_codec.files import atomic_write
 from sinr_codec.methods import METHODS
-
-if TYPE_CHECKING:
-    from sinr_codec.bench.report import Row
 
 _LINES: Final = {"paper": "--", "own": "-", "classical": ":"}
 _MARKERS: Final = "osD^v<>phPX*d8"

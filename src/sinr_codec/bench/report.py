@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from sinr_codec.bench.experiments import EXPERIMENTS
 from sinr_codec.bench.published import CURVES, PAPER
 from sinr_codec.bench.rates import Points, bd_psnr, bd_rate, rate_at
 from sinr_codec.bench.receiver import rate_with_base
-from sinr_codec.bench.runs import Point, about_run
+from sinr_codec.bench.rows import Point, Row
+from sinr_codec.bench.runs import about_run
 from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.errors import InputError
 
@@ -30,28 +31,6 @@ _NOT_COMPARABLE: Final = (
     "compared with them."
 )
 _PROTOCOLS: Final = {"paper": "paper", "own": "own best", "classical": "classical"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """The mean of a method over the signals of a configuration.
-
-    `loss` is in dB against the uncoded networks, `ratio` that of the bytes to 16-bit min-max + Brotli of the same ones.
-    """
-
-    method: str
-    title: str
-    protocol: str
-    configuration: str
-    signals: int
-    params: float | None
-    bytes: float
-    bpp: float
-    published_bpp: float | None
-    db: float
-    loss: float | None
-    ratio: float | None
-    figures: Mapping[str, float]
 
 
 def report(out: Path, results: Path | None = None) -> list[Path]:

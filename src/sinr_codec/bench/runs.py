@@ -20,6 +20,7 @@ from sinr_codec.bench import learned
 from sinr_codec.bench.experiments import Configuration, Experiment, Item, items_of, learned_from, pictures_in
 from sinr_codec.bench.fits import Fits, Fitted, content_key
 from sinr_codec.bench.provenance import provenance
+from sinr_codec.bench.rows import Point
 from sinr_codec.encoding.files import file_of
 from sinr_codec.errors import InputError
 from sinr_codec.evaluators import tile_of
@@ -30,8 +31,6 @@ from sinr_codec.presets import PRESETS
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields, Quality, Signal
-
-Point = dict[str, Any]
 
 IOU_SLACK: Final = 1e-3
 """IoU that methods which plan may lose: 0.1 dB of 1 - IoU is a few voxels."""
