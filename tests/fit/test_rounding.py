@@ -19,6 +19,7 @@ from sinr_codec.planning.pursuit import sparse_encode
 from sinr_codec.signals import registry
 
 FIELD = MLP(2, 1, 24, 2, Sine(10.0))
+SMALL = MLP(2, 1, 16, 2, Sine(10.0))  # to be planned
 EFFORT = Effort(groups=6, steps=30, batch=256)
 
 
@@ -130,16 +131,16 @@ def test_what_the_outputs_feel():
 
 
 def test_plans_with_what_is_felt_are_smaller_where_neurons_hardly_matter():
-    params = network()
-    quiet = np.arange(24) % 3 > 0
+    params = network(SMALL)
+    quiet = np.arange(SMALL.width) % 3 > 0
     params["layers.2.weight"] = params["layers.2.weight"] * np.where(quiet, 1e-3, 1).astype(np.float32)
     points = np.random.default_rng(3).uniform(-1, 1, (4000, 2)).astype(np.float32)
-    wanted = FIELD.decoder(params)(points)
+    wanted = SMALL.decoder(params)(points)
 
     def loss(candidate):
-        return 1e-4 + float(np.mean((FIELD.decoder(candidate)(points) - wanted) ** 2))
+        return 1e-4 + float(np.mean((SMALL.decoder(candidate)(points) - wanted) ** 2))
 
-    made = rounding()
+    made = rounding(SMALL)
     settings = {"dictionaries": (), "felt": made.felt(params)}
     without = plan(params, loss, 1.02e-4, dictionaries=())
     with_scales = plan(params, loss, 1.02e-4, **settings)

@@ -323,7 +323,7 @@ class TestTraining:
         monkeypatch.setattr(sizes, "OF_SCENES", (4, 8, 16))
         images, poses = pictures(12)
         np.savez(tmp_path / "ball.npz", images=images, poses=poses, focal=30.0)
-        monkeypatch.setitem(shacira.GRID.fit["fast"], "steps", 150)
+        monkeypatch.setitem(shacira.GRID.fit["fast"], "steps", 80)
         monkeypatch.setitem(shacira.GRID.fit["radiance"], "batch", 256)
         report = encode(tmp_path / "ball.npz", tmp_path / "ball.sinr", preset="fast", method="shacira", size=3000)
         assert isinstance(report.field, RadianceGrid)
