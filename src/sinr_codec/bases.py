@@ -2,10 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from sinr_codec.fields.modulated import beside, beside_from_header, shared_from_
 from sinr_codec.sections import Source, load_source, naming
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Signal, Spec
-from sinr_codec.types import Array, Params
+from sinr_codec.types import Array, Options, Params
 
 STEP: Final = 2.0**-7
 """Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
@@ -155,7 +154,7 @@ def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
     return Base(field, patch, sections[0], params, model, inner, _rates(inner, field, limits))
 
 
-def load_signal(source: Any, kind: str | None, options: Mapping[str, Any]) -> Signal:
+def load_signal(source: object, kind: str | None, options: Options) -> Signal:
     """Read a signal as one network: a sound is not cut into blocks, for its patches are short enough."""
     read = registry.kind_of(source) if kind is None else registry.kind_named(kind)
     signal = registry.load(source, read.name, **{**read.whole, **options})

@@ -11,6 +11,7 @@ from sinr_codec.encoding.job import job_for
 from sinr_codec.encoding.report import EncodeReport, report_on
 from sinr_codec.encoding.request import Request
 from sinr_codec.encoding.targets import reach
+from sinr_codec.fields import AnyActivation
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.inspecting import VerifyReport, info, verify
 from sinr_codec.progress import NullProgress, Progress
@@ -21,7 +22,7 @@ __all__ = ["Decoder", "EncodeReport", "VerifyReport", "decode", "encode", "info"
 
 
 def encode(
-    source: Any,
+    source: object,
     out: PathLike | None = None,
     *,
     preset: str = "balanced",
@@ -30,7 +31,7 @@ def encode(
     kind: str | None = None,
     width: int | None = None,
     depth: int | None = None,
-    activation: Any = None,
+    activation: AnyActivation | None = None,
     bpp: float | None = None,
     size: int | None = None,
     psnr: float | None = None,

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from sinr_codec.types import Array, PathLike
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
 _KEPT: Final = 256  # decoded networks of a file that are kept; two rows of blocks have fewer below 65,536 pixels
+
+_T = TypeVar("_T")
 
 
 class _Networks(Sequence[Apply]):
@@ -52,7 +54,7 @@ class _Networks(Sequence[Apply]):
 
         return self._kept(self._params, number, decoded)
 
-    def _kept(self, known: dict[int, Any], number: int, make: Callable[[], Any]) -> Any:
+    def _kept(self, known: dict[int, _T], number: int, make: Callable[[], _T]) -> _T:
         """What is known of a network, made where it is not; the one that was not asked for the longest time goes."""
         with self._lock:
             known[number] = known.pop(number) if number in known else make()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sinr_codec.bases import Base, base_in, base_of
 from sinr_codec.coding.records import describe_records
-from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Limits
+from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.decoding import described, opened
 from sinr_codec.errors import InputError
 from sinr_codec.fields import family_of, field_from_header
@@ -16,9 +16,10 @@ from sinr_codec.quality import VERIFY_SLACK
 from sinr_codec.sections import Source, load_source, naming, only, part_name
 from sinr_codec.signals import registry
 from sinr_codec.signals.options import check_options
+from sinr_codec.types import JsonObject
 
 
-def info(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+def info(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> JsonObject:
     """Tell what a file holds, without decoding it: kind, field, bytes by part, how each tensor is coded.
 
     Of a file that needs a base, without that, it tells which, and what can be told. The result is ready for JSON.
@@ -26,59 +27,77 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
     header, sections = load_source(source, limits)
     with naming(source):
         size = header.header_bytes + sum(len(section) + 4 for section in sections)
-        answer: dict[str, Any] = {
+        about: JsonObject = {
             "kind": {FIELD: "signal", BASE: "base"}.get(header.kind, "network"),
             "bytes": size,
             "quality_db": None if header.quality is None else header.quality / 100,
         }
         if header.kind == BASE:
-            itself = base_in(header, sections, limits)
-            answer |= {
-                "base": itself.digest.hex(),
-                "receiver_bytes": itself.receiver_bytes,
-                "patch": list(itself.patch),
-            }
-            answer |= {"field": itself.field.describe(), "parameters": itself.field.num_params}
-            return answer | {"tensors": [], "header_bytes": header.header_bytes}
+            return about | _of_base(header, base_in(header, sections, limits))
         if isinstance(header.base, bytes):
-            answer["base"] = header.base.hex()
+            about["base"] = header.base.hex()
             if base is None:
-                spec = registry.spec_from_header(header.signal, b"".join(sections[1:]))
-                answer |= {"signal": spec.describe(), "bpp": 8 * size / spec.samples, "unit": spec.UNIT}
-                return answer | {"measure": spec.MEASURE, "tensors": [], "header_bytes": header.header_bytes}
-        shared = base_of(header, base, limits)
+                return about | _without_base(header, sections, size)
         if header.kind == FIELD:
-            network, spec, records = described(header, sections, limits, shared)
-            answer["measure"] = spec.MEASURE
-            answer["field"] = network.describe()
-            answer["networks"] = len(records)
-            answer["parameters"] = network.num_params * len(records)
-            answer["signal"] = spec.describe()
-            answer["bpp"] = 8 * size / spec.samples
-            answer["unit"] = spec.UNIT
-            answer["side_bytes"] = len(spec.side)
-            codec = family_of(network).section
-            parts = [codec.describe(network, coded.section) for coded in records]
+            about |= _of_signal(header, sections, size, limits, base_of(header, base, limits))
         else:
-            if header.field is not None:
-                answer["field"] = field_from_header(header.field, limits.max_params).describe()
-            elif names := network_names(header):
-                answer["field"] = ", ".join(names)
-            answer["parameters"] = sum(entry.size for entry in header.tensors)
-            manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
-            records = []
-            parts = [describe_records(manifest, only(sections))]
-        answer["tensors"] = [
-            tensor | {"name": part_name(number, len(parts), tensor["name"])}
-            for number, tensors in enumerate(parts)
-            for tensor in tensors
-        ]
-        if header.planes:
-            answer["plane_bytes"] = [sum(map(len, plane)) for plane in zip(*(coded.planes for coded in records))]
-        known = [answer.get("side_bytes", 0), *answer.get("plane_bytes", ()), *(t["bytes"] for t in answer["tensors"])]
-        answer["header_bytes"] = size - sum(known)
-        answer["bits_per_parameter"] = 8 * size / max(answer["parameters"], 1)
-        return answer
+            about |= _of_network(header, sections, limits)
+        known = [about.get("side_bytes", 0), *about.get("plane_bytes", ()), *(t["bytes"] for t in about["tensors"])]
+        about["header_bytes"] = size - sum(known)
+        about["bits_per_parameter"] = 8 * size / max(about["parameters"], 1)
+        return about
+
+
+def _of_base(header: Header, base: Base) -> JsonObject:
+    return {
+        "base": base.digest.hex(),
+        "receiver_bytes": base.receiver_bytes,
+        "patch": list(base.patch),
+        "field": base.field.describe(),
+        "parameters": base.field.num_params,
+        "tensors": [],
+        "header_bytes": header.header_bytes,
+    }
+
+
+def _without_base(header: Header, sections: list[bytes], size: int) -> JsonObject:
+    spec = registry.spec_from_header(header.signal, b"".join(sections[1:]))
+    about = {"signal": spec.describe(), "bpp": 8 * size / spec.samples, "unit": spec.UNIT, "measure": spec.MEASURE}
+    return about | {"tensors": [], "header_bytes": header.header_bytes}
+
+
+def _of_signal(header: Header, sections: list[bytes], size: int, limits: Limits, base: Base | None) -> JsonObject:
+    network, spec, networks = described(header, sections, limits, base)
+    section = family_of(network).section
+    about = {
+        "measure": spec.MEASURE,
+        "field": network.describe(),
+        "networks": len(networks),
+        "parameters": network.num_params * len(networks),
+        "signal": spec.describe(),
+        "bpp": 8 * size / spec.samples,
+        "unit": spec.UNIT,
+        "side_bytes": len(spec.side),
+        "tensors": [
+            tensor | {"name": part_name(number, len(networks), tensor["name"])}
+            for number, coded in enumerate(networks)
+            for tensor in section.describe(network, coded.section)
+        ],
+    }
+    if header.planes:
+        about["plane_bytes"] = [sum(map(len, plane)) for plane in zip(*(coded.planes for coded in networks))]
+    return about
+
+
+def _of_network(header: Header, sections: list[bytes], limits: Limits) -> JsonObject:
+    about: JsonObject = {}
+    if header.field is not None:
+        about["field"] = field_from_header(header.field, limits.max_params).describe()
+    elif names := network_names(header):
+        about["field"] = ", ".join(names)
+    about["parameters"] = sum(entry.size for entry in header.tensors)
+    manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
+    return about | {"tensors": describe_records(manifest, only(sections))}
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,7 @@ class VerifyReport:
 
 def verify(
     source: Source,
-    against: Any = None,
+    against: object = None,
     *,
     base: Base | Source | None = None,
     limits: Limits = DEFAULT_LIMITS,

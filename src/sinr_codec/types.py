@@ -1,7 +1,7 @@
 """Types that many modules name."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,5 +13,14 @@ Ints = NDArray[np.int64]
 
 Params = Mapping[str, Array]
 """The parameters of a network by name; whoever receives them leaves them as they are."""
+
+Options = Mapping[str, Any]
+"""Keyword arguments by name."""
+
+JsonObject = dict[str, Any]
+"""An object of JSON."""
+
+Cbor = None | bool | int | float | str | bytes | Sequence["Cbor"] | Mapping[str, "Cbor"] | Mapping[int, "Cbor"]
+"""A value of a header."""
 
 PathLike = str | os.PathLike[str]

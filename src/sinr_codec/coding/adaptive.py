@@ -10,7 +10,7 @@ magnitudes all round to zero do not count in the means.
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from sinr_codec.coding.trellis import NEXT_STATE, parities
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import MalformedError
 from sinr_codec.types import Floats, Ints
+
+_N = TypeVar("_N", int, Ints)
 
 __all__ = ["Fit", "decode", "fit", "follows_trellis", "skip"]
 
@@ -125,7 +127,7 @@ def _widening(scale: int) -> int:
     return min(max(5 * (32 - scale) + 10 >> 4, 0), 8)
 
 
-def _radius_at(radius: int, octave: Any) -> Any:
+def _radius_at(radius: int, octave: int | Ints) -> Ints:
     """The largest magnitude in a unit `octave` octaves above the finest: even, at least 2."""
     return np.where(octave == 0, radius, 2 * ((radius >> octave + 1) + 1))
 
@@ -180,7 +182,7 @@ class _Places:
         return _key(self.mean, self.octave, self.odd)
 
 
-def _key(mean: Any, octave: Any, odd: Any) -> Any:
+def _key(mean: _N, octave: _N, odd: _N) -> _N:
     return (mean << 4 | octave) << 1 | odd
 
 

@@ -1,7 +1,7 @@
 """The dictionary of a sparse record, and the indices of the atoms of each vector."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from sinr_codec.coding.sets import MAX_POSITIONS, decode_sets, skip_sets
 from sinr_codec.coding.sparse import MAX_SENT, SENT, Layout, reconstruct
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.types import Floats, Ints
+from sinr_codec.types import Floats, Ints, JsonObject
 
 __all__ = ["KIND_IDS", "ORDERED", "SETS", "Atoms", "sparse_in_limits"]
 
@@ -166,7 +166,7 @@ class Atoms:
             self.kind, self.seed, self.k2, self.layout, self.shape, indices, values, step, offset, table
         ).reshape(-1)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         """For reports: dictionary, seed, k2, s, axis, indices."""
         about = {"dictionary": self.kind, "seed": self.seed, "k2": self.k2, "s": self.s}
         return about | {"axis": self.layout.axis, "indices": ("sets", "ordered")[self.coder]}

@@ -3,7 +3,7 @@
 Complex tensors are handled as real ones with a last axis of two: real part, imaginary part.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import ml_dtypes
 import numpy as np
@@ -13,7 +13,7 @@ from sinr_codec.types import Array, Floats, Ints
 
 __all__ = ["check_dtype", "from_bits", "from_floats", "is_float", "largest", "real", "real_shape", "to_bits"]
 
-DType = np.dtype[Any]
+DType = np.dtype
 
 _FLOATS: Final = {np.dtype(t) for t in ("f2", "f4", "f8", "c8", "c16", ml_dtypes.bfloat16)}
 

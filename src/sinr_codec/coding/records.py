@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from sinr_codec.coding.planes import PlaneReader, encode_plane
 from sinr_codec.coding.tensor import coarse_record, decode_tensor, describe_tensor
 from sinr_codec.coding.varint import Reader
-from sinr_codec.types import Array
+from sinr_codec.types import Array, JsonObject
 
-Manifest = list[tuple[str, tuple[int, ...], Any]]
+Manifest = list[tuple[str, tuple[int, ...], np.dtype]]
 """Name, shape and dtype of each tensor, in the order of the records."""
 
 
@@ -41,7 +42,7 @@ def in_planes(manifest: Manifest, records: Mapping[str, bytes], planes: int) -> 
     return CodedNetwork(b"".join(record for record, _ in split), bits, planes)
 
 
-def describe_records(manifest: Manifest, section: bytes) -> list[dict[str, Any]]:
+def describe_records(manifest: Manifest, section: bytes) -> list[JsonObject]:
     """Name, shape, dtype, bytes and coding of each record of a section, ready for JSON; nothing is decoded."""
     reader = Reader(section)
     described = [

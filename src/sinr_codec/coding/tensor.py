@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ from sinr_codec.coding.sparse import SENT, Layout, SparseCode, fill_unused
 from sinr_codec.coding.trellis import follows_trellis, quantise
 from sinr_codec.coding.varint import UINT64_MAX, Reader
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.types import Array, Floats, Ints
+from sinr_codec.types import Array, Floats, Ints, JsonObject
 
 __all__ = [
     "Coding",
@@ -243,7 +243,7 @@ def decode_tensor(
     return array.reshape(shape)
 
 
-def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTypeLike) -> dict[str, Any]:
+def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTypeLike) -> JsonObject:
     """The coding of a record, for reports; long streams are skipped, not decoded.
 
     Keys: transform, coder, bytes, bits_per_weight (a complex number is two weights), and where they apply
@@ -257,7 +257,7 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     coder = coder_of(reader, head.coder)
     name = f"{head.transform.name}{' trellis' * coder.follows_trellis(reader)}"
     coder.skip(reader, head.count, head.exponents)
-    about: dict[str, Any] = {"transform": name, "coder": coder.name}
+    about: JsonObject = {"transform": name, "coder": coder.name}
     if head.transform.quantiser is not None:
         about["step"] = head.step
     if head.exponents is not None:
@@ -401,7 +401,7 @@ class _Head:
         return None if self.scales is None else self.scales.exponents(self.shape)
 
     @classmethod
-    def read(cls, reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "_Head":
+    def read(cls, reader: Reader, shape: tuple[int, ...], dtype: np.dtype) -> "_Head":
         check_dtype(dtype)
         number, coder = divmod(reader.byte(), 16)
         if number not in _TRANSFORMS:
@@ -549,7 +549,7 @@ def _quantise(values: Floats, step: float | None, bits: int | None) -> tuple[Int
 _BLOCK: Final = 1 << 18  # numbers dequantised at a time, which bounds memory
 
 
-def _restore(q: Ints, step: float, offset: float, dtype: np.dtype[Any], exponents: Ints | None = None) -> Array:
+def _restore(q: Ints, step: float, offset: float, dtype: np.dtype, exponents: Ints | None = None) -> Array:
     """Flat tensor of direct quantised values."""
     q = q.reshape(-1)
     out = np.empty(q.size // 2 if dtype.kind == "c" else q.size, dtype=dtype)

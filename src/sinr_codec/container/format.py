@@ -11,7 +11,7 @@ import dataclasses
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from sinr_codec.errors import (
     UnknownIdError,
     VersionError,
 )
-from sinr_codec.types import PathLike
+from sinr_codec.types import Cbor, PathLike
 
 MAGIC: Final = b"\x89SINR\r\n\x1a"
 VERSION: Final = 1
@@ -116,11 +116,11 @@ class Header:
     """
 
     kind: int
-    field: Any = None
-    signal: Any = None
+    field: Cbor = None
+    signal: Cbor = None
     tensors: Sequence[TensorEntry] = ()
     quality: int | None = None
-    extra: dict[Any, Any] | None = None
+    extra: Mapping[str, Cbor] | None = None
     base: bytes | tuple[int, ...] | None = None
     planes: int = 0
     section_lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
@@ -279,7 +279,7 @@ def _encode(header: Header) -> bytes:
         raise MalformedError(f"the header holds a value that CBOR cannot ({error})") from error
 
 
-def _parse(items: Any, limits: Limits) -> Header:
+def _parse(items: object, limits: Limits) -> Header:
     """The header of a decoded CBOR map; raises what `read_header` raises."""
     if not isinstance(items, dict):
         raise MalformedError("the header is not a map")
@@ -313,7 +313,7 @@ def _parse(items: Any, limits: Limits) -> Header:
     )
 
 
-def _check_kind(items: dict[int, Any], kind: int) -> None:
+def _check_kind(items: Mapping[int, Cbor], kind: int) -> None:
     """Refuse a header without what its kind of content has, or with what it has not."""
     base = items.get(_BASE)
     if kind not in (FIELD, STATE, BASE):
@@ -335,9 +335,9 @@ def _check_kind(items: dict[int, Any], kind: int) -> None:
         raise MalformedError(f"only a file of kind 0 names a base, by {DIGEST_BYTES} bytes")
 
 
-def _manifest_to_cbor(tensors: Sequence[TensorEntry]) -> list[Any]:
+def _manifest_to_cbor(tensors: Sequence[TensorEntry]) -> list[list[int | str]]:
     """Front-code the names: [characters shared with the name before, the rest, dtype code, *shape] each."""
-    entries: list[Any] = []
+    entries: list[list[int | str]] = []
     previous = ""
     for tensor in tensors:
         if tensor.dtype not in DTYPES:
@@ -352,7 +352,7 @@ def _common_prefix(a: str, b: str) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
 
 
-def _manifest_from_cbor(entries: Any, limits: Limits) -> tuple[TensorEntry, ...]:
+def _manifest_from_cbor(entries: object, limits: Limits) -> tuple[TensorEntry, ...]:
     if not isinstance(entries, list):
         raise MalformedError("the tensor manifest is not a list")
     limits.check("max_tensors", len(entries))
@@ -378,7 +378,7 @@ def _manifest_from_cbor(entries: Any, limits: Limits) -> tuple[TensorEntry, ...]
     return tuple(tensors.values())
 
 
-def _is_uint(value: Any) -> TypeGuard[int]:
+def _is_uint(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 

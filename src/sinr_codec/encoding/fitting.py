@@ -13,7 +13,7 @@ from sinr_codec.encoding.files import overhead
 from sinr_codec.encoding.job import Fitted, Job, beside
 from sinr_codec.errors import InputError
 from sinr_codec.evaluators import tile_of
-from sinr_codec.fields.base import Field, Growing
+from sinr_codec.fields.base import Field, Growing, Trainable
 from sinr_codec.methods import inric
 from sinr_codec.progress import Steps, Together
 from sinr_codec.quality import NO_LOSS, decibels
@@ -54,7 +54,7 @@ def quality_before_coding(job: Job, network: Field, decoders: Sequence[Apply]) -
     return decibels(float(np.average(errors, weights=[len(part) for part in parts])))
 
 
-def trainable(network: Field, part: Part) -> Any:
+def trainable(network: Field, part: Part) -> Trainable:
     """What is fitted: the network, or the network with something around it, such as the rendering of rays."""
     return getattr(part, "trainable", lambda network: network)(network)
 

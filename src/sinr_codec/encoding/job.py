@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sinr_codec.bases import Base, load_signal, read_base
 from sinr_codec.container import DEFAULT_LIMITS
@@ -20,7 +20,7 @@ from sinr_codec.signals.base import Quality, Signal, Spec
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.options import check_options
 from sinr_codec.signals.recipe import Preset, Recipe
-from sinr_codec.types import Params, PathLike
+from sinr_codec.types import Options, Params, PathLike
 
 MAX_DROP: Final = 0.1
 """dB that coding may cost `encode`, under the unquantised fit."""
@@ -173,9 +173,7 @@ class Coded:
     notes: tuple[str, ...]
 
 
-def job_for(
-    source: Any, request: Request, base: Base | Source | None, options: dict[str, Any], progress: Progress
-) -> Job:
+def job_for(source: object, request: Request, base: Base | Source | None, options: Options, progress: Progress) -> Job:
     """Read a signal, and settle how it is fitted and coded.
 
     Raises
@@ -233,7 +231,7 @@ def _base_for(method: Method | None, base: Base | Source | None, request: Reques
     return found
 
 
-def _signal(source: Any, kind: Kind, options: dict[str, Any], base: Base | None) -> Signal:
+def _signal(source: object, kind: Kind, options: Options, base: Base | None) -> Signal:
     if base is None:
         return registry.load(source, kind.name, **options)
     signal: Signal = load_signal(source, kind.name, options)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from sinr_codec.progress import Steps
 from sinr_codec.quality import NO_LOSS, decibels
 from sinr_codec.signals.base import Part
 from sinr_codec.types import Array, Params
+
+if TYPE_CHECKING:
+    from sinr_codec.fit.rounding import Rounding
 
 _MARGIN: Final = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
 _FIT_STEPS_A_ROUNDING: Final = 100  # of which a rounding takes one after each group of weights
@@ -55,10 +58,10 @@ def file_with(
 def by_method(job: Job, method: Method, network: Field, fitted: Sequence[Params]) -> tuple[Field, list[Plan]]:
     """The networks as a method codes them, and what they are then: pruning makes them narrower."""
     trained, plans = network, []
-    options: dict[str, Any] = {"effort": job.preset.effort, "progress": job.progress, "base": job.base}
+    task_of = partial(Task, effort=job.preset.effort, progress=job.progress, base=job.base)
     for number, (part, params) in enumerate(zip(job.signal.parts, fitted), 1):
         job.progress.start("code" + job.mark(number - 1), 0)
-        task = Task(trained, params, part, job.seed, job.device, job.max_drop, **options)
+        task = task_of(trained, params, part, job.seed, job.device, job.max_drop)
         if method.finetune is not None:
             task = task.with_params(method.finetune(task))
         coded = method.code(task)
@@ -121,8 +124,8 @@ def _refitted(
 ) -> Plan:
     """The plan of a network that goes on from this one and takes fewer bytes within the same loss, if it does."""
     steps = Steps(job.progress, "refit", part.decibels)
-    options: dict[str, Any] = {"seed": job.seed, "device": job.device, "progress": steps}
-    params = refit(trainable(network, part), part, params, coded.bytes, **options)
+    begun = trainable(network, part)
+    params = refit(begun, part, params, coded.bytes, seed=job.seed, device=job.device, progress=steps)
     job.progress.start("code", 0)
     try:
         return min(coded, planned(params), key=lambda plan: plan.bytes)
@@ -130,7 +133,7 @@ def _refitted(
         return coded
 
 
-def _rounding(job: Job, network: Field, part: Part, steps: int) -> Any:
+def _rounding(job: Job, network: Field, part: Part, steps: int) -> "Rounding | None":
     """Rounding for the outputs, in no more steps than go with a fit of so many; it may be none."""
     if job.preset.rounding is None or job.bits is not None:  # a network trained for a rate has integers already
         return None

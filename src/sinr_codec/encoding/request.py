@@ -1,11 +1,11 @@
 """What a user asks of an encoding, checked before a signal is read."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sinr_codec.arguments import check_activation, check_positive, check_seed
 from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError
+from sinr_codec.fields import AnyActivation
 from sinr_codec.methods import method_named
 from sinr_codec.presets import preset_named
 from sinr_codec.signals import registry
@@ -26,7 +26,7 @@ class Request:
     kind: str | None = None
     width: int | None = None
     depth: int | None = None
-    activation: Any = None
+    activation: AnyActivation | None = None
     bpp: float | None = None
     size: int | None = None
     psnr: float | None = None

@@ -80,7 +80,7 @@ def at_trained_rate(job: Job, network_for: Callable[..., Field]) -> Coded:
         assert job.method is not None
         raise InputError(f"activation: method {job.method.name} has one of its own; leave it out")
 
-    def network(bits: float) -> Any:
+    def network(bits: float) -> Field:
         return network_for(spec, bits, request.width, request.depth)
 
     def run(bits: float) -> Coded:
