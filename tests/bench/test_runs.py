@@ -21,7 +21,7 @@ from sinr_codec.bases import read_base
 from sinr_codec.bench import runs, studies, weights
 from sinr_codec.bench.crops import write_crops
 from sinr_codec.bench.experiments import EXPERIMENTS, Configuration, Experiment, items_of, parse_numbers, parse_scale
-from sinr_codec.bench.fits import Fits, content_key
+from sinr_codec.bench.fits import Fits
 from sinr_codec.bench.report import read_points, report, summarise
 from sinr_codec.bench.runs import Settings
 from sinr_codec.errors import InputError
@@ -288,20 +288,6 @@ def test_scale_and_numbers(data: Path, tmp_path: Path) -> None:
     for text in ("0", "2", "1/0", "x", "-1"):
         with pytest.raises(InputError, match="scale"):
             parse_scale(text)
-
-
-def test_content_keys_tell_everything_apart() -> None:
-    array = np.arange(4, dtype=np.float32)
-    keys = [
-        content_key(array),
-        content_key(array.reshape(2, 2)),
-        content_key(array.astype(np.float64)),
-        content_key("a", "bc"),
-        content_key("ab", "c"),
-        content_key(b"ab", "c"),
-    ]
-    assert len(set(keys)) == len(keys)
-    assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
 
 
 def test_fits_go_on_from_a_checkpoint_of_their_own(data: Path, tmp_path: Path) -> None:
