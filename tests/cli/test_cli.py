@@ -13,7 +13,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sinr_codec import codec, inspecting
-from sinr_codec.cli import _common
 from sinr_codec.cli.main import app
 from sinr_codec.coding.tensor import Raw, encode_tensor
 from sinr_codec.container import FIELD, Header, write
@@ -117,12 +116,6 @@ def test_wrong_usage_is_2(arguments):
     result = sinr(*arguments)
     assert result.exit_code == 2
     assert "Usage" in result.stderr
-
-
-def test_activations():
-    assert _common.parse_activation("sine:20").omega0 == 20
-    assert _common.parse_activation("WIRE:20,30").scale == 30
-    assert type(_common.parse_activation("relu")).__name__ == "ReLU"
 
 
 # -- inputs and outputs that cannot be -----------------------------------------------------------------------
@@ -366,26 +359,6 @@ def test_encode_refuses_what_is_no_picture(tmp_path, photo, damage):
     bad.write_bytes(pictures[damage])
     fails(sinr("encode", bad), "bad.png")
     assert names(tmp_path) == ["bad.png", "photo.png"]
-
-
-# -- progress and printing -----------------------------------------------------------------------------------
-
-
-def test_lines_are_occasional(capsys):
-    progress = _common.LineProgress(every=3600)
-    progress.start("fit", 1.0)
-    for i in range(100):
-        progress.update(i / 100, "30 dB")
-    assert capsys.readouterr().err == "fit ...\n"
-    progress = _common.LineProgress(every=0)
-    progress.start("code", 0)
-    progress.update(3)
-    assert capsys.readouterr().err == "code ...\ncode 3\n"
-
-
-def test_json_says_null_where_there_is_no_number(capsys):
-    _common.show_json({"a": float("inf"), "b": [float("nan"), 1, True, None], "c": (np.float64(2.5),)})
-    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1, True, None], "c": [2.5]}
 
 
 # -- as a process ------------------------------------------------------------------------------------------
