@@ -51,7 +51,7 @@ def test_the_command_line_has_its_options():
     encode, decode = (" ".join(command(verb, "--help", cwd=".").stdout.split()) for verb in ("encode", "decode"))
     assert "[spectrum] Take -log10 of transmittances" in encode
     assert "--column <int>" in encode
-    assert "[spectrum] Least and greatest position that is wanted." in decode
+    assert "[spectrum] Least and greatest position to render." in decode
 
 
 def test_a_newcomer_encodes_decodes_verifies_and_batches(tmp_path):

@@ -254,9 +254,9 @@ class AudioSpec:
         fields
             One network a block; those outside the wanted seconds are not decoded.
         rate
-            Samples a second of the result; default: the source's.
+            Samples a second of the result. Default: the source's.
         start, stop
-            Seconds to render; default: all.
+            First second, and second to stop before. Default: all.
 
         Raises
         ------
@@ -416,7 +416,7 @@ class AudioSignal:
         like
             Taken for every kind; a sound needs nothing from it.
         block
-            About how many seconds a network stands for, 0.05 or more; default: `BLOCK_SAMPLES`.
+            Seconds that one network represents, at least 0.05. Default: some 40,000 samples.
 
         Raises
         ------

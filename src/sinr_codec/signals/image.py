@@ -223,12 +223,13 @@ class ImageSpec(GridSpec):
         fields
             The networks, coords (y, x) -> values (channels); of blocks those outside the region are not decoded.
         scale
-            Factor on the source's size, one or (down, across); with a region the result is that part of the whole at
+            Factor on the source's size, one or (down, across). With a region the result is that part of the whole at
             this scale.
         size
-            (h, w) of the result, which shows the whole picture, or the region where there is one.
+            Height and width of the result. It shows the whole picture, or the region where there is one.
         region
-            (left, top, right, bottom) in source pixels, as in Pillow's `crop`, or ((top, bottom), (left, right)).
+            Part of the picture: (left, top, right, bottom) in source pixels, as in Pillow's `crop`, or ((top, bottom),
+            (left, right)).
 
         Returns
         -------
@@ -319,7 +320,8 @@ class ImageSignal(GridSignal[ImageSpec]):
         like
             The pixels lie where its grid has them, and the picture is cut as it is.
         block
-            Cut into blocks of about so many pixels a side, at least 8; 0 or None: in one piece.
+            Pixels a side of the blocks, at least 8. 0 keeps the picture in one piece, as None does here; `encode` cuts
+            large pictures by itself where nothing is given.
 
         Raises
         ------

@@ -195,15 +195,17 @@ class RadianceSpec:
         fields
             The network.
         pose
-            Cameras to render: camera-to-world matrices (4, 4) or (n, 4, 4), or a file of them (`cameras.read_poses`).
+            Cameras to render, as a file (`cameras.read_poses`) or as camera-to-world matrices (4, 4) or (n, 4, 4).
         orbit
-            So many views around the scene. Without a pose and an orbit, one view.
-        size, scale
-            (h, w) of the views, or a factor on the source's; the field of view stays.
+            Number of views around the scene. Without a pose and an orbit, one view.
+        size
+            Height and width of the views. The field of view stays.
+        scale
+            Factor on the source's height and width. The field of view stays.
         mesh
-            The surface with its colours instead of views.
+            Make the surface with its colours instead of views.
         resolution
-            Cells along the longest side for the surface; default: twice those of the coarse pass.
+            Cells along the longest side for the surface. Default: twice those of the coarse pass.
 
         Returns
         -------
@@ -491,8 +493,8 @@ class RadianceSignal(MeanOfErrors):
             Corners ((x, y, z), (x, y, z)) of what is to be represented. Default: the visual hull of pictures with
             transparent parts; of others a cube about the point that the cameras look at.
         background
-            Colour behind it, RGB in 0..255. Default: white where pictures have transparent parts, else the median
-            of their edges.
+            Colour behind the scene, RGB in 0..255. Default: white where pictures have transparent parts, else the
+            median of their edges.
 
         Raises
         ------

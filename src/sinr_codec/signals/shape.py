@@ -244,14 +244,14 @@ class ShapeSpec(GridSpec):
             The networks, coords (x, y, z) -> level, or level, red, green and blue; of blocks those outside the region
             are not decoded.
         resolution
-            Voxels of the longest side of the whole, instead of `scale`.
+            Voxels along the longest side of the whole, instead of `scale`.
         scale
-            Factor on the source's size, one or (x, y, z); with a region the result is that part of the whole at this
+            Factor on the source's size, one or (x, y, z). With a region the result is that part of the whole at this
             scale.
         size
-            (x, y, z) voxels of the result, which shows the whole, or the region where there is one.
+            Voxels (x, y, z) of the result. It shows the whole, or the region where there is one.
         region
-            ((start, stop), (start, stop), (start, stop)) in voxels of the source.
+            Part of the shape: (start, stop) in voxels of the source for each of x, y and z.
 
         Raises
         ------
@@ -433,19 +433,20 @@ class ShapeSignal(MeanOfErrors):
         like
             Take grid, variant, band and blocks from this description.
         resolution
-            Voxels of a mesh's longest side, with a margin of one voxel on either side (`RESOLUTION`, or
-            `SDF_RESOLUTION`); the other sides have as many as they need. Voxels are cubes.
+            Voxels along the longest side of a mesh, with a margin of one voxel at either end. Default: 256, or 128 for
+            signed distances. The other sides have as many as they need; voxels are cubes.
         variant
-            "occupancy", "sdf" or "coloured"; by default occupancy.
+            "occupancy" (the default), "sdf" (signed distances) or "coloured".
         band
-            Voxels from the surface at which the level reaches 1: `BAND`, or `SDF_BAND` of the longest side for
-            distances. 0 is a bare step, as in the paper.
+            Voxels from the surface at which the level reaches 1. Default: 1.5, or an eighth of the longest side for
+            signed distances. 0 is a bare step, as in the paper.
         crop
-            Cut a volume to the bounding box of what is inside, as WIRE does; coordinates stay those of the whole.
+            Cut a volume to the bounding box of its inside, as WIRE does. Coordinates stay those of the whole.
         sampling
-            "surface": four of five samples of a step near the surface. "uniform": all voxels alike, as in the paper.
+            Samples to train on, "surface" or "uniform". "surface" takes four of five samples of a step near the
+            surface, "uniform" all voxels alike, as in the paper.
         block
-            Cut into blocks of about so many voxels a side, at least 16; 0 or None: in one piece.
+            Voxels a side of the blocks, at least 16. 0 and None keep the shape in one piece.
 
         Raises
         ------

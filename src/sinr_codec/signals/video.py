@@ -155,11 +155,11 @@ class VideoSpec(GridSpec):
         scale
             Factor on height and width, one or two.
         size
-            (h, w) of the result, which shows the whole frame, or the region where there is one.
+            Height and width of the result. It shows the whole frame, or the region where there is one.
         region
-            ((first, stop), (top, bottom), (left, right)) in source frames and pixels.
+            Part of the clip: ((first, stop), (top, bottom), (left, right)) in source frames and pixels.
         fps
-            Frames a second of the result, which lasts as long; default: the source's.
+            Frames a second of the result, which lasts as long. Default: the source's.
 
         Raises
         ------
@@ -216,12 +216,12 @@ class VideoSignal(GridSignal[VideoSpec]):
         like
             Gives the frame rate where neither the source nor `fps` does; the clip is cut as it is.
         frames
-            (first, stop): which frames to take; default: all.
+            Range of frames to take, (first, stop). Default: all.
         fps
-            Frames a second, where the source does not tell or tells otherwise.
+            Frames a second, where the source does not tell them or is wrong.
         block
-            Cut into blocks of about so many pixels a side, and as many frames, at least 16; 0 or None: in one
-            piece.
+            Pixels a side and frames of the blocks, at least 16. 0 keeps the clip in one piece, as None does here;
+            `encode` cuts large clips by itself where nothing is given.
 
         Raises
         ------

@@ -215,12 +215,13 @@ class VolumeSpec(GridSpec):
             The networks, coords (axis 0, axis 1, ...) -> values (channels); of blocks those outside the region are not
             decoded.
         scale
-            Factor on the source's size, one for all axes or one each; with a region the result is that part of the
+            Factor on the source's size, one for all axes or one each. With a region the result is that part of the
             whole at this scale.
         size
-            Voxels of the result by axis; it shows the whole, or the region where there is one.
+            Voxels of the result along each axis. It shows the whole, or the region where there is one.
         region
-            (start, stop) in source voxels by axis; axes that are left out at the end are whole.
+            Part of the volume: (start, stop) in source voxels for each axis. Axes that are left out at the end are
+            whole.
 
         Returns
         -------
@@ -307,7 +308,8 @@ class VolumeSignal(GridSignal[VolumeSpec]):
         like
             Its shape and dtype are those that the volume must have; it is cut as that is.
         block
-            Cut into blocks of about so many voxels a side, at least 16; 0 or None: in one piece.
+            Voxels a side of the blocks, at least 16. 0 keeps the volume in one piece, as None does here; `encode` cuts
+            large volumes by itself where nothing is given.
 
         Raises
         ------

@@ -138,9 +138,9 @@ class SpectrumSpec(GridSpec):
         fields
             The network.
         scale
-            Factor on the number of points; positions between those of the source are interpolated.
+            Factor on the number of points. Positions between those of the source are interpolated.
         low, high
-            Least and greatest position that is wanted. Default: all.
+            Least and greatest position to render. Default: all.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class SpectrumSignal(GridSignal[SpectrumSpec]):
         absorbance
             Take -log10 of transmittances in (0, 1].
         column
-            Which column of a table has the intensities, counted from 1.
+            Column of a table with the intensities, counted from 1.
 
         Raises
         ------
