@@ -1,0 +1,429 @@
+"""What a file records of a dataset, and how its fields are rendered."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.files import atomic_write
+from sinr_codec.signals import dataset_files as files
+from sinr_codec.signals import lattice
+from sinr_codec.signals.base import Fields
+from sinr_codec.signals.dataset_globe import Globe, Grids, between, is_earth
+from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side
+from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike
+from sinr_codec.types import Array, PathLike
+
+DATASET: Final = 3
+"""The id of datasets among the signals a file can hold."""
+_NETCDF: Final = (".nc", ".nc4", ".netcdf", ".cdf")
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What a decoder needs besides the network: everything but the fields' values, packed into `side`.
+
+    Coordinates of the network are, in this order: one for each of `dims` that latitude and longitude do not depend
+    on, ``(2 p + 1) / n - 1`` at position p of n; then three on the sphere. A
+    variable without some dimension lies at 0 of it. Values are the fields in the dataset's order.
+    """
+
+    side: bytes
+
+    KIND: ClassVar[str] = "dataset"
+    UNIT: ClassVar[str] = "cell"
+    MEASURE: ClassVar[str] = "PSNR"
+
+    @cached_property
+    def content(self) -> Content:
+        """The side section, read and checked."""
+        return read_side(self.side)
+
+    @cached_property
+    def variables(self) -> tuple[Variable, ...]:
+        """The fields: variables that the network represents."""
+        return tuple(v for v in self.content.variables if v.levels is not None)
+
+    @cached_property
+    def dims(self) -> tuple[str, ...]:
+        """Dimensions of the fields together, in the order of the field with most of them."""
+        return tuple(dict.fromkeys(d for v in sorted(self.variables, key=lambda v: -len(v.dims)) for d in v.dims))
+
+    @cached_property
+    def groups(self) -> dict[tuple[str, ...], list[int]]:
+        """Numbers of the fields by their dimensions."""
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, v in enumerate(self.variables):
+            groups.setdefault(v.dims, []).append(number)
+        return groups
+
+    @cached_property
+    def _globe(self) -> Globe | None:
+        earth = self.content.earth
+        return None if earth is None else Globe(*(self.content.named(name) for name in earth))
+
+    @cached_property
+    def _sphere(self) -> tuple[str, ...]:
+        """Dimensions that the sphere stands for."""
+        return sum(self._globe.dims, ()) if self._globe is not None and self.content.sphere else ()
+
+    @property
+    def in_features(self) -> int:
+        """One coordinate a dimension, three for latitude and longitude together."""
+        return sum(d not in self._sphere for d in self.dims) + (3 if self._sphere else 0)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Samples along each coordinate; along those of a sphere, as many as there would be if it had them evenly."""
+        sizes = self.content.dims
+        own = [sizes[d] for d in self.dims if d not in self._sphere]
+        cells = math.prod(sizes[d] for d in set(self._sphere))
+        return (*own, *([max(1, round(math.sqrt(cells / math.pi)))] * 3 if self._sphere else []))
+
+    @property
+    def out_features(self) -> int:
+        """Number of fields."""
+        return len(self.variables)
+
+    @property
+    def parts(self) -> int:
+        """One network for all fields."""
+        return 1
+
+    @property
+    def samples(self) -> int:
+        """Cells of the fields' grids, missing ones included; fields over the same dimensions share theirs."""
+        return sum(math.prod(self.content.shape(dims)) for dims in self.groups)
+
+    @property
+    def values(self) -> int:
+        """Numbers in a full decoding."""
+        return sum(math.prod(self.content.shape(v.dims)) for v in self.content.variables)
+
+    @property
+    def suffix(self) -> str:
+        """Datasets are written as netCDF."""
+        return ".nc"
+
+    def describe(self) -> dict[str, Any]:
+        """Description ready for JSON."""
+        content, dims = self.content, self.dims
+        return {
+            "type": self.KIND,
+            "shape": list(content.shape(dims)),
+            "dims": list(dims),
+            "dtype": ", ".join(dict.fromkeys(v.dtype for v in self.variables)),
+            "variables": [v.name if v.dims == dims else f"{v.name}({', '.join(v.dims)})" for v in self.variables],
+            "masked": [v.name for v in self.variables if v.mask is not None],
+            "exact": [v.name for v in content.variables if v.levels is None],
+            "sphere": bool(self._sphere),
+        }
+
+    def to_header(self) -> list[Any]:
+        """``[3]``: all else is in the side section."""
+        return [DATASET]
+
+    @classmethod
+    def from_header(cls, header: Any, side: bytes = b"") -> "DatasetSpec":
+        """Inverse of `to_header` and `side`.
+
+        Raises
+        ------
+        MalformedError, UnknownIdError, LimitError, TruncatedError : for what no writer can have written
+        """
+        if type(header) is not list or not header or type(header[0]) is not int:
+            raise MalformedError("signal header: expected a list that starts with the signal's id")
+        if header[0] != DATASET:
+            raise UnknownIdError(f"signal id {header[0]}: not that of a dataset")
+        if len(header) != 1:
+            raise MalformedError("dataset header: expected the id alone")
+        spec = cls(bytes(side))
+        earth = spec.content.earth
+        expect(earth is None or is_earth(spec.content, *earth))
+        return spec
+
+    # -- coordinates -------------------------------------------------------------------------------------------
+
+    def features(self, grids: Grids, sphere: Array | None = None) -> NDArray[np.float32]:
+        """Coordinates (..., a) of the network at positions by dimension, or of points `sphere` (..., 3)."""
+        columns = [
+            (2 * grids[d] + 1.0) / self.content.dims[d] - 1 if d in grids else np.zeros(())
+            for d in self.dims
+            if d not in self._sphere
+        ]
+        if self._globe is not None and self.content.sphere:
+            columns += list(np.moveaxis(self._globe.at(grids) if sphere is None else sphere, -1, 0))
+        return np.stack(np.broadcast_arrays(*columns), -1).astype(np.float32)
+
+    def coords(self, **where: Any) -> NDArray[np.float32]:
+        """Coordinates of points, for the network of an opened file.
+
+        Parameters
+        ----------
+        where
+            Numbers or arrays, which broadcast together, by dimension: values of its coordinate in the units that
+            a decoded dataset shows (times too), positions where it has none. Latitude and longitude go by the
+            names of their variables, or as `lat` and `lon`, in degrees.
+
+        Returns
+        -------
+        float32 (..., a); feed them to the file and its outputs to `physical`.
+
+        Raises
+        ------
+        InputError : an unknown name, a missing one, or a value outside of its coordinate
+        """
+        where = dict(where)
+        sphere = None
+        if self._globe is not None and self.content.sphere:
+            angles = []
+            for usual, name in zip(("lat", "lon"), self.content.earth or ()):
+                if (key := next((k for k in (name, usual) if k in where), None)) is None:
+                    raise InputError(f"coords: expected {name}, in degrees")
+                angles.append(np.asarray(where.pop(key), dtype=np.float64))
+            sphere = self._globe.points(*angles)
+        grids = {}
+        for d in self.dims:
+            if d in self._sphere:
+                continue
+            if d in where:
+                grids[d] = self._positions(d, where.pop(d))
+            elif self.content.dims[d] == 1:
+                grids[d] = np.zeros(())
+            else:
+                raise InputError(f"coords: expected {d} as well")
+        if where:
+            raise InputError(f"coords: unknown {', '.join(where)}; expected {', '.join(self.dims)}")
+        return self.features(grids, sphere)
+
+    def _positions(self, dim: str, values: Any) -> NDArray[np.float64]:
+        """Where values lie along the coordinate of a dimension."""
+        wanted, axis = np.asarray(values), self.content.find(dim)
+        if axis is None or axis.data is None or axis.data.dtype.kind not in "iuf" or axis.dims != (dim,):
+            ticks = np.arange(self.content.dims[dim], dtype=np.float64)
+        else:
+            ticks = axis.data.astype(np.float64)
+            if wanted.dtype.kind in "MO":
+                wanted = files.encoded_times(wanted, axis.attrs)
+            else:
+                ticks = axis.physical(ticks)
+        if wanted.dtype.kind not in "iuf":
+            raise InputError(f"{dim}: expected numbers, found {wanted.dtype}")
+        rising = np.diff(ticks)
+        if not ((rising > 0).all() or (rising < 0).all()):
+            raise InputError(f"{dim}: its coordinate is not in order, so that a value has no position")
+        order = 1 if len(ticks) < 2 or rising[0] > 0 else -1
+        low, high = min(ticks[0], ticks[-1]), max(ticks[0], ticks[-1])
+        if not ((wanted >= low) & (wanted <= high)).all():
+            raise InputError(f"{dim}: expected values from {low:g} to {high:g}, as stored")
+        return np.interp(wanted, ticks[::order], np.arange(len(ticks), dtype=np.float64)[::order])
+
+    def physical(self, values: Array) -> dict[str, NDArray[np.float64]]:
+        """Outputs (..., b) of the network in the variables' units, by name; not rounded, clipped or masked."""
+        result = {}
+        for number, v in enumerate(self.variables):
+            assert v.levels is not None
+            unit = (values[..., number].astype(np.float64) + 1) / 2
+            result[v.name] = v.physical(unit * (v.levels.high - v.levels.low) + v.levels.low)
+        return result
+
+    # -- rendering ---------------------------------------------------------------------------------------------
+
+    def render(
+        self,
+        fields: Fields,
+        *,
+        variables: str | Sequence[str] | None = None,
+        region: RegionLike | None = None,
+        scale: ScaleLike | None = None,
+        decode_cf: bool = True,
+    ) -> Any:
+        """Render the dataset, or a part of it.
+
+        Parameters
+        ----------
+        fields
+            The network.
+        variables
+            Names of the data variables wanted; default: all.
+        region
+            (start, stop) by dimension, in samples of the source; or for the dimensions of the fields in order.
+        scale
+            Factor on the resolution by dimension, or for each in order, or one number for latitude and longitude
+            (without them, for the last two dimensions). Samples of the source that stay keep their place: scale 2 puts
+            one between every two. Coordinates are interpolated, masks are those of the nearest cell, and other
+            variables along such a dimension are left out.
+        decode_cf
+            Unpack numbers, make times of times and NaN of fill values, as xarray does when it opens a file; without
+            it, numbers as they are stored.
+
+        Returns
+        -------
+        xarray.Dataset
+
+        Raises
+        ------
+        InputError : an unknown name, a region outside of the source, a scale that has no meaning
+        LimitError : more values than a rendering may have, before they are computed
+        MissingExtraError : xarray is not installed
+        """
+        xr = files.import_xarray()
+        content = self.content
+        wanted = [variables] if isinstance(variables, str) else variables
+        if wanted is not None and (unknown := [n for n in wanted if not isinstance(n, str) or content.find(n) is None]):
+            names = ", ".join(v.name for v in content.variables)
+            raise InputError(f"variables: {unknown[0]!r} is not in the file; expected some of {names}")
+        spans = self._spans(region, scale)
+        chosen = [n for n, v in enumerate(self.variables) if wanted is None or v.name in wanted]
+        count = sum(math.prod(spans[d].count for d in self.variables[n].dims) for n in chosen)
+        masks = (v.mask.size for n, v in enumerate(self.variables) if n in chosen and v.mask is not None)
+        if (most := max(count, *masks, 0)) > fields.max_samples:
+            raise LimitError(f"a rendering of {most:,} values: above the limit of {fields.max_samples:,}")
+        # Only now, and only dimensions of what is rendered, may take memory.
+        used = {d for n in chosen for d in self.variables[n].dims}
+        used |= {d for v in content.variables if v.data is not None for d in v.dims}
+        where = {d: span.positions() for d, span in spans.items() if d in used}
+        scaled = {d for d, span in spans.items() if span.factor != 1}
+        arrays = self._exact(where, scaled) | self._fields(fields, where, chosen)
+        decoded = files.assembled(xr, content, arrays, decode_cf)
+        return decoded if wanted is None else decoded[list(wanted)]
+
+    def _spans(self, region: RegionLike | None, scale: ScaleLike | None) -> dict[str, "_Span"]:
+        """What to render of each dimension."""
+        globe = self._globe
+        regions = {} if region is None or region == {} else Region.parse(region).by_name(self.dims)
+        usual = sum(globe.dims, ()) if globe is not None else self.dims[-2:]
+        factors = {} if scale is None or scale == {} else Scale.parse(scale).by_name(self.dims, usual)
+        for d, factor in factors.items():
+            if factor != 1 and globe is not None and not globe.separable and d in globe.dims[0]:
+                raise InputError(f"scale of {d}: its latitudes and longitudes are not axes, so they have no between")
+        spans = {}
+        for d, n in self.content.dims.items():
+            (start, stop), factor = regions.get(d, Range(0, n)).within(n, "sample", f"region {d}"), factors.get(d, 1)
+            # After the last meridian the first one follows: there is room between them.
+            closed = globe is not None and globe.cyclic and d in globe.dims[1] and stop == n
+            first = math.ceil(start * factor)
+            last = math.ceil(stop * factor) if closed else math.floor((stop - 1) * factor) + 1
+            spans[d] = _Span(first, max(last - first, 1), factor)
+        return spans
+
+    def _exact(self, where: Grids, scaled: set[str]) -> dict[str, Array]:
+        """Variables that are stored exactly, at positions."""
+        arrays = {}
+        earth = self.content.earth or ()
+        for v in self.content.variables:
+            if v.data is None:
+                continue
+            if not scaled & set(v.dims):
+                arrays[v.name] = v.data[np.ix_(*(where[d] for d in v.dims))] if v.dims else v.data
+            elif v.data.dtype.kind in "iuf" and (v.dims == (v.name,) or (v.name in earth and len(v.dims) == 1)):
+                cyclic = v.name in earth[1:]
+                samples = np.unwrap(v.data.astype(np.float64), period=360) if cyclic else v.data
+                values = between(samples, where[v.dims[0]])
+                exact = v.data.dtype.kind == "f" or (values == np.rint(values)).all()
+                arrays[v.name] = values.astype(v.data.dtype) if exact else values
+        return arrays
+
+    def _fields(self, fields: Fields, where: Grids, chosen: Sequence[int]) -> dict[str, Array]:
+        """Fields at positions, as stored, fill values included."""
+        arrays: dict[str, Array] = {}
+        for dims, members in self.groups.items():
+            numbers = [n for n in members if n in chosen]
+            if not numbers:
+                continue
+
+            def apply(coords: NDArray[np.float32], numbers: list[int] = numbers) -> Array:
+                return lattice.evaluated(fields.parts[0], coords, self.out_features)[:, numbers]
+
+            def to_coords(axes: Sequence[Array], dims: tuple[str, ...] = dims) -> Array:
+                grids = dict(zip(dims, np.meshgrid(*axes, indexing="ij", sparse=True)))
+                coords = self.features(grids)
+                return np.broadcast_to(coords, (*(len(a) for a in axes), self.in_features)).reshape(
+                    -1, self.in_features
+                )
+
+            values = lattice.render(
+                replace(fields, parts=[apply]),
+                [where[d] for d in dims],
+                len(numbers),
+                lambda outputs: outputs,
+                np.float32,
+                to_coords=to_coords,
+                noun="cell",
+            )
+            for column, number in enumerate(numbers):
+                v = self.variables[number]
+                assert v.levels is not None
+                samples = v.levels.to_samples(values[..., column])
+                arrays[v.name] = samples.view(v.dtype)
+                if v.mask is not None:
+                    with np.errstate(over="ignore"):
+                        arrays[v.name][self._missing(v, where)] = np.asarray(v.fill).astype(v.dtype)
+        return arrays
+
+    def _missing(self, variable: Variable, where: Grids) -> NDArray[np.bool_]:
+        """Where a field is missing, over its dimensions at positions; the nearest cell decides."""
+        assert variable.mask is not None
+        mask, dims = variable.mask.unpack(), variable.mask_dims
+        size = self.content.dims
+        mask = mask[np.ix_(*(np.rint(where[d]).astype(np.int64) % size[d] for d in dims))]
+        return spread(mask, dims, variable.dims, tuple(len(where[d]) for d in variable.dims))
+
+    # -- output ------------------------------------------------------------------------------------------------
+
+    def save(self, decoded: Any, path: PathLike) -> None:
+        """Write a decoded dataset: .nc (.nc4, .netcdf), .zarr, .npz (arrays alone), or a .png of first slices.
+
+        Raises
+        ------
+        InputError : another extension, or a place that cannot be written
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix in _NETCDF:
+            with atomic_write(path) as temporary, files.writing(path):
+                decoded.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+        elif suffix == ".zarr":
+            files.save_zarr(decoded, Path(path))
+        elif suffix == ".npz":
+            arrays = {str(name): v.values for name, v in decoded.variables.items()}
+            plain = {name: a.astype(str) if a.dtype.kind == "O" else a for name, a in arrays.items()}
+            with atomic_write(path) as temporary:
+                np.savez_compressed(temporary, allow_pickle=False, **plain)
+        elif suffix == ".png":
+            maps = files.maps(decoded, [v.name for v in self.variables if v.name in decoded])
+            with atomic_write(path) as temporary:
+                maps.save(temporary, format="PNG")
+        else:
+            raise InputError(f"{path}: expected an extension among .nc, .zarr, .npz and .png for a dataset")
+
+    def summary(self, decoded: Any) -> str:
+        """One line: variables and sizes."""
+        names = [v.name for v in self.variables if v.name in decoded]
+        shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+        return f"{shown} over " + ", ".join(f"{name} {size}" for name, size in decoded.sizes.items())
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Samples to render along a dimension: at positions ``i / factor`` for `count` numbers i from `first` on."""
+
+    first: int
+    count: int
+    factor: float
+
+    def positions(self) -> Array:
+        """Positions in samples of the source, integers where nothing lies between."""
+        numbers = np.arange(self.first, self.first + self.count)
+        return numbers if self.factor == 1 else numbers / self.factor
+
+
+def spread(mask: Array, dims: Sequence[str], over: Sequence[str], shape: tuple[int, ...]) -> Array:
+    """A mask over some dimensions as a view over all of a variable's."""
+    order = np.transpose(mask, [dims.index(d) for d in over if d in dims])
+    return np.broadcast_to(order.reshape([n if d in dims else 1 for d, n in zip(over, shape)]), shape)
