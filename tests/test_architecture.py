@@ -127,8 +127,10 @@ headers = {path: load_header(path) for path in sys.argv[1:]}
 bases = {base.digest: base for base in (read_base(path) for path, each in headers.items() if each.kind == BASE)}
 signals = [path for path, each in headers.items() if each.kind == FIELD]
 assert len(signals) > 25
-for path in sorted(signals, key=lambda path: "dataset" in path):
-    if "dataset" in path:  # xarray imports scipy by itself, where that is installed
+datasets = [path for path in signals if "dataset" in path]
+assert datasets
+for path in [path for path in signals if path not in datasets] + datasets:
+    if path == datasets[0]:  # xarray imports scipy by itself, where that is installed
         print(*sorted({name.split(".")[0] for name in sys.modules} & {"torch", "scipy", "typer", "rich"}))
     decode(path, base=bases.get(headers[path].base))
 print(*sorted({".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("sinr_codec.")}))

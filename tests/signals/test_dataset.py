@@ -1,7 +1,10 @@
+import dataclasses
+import math
 import subprocess
 import sys
 import tracemalloc
 import warnings
+from functools import partial
 
 import brotli
 import cbor2
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinr_codec import codec, container
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, SinrError, UnknownIdError
 from sinr_codec.signals import dataset
@@ -839,3 +843,211 @@ def test_reading_a_header_imports_no_library():
         "sys.exit(any(name in sys.modules for name in ('xarray', 'netCDF4', 'zarr', 'torch', 'PIL')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- blocks ------------------------------------------------------------------------------------------------
+
+
+def several():
+    """Fields over three dimensions, two and one, with gaps, over latitude and longitude as axes."""
+    lat, lon = np.linspace(-60, 70, 26), np.arange(0, 360, 9.0)
+    t = waves(4, 26, 40).astype(np.float32)
+    t[:, :12, :12] = np.nan  # all of some blocks
+    t[1, 15, 20:23] = np.nan
+    return xr.Dataset(
+        {
+            "t": (("time", "lat", "lon"), t, {"units": "K"}),
+            "packed": (("time", "lat", "lon"), waves(4, 26, 40), {"units": "m"}),
+            "relief": (("lat", "lon"), 100 * waves(26, 40), {"units": "m"}),
+        },
+        coords={
+            "time": np.arange(4.0),
+            "lat": ("lat", lat, {"units": "degrees_north"}),
+            "lon": ("lon", lon, {"units": "degrees_east"}),
+        },
+    )
+
+
+def curvilinear():
+    """Latitudes and longitudes that are no axes."""
+    y, x = np.mgrid[:18, :20]
+    return xr.Dataset(
+        {"t": (("time", "y", "x"), waves(3, 18, 20).astype(np.float32), {"units": "K"})},
+        coords={
+            "lat": (("y", "x"), 40.0 + y + 0.2 * x, {"units": "degrees_north", "standard_name": "latitude"}),
+            "lon": (("y", "x"), 5.0 + x - 0.1 * y, {"units": "degrees_east", "standard_name": "longitude"}),
+        },
+    )
+
+
+CUT = {
+    "sphere": (several(), {"sphere": True, "block": 10}),
+    "axes": (several(), {"sphere": False, "block": 10}),
+    "curvilinear": (curvilinear(), {"block": 9}),
+    "masked": (climate(), {"block": 8}),
+}
+
+
+def all_known(signal):
+    return Fields([exact(part) for part in signal.parts], threads=1, tile=70)
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_what_every_block_knows_of_its_cells_is_the_dataset(name):
+    source, options = CUT[name]
+    signal = DatasetSignal.load(source, **options)
+    spec = reread(signal)
+    assert spec.parts == len(signal.parts) == math.prod(spec.cut.counts) > 1
+    assert DatasetSpec.parts_in(spec.to_header()) == spec.parts
+    assert spec.describe()["blocks"] == list(spec.cut.counts)
+    fields = all_known(signal)
+    whole = DatasetSignal.load(source, **(options | {"block": None}))
+    wanted = render(whole.spec, exact(whole))
+    xr.testing.assert_allclose(spec.render(fields), wanted, rtol=1e-6, atol=1e-5)
+    assert signal.quality(partial(spec.render, fields)).db > 100
+    region = {spec.dims[-1]: (3, 12), spec.dims[-2]: (2, 9)}
+    part = spec.render(fields, region=region)
+    xr.testing.assert_allclose(part, wanted.isel({d: slice(*ends) for d, ends in region.items()}), rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_coordinates_of_a_block_fill_its_domain(name):
+    source, options = CUT[name]
+    signal = DatasetSignal.load(source, **options)
+    for part in signal.parts:
+        coords, values = part.batch(np.arange(len(part)))
+        assert np.abs(coords).max() <= 1 + 1e-6
+        assert (values <= MISSING).all()
+        if len(part) > 1 and signal.spec._sphere:
+            assert np.abs(coords[:, -3:]).max() > 0.5
+
+
+def test_blocks_in_which_no_field_has_a_value():
+    source = several()[["t"]]
+    signal = DatasetSignal.load(source, sphere=False, block=8)
+    empty = [part for part in signal.parts if len(part) == 1]
+    assert empty
+    for part in empty:
+        coords, values = part.batch(np.zeros(3, np.int64))
+        assert (coords.shape, values.shape) == ((3, 3), (3, 1))
+        assert not values.any()
+        assert part.loss(values + 0.5, values) == 0.25
+        assert part.objective(None, 0)(lambda c: c, 10) == 0
+        assert part.decibels(1.0) == math.inf
+    assert np.isnan(signal.spec.render(all_known(signal)).t.values[:, :7, :8]).all()
+
+
+def test_a_field_without_a_dimension_is_in_the_first_blocks_along_it():
+    signal = DatasetSignal.load(several().isel(lat=slice(16)), sphere=False, block=8)
+    spec, taken = signal.spec, set()
+    assert spec.cut.counts == (1, 2, 5)
+    cells = sum(len(part) for part in DatasetSignal.load(several()[["relief"]], sphere=False, block=8).parts)
+    assert cells > 26 * 40
+
+    class Networks(list):
+        def __getitem__(self, number):
+            taken.add(number)
+            return lambda coords: np.zeros((len(coords), 3), np.float32)
+
+    spec.render(Fields(Networks()), variables="relief", region={"lat": (0, 3), "lon": (0, 3)})
+    assert taken == {0}
+
+
+def test_only_the_blocks_of_a_region_are_taken_in_time_too():
+    t, z = (("time", "y", "x"), waves(30, 9, 9), {"units": "K"}), (("y", "x"), waves(9, 9), {"units": "m"})
+    data = xr.Dataset({"t": t, "z": z})
+    spec, taken = DatasetSignal.load(data, block=10).spec, []
+    assert spec.cut.counts == (3, 1, 1)
+
+    class Networks(list):
+        def __getitem__(self, number):
+            taken.append(number)
+            return lambda coords: np.zeros((len(coords), 2), np.float32)
+
+    spec.render(Fields(Networks()), variables="t", region={"time": (25, 30)})
+    assert set(taken) == {2}
+    taken.clear()
+    spec.render(Fields(Networks()), variables="z", region={"time": (25, 30)})
+    assert set(taken) == {0}
+
+
+def test_points_of_a_block():
+    spec = DatasetSignal.load(several(), sphere=True, block=10).spec
+    number = spec.part_at(spec.dims, (0, 1, 2))
+    area = spec.area(number)
+    grids = {d: np.array(s.start + 1) for d, s in area.items()}
+    where = {d: spec.content.named(d).data[s.start + 1] for d, s in area.items()}
+    np.testing.assert_allclose(spec.coords(number, **where), spec.features(grids, part=number), atol=1e-6)
+    for part in (None, -1, spec.parts):
+        with pytest.raises(InputError, match="block"):
+            spec.coords(part, **where)
+    with pytest.raises(InputError, match="one piece"):
+        DatasetSignal.load(several()).spec.coords(0, **where)
+
+
+def test_a_dataset_is_compared_as_it_was_cut():
+    spec = DatasetSignal.load(climate(), block=8).spec
+    assert DatasetSignal.load(climate(), like=spec).spec == spec
+    assert DatasetSignal.load(climate(), block=30).spec.cut is None
+    assert DatasetSignal.load(climate()).spec.to_header() == [3]
+
+
+@pytest.mark.parametrize("block", [-1, 7, 8.5, math.nan, 2**31, "8"])
+def test_sizes_of_blocks_that_are_refused(block):
+    with pytest.raises(InputError, match="block"):
+        DatasetSignal.load(climate(), block=block)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [11],
+        [11, [1, 1, 2]],
+        [11, [1, 1, 2], 0, 0],
+        [11, 2, 0],
+        [11, [], 0],
+        [11, [1, 1, 1], 0],
+        [11, [1, 2], 0],
+        [11, [1, 1, 2, 1], 0],
+        [11, [0, 1, 2], 0],
+        [11, [1, True, 2], 0],
+        [11, [1, 2.0, 2], 0],
+        [11, [1, 1, 13], 0],
+        [11, [5, 1, 1], 0],
+        [11, [1, 1, 2], 4],
+        [11, [1, 1, 2], -1],
+        [11, [1, 1, 2], None],
+        [11, [1, 1, 2**70], 0],
+    ],
+)
+def test_headers_of_blocks_that_nobody_can_have_written(header):
+    side = DatasetSignal.load(climate()).spec.side
+    assert DatasetSpec.from_header([11, [1, 1, 2], 3], side).parts == 2
+    with pytest.raises(MalformedError, match=r"blocks|header"):
+        DatasetSpec.from_header(header, side)
+
+
+def test_a_header_of_more_networks_than_the_file_has():
+    pytest.importorskip("torch")
+    blob = codec.encode(climate(), preset="fast", width=8, depth=1).blob
+    header, sections = container.read(blob)
+    for counts in ([1, 1, 2], [1, 1, 12], [4, 9, 12], [2**40] * 3):
+        wrong = container.write(dataclasses.replace(header, signal=[11, counts, 0]), sections)
+        with pytest.raises(FormatError):
+            codec.decode(wrong)
+
+
+def test_a_dataset_in_blocks_is_a_file(tmp_path):
+    pytest.importorskip("torch")
+    source = several()
+    report = codec.encode(source, tmp_path / "a.sinr", preset="fast", width=8, depth=1, block=20)
+    assert report.parts == 2
+    assert report.quality > 10
+    assert codec.verify(tmp_path / "a.sinr", source).ok
+    region = "1:3,4:9,15:25"
+    whole = codec.decode(tmp_path / "a.sinr")
+    part = codec.decode(tmp_path / "a.sinr", region=region)
+    xr.testing.assert_allclose(part, whole.isel(time=slice(1, 3), lat=slice(4, 9), lon=slice(15, 25)), atol=1e-4)
+    every = slice(None, None, 2)
+    fine = codec.decode(tmp_path / "a.sinr", scale=2, variables="packed")
+    xr.testing.assert_allclose(fine.isel(lat=every, lon=every), whole[["packed"]], atol=1e-4)

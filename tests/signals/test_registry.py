@@ -104,7 +104,7 @@ def test_the_ids_are_a_promise():
         "image": (0, 7),
         "audio": (1,),
         "volume": (2, 8),
-        "dataset": (3,),
+        "dataset": (3, 11),
         "video": (4, 9),
         "shape": (5, 10),
         "radiance": (6,),

@@ -257,9 +257,38 @@ def render(
     ------
     LimitError : more values than `fields.max_samples`, before anything is allocated
     """
-    shape = tuple(len(span) for span in spans)
+
+    def evaluate(place: tuple[int, ...], at: Sequence[Array]) -> Array:
+        coords = lattice.points([cut.coords(axis, k, x) for axis, (k, x) in enumerate(zip(place, at))])
+        return lattice.evaluated(fields.parts[cut.number(place)], coords, values)
+
+    return blended(fields, cut, [positions(span) for span in spans], values, evaluate, finish, dtype, noun, clip)
+
+
+def blended(
+    fields: Fields,
+    cut: Cut,
+    where: Sequence[Array],
+    values: int,
+    evaluate: Callable[[tuple[int, ...], Sequence[Array]], Array],
+    finish: Callable[[Array], Array],
+    dtype: Any,
+    noun: str = "sample",
+    clip: Callable[[Array], Array] = to_unit,
+) -> Array:
+    """As `render`, at all combinations of any positions, from functions of blocks.
+
+    Parameters
+    ----------
+    fields, cut, values, finish, dtype, noun, clip
+        As for `render`.
+    where
+        Rising positions along each axis, in samples of the source, sample i at i + 1/2.
+    evaluate
+        Values (n, `values`) of the block at a place, at all combinations of some of these positions in C order.
+    """
+    shape = tuple(map(len, where))
     lattice.check_count(shape, fields.max_samples // values, noun)
-    where = [positions(span) for span in spans]
     out = np.empty((*shape, values), dtype)
 
     def tiles() -> Iterator[tuple[tuple[slice, ...], list[tuple[int, ...]]]]:
@@ -273,19 +302,13 @@ def render(
         tile, places = work
         at = [x[s] for x, s in zip(where, tile)]
         if len(places) == 1:
-            return tile, finish(_values(fields, cut, places[0], at, values))
+            return tile, finish(evaluate(places[0], at))
         blend = np.zeros((math.prod(map(len, at)), values))
         for place in places:
             shares = [cut.share(axis, k, x) for axis, (k, x) in enumerate(zip(place, at))]
-            blend += lattice.points(shares).prod(axis=1)[:, None] * clip(_values(fields, cut, place, at, values))
+            blend += lattice.points(shares).prod(axis=1)[:, None] * clip(evaluate(place, at))
         return tile, finish(blend)
 
     for tile, samples in map_tiles(compute, tiles(), fields.threads):
         out[tile] = samples.reshape(out[tile].shape)
     return out
-
-
-def _values(fields: Fields, cut: Cut, place: tuple[int, ...], at: Sequence[Array], values: int) -> Array:
-    """Values (n, b) of one block at all combinations of positions."""
-    coords = lattice.points([cut.coords(axis, k, x) for axis, (k, x) in enumerate(zip(place, at))])
-    return lattice.evaluated(fields.parts[cut.number(place)], coords, values)

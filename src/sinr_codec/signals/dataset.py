@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Sine
 from sinr_codec.signals import dataset_files as files
-from sinr_codec.signals.base import Apply, MeanOfErrors, Quality
+from sinr_codec.signals.base import Apply, MeanOfErrors, Part, Quality
 from sinr_codec.signals.claims import folder, is_zarr, is_zarr_group, made_by
+from sinr_codec.signals.cut import Blocking
 from sinr_codec.signals.dataset_globe import find_earth, follows_grid
 from sinr_codec.signals.dataset_side import write_side
-from sinr_codec.signals.dataset_spec import DATASET, DatasetSpec, spread
+from sinr_codec.signals.dataset_spec import DATASET, DATASET_IN_BLOCKS, DatasetSpec, spread
+from sinr_codec.signals.grids import Parts
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.tiles import map_tiles
@@ -34,48 +36,49 @@ MISSING: Final = 2.0
 _BLOCK: Final = 1 << 20  # samples compared at once
 
 
-class DatasetSignal(MeanOfErrors):
-    """The fields of a dataset as samples: a part with the cells where any of them has a value.
+class Cells(MeanOfErrors):
+    """Samples of a dataset's fields: the cells, of all or of a block, where any of the fields has a value.
 
     Attributes
     ----------
+    spec
+        Of the whole dataset.
     stored
         Samples of the fields by name, as the file stores them (packed).
     missing
         By the number of a field, where it has no value; absent for those that have one everywhere.
     """
 
-    def __init__(self, spec: DatasetSpec, stored: Mapping[str, Array], notes: Sequence[str], source_bytes: int) -> None:
-        self.spec = spec
-        self.notes = tuple(notes)
-        self.source_bytes = source_bytes
-        self.stored = stored
-        shape = spec.content.shape
-        self.missing: dict[int, Array] = {}
-        for number, v in enumerate(spec.variables):
-            if v.mask is not None:
-                self.missing[number] = spread(v.mask.unpack(), v.mask_dims, v.dims, shape(v.dims))
+    def __init__(
+        self, spec: DatasetSpec, stored: Mapping[str, Array], missing: Mapping[int, Array], block: int | None = None
+    ) -> None:
+        self.spec, self.stored, self.missing, self._block = spec, stored, missing, block
+        sizes = spec.content.dims
+        self._area = {d: slice(0, sizes[d]) for d in spec.dims} if block is None else spec.area(block)
         #: Of each group: its number of samples, and their positions where some cells are missing.
         self._cells: list[tuple[int, Array | None]] = []
+        known: list[int] = []
         for dims, members in spec.groups.items():
-            if all(n in self.missing for n in members):
-                empty = np.logical_and.reduce([self.missing[n] for n in members])
-                positions = np.flatnonzero(~empty)
+            area = tuple(self._area[d] for d in dims)
+            count = math.prod(self._lengths(dims)) if self._has(dims) else 0
+            gaps = {n: missing[n][area] for n in members if n in missing and count}
+            if count and len(gaps) == len(members):
+                positions = np.flatnonzero(~np.logical_and.reduce(list(gaps.values())))
                 self._cells.append((len(positions), positions))
             else:
-                self._cells.append((math.prod(shape(dims)), None))
+                self._cells.append((count, None))
+            known += [count - (int(np.count_nonzero(gaps[n])) if n in gaps else 0) for n in members]
         self._starts = np.cumsum([0, *(count for count, _ in self._cells)])
-        known = {
-            n: math.prod(shape(v.dims)) - (np.count_nonzero(self.missing[n]) if n in self.missing else 0)
-            for n, v in enumerate(spec.variables)
-        }
         #: Whether every sample has all values, so that the loss needs no mask.
-        self._whole = all(count == len(self) for count in known.values())
+        self._whole = all(count == len(self) for count in known)
 
-    @property
-    def parts(self) -> Sequence["DatasetSignal"]:
-        """One network for all fields."""
-        return [self]
+    def _has(self, dims: Sequence[str]) -> bool:
+        """Whether fields over some dimensions are here: in blocks they are in the first ones along all others."""
+        return self._block is None or all(self._area[d].start == 0 for d in self.spec.dims if d not in dims)
+
+    def _lengths(self, dims: Sequence[str]) -> tuple[int, ...]:
+        """Samples along some dimensions."""
+        return tuple(self._area[d].stop - self._area[d].start for d in dims)
 
     @property
     def in_features(self) -> int:
@@ -90,60 +93,6 @@ class DatasetSignal(MeanOfErrors):
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    @classmethod
-    def load(
-        cls,
-        source: Any,
-        like: DatasetSpec | None = None,
-        *,
-        sphere: bool | None = None,
-        variables: Sequence[str] | None = None,
-    ) -> "DatasetSignal":
-        """Read a dataset.
-
-        Parameters
-        ----------
-        source
-            A netCDF file, a Zarr group, an `xarray.Dataset` or `xarray.DataArray`.
-        like
-            Description of a file to compare with: what it holds in its network is taken for that here.
-        sphere
-            Give the network points of the sphere instead of latitude and longitude along axes; default: unless a
-            field is the component of a vector, such as the eastward wind.
-        variables
-            Names of the data variables to keep; default: all.
-
-        Raises
-        ------
-        InputError : not a dataset, a damaged one, or one without a variable to represent
-        MissingExtraError : xarray, or a library it needs for the file, is not installed
-        """
-        xr = files.import_xarray()
-        name = str(source) if isinstance(source, str | os.PathLike) else "dataset"
-        notes: list[str] = []
-        raw = files.opened(xr, source, notes)
-        if variables is not None:
-            raw = files.restricted(raw, [variables] if isinstance(variables, str) else variables, name)
-        stored = {str(key): files.plain(v, f"{name}: {key}") for key, v in raw.variables.items()}
-        if not all(raw.sizes.values()):
-            empty = next(d for d, n in raw.sizes.items() if n == 0)
-            raise InputError(f"{name}: the dimension {empty} has no samples")
-        if like is None:
-            chosen = files.choose(raw, stored, name, notes)
-        else:
-            chosen = [v.name for v in like.variables]
-            if lost := [n for n in chosen if n not in stored]:
-                raise InputError(f"{name}: has no variable {lost[0]!r}, which the file to compare with has")
-        content, masks = files.described(raw, stored, chosen, name, notes)
-        earth = find_earth(content)
-        if like is not None:
-            sphere = like.content.sphere
-        elif sphere is None:
-            sphere = not any(v.levels is not None and follows_grid(v) for v in content.variables)
-        content = replace(content, earth=earth, sphere=sphere)
-        spec = DatasetSpec(write_side(content, masks))
-        return cls(spec, {n: stored[n] for n in chosen}, notes, sum(a.nbytes for a in stored.values()))
-
     def batch(self, index: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cells by number: coords float32 (n, a) and values float32 (n, b), `MISSING` where there is none."""
         coords = np.empty((len(index), self.in_features), np.float32)
@@ -154,8 +103,9 @@ class DatasetSignal(MeanOfErrors):
             if not len(rows):
                 continue
             cells, kept = index[rows] - self._starts[g], self._cells[g][1]
-            place = np.unravel_index(cells if kept is None else kept[cells], self.spec.content.shape(dims))
-            coords[rows] = self.spec.features(dict(zip(dims, place)))
+            within = np.unravel_index(cells if kept is None else kept[cells], self._lengths(dims))
+            place = tuple(i + self._area[d].start for d, i in zip(dims, within))
+            coords[rows] = self.spec.features(dict(zip(dims, place)), part=self._block)
             for n in members:
                 v = self.spec.variables[n]
                 assert v.levels is not None
@@ -200,6 +150,98 @@ class DatasetSignal(MeanOfErrors):
 
         return error
 
+
+class DatasetSignal(Cells):
+    """A dataset that was read; in one piece its only part.
+
+    Attributes
+    ----------
+    notes
+        One-line remarks on what reading found.
+    source_bytes
+        Bytes of all variables, uncompressed.
+    """
+
+    BLOCKS: ClassVar[Blocking] = Blocking(least=8, fade=2, noun="cells")
+
+    def __init__(self, spec: DatasetSpec, stored: Mapping[str, Array], notes: Sequence[str], source_bytes: int) -> None:
+        self.notes = tuple(notes)
+        self.source_bytes = source_bytes
+        missing = {
+            number: spread(v.mask.unpack(), v.mask_dims, v.dims, spec.content.shape(v.dims))
+            for number, v in enumerate(spec.variables)
+            if v.mask is not None
+        }
+        super().__init__(spec, stored, missing)
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What each network stands for: the blocks, each with the cells that it fades over, or the whole dataset."""
+        return [self] if self.spec.cut is None else Parts(self.spec.cut.parts, self._part)
+
+    def _part(self, number: int) -> Part:
+        cells = Cells(self.spec, self.stored, self.missing, number)
+        return cells if len(cells) else _Nothing(self.in_features, self.out_features)
+
+    @classmethod
+    def load(
+        cls,
+        source: Any,
+        like: DatasetSpec | None = None,
+        *,
+        sphere: bool | None = None,
+        variables: Sequence[str] | None = None,
+        block: float | None = None,
+    ) -> "DatasetSignal":
+        """Read a dataset.
+
+        Parameters
+        ----------
+        source
+            A netCDF file, a Zarr group, an `xarray.Dataset` or `xarray.DataArray`.
+        like
+            Description of a file to compare with: what it holds in its network is taken for that here.
+        sphere
+            Give the network points of the sphere instead of latitude and longitude along axes; default: unless a
+            field is the component of a vector, such as the eastward wind.
+        variables
+            Names of the data variables to keep; default: all.
+        block
+            Cut into blocks of about so many cells along each dimension, at least 8; 0 or None: in one piece.
+
+        Raises
+        ------
+        InputError : not a dataset, a damaged one, or one without a variable to represent
+        MissingExtraError : xarray, or a library it needs for the file, is not installed
+        """
+        cls.BLOCKS.check(block)
+        xr = files.import_xarray()
+        name = str(source) if isinstance(source, str | os.PathLike) else "dataset"
+        notes: list[str] = []
+        raw = files.opened(xr, source, notes)
+        if variables is not None:
+            raw = files.restricted(raw, [variables] if isinstance(variables, str) else variables, name)
+        stored = {str(key): files.plain(v, f"{name}: {key}") for key, v in raw.variables.items()}
+        if not all(raw.sizes.values()):
+            empty = next(d for d, n in raw.sizes.items() if n == 0)
+            raise InputError(f"{name}: the dimension {empty} has no samples")
+        if like is None:
+            chosen = files.choose(raw, stored, name, notes)
+        else:
+            chosen = [v.name for v in like.variables]
+            if lost := [n for n in chosen if n not in stored]:
+                raise InputError(f"{name}: has no variable {lost[0]!r}, which the file to compare with has")
+        content, masks = files.described(raw, stored, chosen, name, notes)
+        earth = find_earth(content)
+        if like is not None:
+            sphere = like.content.sphere
+        elif sphere is None:
+            sphere = not any(v.levels is not None and follows_grid(v) for v in content.variables)
+        content = replace(content, earth=earth, sphere=sphere)
+        spec = DatasetSpec(write_side(content, masks))
+        spec = spec.with_cut(like.cut if like is not None else cls.BLOCKS.cut(spec.shape, block) if block else None)
+        return cls(spec, {n: stored[n] for n in chosen}, notes, sum(a.nbytes for a in stored.values()))
+
     def quality(self, render: Callable[..., Any]) -> Quality:
         """PSNR of the decoded dataset: errors over each variable's own range, all values that are there together.
 
@@ -231,6 +273,34 @@ class DatasetSignal(MeanOfErrors):
         return Quality(-10 * math.log10(total / count) if total else math.inf, figures)
 
 
+class _Nothing(MeanOfErrors):
+    """The part of a block in which no field has a value: a network is to put out zeros at one point."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        self.in_features, self.out_features = in_features, out_features
+
+    def __len__(self) -> int:
+        return 1
+
+    def batch(self, index: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Zeros, as often as asked for."""
+        return np.zeros((len(index), self.in_features), np.float32), np.zeros(
+            (len(index), self.out_features), np.float32
+        )
+
+    def errors(self, predicted: Any, values: Any) -> Any:
+        """Mean squared error of each."""
+        return ((predicted - values) ** 2).mean(-1)
+
+    def decibels(self, loss: float) -> float:
+        """Nothing is wrong, whatever the loss."""
+        return math.inf
+
+    def objective(self, samples: int | None, seed: int) -> Callable[[Apply, int], float]:
+        """No error, whatever the network."""
+        return lambda apply, tile: 0.0
+
+
 def recognises(source: Any) -> bool:
     """Whether a source is an object of xarray, or a group of zarr arrays in a folder."""
     path = folder(source)
@@ -241,7 +311,7 @@ def recognises(source: Any) -> bool:
 KIND: Final = Kind(
     "dataset",
     "a dataset",
-    (DATASET,),
+    (DATASET, DATASET_IN_BLOCKS),
     DatasetSignal,
     DatasetSpec,
     Recipe(

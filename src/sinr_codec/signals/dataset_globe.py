@@ -1,5 +1,6 @@
 """Latitude and longitude of gridded data: which variables they are, and points of the sphere from them."""
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -86,15 +87,27 @@ class Globe:
         #: One axis each, so that positions between samples have a meaning.
         self.separable = lat.dims != lon.dims
         self.lat, self.lon = _degrees(lat), _degrees(lon)
-        if not self.separable:
-            ends = _ends(_unit(self.lat, self.lon))
-        else:
+        if self.separable:
             self.lon = np.unwrap(self.lon, period=360)
+        self._fill(self.lat, self.lon)
+
+    def _fill(self, lat: Array, lon: Array) -> None:
+        """Move and scale the points of some latitudes and longitudes into [-1, 1]."""
+        if self.separable:
             # The least and greatest products are among those of least and greatest factors.
-            across, (x, y, _) = np.cos(np.radians(self.lat)), np.moveaxis(_unit(0 * self.lon, self.lon), -1, 0)
+            across, (x, y, _) = np.cos(np.radians(lat)), np.moveaxis(_unit(0 * lon, lon), -1, 0)
             products = [np.multiply.outer(_ends(across), _ends(side)).ravel() for side in (x, y)]
-            ends = np.stack([*(_ends(p) for p in products), _ends(np.sin(np.radians(self.lat)))], -1)
+            ends = np.stack([*(_ends(p) for p in products), _ends(np.sin(np.radians(lat)))], -1)
+        else:
+            ends = _ends(_unit(lat, lon))
         self.middle, self.radius = ends.mean(0), float((ends[1] - ends[0]).max() / 2) or 1.0
+
+    def of_area(self, area: Mapping[str, slice]) -> "Globe":
+        """The same with the points of a part of the grid, a slice by dimension, moved and scaled to fill [-1, 1]."""
+        other = copy.copy(self)
+        lat, lon = (tuple(area[d] for d in dims) for dims in self.dims)
+        other._fill(self.lat[lat], self.lon[lon])
+        return other
 
     @property
     def cyclic(self) -> bool:

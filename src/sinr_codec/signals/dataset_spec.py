@@ -12,29 +12,41 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.files import atomic_write
+from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import dataset_files as files
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
+from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.dataset_globe import Globe, Grids, between, is_earth
 from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side
 from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike
+from sinr_codec.signals.grids import id_of
 from sinr_codec.types import Array, PathLike
 
 DATASET: Final = 3
-"""The id of datasets among the signals a file can hold."""
+DATASET_IN_BLOCKS: Final = 11
+"""The ids of datasets among the signals a file can hold: of those in one piece, and of those cut into blocks."""
 _NETCDF: Final = (".nc", ".nc4", ".netcdf", ".cdf")
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What a decoder needs besides the network: everything but the fields' values, packed into `side`.
+    """What a decoder needs besides the networks: everything but the fields' values.
 
-    Coordinates of the network are, in this order: one for each of `dims` that latitude and longitude do not depend
-    on, ``(2 p + 1) / n - 1`` at position p of n; then three on the sphere. A
-    variable without some dimension lies at 0 of it. Values are the fields in the dataset's order.
+    Coordinates of a network are, in this order: one for each of `dims` that latitude and longitude do not depend on,
+    ``(2 p + 1) / n - 1`` at position p of n; then three on the sphere. A variable without some dimension lies at 0 of
+    it, and in the first blocks along it. Values are the fields in the dataset's order.
+
+    Attributes
+    ----------
+    side
+        Everything, packed.
+    cut
+        How the grid of `dims` is cut into blocks; None in one piece.
     """
 
     side: bytes
+    cut: Cut | None = None
 
     KIND: ClassVar[str] = "dataset"
     UNIT: ClassVar[str] = "cell"
@@ -69,6 +81,20 @@ class DatasetSpec:
         return None if earth is None else Globe(*(self.content.named(name) for name in earth))
 
     @cached_property
+    def _globes(self) -> dict[int, Globe]:
+        """Of blocks that were met."""
+        return {}
+
+    def _globe_of(self, part: int | None) -> Globe:
+        """The globe in the domain of a network."""
+        assert self._globe is not None
+        if part is None:
+            return self._globe
+        if part not in self._globes:
+            self._globes[part] = self._globe.of_area(self.area(part))
+        return self._globes[part]
+
+    @cached_property
     def _sphere(self) -> tuple[str, ...]:
         """Dimensions that the sphere stands for."""
         return sum(self._globe.dims, ()) if self._globe is not None and self.content.sphere else ()
@@ -81,10 +107,12 @@ class DatasetSpec:
     @property
     def axes(self) -> tuple[int, ...]:
         """Samples along each coordinate; along those of a sphere, as many as there would be if it had them evenly."""
-        sizes = self.content.dims
+        sizes = self.content.dims if self.cut is None else dict(zip(self.dims, self.cut.extents))
         own = [sizes[d] for d in self.dims if d not in self._sphere]
         cells = math.prod(sizes[d] for d in set(self._sphere))
-        return (*own, *([max(1, round(math.sqrt(cells / math.pi)))] * 3 if self._sphere else []))
+        # A block is a nearly flat part of it.
+        around = math.sqrt(cells / math.pi if self.cut is None else cells)
+        return (*own, *([max(1, round(around))] * 3 if self._sphere else []))
 
     @property
     def out_features(self) -> int:
@@ -93,8 +121,8 @@ class DatasetSpec:
 
     @property
     def parts(self) -> int:
-        """One network for all fields."""
-        return 1
+        """A network for all fields of each block, or one."""
+        return 1 if self.cut is None else self.cut.parts
 
     @property
     def samples(self) -> int:
@@ -114,7 +142,7 @@ class DatasetSpec:
     def describe(self) -> dict[str, Any]:
         """Description ready for JSON."""
         content, dims = self.content, self.dims
-        return {
+        about = {
             "type": self.KIND,
             "shape": list(content.shape(dims)),
             "dims": list(dims),
@@ -124,10 +152,11 @@ class DatasetSpec:
             "exact": [v.name for v in content.variables if v.levels is None],
             "sphere": bool(self._sphere),
         }
+        return about if self.cut is None else about | self.cut.describe()
 
     def to_header(self) -> list[Any]:
-        """``[3]``: all else is in the side section."""
-        return [DATASET]
+        """``[3]``, in blocks ``[11, blocks by dimension, fade]``: all else is in the side section."""
+        return [DATASET] if self.cut is None else [DATASET_IN_BLOCKS, list(self.cut.counts), self.cut.fade]
 
     @classmethod
     def from_header(cls, header: Any, side: bytes = b"") -> "DatasetSpec":
@@ -137,10 +166,15 @@ class DatasetSpec:
         ------
         MalformedError, UnknownIdError, LimitError, TruncatedError : for what no writer can have written
         """
-        if type(header) is not list or not header or type(header[0]) is not int:
-            raise MalformedError("signal header: expected a list that starts with the signal's id")
-        if header[0] != DATASET:
-            raise UnknownIdError(f"signal id {header[0]}: not that of a dataset")
+        number = id_of(header)
+        if number == DATASET_IN_BLOCKS:
+            cls.parts_in(header)
+            spec = cls.from_header([DATASET], side)
+            if len(header[1]) != len(spec.dims):
+                raise MalformedError(f"dataset blocks: expected a number for each dimension, found {header[1]!r}")
+            return replace(spec, cut=Cut.from_header(spec.shape, header[1], header[2]))
+        if number != DATASET:
+            raise UnknownIdError(f"signal id {number}: not that of a dataset")
         if len(header) != 1:
             raise MalformedError("dataset header: expected the id alone")
         spec = cls(bytes(side))
@@ -148,24 +182,70 @@ class DatasetSpec:
         expect(earth is None or is_earth(spec.content, *earth))
         return spec
 
+    @classmethod
+    def parts_in(cls, header: Any) -> int:
+        """Number of networks that a header declares; what its side section holds is not looked at."""
+        if id_of(header) != DATASET_IN_BLOCKS:
+            return 1
+        if len(header) != 3 or type(header[1]) is not list or not all(type(n) is int and n >= 1 for n in header[1]):
+            raise MalformedError("dataset header: expected id, blocks by dimension and fade")
+        return math.prod(header[1])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Samples along each of `dims`."""
+        return self.content.shape(self.dims)
+
+    def with_cut(self, cut: Cut | None) -> "DatasetSpec":
+        """Itself in the blocks of a cut, or in one piece where that has one block."""
+        return replace(self, cut=cut if cut is not None and cut.parts > 1 else None)
+
+    # -- blocks ------------------------------------------------------------------------------------------------
+
+    def area(self, part: int) -> dict[str, slice]:
+        """The samples along each dimension that a block has a share in."""
+        assert self.cut is not None
+        return dict(zip(self.dims, self.cut.area(part)))
+
+    def part_at(self, dims: Sequence[str], place: Sequence[int]) -> int:
+        """The block at a place along some dimensions, which is the first one along all others."""
+        assert self.cut is not None
+        known = dict(zip(dims, place))
+        return self.cut.number([known.get(d, 0) for d in self.dims])
+
+    def cut_along(self, dims: Sequence[str]) -> Cut:
+        """How the grid of some dimensions is cut."""
+        assert self.cut is not None
+        counts = dict(zip(self.dims, self.cut.counts))
+        return Cut(self.content.shape(tuple(dims)), tuple(counts[d] for d in dims), self.cut.fade)
+
     # -- coordinates -------------------------------------------------------------------------------------------
 
-    def features(self, grids: Grids, sphere: Array | None = None) -> NDArray[np.float32]:
-        """Coordinates (..., a) of the network at positions by dimension, or of points `sphere` (..., 3)."""
+    def features(self, grids: Grids, sphere: Array | None = None, part: int | None = None) -> NDArray[np.float32]:
+        """Coordinates (..., a) of a network at positions by dimension, or of points `sphere` (..., 3)."""
         columns = [
-            (2 * grids[d] + 1.0) / self.content.dims[d] - 1 if d in grids else np.zeros(())
+            self._coordinate(d, grids[d], part) if d in grids else np.zeros(())
             for d in self.dims
             if d not in self._sphere
         ]
         if self._globe is not None and self.content.sphere:
-            columns += list(np.moveaxis(self._globe.at(grids) if sphere is None else sphere, -1, 0))
+            columns += list(np.moveaxis(self._globe_of(part).at(grids) if sphere is None else sphere, -1, 0))
         return np.stack(np.broadcast_arrays(*columns), -1).astype(np.float32)
 
-    def coords(self, **where: Any) -> NDArray[np.float32]:
-        """Coordinates of points, for the network of an opened file.
+    def _coordinate(self, dim: str, positions: Array, part: int | None) -> Array:
+        if part is None:
+            return (2 * positions + 1.0) / self.content.dims[dim] - 1
+        assert self.cut is not None
+        axis = self.dims.index(dim)
+        return self.cut.coords(axis, self.cut.place(part)[axis], positions + 0.5)
+
+    def coords(self, part: int | None = None, /, **where: Any) -> NDArray[np.float32]:
+        """Coordinates of points, for a network of an opened file.
 
         Parameters
         ----------
+        part
+            Of a dataset in blocks: the number of the block.
         where
             Numbers or arrays, which broadcast together, by dimension: values of its coordinate in the units that
             a decoded dataset shows (times too), positions where it has none. Latitude and longitude go by the
@@ -179,6 +259,9 @@ class DatasetSpec:
         ------
         InputError : an unknown name, a missing one, or a value outside of its coordinate
         """
+        if (part is None) != (self.cut is None) or not 0 <= (part or 0) < self.parts:
+            parts = f"0 to {self.parts - 1}" if self.cut is not None else "no number: the dataset is in one piece"
+            raise InputError(f"coords: block {part!r}: expected {parts}")
         where = dict(where)
         sphere = None
         if self._globe is not None and self.content.sphere:
@@ -187,7 +270,7 @@ class DatasetSpec:
                 if (key := next((k for k in (name, usual) if k in where), None)) is None:
                     raise InputError(f"coords: expected {name}, in degrees")
                 angles.append(np.asarray(where.pop(key), dtype=np.float64))
-            sphere = self._globe.points(*angles)
+            sphere = self._globe_of(part).points(*angles)
         grids = {}
         for d in self.dims:
             if d in self._sphere:
@@ -200,7 +283,7 @@ class DatasetSpec:
                 raise InputError(f"coords: expected {d} as well")
         if where:
             raise InputError(f"coords: unknown {', '.join(where)}; expected {', '.join(self.dims)}")
-        return self.features(grids, sphere)
+        return self.features(grids, sphere, part)
 
     def _positions(self, dim: str, values: Any) -> NDArray[np.float64]:
         """Where values lie along the coordinate of a dimension."""
@@ -338,25 +421,7 @@ class DatasetSpec:
             if not numbers:
                 continue
 
-            def apply(coords: NDArray[np.float32], numbers: list[int] = numbers) -> Array:
-                return lattice.evaluated(fields.parts[0], coords, self.out_features)[:, numbers]
-
-            def to_coords(axes: Sequence[Array], dims: tuple[str, ...] = dims) -> Array:
-                grids = dict(zip(dims, np.meshgrid(*axes, indexing="ij", sparse=True)))
-                coords = self.features(grids)
-                return np.broadcast_to(coords, (*(len(a) for a in axes), self.in_features)).reshape(
-                    -1, self.in_features
-                )
-
-            values = lattice.render(
-                replace(fields, parts=[apply]),
-                [where[d] for d in dims],
-                len(numbers),
-                lambda outputs: outputs,
-                np.float32,
-                to_coords=to_coords,
-                noun="cell",
-            )
+            values = self._group(fields, where, dims, numbers)
             for column, number in enumerate(numbers):
                 v = self.variables[number]
                 assert v.levels is not None
@@ -366,6 +431,28 @@ class DatasetSpec:
                     with np.errstate(over="ignore"):
                         arrays[v.name][self._missing(v, where)] = np.asarray(v.fill).astype(v.dtype)
         return arrays
+
+    def _group(self, fields: Fields, where: Grids, dims: tuple[str, ...], numbers: list[int]) -> Array:
+        """Values (*lengths, fields) of fields over the same dimensions, at positions."""
+
+        def coords_at(axes: Sequence[Array], part: int | None = None) -> Array:
+            grids = dict(zip(dims, np.meshgrid(*axes, indexing="ij", sparse=True)))
+            coords = np.broadcast_to(self.features(grids, part=part), (*map(len, axes), self.in_features))
+            return coords.reshape(-1, self.in_features)
+
+        def outputs(coords: Array, part: int = 0) -> Array:
+            return lattice.evaluated(fields.parts[part], coords, self.out_features)[:, numbers]
+
+        def outputs_at(place: tuple[int, ...], at: Sequence[Array]) -> Array:
+            part = self.part_at(dims, place)
+            return outputs(coords_at([x - 0.5 for x in at], part), part)
+
+        axes, count = [where[d] for d in dims], len(numbers)
+        if self.cut is None:
+            alone = replace(fields, parts=[outputs])
+            return lattice.render(alone, axes, count, _as_is, np.float32, to_coords=coords_at, noun="cell")
+        middles = [axis + 0.5 for axis in axes]
+        return cuts.blended(fields, self.cut_along(dims), middles, count, outputs_at, _as_is, np.float32, "cell")
 
     def _missing(self, variable: Variable, where: Grids) -> NDArray[np.bool_]:
         """Where a field is missing, over its dimensions at positions; the nearest cell decides."""
@@ -421,6 +508,10 @@ class _Span:
         """Positions in samples of the source, integers where nothing lies between."""
         numbers = np.arange(self.first, self.first + self.count)
         return numbers if self.factor == 1 else numbers / self.factor
+
+
+def _as_is(values: Array) -> Array:
+    return values
 
 
 def spread(mask: Array, dims: Sequence[str], over: Sequence[str], shape: tuple[int, ...]) -> Array:

@@ -20,7 +20,7 @@ KINDS: Final = {
     "image": (0, 7),
     "audio": (1,),
     "volume": (2, 8),
-    "dataset": (3,),
+    "dataset": (3, 11),
     "video": (4, 9),
     "shape": (5, 10),
     "radiance": (6,),
