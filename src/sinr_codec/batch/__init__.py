@@ -26,7 +26,7 @@ from sinr_codec.devices import CPU, check_device
 from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
 from sinr_codec.progress import NullProgress, Progress
-from sinr_codec.types import PathLike
+from sinr_codec.types import JsonObject, Options, PathLike
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ def encode_many(
     start = time.perf_counter()
     if jobs < 1:
         raise InputError(f"jobs: expected a number from 1, got {jobs}")
-    options, recorded = _options(options)
+    given, recorded = _options(options)
     if scheduler is None:
-        check_device(options.get("device", CPU))
+        check_device(given.get("device", CPU))
     addresses = addresses_of([inputs] if isinstance(inputs, str | os.PathLike) else inputs)
     if not addresses:
         raise InputError("inputs: expected at least one")
@@ -130,7 +130,7 @@ def encode_many(
     folder = open_folder(out)
     with Manifest(folder) as manifest:
         names = output_names(addresses, {entry.input: entry.output for entry in manifest.entries.values()})
-        run = _Run(folder, manifest, names, options, recorded, progress or NullProgress())
+        run = _Run(folder, manifest, names, given, recorded, progress or NullProgress())
         try:
             # What failed comes last: it may fail again in a way that takes the whole machine with it.
             failed = {address for address, entry in manifest.entries.items() if entry.error is not None}
@@ -141,29 +141,10 @@ def encode_many(
             interrupted = False
         except KeyboardInterrupt:
             interrupted = True
-    ended = [run.ended[address] for address in addresses if address in run.ended]
-    good = [entry for entry in ended if entry.error is None]
-    qualities = defaultdict(list)
-    for entry in good:
-        if entry.quality is not None:
-            qualities[str(entry.kind)].append(entry.quality)
-    return BatchReport(
-        out=folder.address,
-        done=len(good) - run.skipped,
-        skipped=run.skipped,
-        failed=len(ended) - len(good),
-        left=len(addresses) - len(ended),
-        missed=sum(entry.target_met is False for entry in good),
-        bytes_in=sum(entry.input_bytes or 0 for entry in good),
-        bytes_out=sum(entry.output_bytes or 0 for entry in good),
-        mean_quality={kind: fmean(values) for kind, values in qualities.items()},
-        seconds=time.perf_counter() - start,
-        interrupted=interrupted,
-        entries=tuple(ended),
-    )
+    return run.report(addresses, time.perf_counter() - start, interrupted)
 
 
-def _options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _options(options: Options) -> tuple[Options, JsonObject]:
     """The options that are not as usual, and what the manifest says of them."""
     for name in ("out", "checkpoint"):
         if name in options:
@@ -175,10 +156,11 @@ def _options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "base" in given and not isinstance(given["base"], Base):
         given["base"] = read_base(given["base"])
     recorded = {name: value for name, value in given.items() if name != "device"}
-    return given, json.loads(json.dumps(recorded, default=_in_words))
+    written: JsonObject = json.loads(json.dumps(recorded, default=_in_words))
+    return given, written
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: object) -> str:
     return value.digest.hex() if isinstance(value, Base) else repr(value)
 
 
@@ -189,8 +171,8 @@ class _Run:
     folder: Folder
     manifest: Manifest
     names: Mapping[str, str]
-    options: Mapping[str, Any]
-    recorded: Mapping[str, Any]
+    options: Options
+    recorded: JsonObject
     progress: Progress
     ended: dict[str, Entry] = field(default_factory=dict)
     skipped: int = 0
@@ -260,3 +242,26 @@ class _Run:
         self.manifest.add(entry)
         self.ended[address] = entry
         return entry
+
+    def report(self, addresses: Sequence[str], seconds: float, interrupted: bool) -> BatchReport:
+        """What became of the inputs, in their order."""
+        ended = [self.ended[address] for address in addresses if address in self.ended]
+        good = [entry for entry in ended if entry.error is None]
+        qualities = defaultdict(list)
+        for entry in good:
+            if entry.quality is not None:
+                qualities[str(entry.kind)].append(entry.quality)
+        return BatchReport(
+            out=self.folder.address,
+            done=len(good) - self.skipped,
+            skipped=self.skipped,
+            failed=len(ended) - len(good),
+            left=len(addresses) - len(ended),
+            missed=sum(entry.target_met is False for entry in good),
+            bytes_in=sum(entry.input_bytes or 0 for entry in good),
+            bytes_out=sum(entry.output_bytes or 0 for entry in good),
+            mean_quality={kind: fmean(values) for kind, values in qualities.items()},
+            seconds=seconds,
+            interrupted=interrupted,
+            entries=tuple(ended),
+        )

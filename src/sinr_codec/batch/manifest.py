@@ -3,12 +3,13 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sinr_codec.batch.places import Folder
 from sinr_codec.errors import InputError
+from sinr_codec.types import Options
 
 NAME: Final = "batch.jsonl"
 
@@ -36,7 +37,7 @@ class Entry:
     input: str
     output: str
     version: str
-    options: Mapping[str, Any]
+    options: Options
     error: str | None = None
     input_sha256: str | None = None
     input_bytes: int | None = None

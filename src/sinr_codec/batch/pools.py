@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from multiprocessing import get_context, parent_process, resource_tracker
@@ -16,8 +16,7 @@ from sinr_codec import __version__
 from sinr_codec.batch.places import fetched
 from sinr_codec.batch.work import Encoded, Failed, encode_input, failure
 from sinr_codec.errors import InputError, MissingExtraError
-
-Options = Mapping[str, Any]
+from sinr_codec.types import Options
 
 DISTRIBUTION: Final = "sinr-codec"
 PATIENCE: Final = 10.0
@@ -122,7 +121,7 @@ class _Process:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def send(self, task: Any) -> None:
+    def send(self, task: object) -> None:
         with suppress(OSError):  # it is gone, as `recv` will tell
             self.connection.send(task)
 
@@ -202,7 +201,7 @@ class Cluster:
         except ImportError as error:
             raise MissingExtraError("scheduler: needs distributed: pip install 'sinr-codec[batch]'") from error
         self._scheduler = scheduler
-        self._busy: dict[Any, str] = {}
+        self._busy: dict[object, str] = {}
         try:
             self._client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:

@@ -1,13 +1,12 @@
 """One input, in whatever process does it."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sinr_codec import __version__
 from sinr_codec.batch.places import content_hash, fetched
 from sinr_codec.errors import InputError, explain
+from sinr_codec.types import Options
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def failure(error: BaseException, address: str, path: object = None) -> Failed:
     return Failed(line if address in line else f"{address}: {line}")
 
 
-def encode_input(address: str, path: str, options: Mapping[str, Any], version: str) -> Encoded | Failed:
+def encode_input(address: str, path: str, options: Options, version: str) -> Encoded | Failed:
     """Encode an input.
 
     Parameters

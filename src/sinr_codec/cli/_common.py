@@ -10,13 +10,19 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
 from sinr_codec.errors import InputError, explain
 from sinr_codec.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from sinr_codec.fields import AnyActivation, Decodable
 
 T = TypeVar("T")
 
@@ -41,7 +47,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 # -- values of options -------------------------------------------------------------------------------------
 
 
-def parse_activation(text: str) -> Any:
+def parse_activation(text: str) -> "AnyActivation":
     """A `fields` activation from "NAME" or "NAME:NUMBER,...", such as "sine:30" or "wire:20,30"."""
     from sinr_codec.fields.activations import activation_from_text
 
@@ -96,7 +102,7 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def exclusive(**options: Any) -> None:
+def exclusive(**options: object) -> None:
     """Refuse, as wrong usage, more than one of several options."""
     given = ["--" + name.replace("_", "-") for name, value in options.items() if value is not None]
     if len(given) > 1:
@@ -188,9 +194,9 @@ class LineProgress:
 class _BarProgress:
     """A bar a task; a total of 0 is one of unknown length."""
 
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, bar: "Bar") -> None:
         self._bar = bar
-        self._task: Any = None
+        self._task: TaskID | None = None
 
     def start(self, label: str, total: float) -> None:
         if self._task is not None:
@@ -198,6 +204,7 @@ class _BarProgress:
         self._task = self._bar.add_task(label, total=total or None, text="")
 
     def update(self, done: float, text: str = "") -> None:
+        assert self._task is not None
         self._bar.update(self._task, completed=done, text=text)
 
 
@@ -213,12 +220,22 @@ def show(title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ())
         typer.echo(f"  note: {note}")
 
 
-def show_json(value: Any) -> None:
+def show_report(
+    report: object, as_json: bool, title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ()
+) -> None:
+    """Print a report as JSON, or else as a compact table."""
+    if as_json:
+        show_json(report)
+    else:
+        show(title, rows, notes)
+
+
+def show_json(value: object) -> None:
     """Print a value or a report as JSON; what JSON cannot say (infinity, NaN) becomes null."""
     typer.echo(json.dumps(_plain(value), indent=2, allow_nan=False))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         # `repr=False` marks the file's bytes.
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.repr}
@@ -231,11 +248,9 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def describe_field(field: Any, parts: int = 1) -> str:
+def describe_field(field: "Decodable", parts: int = 1) -> str:
     """A network in words, such as "sine 3x64", or so many of them."""
-    name = (
-        field.describe()
-        if not hasattr(field, "activation")
-        else (f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}")
-    )
+    name = field.describe()
+    if hasattr(field, "activation") and hasattr(field, "hidden_layers"):
+        name = f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}"
     return name if parts == 1 else f"{parts} networks of {name}"

@@ -1,12 +1,17 @@
 """Options of kinds of signal on the command line: those that `load` and `render` of each kind take."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
 from sinr_codec.errors import InputError
+
+if TYPE_CHECKING:
+    from sinr_codec.signals.options import Option
+
+T = TypeVar("T")
 
 _GIVEN: Final = "sinr_codec.options"
 
@@ -24,7 +29,7 @@ class _KindCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse a command line; values of the kinds' options are kept for `options_given`."""
         own = {text for param in self.params for text in (*param.opts, *param.secondary_opts)}
-        added: list[Any] = []
+        added: list[TyperOption] = []
         if any(arg.startswith("--") and arg.partition("=")[0] not in own for arg in args) or "-h" in args:
             added = [option for option in _options(self.takes) if not own & {*option.opts, *option.secondary_opts}]
             self.params = [*self.params, *added]
@@ -58,7 +63,7 @@ def options_given(ctx: typer.Context) -> dict[str, Any]:
 
 def _options(takes: str) -> list[TyperOption]:
     """One option for each name, with what each kind says about it."""
-    from sinr_codec.signals.options import Option, options_of
+    from sinr_codec.signals.options import options_of
     from sinr_codec.signals.registry import all_kinds
 
     found: dict[str, list[tuple[str, Option]]] = {}
@@ -69,7 +74,7 @@ def _options(takes: str) -> list[TyperOption]:
     return [_as_typer(name, described) for name, described in found.items()]
 
 
-def _as_typer(name: str, described: Iterable[tuple[str, Any]]) -> TyperOption:
+def _as_typer(name: str, described: Iterable[tuple[str, "Option"]]) -> TyperOption:
     abouts: dict[str, list[str]] = {}
     for kind, option in described:
         abouts.setdefault(option.about, []).append(kind)
@@ -82,17 +87,17 @@ def _as_typer(name: str, described: Iterable[tuple[str, Any]]) -> TyperOption:
         return TyperOption(param_decls=[name, switch], is_flag=True, default=bool(option.default), help=about)
     return TyperOption(
         param_decls=[name, flag],
-        type=_parser(option.parse) if same else str,
+        type=_parser(option.parse) if same and option.parse is not None else str,
         metavar=(option.metavar if same else "") or None,
         multiple=option.repeated,
         help=about,
     )
 
 
-def _parser(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def _parser(parse: Callable[[str], T]) -> Callable[[str], T]:
     """The same, with wrong text as wrong usage."""
 
-    def parsed(text: str) -> Any:
+    def parsed(text: str) -> T:
         try:
             return parse(text)
         except InputError as error:

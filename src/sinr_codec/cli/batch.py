@@ -1,12 +1,16 @@
 """`sinr batch`: many signals in, a folder of `.sinr` files out."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
 from sinr_codec.cli._kinds import options_given
+
+if TYPE_CHECKING:
+    from sinr_codec.batch import BatchReport
 
 
 def batch(
@@ -79,17 +83,8 @@ def batch(
             progressive=progressive,
             **options_given(ctx),
         )
-    if as_json:
-        _common.show_json(report)
-    else:
-        rows = [
-            ("done", f"{report.done:,}, {report.skipped:,} skipped, {report.failed:,} failed"),
-            ("size", f"{report.bytes_out:,} bytes of {report.bytes_in:,}"),
-            *((name, f"{quality:.2f} dB in the mean") for name, quality in report.mean_quality.items()),
-            ("time", f"{report.seconds:.1f} s"),
-        ]
-        missed = f"{report.missed:,} missed the target; {out}/batch.jsonl says which" if report.missed else None
-        _common.show(report.out, rows, [missed] if missed else [])
+    missed = [f"{report.missed:,} missed the target; {out}/batch.jsonl says which"] if report.missed else []
+    _common.show_report(report, as_json, report.out, _rows(report), missed)
     for entry in report.entries:
         if entry.error is not None:
             _common.show_error(entry.error)
@@ -98,3 +93,10 @@ def batch(
         raise typer.Exit(130)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _rows(report: "BatchReport") -> Iterator[tuple[str, str]]:
+    yield "done", f"{report.done:,}, {report.skipped:,} skipped, {report.failed:,} failed"
+    yield "size", f"{report.bytes_out:,} bytes of {report.bytes_in:,}"
+    yield from ((name, f"{quality:.2f} dB in the mean") for name, quality in report.mean_quality.items())
+    yield "time", f"{report.seconds:.1f} s"

@@ -1,12 +1,16 @@
 """`sinr compress`: somebody's trained network in, a `.sinr` file out."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
+
+if TYPE_CHECKING:
+    from sinr_codec.foreign.compress import CompressReport
 
 
 def compress(
@@ -75,7 +79,6 @@ def compress(
     if write_description:
         typer.echo(description_of(model, activation), nl=False)
         return
-    limits = {"fidelity": fidelity, "max_drop": max_drop}
     with _common.progress(quiet) as progress:
         report = compress_report(
             model,
@@ -89,23 +92,21 @@ def compress(
             seed=seed,
             device=device,
             progress=progress,
-            **{name: value for name, value in limits.items() if value is not None},
+            **_common.given(fidelity=fidelity, max_drop=max_drop),
         )
-    if as_json:
-        _common.show_json(report)
-        return
+    _common.show_report(report, as_json, str(out), _rows(report), report.notes)
+
+
+def _rows(report: "CompressReport") -> Iterator[tuple[str, str]]:
     ratio = report.bytes / report.baseline_bytes
-    rows = [
-        ("size", f"{report.bytes:,} bytes, {8 * report.bytes / max(report.weights, 1):.2f} bits a weight"),
-        ("against", f"{ratio:.3f} of 16-bit min-max + Brotli ({report.baseline_bytes:,} bytes)"),
-        ("kept", report.criterion),
-    ]
+    yield "size", f"{report.bytes:,} bytes, {8 * report.bytes / max(report.weights, 1):.2f} bits a weight"
+    yield "against", f"{ratio:.3f} of 16-bit min-max + Brotli ({report.baseline_bytes:,} bytes)"
+    yield "kept", report.criterion
     for network in report.networks:
-        rows.append(("network", (f"{network.name.rstrip('.')}: " if network.name else "") + network.network))
-        rows.append(("", f"{network.weights:,} weights in {network.bytes:,} bytes"))
-        rows.append(("", f"fidelity {network.fidelity:.2f} dB: {network.compared}"))
+        yield "network", (f"{network.name.rstrip('.')}: " if network.name else "") + network.network
+        yield "", f"{network.weights:,} weights in {network.bytes:,} bytes"
+        yield "", f"fidelity {network.fidelity:.2f} dB: {network.compared}"
     if report.psnr is not None:
-        rows.append(("quality", f"{report.psnr:.2f} dB on the signal"))
-    rows.append(("exact", f"{report.exact:,} numbers bit by bit"))
-    rows.append(("time", f"{report.seconds:.1f} s"))
-    _common.show(str(out), rows, report.notes)
+        yield "quality", f"{report.psnr:.2f} dB on the signal"
+    yield "exact", f"{report.exact:,} numbers bit by bit"
+    yield "time", f"{report.seconds:.1f} s"

@@ -1,7 +1,8 @@
 """`sinr encode`: a signal in, a `.sinr` file out."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,9 @@ from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
 from sinr_codec.cli._kinds import options_given
 from sinr_codec.files import without_suffix
+
+if TYPE_CHECKING:
+    from sinr_codec.encoding.report import EncodeReport
 
 
 def encode(
@@ -77,19 +81,17 @@ def encode(
             progress=progress,
             **options_given(ctx),
         )
-    if as_json:
-        _common.show_json(report)
-        return
+    _common.show_report(report, as_json, str(out), _rows(report), report.notes)
+
+
+def _rows(report: "EncodeReport") -> Iterator[tuple[str, str]]:
     share = report.source_bytes / report.bytes
     ratio = f", 1/{share:.3g} of the samples" if share >= 1 else f", {1 / share:.3g} times the samples" if share else ""
-    rows = [
-        ("size", f"{report.bytes:,} bytes{ratio}"),
-        ("rate", f"{report.bpp:.3g} bits a {report.unit}"),
-        (report.measure, f"{report.quality:.2f} dB ({report.fit_quality:.2f} dB before coding)"),
-        *((name, f"{value:.5g}") for name, value in report.figures.items() if name != "psnr_db"),
-        ("time", f"{report.seconds:.1f} s"),
-        ("how", f"{report.preset}, {report.kind}, {_common.describe_field(report.field, report.parts)}"),
-    ]
+    yield "size", f"{report.bytes:,} bytes{ratio}"
+    yield "rate", f"{report.bpp:.3g} bits a {report.unit}"
+    yield report.measure, f"{report.quality:.2f} dB ({report.fit_quality:.2f} dB before coding)"
+    yield from ((name, f"{value:.5g}") for name, value in report.figures.items() if name != "psnr_db")
+    yield "time", f"{report.seconds:.1f} s"
+    yield "how", f"{report.preset}, {report.kind}, {_common.describe_field(report.field, report.parts)}"
     if report.target is not None:
-        rows.append(("target", f"{report.target}: {'met' if report.target_met else 'MISSED'}"))
-    _common.show(str(out), rows, report.notes)
+        yield "target", f"{report.target}: {'met' if report.target_met else 'MISSED'}"

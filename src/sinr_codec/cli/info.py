@@ -2,12 +2,13 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import BaseOption, JsonOption
+from sinr_codec.types import JsonObject
 
 
 def info(
@@ -65,9 +66,9 @@ def info(
         )
 
 
-def _summed(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _summed(tensors: list[JsonObject]) -> list[JsonObject]:
     """One entry a tensor over the networks of all blocks, whose names begin with the network's number."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[JsonObject]] = {}
     for tensor in tensors:
         found.setdefault(tensor["name"].partition(".")[2], []).append(tensor)
     rows = []
@@ -81,5 +82,5 @@ def _summed(tensors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
