@@ -1,15 +1,15 @@
 """A kind of signal from a package of its own, which `make` installs from tests/packages."""
 
 import json
-import os
-import subprocess
-import sys
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import sinr_codec as sinr
+from sinr_codec.cli.main import app
 from sinr_codec.errors import InputError, UnknownIdError
 from sinr_codec.signals import registry
 from sinr_codec.testing import KindContract
@@ -39,39 +39,36 @@ class TestUnevenSpectrum(TestSpectrum):
         return table(folder / "a.csv", even=False)
 
 
-def command(*arguments, cwd):
-    code = "from sinr_codec.cli.main import main; main()"
-    environment = os.environ | {"COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
+def command(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
 
 
 def test_the_command_line_has_its_options():
-    encode, decode = (" ".join(command(verb, "--help", cwd=".").stdout.split()) for verb in ("encode", "decode"))
+    encode, decode = (" ".join(command(verb, "--help").stdout.split()) for verb in ("encode", "decode"))
     assert "[spectrum] Take -log10 of transmittances" in encode
     assert "--column <int>" in encode
     assert "[spectrum] Least and greatest position to render." in decode
 
 
-def test_a_newcomer_encodes_decodes_verifies_and_batches(tmp_path):
-    table(tmp_path / "a.csv")
-    table(tmp_path / "b.xy", even=False)
-    fast = ("--preset", "fast", "--width", "16", "-q")
-    made = command("encode", "a.csv", "--absorbance", *fast, cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
+def test_a_newcomer_encodes_decodes_verifies_and_batches(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table("a.csv")
+    table("b.xy", even=False)
+    fast = ("--preset", "fast", "--method", "coin", "--width", 16, "-q")
+    made = command("encode", "a.csv", "--absorbance", *fast)
+    assert made.exit_code == 0, made.stderr
     assert "bits a point" in made.stdout
-    assert command("verify", "a.sinr", "--against", "a.csv", "--absorbance", cwd=tmp_path).returncode == 0
-    assert command("verify", "a.sinr", "--against", "a.csv", cwd=tmp_path).returncode == 1
-    decoded = command("decode", "a.sinr", "--low", "600", "--high=800", "-o", "c.csv", cwd=tmp_path)
-    assert decoded.returncode == 0, decoded.stderr
-    x, y = np.loadtxt(tmp_path / "c.csv", delimiter=",").T
+    assert command("verify", "a.sinr", "--against", "a.csv", "--absorbance").exit_code == 0
+    assert command("verify", "a.sinr", "--against", "a.csv").exit_code == 1
+    decoded = command("decode", "a.sinr", "--low", 600, "--high=800", "-o", "c.csv")
+    assert decoded.exit_code == 0, decoded.stderr
+    x, y = np.loadtxt("c.csv", delimiter=",").T
     assert (x.min(), x.max()) == (600, 800)
-    source = np.loadtxt(tmp_path / "a.csv", delimiter=",")[100:201, 1]
+    source = np.loadtxt("a.csv", delimiter=",")[100:201, 1]
     assert np.abs(y + np.log10(source)).max() < 0.05
-    batched = command("batch", "a.csv", "b.xy", "--out", "coded", *fast, cwd=tmp_path)
-    assert batched.returncode == 0, batched.stderr
-    rows = [json.loads(line) for line in (tmp_path / "coded/batch.jsonl").read_text().splitlines()]
+    batched = command("batch", "a.csv", "b.xy", "--out", "coded", *fast)
+    assert batched.exit_code == 0, batched.stderr
+    rows = [json.loads(line) for line in Path("coded/batch.jsonl").read_text().splitlines()]
     assert sum(row.get("kind") == "spectrum" for row in rows) == 2
 
 
@@ -84,7 +81,7 @@ def test_positions_are_kept_exactly(tmp_path, monkeypatch):
 
 
 def test_a_reader_without_the_package_says_what_is_missing(tmp_path, monkeypatch):
-    blob = sinr.encode(table(tmp_path / "a.csv"), preset="fast", width=8, depth=1).blob
+    blob = sinr.encode(table(tmp_path / "a.csv"), preset="fast", method="coin", width=8).blob
     monkeypatch.setattr(registry, "_registered", dict)
     with pytest.raises(UnknownIdError, match="signal id 'spectrum': not known here; install the package"):
         sinr.decode(blob)
