@@ -10,7 +10,6 @@ from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.shape import Shape, ShapeSignal, ShapeSpec, intersection_over_union
-from sinr_codec.signals.voxels import near_surface
 
 trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("igl")
@@ -134,19 +133,6 @@ def test_cropping_keeps_the_last_slab_and_the_coordinates():
     assert np.array_equal(again.solid, signal.solid)
     mesh = decoded(signal).mesh()
     assert mesh.vertices.min(0) == pytest.approx([2, 3, 0], abs=0.6)
-
-
-def test_distances_near_the_surface_are_those_of_a_distance_transform():
-    ndimage = pytest.importorskip("scipy.ndimage")
-    solid = np.random.default_rng(0).random((7, 30, 26)) < 0.03
-    solid = ndimage.binary_dilation(solid, iterations=2)
-    padded = np.pad(solid, 1)
-    inside, outside = (ndimage.distance_transform_edt(side)[1:-1, 1:-1, 1:-1] for side in (padded, ~padded))
-    wanted = (np.where(solid, inside, -outside) - np.where(solid, 0.5, -0.5)).reshape(-1)
-    for band, reach in ((1.5, 2.5), (3, 4)):
-        index, distance = near_surface(solid, band)
-        assert np.array_equal(index, np.flatnonzero(np.abs(wanted) <= reach))
-        assert np.allclose(distance, wanted[index])
 
 
 # -- variants ----------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ _OPEN_SCENE: Final = 1.5
 
 def hull_from(cells: Any, side: bytes) -> NDArray[np.bool_] | None:
     """The hull of a header's cells and a side section; `MalformedError` for what no writer can have written."""
-    """The hull of a header's number of cells and a side section; `MalformedError` for what no writer has written."""
     if cells == 0 and type(cells) is int:
         if side:
             raise MalformedError("scene header: a side section that nothing declares")
