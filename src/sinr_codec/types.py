@@ -23,4 +23,7 @@ JsonObject = dict[str, Any]
 Cbor = None | bool | int | float | str | bytes | Sequence["Cbor"] | Mapping[str, "Cbor"] | Mapping[int, "Cbor"]
 """A value of a header."""
 
+Blob = bytes
+"""The bytes of a file, for classes whose attribute `bytes` hides the type."""
+
 PathLike = str | os.PathLike[str]

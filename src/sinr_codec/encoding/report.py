@@ -7,9 +7,7 @@ from pathlib import Path
 from sinr_codec.encoding.job import Coded, Job
 from sinr_codec.encoding.targets import outcome
 from sinr_codec.fields import Field
-from sinr_codec.types import PathLike
-
-Blob = bytes  # the report's own attribute `bytes` hides the type
+from sinr_codec.types import Blob, PathLike
 
 
 @dataclass(frozen=True)

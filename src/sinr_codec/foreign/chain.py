@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import ModuleType
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -22,9 +23,10 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields._numbers import compact
 from sinr_codec.fields.activations import AnyActivation, activation_text
 from sinr_codec.fields.mlp import MLP
-from sinr_codec.types import Array
+from sinr_codec.types import Array, JsonObject
 
 State = Mapping[str, Any]
+"""Arrays of NumPy, or tensors, by name."""
 Apply = Callable[[NDArray[np.float32]], Array]
 Domain = tuple[tuple[float, float], ...]
 
@@ -65,7 +67,7 @@ class Waves:
 
         return encode
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> JsonObject:
         """See `Chain.to_table`."""
         return {
             "octaves": self.octaves,
@@ -101,7 +103,7 @@ class Projection:
 
         return encode
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> JsonObject:
         """See `Chain.to_table`."""
         return {"matrix": self.tensor, "factor": self.factor}
 
@@ -122,13 +124,13 @@ class Layer:
     fan_out: int
     transposed: bool = False
 
-    def affine(self, state: State, gain: float = 1.0, xp: Any = np) -> Callable[[Any], Any]:
+    def affine(self, state: State, gain: float = 1.0, xp: ModuleType = np) -> Callable[[Array], Array]:
         """``x -> gain (W x + b)`` for x (n, in), in float32 or complex64."""
         weight = gain * _single(state[self.weight], xp)
         weight = weight if self.transposed else xp.ascontiguousarray(weight.T) if xp is np else weight.T
         bias = None if self.bias is None else gain * _single(state[self.bias], xp)
 
-        def apply(x: Any) -> Any:
+        def apply(x: Array) -> Array:
             x = x @ weight
             if bias is not None:
                 x += bias
@@ -184,13 +186,13 @@ def natural(key: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", key)]
 
 
-def is_inexact(array: Any) -> bool:
+def is_inexact(array: Array) -> bool:
     """Whether an array has floats or complex numbers."""
     # bfloat16 is of kind "V", as are other dtypes that NumPy does not know.
     return array.dtype.kind in "fc" or array.dtype.name == "bfloat16"
 
 
-def _single(array: Any, xp: Any) -> Any:
+def _single(array: Any, xp: ModuleType) -> Any:
     if xp is not np:
         return array.to(xp.complex64 if array.is_complex() else xp.float32)
     array = np.asarray(array)
@@ -263,7 +265,7 @@ class Chain:
         outputs = "outputs after a sigmoid, peak 1," if self.sigmoid else "outputs, peak = their range,"
         return f"{outputs} over {box(self.domain)}"
 
-    def function(self, state: State, xp: Any = np) -> Apply:
+    def function(self, state: State, xp: ModuleType = np) -> Apply:
         """``f(points (n, a) in [-1, 1]^a) -> outputs (n, b)``; may be called from several threads at a time.
 
         The state is of arrays of `xp`, and so are the outputs.
@@ -314,9 +316,9 @@ class Chain:
         start = str(first) if self.encoding is None else f"{first} features of {self.in_features}"
         return f"{start} -> {widths} {activation_text(self.activation)} -> {self.out_features}"
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> JsonObject:
         """A description from which `network_from_table` makes the same network."""
-        table: dict[str, Any] = {"kind": self.KIND, "prefix": self.prefix}
+        table: JsonObject = {"kind": self.KIND, "prefix": self.prefix}
         table["layers"] = [_layer_entry(layer, self.prefix) for layer in self.layers]
         if any(layer.transposed for layer in self.layers):
             table["transposed"] = True
@@ -338,7 +340,7 @@ def _layer_entry(layer: Layer, prefix: str) -> str | list[str]:
     return [key.removeprefix(prefix) for key in layer.names]
 
 
-def activated(activation: AnyActivation, x: Any, xp: Any) -> Any:
+def activated(activation: AnyActivation, x: Array, xp: ModuleType) -> Array:
     """The activation of x; may overwrite a NumPy array."""
     return activation.overwrite(np, x) if xp is np else activation(xp, x)
 
@@ -351,7 +353,7 @@ def placing(domain: Domain) -> Apply:
     return lambda points: low + (points + np.float32(1)) * ((high - low) / 2)
 
 
-def logistic(x: Any, xp: Any) -> Any:
+def logistic(x: Array, xp: ModuleType) -> Array:
     """1 / (1 + exp(-x)), written so that its derivative is finite where exp overflows."""
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 

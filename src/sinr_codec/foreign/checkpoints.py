@@ -24,7 +24,7 @@ import numpy as np
 from sinr_codec.container import DEFAULT_LIMITS, DTYPES
 from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.files import atomic_write
-from sinr_codec.types import PathLike
+from sinr_codec.types import Cbor, PathLike
 
 TORCH_SUFFIXES: Final = (".pt", ".pth", ".ckpt", ".bin")
 SUFFIXES: Final = (".safetensors", ".npz", *TORCH_SUFFIXES)
@@ -81,10 +81,10 @@ class Checkpoint:
     skipped: tuple[str, ...] = ()
     optimiser: frozenset[str] = frozenset()
     containers: Mapping[str, int] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Cbor] = field(default_factory=dict)
 
 
-def read_checkpoint(source: Any, keep_optimiser: bool = False) -> Checkpoint:
+def read_checkpoint(source: object, keep_optimiser: bool = False) -> Checkpoint:
     """Read the tensors of a file, a torch module or a (nested) mapping of arrays or torch tensors.
 
     Files are .safetensors, .npz, or what `torch.save` wrote (.pt, .pth, .ckpt, .bin), which goes through
@@ -102,8 +102,8 @@ def read_checkpoint(source: Any, keep_optimiser: bool = False) -> Checkpoint:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         name, tree = str(source), _reader(path)(path)
-    elif callable(getattr(source, "state_dict", None)):
-        name, tree = type(source).__name__, source.state_dict()
+    elif callable(state_dict := getattr(source, "state_dict", None)):
+        name, tree = type(source).__name__, state_dict()
     elif isinstance(source, Mapping):
         name, tree = "the state dict", source
     else:
@@ -118,7 +118,7 @@ def write_checkpoint(
     state: Mapping[str, np.ndarray],
     path: PathLike,
     containers: Mapping[str, int] | None = None,
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, Cbor] | None = None,
 ) -> None:
     """Write a flat dict of arrays as .safetensors, .npz or a torch file, by the suffix of `path`.
 
@@ -147,7 +147,7 @@ def write_checkpoint(
 # --- reading -----------------------------------------------------------------------------------------------
 
 
-def _reader(path: Path) -> Callable[[Path], Mapping[str, Any]]:
+def _reader(path: Path) -> Callable[[Path], Mapping[str, object]]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: unknown kind of network file; {_expected()}")
@@ -202,7 +202,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: not a readable .npz file of plain arrays ({_one_line(error)})") from error
 
 
-def _read_torch(path: Path) -> Mapping[str, Any]:
+def _read_torch(path: Path) -> Mapping[str, object]:
     torch = _torch(path)
     try:
         with warnings.catch_warnings():
@@ -232,12 +232,12 @@ def _torch(path: PathLike) -> ModuleType:
 # --- from a tree of anything to a flat dict of arrays ------------------------------------------------------
 
 
-def _collect(source: str, tree: Mapping[Any, Any], keep_optimiser: bool) -> Checkpoint:
+def _collect(source: str, tree: Mapping[Any, object], keep_optimiser: bool) -> Checkpoint:
     walk = _Walk(keep_optimiser)
     state: dict[str, np.ndarray] = {}
     paths: dict[str, tuple[str, ...]] = {}
     params = room = 0
-    values: dict[str, Any] = {}
+    values: dict[str, Cbor] = {}
     for keys, leaf in walk.leaves(tree, ()):
         name = ".".join(keys)
         if name in paths:
@@ -288,7 +288,7 @@ class _Walk:
         return {".".join(keys): kind for keys, kind in kinds.items() if keys or kind != TEXT_KEYS}
 
     def leaves(
-        self, node: Any, keys: tuple[str, ...], optimiser: bool = False
+        self, node: object, keys: tuple[str, ...], optimiser: bool = False
     ) -> Iterator[tuple[tuple[str, ...], Any]]:
         """Yield (keys, tensor or plain value) in order; add a line to `skipped` for everything else."""
         name = ".".join(keys)
@@ -313,11 +313,11 @@ class _Walk:
             self.skipped.append(f"{name}: {_describe(node)}, not a tensor")
 
 
-def _is_inner(node: Any) -> bool:
+def _is_inner(node: object) -> bool:
     return _is_tensor(node) or isinstance(node, Mapping | list | tuple)
 
 
-def _is_plain(node: Any, depth: int = 0) -> bool:
+def _is_plain(node: object, depth: int = 0) -> bool:
     """Numbers, short text and short lists of them: what a header can hold."""
     if isinstance(node, list | tuple):
         short = depth < 2 and len(node) <= _MOST_VALUE
@@ -329,14 +329,14 @@ def _is_plain(node: Any, depth: int = 0) -> bool:
     return node is None or type(node) is bool or (type(node) is str and len(node) <= _MOST_VALUE)
 
 
-def _is_tensor(node: Any) -> bool:
+def _is_tensor(node: object) -> bool:
     """Arrays of numbers of any library (NumPy, torch, JAX); arrays of text are none."""
     if not (hasattr(node, "dtype") and hasattr(node, "shape")):
         return False
     return getattr(node.dtype, "kind", "f") not in "SUMmO"
 
 
-def _is_optimiser_state(keys: tuple[str, ...], node: Any) -> bool:
+def _is_optimiser_state(keys: tuple[str, ...], node: object) -> bool:
     parts = [part for key in keys for part in key.split(".")]
     if not parts:
         return False
@@ -346,13 +346,13 @@ def _is_optimiser_state(keys: tuple[str, ...], node: Any) -> bool:
     return any(part.startswith("optim") for part in inside) or not _MOMENTS.isdisjoint(parts)
 
 
-def _describe(node: Any) -> str:
+def _describe(node: object) -> str:
     if isinstance(node, bool | int | float | str):
         return f"{type(node).__name__} {_one_line(repr(node), 40)}"
     return type(node).__name__
 
 
-def _to_array(source: str, name: str, leaf: Any) -> np.ndarray:
+def _to_array(source: str, name: str, leaf: object) -> np.ndarray:
     """One tensor as a C-ordered, native-endian array of a dtype that the format holds."""
     array = _from_torch(source, name, leaf) if hasattr(leaf, "detach") else np.asarray(leaf)
     array = array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
@@ -410,7 +410,7 @@ def _write_torch(
     state: dict[str, np.ndarray],
     path: PathLike,
     containers: Mapping[str, int],
-    values: Mapping[str, Any],
+    values: Mapping[str, Cbor],
 ) -> None:
     torch = _torch(path)
 
@@ -424,7 +424,7 @@ def _write_torch(
         torch.save(_nested(tensors | dict(values), containers), temporary)
 
 
-def _nested(leaves: dict[str, Any], containers: Mapping[str, int]) -> Any:
+def _nested(leaves: dict[str, object], containers: Mapping[str, int]) -> object:
     """The tree of the leaves, or the flat dict where the containers do not fit them."""
     try:
         root: dict[Any, Any] = {}
@@ -436,16 +436,16 @@ def _nested(leaves: dict[str, Any], containers: Mapping[str, int]) -> Any:
             for depth, key in enumerate(outer):
                 node = node.setdefault(_key(key, containers.get(way, TEXT_KEYS)), {})
                 way = ".".join(outer[: depth + 1])
-            last = _key(last, containers.get(way, TEXT_KEYS))
-            if last in node:
+            innermost = _key(last, containers.get(way, TEXT_KEYS))
+            if innermost in node:
                 return leaves
-            node[last] = leaf
+            node[innermost] = leaf
         return _with_lists(root, "", containers)
     except (ValueError, AttributeError, TypeError):  # an integer that is none, a leaf where a dict should be
         return leaves
 
 
-def _with_lists(node: Any, name: str, containers: Mapping[str, int]) -> Any:
+def _with_lists(node: object, name: str, containers: Mapping[str, int]) -> object:
     if not isinstance(node, dict):
         return node
     children = {
@@ -458,7 +458,7 @@ def _with_lists(node: Any, name: str, containers: Mapping[str, int]) -> Any:
     return list(children.values())
 
 
-def _key(key: str, kind: int) -> Any:
+def _key(key: str, kind: int) -> str | int:
     return key if kind == TEXT_KEYS else int(key)
 
 

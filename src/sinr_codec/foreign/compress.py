@@ -2,10 +2,10 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from sinr_codec.coding.dtypes import is_float
 from sinr_codec.container import write
 from sinr_codec.devices import CPU, check_device
 from sinr_codec.errors import InputError, MissingExtraError
-from sinr_codec.fields import MLP
+from sinr_codec.fields import MLP, AnyActivation
 from sinr_codec.files import check_output, write_bytes
+from sinr_codec.foreign.chain import State
 from sinr_codec.foreign.checkpoints import Checkpoint, read_checkpoint
 from sinr_codec.foreign.descriptions import Description, tables_of
-from sinr_codec.foreign.fidelity import State, fidelity_loss, signal_for, signal_loss
+from sinr_codec.foreign.fidelity import fidelity_loss, signal_for, signal_loss
 from sinr_codec.foreign.headers import header_of, single_mlp
 from sinr_codec.foreign.recognise import Recognised, described, recognise
 from sinr_codec.foreign.tables import Network
@@ -31,7 +32,12 @@ from sinr_codec.quality import NO_LOSS, VERIFY_SLACK, decibels, hundredths
 from sinr_codec.sections import section_bytes
 from sinr_codec.signals.base import Part
 from sinr_codec.signals.recipe import Preset
-from sinr_codec.types import Array, PathLike
+from sinr_codec.types import Array, Blob, Params, PathLike
+
+if TYPE_CHECKING:
+    from sinr_codec.fit.rounding import Rounding
+
+T = TypeVar("T")
 
 MAX_DROP: Final = 0.1
 """dB that coding may cost on a signal."""
@@ -41,8 +47,6 @@ FIDELITY: Final = 46.0
 _PLANS: Final = 5  # attempts to keep the fidelity at the points of the check
 _COARSER: Final = 3  # after so many attempts, more fidelity than was asked for is accepted
 _NEAR: Final = 0.3  # dB above the fidelity that are near enough
-
-Blob = bytes
 
 
 @dataclass(frozen=True)
@@ -117,20 +121,20 @@ class CompressReport:
     blob: Blob = dataclasses.field(repr=False)
 
 
-def compress(model: Any, out: PathLike | None = None, **options: Any) -> bytes:
+def compress(model: object, out: PathLike | None = None, **options: Any) -> bytes:
     """Compress trained coordinate networks; see `compress_report` for the options. Returns the file's bytes."""
     return compress_report(model, out, **options).blob
 
 
 def compress_report(
-    model: Any,
+    model: object,
     out: PathLike | None = None,
     *,
     preset: str = "balanced",
     fidelity: float = FIDELITY,
-    signal: Any = None,
+    signal: object = None,
     max_drop: float = MAX_DROP,
-    activation: Any = None,
+    activation: AnyActivation | None = None,
     describe: Description | None = None,
     weights_snr: float | None = None,
     keep_optimiser: bool = False,
@@ -183,77 +187,102 @@ def compress_report(
     if out is not None:
         check_output(out, model)
         check_replaceable(out)
-    check_positive("fidelity", fidelity)
-    check_positive("max_drop", max_drop)
     if weights_snr is not None:
         check_positive("weights_snr", weights_snr)
-    check_seed(seed)
     check_activation(activation)
-    check_device(device)
-    recipe = preset_named(preset)
     progress = progress or NullProgress()
+    coder = _Coder(preset_named(preset), fidelity, max_drop, seed, device, progress.update)
     checkpoint = read_checkpoint(model, keep_optimiser)
-    state, notes = checkpoint.state, list(checkpoint.skipped)
-    networks, told = [], set[str]()
-    for one in _known(checkpoint, activation, describe):
-        finite = all(np.isfinite(state[name]).all() for name in one.network.names)
-        notes.append(one.reason if finite else f"{one.reason}; kept bit by bit, since its weights are not all finite")
-        networks += [one.network] if finite else []
-        told.update(() if finite else one.network.names)
+    known = _known(checkpoint, activation, describe)
+    networks = [one.network for one in known if _is_finite(one.network, checkpoint.state)]
     part = None if signal is None else signal_for(networks, signal)
     header = header_of(checkpoint, networks, described=describe is not None)
     write(header, [])  # refuses what the format cannot hold before the work begins
 
     progress.start("code", 0)
-    coder = _Coder(state, recipe, part, fidelity, max_drop, seed, device, progress.update)
+    coded = _coded(checkpoint, networks, part, coder, weights_snr)
+    measured = min((report.fidelity for report in coded.networks), default=None)
+    header = replace(header, quality=None if measured is None else hundredths(measured))
+    blob = write(header, [b"".join(coded.plan.records.values())])
+    if out is not None:
+        write_bytes(out, blob)
+    return CompressReport(
+        path=Path(out) if out is not None else None,
+        bytes=len(blob),
+        weights=sum(tensor.size for tensor in checkpoint.state.values()),
+        baseline_bytes=baseline_bytes(checkpoint.state),
+        fidelity=measured,
+        networks=coded.networks,
+        exact=sum(tensor.size for tensor in coded.exact.values()),
+        psnr=None if part is None else decibels(signal_loss(networks[0], part, coded.plan.params)),
+        criterion=coded.criterion,
+        field=single_mlp(networks),
+        seconds=time.perf_counter() - start,
+        notes=(*checkpoint.skipped, *_remarks(known, checkpoint, coded)),
+        sections=section_bytes(coded.plan.records, blob),
+        blob=blob,
+    )
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """The tensors of a checkpoint, coded: one plan of all, and what is said of it."""
+
+    plan: Plan
+    networks: tuple[NetworkReport, ...]
+    exact: Params
+    criterion: str
+    missed: tuple[str, ...]
+
+
+def _coded(
+    checkpoint: Checkpoint, networks: Sequence[Network], part: Part | None, coder: "_Coder", weights_snr: float | None
+) -> _Coded:
+    """Networks by their outputs, other tensors by their weights where that is asked for, and the rest bit by bit."""
+    state = checkpoint.state
     plans: list[Plan] = []
     reports: list[NetworkReport] = []
     for network in networks:
-        planned, reached = coder.coded(network)
-        if reached < fidelity - VERIFY_SLACK and coder.keeps_fidelity:
-            notes.append(f"{network.prefix or 'network'}: a fidelity of {fidelity:g} dB was missed: {reached:.2f} dB")
+        planned, reached = coder.coded(network, state, part)
         weights = sum(state[name].size for name in network.names)
         plans.append(planned)
         reports.append(
             NetworkReport(network.prefix, network.describe(), weights, planned.bytes, reached, network.compared)
         )
+    missed = tuple(
+        f"{report.name or 'network'}: a fidelity of {coder.fidelity:g} dB was missed: {report.fidelity:.2f} dB"
+        for report in reports
+        if coder.misses(report.fidelity, part)
+    )
+    criterion = coder.criterion(part) if networks else "every bit"
     taken = {name for network in networks for name in network.names}
     rest = {name: tensor for name, tensor in state.items() if name not in taken}
-    coded = {name: w for name, w in rest.items() if weights_snr is not None and name not in checkpoint.optimiser}
     if weights_snr is not None:
-        plans.append(plan_by_weights(coded, weights_snr))
-    exact = {name: w for name, w in rest.items() if name not in coded}
-    plans.append(plan(exact, lambda _: 0.0, 1.0, exact=exact.keys()))
-    chosen = _merged(plans, state)
-    notes += _left_alone(exact.keys() - checkpoint.optimiser - told, state)
-
-    measured = min((report.fidelity for report in reports), default=None)
-    header = replace(header, quality=None if measured is None else hundredths(measured))
-    blob = write(header, [b"".join(chosen.records.values())])
-    if out is not None:
-        write_bytes(out, blob)
-    criterion = coder.criterion if networks else "every bit"
-    if coded:
-        criterion = f"a weight SNR of {weights_snr:g} dB" + (f" elsewhere; {criterion}" if networks else "")
-    return CompressReport(
-        path=Path(out) if out is not None else None,
-        bytes=len(blob),
-        weights=sum(tensor.size for tensor in state.values()),
-        baseline_bytes=baseline_bytes(state),
-        fidelity=measured,
-        networks=tuple(reports),
-        exact=sum(tensor.size for tensor in exact.values()),
-        psnr=None if part is None else decibels(signal_loss(networks[0], part, chosen.params)),
-        criterion=criterion,
-        field=single_mlp(networks),
-        seconds=time.perf_counter() - start,
-        notes=tuple(notes),
-        sections=section_bytes(chosen.records, blob),
-        blob=blob,
-    )
+        lossy = {name: tensor for name, tensor in rest.items() if name not in checkpoint.optimiser}
+        plans.append(plan_by_weights(lossy, weights_snr))
+        rest = {name: tensor for name, tensor in rest.items() if name not in lossy}
+        if lossy:
+            criterion = f"a weight SNR of {weights_snr:g} dB" + (f" elsewhere; {criterion}" if networks else "")
+    plans.append(plan(rest, lambda _: 0.0, 1.0, exact=rest.keys()))
+    return _Coded(_merged(plans, state), tuple(reports), rest, criterion, missed)
 
 
-def _known(checkpoint: Checkpoint, activation: Any, description: Description | None) -> list[Recognised]:
+def _is_finite(network: Network, state: Params) -> bool:
+    return all(np.isfinite(state[name]).all() for name in network.names)
+
+
+def _remarks(known: Sequence[Recognised], checkpoint: Checkpoint, coded: _Coded) -> list[str]:
+    """One line for each network that was found, for a fidelity that was missed, and for weights of no network."""
+    state = checkpoint.state
+    kept = "; kept bit by bit, since its weights are not all finite"
+    notes = [one.reason + ("" if _is_finite(one.network, state) else kept) for one in known]
+    told = {name for one in known for name in one.network.names}
+    return [*notes, *coded.missed, *_left_alone(coded.exact.keys() - checkpoint.optimiser - told, state)]
+
+
+def _known(
+    checkpoint: Checkpoint, activation: AnyActivation | None, description: Description | None
+) -> list[Recognised]:
     state = {name: w for name, w in checkpoint.state.items() if name not in checkpoint.optimiser}
     if description is None:
         return recognise(state, activation)
@@ -268,58 +297,57 @@ def _known(checkpoint: Checkpoint, activation: Any, description: Description | N
 
 @dataclass(frozen=True)
 class _Coder:
-    """How the networks of a state are coded."""
+    """How networks are coded."""
 
-    state: State
     recipe: Preset
-    part: Part | None
     fidelity: float
     max_drop: float
     seed: int
     device: str
     progress: Callable[[int, str], None]
 
-    @property
-    def keeps_fidelity(self) -> bool:
-        """Whether the fidelity rules the loss, and not a signal or the paper."""
-        return self.part is None and not self.recipe.paper
+    def __post_init__(self) -> None:
+        check_positive("fidelity", self.fidelity)
+        check_positive("max_drop", self.max_drop)
+        check_seed(self.seed)
+        check_device(self.device)
 
-    @property
-    def criterion(self) -> str:
+    def misses(self, reached: float, part: Part | None) -> bool:
+        """Whether so many dB are too few, where the fidelity rules the loss, and not a signal or the paper."""
+        return part is None and not self.recipe.paper and reached < self.fidelity - VERIFY_SLACK
+
+    def criterion(self, part: Part | None) -> str:
         """What bounds the loss, in words."""
         if self.recipe.paper:
             return "as published: 16-bit values, s from the width"
-        return (
-            f"a fidelity of {self.fidelity:g} dB"
-            if self.part is None
-            else f"at most {self.max_drop:g} dB on the signal"
-        )
+        return f"a fidelity of {self.fidelity:g} dB" if part is None else f"at most {self.max_drop:g} dB on the signal"
 
-    def coded(self, network: Network) -> tuple[Plan, float]:
+    def coded(self, network: Network, state: Params, part: Part | None) -> tuple[Plan, float]:
         """The smallest plan that keeps the fidelity, or else the best, and the dB that it reaches."""
-        check = fidelity_loss(network, self.state, check=True)
+        check = fidelity_loss(network, state, check=True)
         effort = self.recipe.rounding
-        rounding = None if effort is None else _rounding(network, self.state, self.part, effort, self.seed)
+        rounding = None if effort is None else _rounding(network, state, part, effort, self.seed)
         aim, tried = self.fidelity, list[tuple[Plan, float]]()
         for _ in range(_PLANS):
-            planned = self._plan(network, rounding, 10 ** (-aim / 10))
-            reached = decibels(check({**self.state, **planned.params}))
+            planned = self._plan(network, state, part, rounding, 10 ** (-aim / 10))
+            reached = decibels(check({**state, **planned.params}))
             tried.append((planned, reached))
             over = reached - self.fidelity
             good = over >= -VERIFY_SLACK and (over <= _NEAR or len(tried) >= _COARSER)
-            if good or not self.keeps_fidelity:
+            if good or part is not None or self.recipe.paper:
                 break
             aim -= over  # the planner's points were easier than most, or harder
         kept = [(one, db) for one, db in tried if db >= self.fidelity - VERIFY_SLACK]
         return min(kept, key=lambda one: one[0].bytes) if kept else max(tried, key=lambda one: one[1])
 
-    def _plan(self, network: Network, rounding: Any, limit: float) -> Plan:
-        state, part = self.state, self.part
+    def _plan(
+        self, network: Network, state: Params, part: Part | None, rounding: "Rounding | None", limit: float
+    ) -> Plan:
         tensors = {name: state[name] for name in network.names}
         if self.recipe.paper:
             return plan_paper(tensors, self.seed, device=self.device)
-        loss: Callable[[State], float]
-        probe: Callable[[State], float] | None = None
+        loss: Callable[[Params], float]
+        probe: Callable[[Params], float] | None = None
         if part is None:
             # The function of a network may need more than is coded: the matrix of an encoding.
             # Most of the difference of a scene lies in one ray of five hundred: all that tell the fidelity are needed.
@@ -331,20 +359,25 @@ class _Coder:
         else:
             loss = lambda candidate: signal_loss(network, part, {**state, **candidate})  # noqa: E731
             limit = max(loss(tensors), NO_LOSS) * 10 ** (self.max_drop / 10)
-        settings: dict[str, Any] = {
-            "dictionaries": self.recipe.dictionaries,
-            "seed": self.seed,
-            "device": self.device,
-            "progress": self.progress,
-        }
-        if rounding is not None:
-            # A scene's error lies in so few rays that no batch of them tells where to go (docs/verdict.md).
-            rounds = rounding.effort.steps and network.POINTS == 1
-            settings |= {"felt": rounding.felt(tensors), "rounder": rounding if rounds else None}
-        return plan(tensors, loss, limit, probe=probe, **settings)
+        # A scene's error lies in so few rays that no batch of them tells where to go (docs/verdict.md).
+        rounds = rounding is not None and rounding.effort.steps and network.POINTS == 1
+        return plan(
+            tensors,
+            loss,
+            limit,
+            probe=probe,
+            dictionaries=self.recipe.dictionaries,
+            rounder=rounding if rounds else None,
+            felt=None if rounding is None else rounding.felt(tensors),
+            seed=self.seed,
+            device=self.device,
+            progress=self.progress,
+        )
 
 
-def _rounding(network: Network, state: State, part: Part | None, effort: Mapping[str, int], seed: int) -> Any:
+def _rounding(
+    network: Network, state: Params, part: Part | None, effort: Mapping[str, int], seed: int
+) -> "Rounding | None":
     """Rounding for a network's outputs, at the samples of its signal or all over its domain; None without torch."""
     try:
         import torch
@@ -358,7 +391,7 @@ def _rounding(network: Network, state: State, part: Part | None, effort: Mapping
 
     namespace = kernels.namespace("cpu")
 
-    def function(tensors: Mapping[str, Any], points: Array) -> Any:
+    def function(tensors: State, points: Array) -> Array:
         return network.function({**constants, **tensors}, namespace)(points)
 
     def draw(count: int, generator: torch.Generator) -> Array:
@@ -371,19 +404,21 @@ def _rounding(network: Network, state: State, part: Part | None, effort: Mapping
     return Rounding(function, draw, Effort(**settings), seed)
 
 
-def _merged(plans: Sequence[Plan], state: State) -> Plan:
+def _merged(plans: Sequence[Plan], state: Params) -> Plan:
     """One plan of several, in the order of the state."""
 
-    def merged(name: str) -> dict[str, Any]:
-        parts: dict[str, Any] = {}
-        for one in plans:
-            parts |= getattr(one, name)
-        return {key: parts[key] for key in state}
+    def merged(parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+        found = {key: value for part in parts for key, value in part.items()}
+        return {key: found[key] for key in state}
 
-    return Plan(merged("codings"), merged("records"), merged("params"))
+    return Plan(
+        merged(each.codings for each in plans),
+        merged(each.records for each in plans),
+        merged(each.params for each in plans),
+    )
 
 
-def _left_alone(names: Any, state: State) -> list[str]:
+def _left_alone(names: Iterable[str], state: Params) -> list[str]:
     """A note where weights of an unknown network stay as they are."""
     large = [name for name in names if state[name].size > 1 and state[name].dtype.kind not in "iub"]
     if not large:

@@ -5,20 +5,20 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from sinr_codec.arguments import check_activation
 from sinr_codec.errors import InputError
-from sinr_codec.fields.activations import activation_text
+from sinr_codec.fields.activations import AnyActivation, activation_text
 from sinr_codec.foreign.chain import layers_under
 from sinr_codec.foreign.checkpoints import read_checkpoint
 from sinr_codec.foreign.recognise import recognise
+from sinr_codec.foreign.tables import Table
 from sinr_codec.types import PathLike
 
-Description = PathLike | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Description = PathLike | Table | Sequence[Table]
 
 
-def tables_of(description: Description) -> tuple[str, list[Any]]:
+def tables_of(description: Description) -> tuple[str, list[object]]:
     """A name for messages, and the tables of the networks."""
     if isinstance(description, str | os.PathLike):
         name, tree = os.fspath(description), _read_description(Path(description))
@@ -35,7 +35,7 @@ def tables_of(description: Description) -> tuple[str, list[Any]]:
     return name, list(tree)
 
 
-def _read_description(path: Path) -> Any:
+def _read_description(path: Path) -> object:
     if path.suffix.lower() not in (".toml", ".json"):
         raise InputError(f"{path}: expected a description in a .toml or .json file")
     try:
@@ -49,7 +49,7 @@ def _read_description(path: Path) -> Any:
         ) from error
 
 
-def description_of(model: Any, activation: Any = None) -> str:
+def description_of(model: object, activation: AnyActivation | None = None) -> str:
     """The networks that are recognised in a model, as a description in TOML to start from.
 
     What matrices are left is listed in comments.
@@ -78,7 +78,7 @@ def description_of(model: Any, activation: Any = None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):

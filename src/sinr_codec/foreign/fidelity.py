@@ -1,8 +1,8 @@
 """How close the outputs of a compressed network are to those of the old one, or to a signal."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
@@ -21,15 +21,13 @@ from sinr_codec.signals.base import Part
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, Params
 
-State = Mapping[str, Array]
-
 _MOST_POINTS: Final = 1 << 16  # at which the planner compares outputs
 _LEAST_POINTS: Final = 1 << 11
 _POINT_WEIGHTS: Final = 1 << 34  # points times weights of one comparison: seconds on one core
 _CHECK: Final = 4  # times as many points, and others, tell the fidelity of the finished file
 
 
-def signal_for(networks: list[Network], signal: Any) -> Part:
+def signal_for(networks: list[Network], signal: object) -> Part:
     """The samples of a signal for the one chain that was found.
 
     Raises
@@ -52,12 +50,14 @@ def signal_for(networks: list[Network], signal: Any) -> Part:
     return part
 
 
-def signal_loss(network: Network, part: Part, state: State) -> float:
+def signal_loss(network: Network, part: Part, state: Params) -> float:
     """The loss of a network on a signal."""
     return part.objective(None, 0)(network.function(state), tile_of(network))
 
 
-def fidelity_loss(network: Network, state: State, check: bool = False, times: float = 1.0) -> Callable[[State], float]:
+def fidelity_loss(
+    network: Network, state: Params, check: bool = False, times: float = 1.0
+) -> Callable[[Params], float]:
     """Mean squared difference of a network's outputs from those of `state`, over the square of the peak.
 
     With `check` at more points, and others, than those that a plan was made with.
@@ -68,7 +68,7 @@ def fidelity_loss(network: Network, state: State, check: bool = False, times: fl
     wanted = _evaluate(network, state, points).astype(np.float64)
     peak = network.peak or float(np.ptp(wanted)) or 1.0
 
-    def loss(candidate: State) -> float:
+    def loss(candidate: Params) -> float:
         got = _evaluate(network, candidate, points)
         with np.errstate(all="ignore"):
             return float(np.mean((got - wanted) ** 2)) / peak**2
@@ -76,7 +76,7 @@ def fidelity_loss(network: Network, state: State, check: bool = False, times: fl
     return loss
 
 
-def _evaluate(network: Network, state: State, points: Array) -> Array:
+def _evaluate(network: Network, state: Params, points: Array) -> Array:
     tile = tile_of(network)
     tiles = (points[i : i + tile] for i in range(0, len(points), tile))
     return np.concatenate(list(map_tiles(network.function(state), tiles)))
@@ -100,7 +100,7 @@ def _points(dimensions: int, samples: int, after: int = 0) -> Array:
     return (2 * ((0.5 + numbers * steps) % 1) - 1).astype(np.float32)
 
 
-def compare_networks(header: Header, against: Any, new: Params) -> tuple[float, str]:
+def compare_networks(header: Header, against: object, new: Params) -> tuple[float, str]:
     """Least fidelity in dB of the networks that a file knows, or else the SNR in dB of the worst tensor.
 
     Raises
@@ -121,7 +121,7 @@ def compare_networks(header: Header, against: Any, new: Params) -> tuple[float, 
     return min((_weight_snr(old[name], new[name]) for name in old), default=math.inf), "weight SNR of the worst tensor"
 
 
-def _recorded(header: Header, state: State) -> list[Network]:
+def _recorded(header: Header, state: Params) -> list[Network]:
     """The networks that a file says it holds."""
     tables = tables_in(header)
     if tables is not None:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Final
+from types import ModuleType
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from sinr_codec.foreign.chain import (
     logistic,
     placing,
 )
-from sinr_codec.types import Array
+from sinr_codec.types import Array, JsonObject
 
 SCENE: Final = (-1.5, 1.5)
 """Box of the scenes that NeRF's code calls "blender"; cameras stand outside it, at a distance of 4."""
@@ -108,7 +109,7 @@ class Nerf:
         """What is compared, in words."""
         return f"pixels of rays through the box {box(self.domain)}, peak 1"
 
-    def function(self, state: State, xp: Any = np) -> Apply:
+    def function(self, state: State, xp: ModuleType = np) -> Apply:
         """``f(rays (n, 5) in [-1, 1]^5) -> red, green, blue, opacity (n, 4)``: a point in the box and a direction.
 
         The state is of arrays of `xp`, and so are the outputs.
@@ -134,7 +135,7 @@ class Nerf:
 
         return apply
 
-    def radiance(self, state: State, xp: Any = np) -> Callable[[Array, Array], tuple[Any, Any]]:
+    def radiance(self, state: State, xp: ModuleType = np) -> Callable[[Array, Array], tuple[Array, Array]]:
         """``f(positions (n m, 3), directions (n, 3)) -> colours (n m, 3), densities (n m, 1)``, both as rendered."""
         style = NERFS[self.style]
         encode = self.position.function(state)
@@ -146,7 +147,7 @@ class Nerf:
         density = None if self.density is None else self.density.affine(state, xp=xp)
         colour = self.colour.affine(state, xp=xp)
 
-        def apply(positions: Array, directions: Array) -> tuple[Any, Any]:
+        def apply(positions: Array, directions: Array) -> tuple[Array, Array]:
             x = first = xp.asarray(encode(positions))
             for i, layer in enumerate(trunk):
                 if i in again:
@@ -175,7 +176,7 @@ class Nerf:
         views = f", directions in {self.direction.octaves} octaves" if self.direction is not None else ""
         return f"NeRF: positions in {self.position.octaves} octaves -> {widths} relu{views} -> colour, density"
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> JsonObject:
         """A description from which `network_from_table` makes the same network."""
         domain = [[compact(low), compact(high)] for low, high in self.domain]
         return {"kind": self.KIND, "prefix": self.prefix, "domain": domain}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from sinr_codec.fields.activations import AnyActivation, Sine, Wire
 from sinr_codec.foreign.chain import Chain, Layer, in_order, layers_under
 from sinr_codec.foreign.nerf import NERFS, find_nerf
 from sinr_codec.foreign.tables import Network, network_from_table
+from sinr_codec.types import Array, Params
 
 # More inputs than space, time and a viewing direction have are features of an encoding that no key names.
 _MAX_COORDINATES: Final = 6
@@ -36,7 +37,7 @@ class Recognised:
     reason: str
 
 
-def recognise(state: Mapping[str, Any], activation: AnyActivation | None = None) -> list[Recognised]:
+def recognise(state: Params, activation: AnyActivation | None = None) -> list[Recognised]:
     """Find the networks in `state` whose function is known.
 
     These are chains of affine layers of one width over at most 6 coordinates (SIREN, COIN, WIRE, plain multilayer
@@ -71,7 +72,7 @@ def recognise(state: Mapping[str, Any], activation: AnyActivation | None = None)
         chains = alone
 
 
-def described(state: Mapping[str, Any], tables: Sequence[Any]) -> list[Recognised]:
+def described(state: Params, tables: Sequence[object]) -> list[Recognised]:
     """The networks that a description names.
 
     Raises
@@ -97,13 +98,13 @@ def _named(prefix: str) -> str:
     return f"{prefix.rstrip('.')}: " if prefix else ""
 
 
-def _nerf_prefixes(state: Mapping[str, Any]) -> list[str]:
+def _nerf_prefixes(state: Params) -> list[str]:
     """What stands before the first layer of each trunk of a NeRF."""
     ends = [style.trunk.format(0) + ".weight" for style in NERFS.values()]
     return [key.removesuffix(end) for key in state for end in ends if key == end or key.endswith("." + end)]
 
 
-def _chains(state: Mapping[str, Any], prefix: str, activation: AnyActivation | None) -> Iterator[Recognised]:
+def _chains(state: Params, prefix: str, activation: AnyActivation | None) -> Iterator[Recognised]:
     """The chain that all tensors with a prefix are, or those of the modules under it."""
     inside = {key: array for key, array in state.items() if key.startswith(prefix)}
     whole = _chain(inside, prefix, activation)
@@ -116,7 +117,7 @@ def _chains(state: Mapping[str, Any], prefix: str, activation: AnyActivation | N
         yield from _chains(inside, module, activation)
 
 
-def _chain(state: Mapping[str, Any], prefix: str, activation: AnyActivation | None) -> Recognised | None:
+def _chain(state: Params, prefix: str, activation: AnyActivation | None) -> Recognised | None:
     layers = in_order(layers_under(state))
     if len(layers) < 2 or layers[0].fan_in > _MAX_COORDINATES or any(layer.bias is None for layer in layers):
         return None
@@ -136,14 +137,14 @@ def _chain(state: Mapping[str, Any], prefix: str, activation: AnyActivation | No
     return Recognised(chain, f"{_named(prefix)}{chain.describe()}: {known[1]}")
 
 
-def _could_belong(array: Any, network: Network) -> bool:
+def _could_belong(array: Array, network: Network) -> bool:
     """Whether a tensor of nobody may be a head, a modulation or an input of a chain: one side has its size."""
     assert isinstance(network, Chain)
     sizes = {network.in_features, *(layer.fan_out for layer in network.layers)} - {1}
     return len(array.shape) in (1, 2) and math.prod(array.shape) > 1 and not sizes.isdisjoint(array.shape)
 
 
-def _infer(state: Mapping[str, Any], chain: Sequence[Layer]) -> tuple[AnyActivation, str] | None:
+def _infer(state: Params, chain: Sequence[Layer]) -> tuple[AnyActivation, str] | None:
     stored = _stored_factors(state)
     if stored is not None:
         return stored, "factors as stored beside the weights"
@@ -155,13 +156,13 @@ def _infer(state: Mapping[str, Any], chain: Sequence[Layer]) -> tuple[AnyActivat
     return None
 
 
-def _scale(weight: Any) -> float:
+def _scale(weight: Array) -> float:
     """Scale of a weight matrix, std * sqrt(fan_in) * 30; NaN where the weights are not finite."""
     with np.errstate(all="ignore"):
         return float(np.std(weight.astype(np.complex128))) * math.sqrt(weight.shape[1]) * 30
 
 
-def _stored_factors(state: Mapping[str, Any]) -> AnyActivation | None:
+def _stored_factors(state: Params) -> AnyActivation | None:
     """Activation by scalars called omega_0 (SIREN, WIRE) and scale_0 (WIRE), the same in all layers."""
     found: dict[str, set[float]] = {"omega": set(), "scale": set()}
     for key, array in state.items():

@@ -29,11 +29,12 @@ from sinr_codec.foreign.chain import (
 from sinr_codec.foreign.nerf import NERFS, SCENE, Nerf, find_nerf
 
 Network = Chain | Nerf
+Table = Mapping[str, Any]
 
 _MAX_COORDINATES: Final = 16
 
 
-def network_from_table(table: Any, state: State) -> Network:
+def network_from_table(table: object, state: State) -> Network:
     """The network that a description tells, with its tensors in `state`.
 
     Raises
@@ -59,7 +60,7 @@ def network_from_table(table: Any, state: State) -> Network:
     return _chain_from_table(table, prefix, state)
 
 
-def _nerf_from_table(table: Mapping[str, Any], prefix: str, state: State) -> Nerf:
+def _nerf_from_table(table: Table, prefix: str, state: State) -> Nerf:
     found = find_nerf(state, prefix)
     if found is None:
         names = " or ".join(style.trunk.format(0) for style in NERFS.values())
@@ -67,7 +68,7 @@ def _nerf_from_table(table: Mapping[str, Any], prefix: str, state: State) -> Ner
     return replace(found, domain=_domain(table.get("domain", SCENE), 3))
 
 
-def _chain_from_table(table: Mapping[str, Any], prefix: str, state: State) -> Chain:
+def _chain_from_table(table: Table, prefix: str, state: State) -> Chain:
     if "activation" not in table:
         raise InputError("activation: expected one of " + ", ".join(ACTIVATIONS) + ", such as sine:30")
     activation = activation_from_text(table["activation"])
@@ -113,7 +114,7 @@ def _chain_from_table(table: Mapping[str, Any], prefix: str, state: State) -> Ch
     )
 
 
-def _layer(entry: Any, prefix: str, state: State, transposed: bool) -> Layer:
+def _layer(entry: object, prefix: str, state: State, transposed: bool) -> Layer:
     """A layer from "net.0" (net.0.weight, net.0.bias if there is one) or from the names of both tensors."""
     if isinstance(entry, str):
         join = "" if not entry or entry.endswith(".") else "."
@@ -133,7 +134,7 @@ def _layer(entry: Any, prefix: str, state: State, transposed: bool) -> Layer:
     return layer
 
 
-def _encoding(table: Any, prefix: str, state: State) -> Waves | Projection | None:
+def _encoding(table: object, prefix: str, state: State) -> Waves | Projection | None:
     if table is None:
         return None
     if not isinstance(table, Mapping):
@@ -153,7 +154,7 @@ def _encoding(table: Any, prefix: str, state: State) -> Waves | Projection | Non
     return Waves(octaves, _number(table, "base", 1.0), _flag(table, "input", True), _flag(table, "interleaved", False))
 
 
-def _domain(value: Any, coordinates: int) -> Domain:
+def _domain(value: object, coordinates: int) -> Domain:
     """A range for all coordinates, or a list of one each."""
     pairs = [value] * coordinates if isinstance(value, list | tuple) and value and is_number(value[0]) else value
     if not isinstance(pairs, list | tuple) or len(pairs) != coordinates:
@@ -169,26 +170,26 @@ def _domain(value: Any, coordinates: int) -> Domain:
     return tuple((float(low), float(high)) for low, high in pairs)
 
 
-def _choice(table: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
+def _choice(table: Table, name: str, choices: Sequence[str]) -> str:
     value = table.get(name, choices[0])
     if value not in choices:
         raise InputError(f"{name}: expected {' or '.join(choices)}, found {value!r:.40}")
     return str(value)
 
 
-def _flag(table: Mapping[str, Any], name: str, default: bool) -> bool:
+def _flag(table: Table, name: str, default: bool) -> bool:
     value = table.get(name, default)
     if type(value) is not bool:
         raise InputError(f"{name}: expected true or false, found {value!r:.40}")
     return value
 
 
-def _only(table: Mapping[str, Any], *known: str) -> None:
+def _only(table: Table, *known: str) -> None:
     if unknown := sorted(map(str, set(table) - set(known))):
         raise InputError(f"encoding: unknown entry {unknown[0]!r:.40}; expected {', '.join(known)}")
 
 
-def _number(table: Mapping[str, Any], name: str, default: float) -> float:
+def _number(table: Table, name: str, default: float) -> float:
     value = table.get(name, default)
     if not is_number(value) or not 0 < value < 1e6:
         raise InputError(f"encoding: {name}: expected a positive number, found {value!r:.40}")
