@@ -1,4 +1,4 @@
-"""NumPy files, looked at before anything is read: what they hold, and how much it would take."""
+"""NumPy files, whose headers are checked before any data is read or allocated."""
 
 import math
 import zipfile
@@ -21,11 +21,11 @@ def npy_header(path: Path) -> Header:
 
 
 def npz_headers(path: Path, most_bytes: int) -> dict[str, Header]:
-    """Shape and dtype of each array of a `.npz` file, in order, none of them unpacked.
+    """Shape and dtype of each array of a `.npz` file, in order, without unpacking any data.
 
     Raises
     ------
-    InputError : damaged, not of plain arrays, or arrays that take more than `most_bytes` together
+    InputError : damaged, not of plain arrays, or more than `most_bytes` in total
     """
     headers: dict[str, Header] = {}
     with translated(path, "not a readable .npz file of plain arrays"), zipfile.ZipFile(path) as archive:
@@ -39,12 +39,12 @@ def npz_headers(path: Path, most_bytes: int) -> dict[str, Header]:
 
 
 def read_npy(path: Path) -> NDArray[Any]:
-    """The array of a `.npy` file; one that declares more than the file holds is refused, and allocates nothing."""
+    """The array of a `.npy` file; `InputError`, before any allocation, where it declares more than the file holds."""
     return np.array(map_npy(path))
 
 
 def map_npy(path: Path) -> NDArray[Any]:
-    """As `read_npy`, as a read-only array that stays on the disk: only what is used of it is read."""
+    """As `read_npy`, but memory-mapped and read-only."""
     npy_header(path)
     with translated(path, "damaged .npy file: it ends before what its header declares"):
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
@@ -56,7 +56,7 @@ def _header(file: IO[bytes]) -> Header:
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get(version)
-    # Version 3 differs from 2 in the coding of field names, which plain arrays do not have.
+    # Version 3 differs from 2 in the encoding of field names, which plain arrays do not have.
     shape, _, dtype = (read or np.lib.format.read_array_header_2_0)(file)
     if dtype.hasobject:
         raise ValueError("Python objects")

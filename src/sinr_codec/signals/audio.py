@@ -1,8 +1,8 @@
-"""Sounds: whatever libsndfile reads (WAV, FLAC, Ogg, MP3, ...), and arrays with a rate.
+"""Sounds: all formats of libsndfile (WAV, FLAC, Ogg, MP3, ...), and arrays with a sample rate.
 
-A sound is a function of time alone, with a value for each channel. Long ones are cut into blocks, each with a network
-of its own; neighbours overlap and are cross-faded, so that no seam is heard. Samples count in full scales inside:
-those of 16 bits are divided by 2^15, and float samples are taken as they are.
+A sound is a function of time with one value for each channel. Long sounds are cut into blocks, each with its own
+network. Neighbouring blocks overlap and are cross-faded, so that seams are inaudible. Amplitudes are relative to full
+scale: 16-bit samples are divided by 2^15, float samples are used unchanged.
 """
 
 import math
@@ -40,10 +40,10 @@ from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
 AUDIO: Final = 1
-"""The id of sounds among the signals a file can hold."""
+"""Signal id of sounds."""
 BLOCK_SAMPLES: Final = 40_000
-"""About how many samples a channel a block has. With as many weights a sample and as much time, blocks of 22,000 or
-44,000 samples of music fit 1 dB better than those of 88,000, and 176,000 are 4 dB worse."""
+"""Approximate length of a block, in samples. On music, with as many weights a sample and as much time, blocks of 22,000
+or 44,000 samples fit 1 dB better than blocks of 88,000; blocks of 176,000 fit 4 dB worse."""
 OVERLAP_SECONDS: Final = 0.02
 """Length of a cross-fade."""
 _MAX_FRAMES: Final = 2**48
@@ -52,21 +52,21 @@ _MAX_GAIN: Final = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """Rate, length, sample format and blocks of a sound: what a decoder needs besides the networks.
+    """Rate, length, sample format and blocks of a sound: all that a decoder needs besides the networks.
 
-    Block k owns the samples from k * frames // blocks to the next block's first, and fades over `fade` samples on
-    either side of each seam.
+    Block k owns the samples from k * frames // blocks up to the first sample of block k + 1. It is cross-faded over
+    `fade` samples on either side of each seam.
 
     Attributes
     ----------
     rate
         Samples a second.
     frames, channels
-        Samples a channel, and channels.
+        Samples in each channel, and number of channels.
     format
-        Place in the list of sample formats.
+        Index into `audio_files.FORMATS`.
     gains
-        Of each block, the amplitude in full scales that the values +-1 stand for; 0 for silence.
+        For each block, the amplitude that the values +-1 stand for, relative to full scale; 0 for silence.
     fade
         Half the length of a cross-fade, in samples; 0 with one block.
     """
@@ -86,12 +86,12 @@ class AudioSpec:
 
     @property
     def in_features(self) -> int:
-        """Time is the one coordinate."""
+        """1, the time."""
         return 1
 
     @property
     def out_features(self) -> int:
-        """Values a moment."""
+        """Number of channels."""
         return self.channels
 
     @property
@@ -101,12 +101,12 @@ class AudioSpec:
 
     @property
     def samples(self) -> int:
-        """Samples a channel."""
+        """Samples in each channel."""
         return self.frames
 
     @property
     def values(self) -> int:
-        """Samples of all channels."""
+        """Samples in all channels."""
         return self.frames * self.channels
 
     @property
@@ -121,31 +121,31 @@ class AudioSpec:
 
     @property
     def subtype(self) -> str:
-        """Sample format by libsndfile's name, such as "PCM_16"."""
+        """Name of the sample format in libsndfile, such as "PCM_16"."""
         return FORMATS[self.format].subtype
 
     @property
     def dtype(self) -> str:
-        """NumPy's type of decoded samples."""
+        """NumPy dtype of decoded samples."""
         return FORMATS[self.format].dtype
 
     @property
     def blocks(self) -> Cut:
-        """Which samples each block has, and its share of them."""
+        """The samples of each block, and their weights in the cross-fades."""
         return _Crossfaded((self.frames,), (self.parts,), self.fade)
 
     @property
     def block_frames(self) -> int:
-        """Samples a channel between the ends of the domain [-1, 1] of a network, cross-fades included."""
+        """Samples that the domain [-1, 1] of a network spans, cross-fades included."""
         return self.blocks.extents[0]
 
     @property
     def peak(self) -> float:
-        """Peak of the PSNR, peak to peak: 2 full scales, or what float samples beyond these span."""
+        """Peak value for the PSNR, from peak to peak: 2, or the range of float samples that exceed full scale."""
         return 2 * max(1.0, *self.gains)
 
     def edge(self, block: int) -> int:
-        """First sample that a block owns; of the block after the last, the number of samples."""
+        """First sample that a block owns; `frames` for the block after the last."""
         return self.blocks.edge(0, block)
 
     def describe(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class AudioSpec:
 
         Raises
         ------
-        MalformedError, UnknownIdError : for anything that `to_header` cannot have written
+        MalformedError, UnknownIdError : anything that `to_header` cannot have written
         """
         if side:
             raise MalformedError("audio: expected no side section")
@@ -211,7 +211,7 @@ class AudioSpec:
     # -- values --------------------------------------------------------------------------------------------
 
     def quantized(self, amplitudes: Array) -> Array:
-        """Amplitudes in full scales, rounded and clipped to those of the sample format; float64."""
+        """Amplitudes rounded and clipped to the sample format; relative to full scale, float64."""
         amplitudes = amplitudes.astype(np.float64)
         bits = FORMATS[self.format].bits
         if not bits:
@@ -221,16 +221,16 @@ class AudioSpec:
         return np.clip(np.rint(amplitudes * scale), -scale, scale - 1) / scale
 
     def to_samples(self, amplitudes: Array) -> Array:
-        """Amplitudes in full scales as samples of the source's type."""
+        """Samples of the source's dtype from amplitudes relative to full scale."""
         exact = self.quantized(amplitudes)
         if not FORMATS[self.format].bits:
             return exact.astype(self.dtype)
         return (exact * full_scale(self.dtype)).astype(self.dtype)
 
     def amplitudes(self, block: int, values: Array) -> Array:
-        """Values of a network in full scales, a NaN becoming 0; clipped at twice the gain.
+        """Amplitudes, relative to full scale, from a network's values; NaN becomes 0, clipped at twice the gain.
 
-        Between samples a wave may rise above the largest of them; more than twice is damage.
+        Between samples a waveform may exceed the largest sample. More than twice that is a sign of damage.
         """
         return np.clip(np.where(np.isnan(values), 0, values), -2, 2) * self.gains[block]
 
@@ -244,10 +244,10 @@ class AudioSpec:
         start: float | None = None,
         stop: float | None = None,
     ) -> Sound:
-        """Evaluate the networks at the moments of samples, in memory bounded by the result plus a few tiles.
+        """Evaluate the networks at sample times, in memory bounded by the result plus a few tiles.
 
-        Sample 0 of every rate is the source's sample 0. At a lower rate, the sound is evaluated at a multiple of that
-        rate which is no less than the source's, filtered and decimated.
+        Renderings at all rates begin with the source's sample 0. For a lower rate, the sound is evaluated at the least
+        multiple of that rate that is not below the source's, then low-pass filtered and decimated.
 
         Parameters
         ----------
@@ -260,7 +260,7 @@ class AudioSpec:
 
         Raises
         ------
-        InputError : seconds that lie outside the sound, or a rate that is no integer or far below the source's
+        InputError : seconds outside the sound, or a rate that is not an integer or is far below the source's
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
         rate = self.rate if rate is None else rate
@@ -297,10 +297,10 @@ class AudioSpec:
         return Sound(out[:, 0] if self.channels == 1 else out, rate)
 
     def _range(self, rate: int, start: float | None, stop: float | None) -> tuple[int, int]:
-        """First sample of a rendering at a rate, and the one after its last."""
+        """Start and stop of a rendering, in samples at a rate."""
         seconds = self.frames / self.rate
         begin, end = 0.0 if start is None else start, seconds if stop is None else stop
-        # The duration is printed with three digits, and may be given as such.
+        # The duration is printed with three decimals, so the rounded value must be accepted.
         if not all(isinstance(v, int | float) for v in (begin, end)) or not 0 <= begin < end <= seconds + 0.0005:
             raise InputError(f"start {begin}, stop {end}: expected 0 <= start < stop <= {seconds:.3f} seconds")
         count = max(1, round(self.frames * rate / self.rate))
@@ -308,9 +308,9 @@ class AudioSpec:
         return first, count if stop is None else max(first + 1, min(round(end * rate), count))
 
     def _evaluate(self, fields: Fields, first: int, last: int, rate: int) -> Array:
-        """Samples first to last - 1 at a rate, in full scales, float32 (n, channels); zeros outside the sound."""
+        """Amplitudes of samples first to last - 1 at a rate, float32 (n, channels); 0 outside the sound."""
         out, cut = np.zeros((last - first, self.channels), np.float32), self.blocks
-        # Where the middle of each sample lies among the source's, whose sample i spans [i, i + 1).
+        # Centre of each sample on the source's axis, where sample i spans [i, i + 1).
         middle = np.arange(first, last, dtype=np.float64) * (self.rate / rate) + 0.5
         inside = (middle > 0) & (middle < self.frames + 0.5)
         blocks = np.clip((middle[[0, -1]] + [-self.fade, self.fade]) * self.parts // self.frames, 0, self.parts - 1)
@@ -325,7 +325,7 @@ class AudioSpec:
         return out
 
     def _decimated(self, fields: Fields, first: int, last: int, rate: int, factor: int) -> Array:
-        """Like `_evaluate`, of `factor` as many samples a second, through a low-pass filter."""
+        """Like `_evaluate`, by oversampling with a factor and a low-pass filter."""
         kernel = _low_pass(factor)
         reach = len(kernel) // 2
         fine = self._evaluate(fields, first * factor - reach, (last - 1) * factor + reach + 1, rate * factor)
@@ -335,13 +335,13 @@ class AudioSpec:
     # -- files ---------------------------------------------------------------------------------------------
 
     def save(self, decoded: Sound, path: PathLike) -> None:
-        """Write a rendering: sound in any format of libsndfile, .npy the samples, .png a spectrogram.
+        """Write a rendering: a sound in any format of libsndfile, samples as .npy, or a spectrogram as .png.
 
-        A format that lacks the source's sample type gets 24 bits, or the format's own.
+        In a format without the source's sample type, samples have 24 bits, or the format's default.
 
         Raises
         ------
-        InputError : an unknown extension, or a format that cannot hold so many channels or such a rate
+        InputError : an unknown extension, or a format without support for the number of channels or the rate
         """
         suffix = Path(path).suffix.lower()
         if suffix == ".npy":
@@ -356,23 +356,23 @@ class AudioSpec:
 
 
 _MIN_DECIMATED: Final = 64
-_OVERSAMPLED_TILE: Final = 1 << 16  # samples after and before decimation that are made at once
-_MOST_OVERSAMPLED: Final = 1 << 24  # the same of all channels together
-_MAX_FACTOR: Final = 4096  # of decimation; the filter grows with it
-_CROSSINGS: Final = 32  # zero crossings of the low-pass filter on each side
-_CUTOFF: Final = 0.92  # of the half rate
-_KAISER: Final = 8.0  # 80 dB less in the stop band
+_OVERSAMPLED_TILE: Final = 1 << 16  # samples computed at once, before and after decimation
+_MOST_OVERSAMPLED: Final = 1 << 24  # the same over all channels
+_MAX_FACTOR: Final = 4096  # decimation factor; the filter's length grows with it
+_CROSSINGS: Final = 32  # zero crossings on each side of the low-pass filter
+_CUTOFF: Final = 0.92  # as a share of the Nyquist frequency
+_KAISER: Final = 8.0  # 80 dB attenuation in the stop band
 
 
 def _low_pass(factor: int) -> NDArray[np.float32]:
-    """Windowed sinc for decimation, of sum 1."""
+    """Windowed-sinc filter for decimation, normalised to a sum of 1."""
     n = np.arange(-_CROSSINGS * factor, _CROSSINGS * factor + 1)
     kernel = np.sinc(n * (_CUTOFF / factor)) * np.kaiser(len(n), _KAISER)
     return (kernel / kernel.sum()).astype(np.float32)
 
 
 class _Crossfaded(Cut):
-    """Blocks of a sound, whose shares follow half a cosine at each seam."""
+    """Blocks of a sound with raised-cosine cross-fades."""
 
     def rise(self, distance: Array) -> Array:
         """See `Cut.rise`."""
@@ -385,7 +385,7 @@ class _Crossfaded(Cut):
 
 
 class AudioSignal:
-    """A sound that was read.
+    """A sound to encode.
 
     Attributes
     ----------
@@ -406,8 +406,8 @@ class AudioSignal:
     def load(cls, source: Any, like: AudioSpec | None = None, *, block: float | None = None) -> "AudioSignal":
         """Read a sound from a file that libsndfile opens, or from (array, rate).
 
-        Arrays are (n,) or (n, channels) of int16, int32, float32, float64, uint8 (128 is silence) or int8. Files of
-        lossy formats are kept with 16 bits.
+        Arrays are (n,) or (n, channels) of int16, int32, float32, float64, uint8 (128 is silence) or int8. Lossy
+        formats are read with 16 bits.
 
         Parameters
         ----------
@@ -420,8 +420,8 @@ class AudioSignal:
 
         Raises
         ------
-        InputError : no such file, no sound, damaged, empty, not finite, or an array of another shape or type
-        MissingExtraError : soundfile is not installed, and a file is to be read
+        InputError : no such file, not a sound, damaged, empty, not finite, or an array of another shape or dtype
+        MissingExtraError : the source is a file, and soundfile is not installed
         """
         if block is not None and not (isinstance(block, int | float) and 0.05 <= block < math.inf):
             raise InputError(f"block {block!r}: expected seconds, at least 0.05")
@@ -446,19 +446,20 @@ class AudioSignal:
 
     @property
     def source_bytes(self) -> int:
-        """Bytes of the samples at their width."""
+        """Size of the samples in the source's sample format, in bytes."""
         form = FORMATS[self.spec.format]
         return self.array.size * (form.bits // 8 or np.dtype(form.dtype).itemsize)
 
     @property
     def parts(self) -> Sequence["AudioBlock"]:
-        """The blocks, each with the samples that it fades over."""
+        """The blocks, cross-fades included."""
         return [AudioBlock(self.spec, i, self.array[self.spec.blocks.area(i)]) for i in range(self.spec.parts)]
 
     def quality(self, render: Callable[..., Sound]) -> Quality:
-        """PSNR over peak to peak, SNR, the largest error in full scales, and the error near seams against elsewhere.
+        """PSNR (peak to peak), SNR, largest error relative to full scale, and the error near seams.
 
-        "seam_db" is the mean squared error within the cross-fades over that outside, in dB: 0 where seams are no worse.
+        "seam_db" is the mean squared error within cross-fades relative to that outside, in dB; 0 where seams are no
+        worse.
 
         Raises
         ------
@@ -491,7 +492,7 @@ class AudioSignal:
 
 
 class AudioBlock(SampledPart):
-    """The samples of one network: those that it owns and those of its cross-fades."""
+    """The samples of one network: those of its block and of the cross-fades."""
 
     def __init__(self, spec: AudioSpec, block: int, array: Array) -> None:
         self.spec = spec
@@ -502,35 +503,35 @@ class AudioBlock(SampledPart):
 
     @property
     def in_features(self) -> int:
-        """Time is the one coordinate."""
+        """1, the time."""
         return 1
 
     @property
     def out_features(self) -> int:
-        """Values a moment."""
+        """Number of channels."""
         return self.spec.channels
 
     def __len__(self) -> int:
         return len(self.array)
 
     def batch(self, index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Samples by number, int64 (n,): coords float32 (n, 1), values float32 (n, channels)."""
+        """Samples by index, int64 (n,): coords float32 (n, 1), values float32 (n, channels)."""
         coords = self.spec.blocks.coords(0, self.block, self._first + index + 0.5)[:, None]
         gain = self.spec.gains[self.block] or 1.0
         return coords, (amplitudes(self.array[index]) / gain).astype(np.float32)
 
     def to_samples(self, values: Array) -> Array:
-        """Values as amplitudes in full scales, rounded to the sample format."""
+        """Amplitudes relative to full scale, rounded to the sample format."""
         return self.spec.quantized(self.spec.amplitudes(self.block, values))
 
     def decibels(self, loss: float) -> float:
-        """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""
+        """PSNR in dB for a mean squared error of values in [-1, 1], before rounding."""
         return _ratio(self.peak**2, loss * self.spec.gains[self.block] ** 2)
 
 
 def _gain(samples: Array) -> float:
-    """Largest amplitude, as a float32 no less; NaN or infinity where a sample is, or where float32 ends."""
-    # Separately for both signs: the absolute value of the least integer is none of its type.
+    """Largest amplitude, rounded up to a float32; not finite where a sample is not, or on overflow."""
+    # Separately for both signs: the absolute value of the least integer overflows its dtype.
     ends = np.array([samples.min(), samples.max()])
     with np.errstate(over="ignore"):
         peak = float(np.abs(amplitudes(ends)).max())
@@ -539,27 +540,27 @@ def _gain(samples: Array) -> float:
 
 
 def _ratio(signal: float, error: float) -> float:
-    """10 log10 of a ratio; infinite where there is no error, or nothing but error."""
+    """Signal-to-noise ratio in dB; inf without an error, -inf without a signal."""
     if error == 0:
         return math.inf
     return 10 * math.log10(signal / error) if signal > 0 else -math.inf
 
 
 def recognises(source: Any) -> bool:
-    """Whether a source is an array (n,) or (n, channels) and its samples a second."""
+    """Whether a source is a pair of an array, (n,) or (n, channels), and its sample rate."""
     return is_pair_of_array(source) and source[0].ndim < 3
 
 
 def _sine(spec: AudioSpec) -> Sine:
-    """First layer with frequencies in proportion to the samples of a block: up to 3% of half their rate.
+    """First layer with frequencies in proportion to the length of a block: up to 3% of the Nyquist frequency.
 
-    A third as much costs 2 to 7 dB, twice as much some 5 dB or the fit. With omega0 = 30 or 70 it is 0.5 to 1 dB.
+    A third of that costs 2 to 7 dB; twice that costs some 5 dB, or the fit fails. omega0 = 30 or 70 costs 0.5 to 1 dB.
     """
     return Sine(50.0, float(np.clip(round(0.05 * spec.block_frames), 30, 100_000)))
 
 
-# Steps are those of one block, a second of music. Batches of 2,048 fit 0.6 dB worse in the same time, and some of
-# 1,024 not at all. Importance sampling gains 0.1 to 0.6 dB on speech.
+# Steps are for one block, a second of music. In the same time, batches of 2,048 fit 0.6 dB worse, and some fits with
+# batches of 1,024 fail. Importance sampling gains 0.1 to 0.6 dB on speech.
 KIND: Final = Kind(
     "audio",
     "a sound",

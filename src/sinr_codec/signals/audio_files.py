@@ -1,4 +1,4 @@
-"""Sounds from and to files: what libsndfile reads and writes, and arrays with a rate."""
+"""Reading and writing sounds: files by libsndfile, and arrays with a sample rate."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.sources import library, reason, translated
 from sinr_codec.types import Array
 
-MAX_CHANNELS: Final = 1024  # libsndfile's
+MAX_CHANNELS: Final = 1024  # limit of libsndfile
 MAX_RATE: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """A sample format: its name in libsndfile, NumPy's type of samples, and bits where they are integers.
+    """A sample format: its name in libsndfile, NumPy dtype, and bits for integers.
 
-    Integers are left-justified in their type, as libsndfile reads them.
+    Integers are left-justified in their dtype, as libsndfile reads them.
     """
 
     subtype: str
@@ -29,7 +29,7 @@ class SampleFormat:
     bits: int = 0
 
 
-# By their number in the header.
+# In the order of their ids in the header.
 FORMATS: Final = (
     SampleFormat("PCM_16", "int16", 16),
     SampleFormat("PCM_24", "int32", 24),
@@ -50,13 +50,13 @@ _OF_DTYPE: Final = {
 
 
 class Sound(NamedTuple):
-    """Samples and their rate; a plain (array, rate) serves as well as a source.
+    """Samples and their rate; as a source, a plain (array, rate) is the same.
 
     Attributes
     ----------
     samples
-        (n,) of one channel, else (n, channels): integers left-justified in their type (24 bits in the upper ones of
-        an int32), or floats, full scale at 1.
+        (n,) for one channel, else (n, channels): left-justified integers (24-bit samples in the upper bits of an
+        int32), or floats with full scale at 1.
     rate
         Samples a second.
     """
@@ -74,12 +74,12 @@ class Sound(NamedTuple):
 
 
 def full_scale(dtype: str) -> float:
-    """The integer type's own full scale, which its left-justified samples count in."""
+    """Full scale of left-justified samples: that of the integer dtype."""
     return 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
 
 
 def amplitudes(samples: Array) -> Array:
-    """Samples in full scales, float64."""
+    """Samples relative to full scale, float64."""
     wide = samples.astype(np.float64)
     return wide if samples.dtype.kind == "f" else wide / full_scale(samples.dtype.name)
 
@@ -88,7 +88,7 @@ def amplitudes(samples: Array) -> Array:
 
 
 def checked(array: Any, rate: Any) -> tuple[Array, int, int]:
-    """Samples (n, channels), rate and format number of an array source."""
+    """Samples (n, channels), rate and format id of an array."""
     if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.size == 0:
         raise InputError(f"sound: expected a non-empty array (n,) or (n, channels), found {_what(array)}")
     if not isinstance(rate, int | float | np.integer | np.floating) or not 1 <= rate <= MAX_RATE or rate % 1:
@@ -116,7 +116,7 @@ def _number(subtype: str) -> int:
 
 
 def read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
-    """Samples (n, channels), rate, format number and remarks of a file."""
+    """Samples (n, channels), rate, format id and remarks for a file."""
     if not path.is_file():
         raise InputError(f"{path}: expected a sound file, found {'a folder' if path.is_dir() else 'none'}")
     if path.suffix.lower() in (".npy", ".npz"):
@@ -126,7 +126,7 @@ def read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
         if file.frames * file.channels > MAX_SAMPLES:
             raise InputError(f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it")
         number = _number(file.subtype)
-        # In pieces: a damaged header may promise more than there is.
+        # In pieces: a damaged header may declare more samples than the file has.
         pieces = list(_pieces(file, FORMATS[number].dtype))
         rate, subtype = file.samplerate, file.subtype
     if not pieces:
@@ -144,11 +144,11 @@ def _pieces(file: Any, dtype: str) -> Iterator[Array]:
 
 
 def write(decoded: Sound, path: Path, subtype: str) -> None:
-    """Write a sound in the format that the extension names, with samples of a format where it has them.
+    """Write a sound; the extension selects the file format, with sample format `subtype` where that is supported.
 
     Raises
     ------
-    InputError : an unknown extension, or a format that cannot hold so many channels or such a rate
+    InputError : an unknown extension, or a format without support for the number of channels or the rate
     MissingExtraError : soundfile is not installed
     """
     channels = 1 if decoded.samples.ndim == 1 else decoded.samples.shape[1]
@@ -164,7 +164,7 @@ def write(decoded: Sound, path: Path, subtype: str) -> None:
     with atomic_write(path) as temporary:
         try:
             with soundfile.SoundFile(temporary, "w", decoded.rate, channels, subtype=subtype, format=kind) as file:
-                # In pieces: some encoders of libsndfile put all they are given on the stack.
+                # In pieces: some encoders of libsndfile copy their whole input to the stack.
                 for i in range(0, len(decoded.samples), 1 << 16):
                     file.write(decoded.samples[i : i + (1 << 16)])
         except soundfile.LibsndfileError as error:

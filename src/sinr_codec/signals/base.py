@@ -1,7 +1,7 @@
-"""What the fit, the plan and the codec need to know of a signal, whatever it is.
+"""The interfaces of signals, for fits, plans and the codec.
 
-A `Signal` is a source that was read; its `Spec` is what a file records of it and all that a decoder needs besides
-the networks. A signal has one `Part` for each network: one, unless it is long and cut into blocks.
+A `Signal` is a source opened for encoding. Its `Spec` is the description in the file: all that a decoder needs besides
+the networks. A signal has one `Part` for each network: a single one, unless it is cut into blocks.
 """
 
 import math
@@ -17,28 +17,28 @@ from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
 
 Apply = Callable[[NDArray[np.float32]], Array]
-"""A decoded network: coords float32 (n, a) -> values (n, b); called from several threads at once."""
+"""A decoded network: coords float32 (n, a) -> values (n, b); must be thread-safe."""
 
 MAX_SAMPLES: Final = 2**30
-"""Values that a renderer fills unless it is told otherwise."""
+"""Default limit of the values in a rendering."""
 TILE: Final = 2048
-"""Positions evaluated at once: a few MB of activations at common widths, which stay in the cache."""
+"""Positions evaluated at once: at common widths, activations take a few MB and stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The networks of a file, as a renderer gets them.
+    """The networks of a file, for a renderer.
 
     Attributes
     ----------
     parts
-        One function a network, decoded when it is first taken.
+        A function for each network, decoded on first access.
     tile
-        Positions a call.
+        Positions in each call.
     max_samples
-        Largest number of values to fill; more is a `LimitError` before anything is allocated.
+        Limit of the values in a rendering; more raise `LimitError` before allocation.
     threads
-        Tiles computed at once; default: the cores this process may use.
+        Tiles computed in parallel; default: the cores this process may use.
     """
 
     parts: Sequence[Apply]
@@ -49,12 +49,12 @@ class Fields:
 
 @dataclass(frozen=True)
 class Quality:
-    """How near a decoded signal is to its source.
+    """Quality of a decoded signal against its source.
 
     Attributes
     ----------
     db
-        The figure that targets and reports go by, such as a PSNR; more is better.
+        The figure for targets and reports, such as the PSNR; higher is better.
     figures
         Further measures by name, such as "snr_db", "max_error" or "iou".
     """
@@ -64,14 +64,14 @@ class Quality:
 
 
 class Spec(Protocol):
-    """What a decoder needs to know of a signal besides the networks; immutable."""
+    """Description of a signal: all that a decoder needs besides the networks; immutable."""
 
     KIND: ClassVar[str]
     """Name of the kind: "image", "audio", ..."""
     UNIT: ClassVar[str]
-    """What a rate counts: "pixel", "sample", "voxel", ..."""
+    """Unit of the rate: "pixel", "sample", "voxel", ..."""
     MEASURE: ClassVar[str]
-    """What the quality in dB is: "PSNR", ..."""
+    """Name of the quality in dB: "PSNR", ..."""
 
     @property
     def in_features(self) -> int:
@@ -87,19 +87,19 @@ class Spec(Protocol):
 
     @property
     def samples(self) -> int:
-        """Positions in the source."""
+        """Number of positions in the source."""
 
     @property
     def values(self) -> int:
-        """Numbers in a full decoding, checked against the reader's limit."""
+        """Number of values in a full decoding, which the reader's limit applies to."""
 
     @property
     def side(self) -> bytes:
-        """Bytes of the side section; empty where there is none."""
+        """Content of the side section; empty for none."""
 
     @property
     def suffix(self) -> str:
-        """Extension of the file that decoding makes by itself."""
+        """Extension of the default output file."""
 
     def describe(self) -> dict[str, Any]:
         """Description ready for JSON, with "type" and "shape"."""
@@ -109,25 +109,25 @@ class Spec(Protocol):
 
     @classmethod
     def from_header(cls, header: Any, side: bytes = b"") -> Self:
-        """Inverse of `to_header` and `side`; refuses what they cannot have written."""
+        """Inverse of `to_header` and `side`; refuses anything they cannot have written."""
 
-    # A renderer has options of its own; they are checked by name.
+    # Each kind's renderer has its own options; they are checked by name.
     @property
     def render(self) -> Callable[..., Any]:
         """`render(fields, **options)`: the decoded signal."""
 
     def save(self, decoded: Any, path: PathLike) -> None:
-        """Write a decoded signal, in the format that the extension names."""
+        """Write a decoded signal; the extension selects the format."""
 
     def summary(self, decoded: Any) -> str:
-        """One line on a decoded signal."""
+        """A decoded signal in one line."""
 
 
 class Part(Protocol):
     """Samples for one network: coordinates in [-1, 1]^a and values about [-1, 1]^b.
 
-    It may have a method ``trainable(network)``: the network with something around it, such as the rendering of rays,
-    where that is what puts out its values.
+    A part may have a method ``trainable(network)``, which wraps the network in a function whose outputs are the values,
+    such as the rendering of rays.
     """
 
     @property
@@ -142,35 +142,35 @@ class Part(Protocol):
         """Number of samples."""
 
     def batch(self, index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Samples by their numbers, int64 (n,): coords float32 (n, a) and values float32 (n, b)."""
+        """Samples by index, int64 (n,): coords float32 (n, a) and values float32 (n, b)."""
 
     def errors(self, predicted: Any, values: Any) -> Any:
-        """What each of (n, b) against (n, b) adds to the loss, (n,), on NumPy arrays or torch tensors."""
+        """Error (n,) of each sample, from predictions and values (n, b); NumPy arrays or torch tensors."""
 
     def loss(self, predicted: Any, values: Any) -> Any:
-        """Mean of the errors: a mean squared error."""
+        """Mean of the errors, such as the mean squared error."""
 
     def decibels(self, loss: float) -> float:
-        """Quality in dB that a loss stands for, roughly; for progress."""
+        """Approximate quality in dB for a loss; for progress."""
 
     def objective(self, samples: int | None, seed: int) -> Callable[[Apply, int], float]:
-        """``f(apply, tile)``, the error of a network, 10^(-dB / 10), on at most so many fixed samples."""
+        """``f(apply, tile)``: the error of a network, 10^(-dB / 10), on at most `samples` fixed samples."""
 
 
 class Signal(Protocol):
-    """A source that was read.
+    """A source opened for encoding.
 
-    It may have a method ``in_blocks()``: itself as it is best encoded where the user names no network, which is in
-    blocks where it is large.
+    It may have a method ``in_blocks()``: the same signal, cut into blocks if it is large; the default for encoding
+    where the user names no network.
     """
 
     @property
     def spec(self) -> Spec:
-        """What a file records."""
+        """Description for the file."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One-line remarks on what reading left out or changed."""
+        """One-line remarks on omissions and changes in reading."""
 
     @property
     def source_bytes(self) -> int:
@@ -182,14 +182,14 @@ class Signal(Protocol):
 
     @classmethod
     def load(cls, source: Any, like: Any = None) -> Self:
-        """Read a source; `like` is a `Spec` whose conventions (grid, resolution) are taken over."""
+        """Read a source, with the conventions (grid, resolution) of the `Spec` `like` where it is given."""
 
     def quality(self, render: Callable[..., Any]) -> Quality:
-        """Quality of a decoding; ``render(**options)`` renders it, with the options of `Spec.render`."""
+        """Quality of a decoding, which ``render(**options)`` renders with the options of `Spec.render`."""
 
 
 class MeanOfErrors:
-    """A part whose loss is the mean of its errors; a base class."""
+    """Base class of parts whose loss is the mean of the errors."""
 
     def errors(self, predicted: Any, values: Any) -> Any:
         """See `Part.errors`."""
@@ -201,19 +201,18 @@ class MeanOfErrors:
 
 
 class SampledPart(MeanOfErrors):
-    """A part whose error is the mean squared error of independent samples; a base class.
+    """Base class of parts whose error is the mean squared error of independent samples.
 
-    Subclasses have `in_features`, `out_features`, `__len__`, `batch`, and either `levels` and `peak` or
-    `to_samples` and `peak` of their own.
+    Subclasses define `in_features`, `out_features`, `__len__`, `batch`, `peak`, and either `levels` or `to_samples`.
     """
 
     levels: Levels
     """How samples map to values."""
     peak: float
-    """Peak of the PSNR."""
+    """Peak value for the PSNR."""
 
     def to_samples(self, values: Array) -> Array:
-        """Values (n, b) as samples of the source's dtype, in units of which `peak` is the peak."""
+        """Values (n, b) as samples of the source's dtype, in the units of `peak`."""
         return self.levels.to_samples(values)
 
     def __len__(self) -> int:
@@ -224,22 +223,22 @@ class SampledPart(MeanOfErrors):
         raise NotImplementedError
 
     def errors(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error of each sample in the units of [-1, 1], on NumPy arrays or torch tensors."""
+        """Mean squared error of each sample on the scale of [-1, 1]; NumPy arrays or torch tensors."""
         return ((predicted - values) ** 2).mean(-1)
 
     def decibels(self, loss: float) -> float:
-        """PSNR in dB that a mean squared error on values in [-1, 1] stands for, before rounding."""
+        """PSNR in dB for a mean squared error of values in [-1, 1], before rounding."""
         span = self.levels.high - self.levels.low
         if loss <= 0 or span == 0:
             return math.inf
         return 10 * math.log10((2 * self.peak / span) ** 2 / loss)
 
     def objective(self, samples: int | None, seed: int) -> Callable[[Apply, int], float]:
-        """Mean squared error of decoded samples, rounded as they will be, over the squared peak."""
+        """Mean squared error of decoded, rounded samples over the squared peak."""
         total = len(self)
         index = None
         if samples is not None and samples < total:
-            # A fixed choice without pattern: equal for all candidates, and no grid that the signal could repeat.
+            # Fixed random samples: the same for all candidates, and without a period that could alias with the signal.
             index = np.sort(np.random.default_rng(seed).choice(total, samples, replace=False))
         count = total if index is None else len(index)
 
@@ -248,7 +247,7 @@ class SampledPart(MeanOfErrors):
             coords, values = self.batch(np.arange(start, stop) if index is None else index[start:stop])
             return coords, self.to_samples(values).astype(np.float64)
 
-        # Read once: reading costs as much as a small network.
+        # Read only once: reading costs as much as evaluating a small network.
         kept = [chunk(start, 1 << 14) for start in range(0, count, 1 << 14)] if index is not None else None
 
         def error(apply: Apply, tile: int) -> float:

@@ -1,7 +1,7 @@
 """Pinhole cameras with lens distortion, their poses, and the rays of their pixels.
 
-Poses are camera-to-world matrices in the convention of Blender, NeRF, instant-ngp and nerfstudio: the camera looks
-along its -z axis, x points right and y up. Pixel (column u, row v) has its centre at (u + 0.5, v + 0.5).
+Poses are camera-to-world matrices in the convention of Blender, NeRF, instant-ngp and nerfstudio: a camera looks along
+its -z axis, with x to the right and y up. Pixel (column u, row v) has its centre at (u + 0.5, v + 0.5).
 """
 
 import json
@@ -68,12 +68,12 @@ class Camera:
         return self.k1, self.k2, self.p1, self.p2
 
     def resized(self, width: int, height: int) -> "Camera":
-        """The same view in other pixels."""
+        """The same view at another resolution."""
         x, y = width / self.width, height / self.height
         return replace(self, width=width, height=height, fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y)
 
     def distort(self, points: Array) -> Array:
-        """Points (..., 2) of the plane at depth 1, x right and y down, as the lens shows them."""
+        """Distorted points (..., 2) of the plane at depth 1, x right and y down."""
         x, y = points[..., 0], points[..., 1]
         r2 = x * x + y * y
         radial = 1 + r2 * (self.k1 + r2 * self.k2)
@@ -91,7 +91,7 @@ class Camera:
         Raises
         ------
         InputError
-            The distortion has no inverse within the picture.
+            The distortion is not invertible within the picture.
         """
         wanted = np.asarray(points, np.float64)
         if not any(self.distortion):
@@ -118,14 +118,14 @@ class Camera:
         return found
 
     def directions(self) -> NDArray[np.float32]:
-        """Unit view directions of all pixels in the camera's own axes, float32 (height, width, 3)."""
+        """Unit view directions of all pixels in camera coordinates, float32 (height, width, 3)."""
         v, u = np.meshgrid(np.arange(self.height) + 0.5, np.arange(self.width) + 0.5, indexing="ij")
         plane = self.undistort(np.stack([(u - self.cx) / self.fx, (v - self.cy) / self.fy], axis=-1))
         rays = np.stack([plane[..., 0], -plane[..., 1], -np.ones_like(u)], axis=-1)
         return (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
 
     def project(self, points: Array, pose: Array) -> tuple[Array, Array]:
-        """Pixels (n, 2) as (u, v), and depths (n,), above 0 in front of the camera, of world points (n, 3)."""
+        """Pixels (u, v), (n, 2), and depths (n,), positive in front of the camera, of world points (n, 3)."""
         local = (points - pose[:3, 3]) @ pose[:3, :3]
         depth = -local[:, 2]
         with np.errstate(all="ignore"):
@@ -136,14 +136,14 @@ class Camera:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], size: tuple[int, int] | None, name: str) -> "Camera":
-        """The camera of a `transforms.json`, for pictures of `size` (width, height) where that is known.
+        """The camera of a `transforms.json`, for pictures of `size` (width, height), or None where that is unknown.
 
         Blender writes `camera_angle_x`; instant-ngp and nerfstudio write `fl_x`, `fl_y`, `cx`, `cy`, `w`, `h` and the
-        distortion. Pictures of another size than `w` x `h`, smaller by a common factor, scale the intrinsics.
+        distortion. If pictures are smaller than `w` x `h` by a common factor, the intrinsics are scaled.
 
         Raises
         ------
-        InputError : no focal length, a fisheye or panoramic lens, or numbers that are none
+        InputError : no focal length, a fisheye or panoramic lens, or invalid numbers
         """
         model = str(table.get("camera_model", "")).lower()
         if any(word in model for word in _FISHEYE) or table.get("is_fisheye"):
@@ -194,11 +194,11 @@ def _focal(table: Mapping[str, Any], key: str, pixels: int, name: str) -> float 
 
 
 def check_poses(poses: Any, name: str) -> NDArray[np.float32]:
-    """Camera-to-world matrices (n, 4, 4) from one or several of (4, 4) or (3, 4).
+    """Camera-to-world matrices (n, 4, 4) from one or several (4, 4) or (3, 4) matrices.
 
     Raises
     ------
-    InputError : another shape, NaN or infinity, or axes that are no rotation
+    InputError : another shape, NaN or infinity, or axes that do not form a rotation
     """
     try:
         array = np.asarray(poses, np.float64)
@@ -219,7 +219,7 @@ def check_poses(poses: Any, name: str) -> NDArray[np.float32]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; `InputError` for anything else."""
+    """The JSON object in a file; `InputError` for anything else."""
     with translated(path, "expected JSON ({reason})"):
         table = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(table, dict):
@@ -256,7 +256,7 @@ def read_poses(source: Any) -> NDArray[np.float32]:
 
 
 def look_at(position: Array, target: Array, up: Array) -> NDArray[np.float32]:
-    """The pose (4, 4) of a camera at `position` that sees `target` in its centre, with `up` pointing up."""
+    """The pose (4, 4) of a camera at `position` that looks at `target`, with `up` upwards in the picture."""
     back = np.asarray(position, np.float64) - target
     back /= np.linalg.norm(back)
     right = np.cross(up, back)
@@ -267,9 +267,9 @@ def look_at(position: Array, target: Array, up: Array) -> NDArray[np.float32]:
 
 
 def focus(poses: Array) -> NDArray[np.float64]:
-    """The point nearest to all optical axes, in the sense of least squares; the mean position where they are parallel.
+    """The least-squares intersection of all optical axes; the mean position where they are parallel.
 
-    With unit axes d it solves sum (I - d d^T) x = sum (I - d d^T) o.
+    It solves sum (I - d d^T) x = sum (I - d d^T) o for positions o and unit axes d.
     """
     axes, origins = poses[:, :3, 2].astype(np.float64), poses[:, :3, 3].astype(np.float64)
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
@@ -281,7 +281,7 @@ def focus(poses: Array) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Orbit:
-    """Cameras on a circle, evenly spaced, that look at its axis: the views of a scene that nobody chose.
+    """Cameras evenly spaced on a circle that look at its axis: the default views of a scene.
 
     Attributes
     ----------
@@ -290,7 +290,7 @@ class Orbit:
     up
         Axis of the circle, a unit vector.
     start
-        Where the first camera stands.
+        Position of the first camera.
     """
 
     target: tuple[float, float, float]
@@ -299,10 +299,10 @@ class Orbit:
 
     @classmethod
     def of(cls, poses: Array, target: Array) -> Self:
-        """The orbit at the mean height and distance of cameras, that begins at the first one.
+        """The orbit at the mean height and distance of cameras, starting in the direction of the first.
 
-        Up is the world's axis that the cameras' own up is nearest to. Numbers are rounded to binary32, which
-        is short in a file.
+        Up is the world axis nearest to the cameras' mean up direction. Numbers are rounded to binary32, which is short
+        in a file.
         """
         mean = poses[:, :3, 1].mean(0)
         axis = int(np.abs(mean).argmax())
@@ -320,7 +320,7 @@ class Orbit:
         return cls(*rounded)  # type: ignore[arg-type]
 
     def poses(self, count: int) -> NDArray[np.float32]:
-        """So many poses, (count, 4, 4)."""
+        """`count` poses, (count, 4, 4)."""
         target, up, start = (np.asarray(v, np.float64) for v in (self.target, self.up, self.start))
         offset = start - target
         along = (offset @ up) * up

@@ -1,14 +1,14 @@
-"""One grammar for what is to be rendered of a signal, and how large: as text and as Python values.
+"""One grammar for the region and the size of a rendering, as text and as Python values.
 
-* `region`: "2:8,0:64" or ((2, 8), (0, 64)), a range of samples for each axis, in the array's order; axes that are left
-  out at the end are whole. Of a picture also "0,0,256,128" or (0, 0, 256, 128): left, top, right and bottom, in pixels.
+* `region`: "2:8,0:64" or ((2, 8), (0, 64)), a range of samples for each axis, in the array's order; omitted trailing
+  axes are whole. For pictures also "0,0,256,128" or (0, 0, 256, 128): left, top, right and bottom, in pixels.
 * `scale`: "2" or 2, a factor on the source's size along all axes; "1x1x2" or (1, 1, 2), one for each axis.
 * `size`: "128x256" or (128, 256), samples of the result along each axis.
 
 Where axes have names, a region or a scale may go by these: "time=2:8,lat=0:64" or {"time": (2, 8), "lat": (0, 64)}.
 
-`parse` takes either form, or what it has made itself, and knows nothing of a signal; the other methods hold the values
-against the axes of one. All of them raise `InputError`, whose one line has the value and what was expected.
+`parse` accepts both forms and parsed values, independently of any signal. The other methods check values against the
+axes of a signal. All raise `InputError` with the value and the expected form in one line.
 """
 
 import re
@@ -19,21 +19,21 @@ from typing import Any, Final, NamedTuple, Self
 
 from sinr_codec.errors import InputError
 
-_MOST: Final = 2**31  # of a factor
+_MOST: Final = 2**31  # largest factor
 _REGION: Final = "START:STOP for each axis, such as 0:32,0:64, or of a picture L,T,R,B, such as 0,0,256,128"
 _SCALE: Final = "a number above 0, such as 2, or one an axis, such as 1x1x2"
 _SIZE: Final = "HxW, such as 1024x1536, or a size for each axis"
 
 
 class Range(NamedTuple):
-    """Samples of an axis from `start` up to `stop`, which is left out."""
+    """Samples of an axis from `start` up to, but not including, `stop`."""
 
     start: int
     stop: int
 
     @staticmethod
     def metavar() -> str:
-        """Its form, in help."""
+        """The syntax, for help texts."""
         return "A:B"
 
     @classmethod
@@ -47,7 +47,7 @@ class Range(NamedTuple):
         raise InputError(f"{name} {value!r}: expected START:STOP, such as 0:32")
 
     def within(self, size: int, noun: str, name: str = "region") -> "Range":
-        """Itself, where it is a part of an axis of so many samples, and not empty."""
+        """The range itself, after a check that it is not empty and within an axis of `size` samples."""
         if not 0 <= self.start < self.stop <= size:
             raise InputError(f"{name} {self}: expected 0 <= start < stop <= {size}, in {noun}s of the source")
         return self
@@ -63,11 +63,11 @@ class Region:
     Attributes
     ----------
     ranges
-        By axis, in the array's order; of a picture rows and columns.
+        A range for each axis, in the array's order; for a picture, rows and columns.
     names
-        Names of these axes; empty where they go by their order.
+        Names of these axes; empty where the order identifies them.
     corners
-        Whether it was given as left, top, right and bottom.
+        Whether the region was given as left, top, right and bottom.
     """
 
     ranges: tuple[Range, ...]
@@ -76,7 +76,7 @@ class Region:
 
     @staticmethod
     def metavar() -> str:
-        """Its form, in help."""
+        """The syntax, for help texts."""
         return "L,T,R,B|A:B,..."
 
     @classmethod
@@ -97,7 +97,7 @@ class Region:
         return cls(ranges, names)
 
     def within(self, sizes: Sequence[int], noun: str) -> tuple[Range, ...]:
-        """A range for each axis of a grid, whose samples are called by a noun."""
+        """A range for each axis of a grid; `noun` names its samples in messages."""
         if self.names or len(self.ranges) > len(sizes) or (self.corners and len(sizes) != 2):
             raise InputError(f"region {self}: expected START:STOP for each of {len(sizes)} axes, in {noun}s")
         if self.corners:
@@ -109,7 +109,7 @@ class Region:
         return (*(part.within(n, noun) for part, n in zip(self.ranges, sizes)), *whole)
 
     def by_name(self, names: Sequence[str]) -> dict[str, Range]:
-        """Ranges by the names of axes; without names of its own, in the order of these."""
+        """Ranges by axis name; a region without names follows the order of `names`."""
         if self.corners or (not self.names and len(self.ranges) > len(names)):
             raise InputError(f"region {self}: expected START:STOP for each of {', '.join(names)}")
         return dict(zip(_known(self.names or names, names), self.ranges))
@@ -128,9 +128,9 @@ class Scale:
     Attributes
     ----------
     factors
-        One for all axes or one each.
+        One for all axes or one for each.
     names
-        Names of these axes; empty where they go by their order.
+        Names of these axes; empty where the order identifies them.
     """
 
     factors: tuple[float, ...]
@@ -138,7 +138,7 @@ class Scale:
 
     @staticmethod
     def metavar() -> str:
-        """Its form, in help."""
+        """The syntax, for help texts."""
         return "S"
 
     @classmethod
@@ -157,14 +157,14 @@ class Scale:
             raise InputError(f"scale {self}: expected {_SCALE}")
 
     def along(self, axes: int) -> tuple[float, ...]:
-        """A factor for each of so many axes."""
+        """A factor for each of `axes` axes."""
         self._check()
         if not self.names and len(self.factors) in (1, axes):
             return self.factors if len(self.factors) == axes else self.factors * axes
         raise InputError(f"scale {self}: expected a number, or one for each of {axes} axes")
 
     def by_name(self, names: Sequence[str], usual: Sequence[str]) -> dict[str, float]:
-        """Factors by the names of axes; a single number is for the usual ones."""
+        """Factors by axis name; a single number applies to the `usual` axes."""
         self._check()
         if self.names:
             return dict(zip(_known(self.names, names), self.factors))
@@ -181,7 +181,7 @@ class Size(tuple[int, ...]):
 
     @staticmethod
     def metavar() -> str:
-        """Its form, in help."""
+        """The syntax, for help texts."""
         return "HxW"
 
     @classmethod
@@ -195,7 +195,7 @@ class Size(tuple[int, ...]):
         return cls(count for count in counts if count is not None)
 
     def along(self, axes: int, what: str = "an axis") -> tuple[int, ...]:
-        """A number of samples for each of so many axes."""
+        """A number of samples for each of `axes` axes."""
         if len(self) != axes:
             raise InputError(f"size {self}: expected {axes} integers of at least 1, one {what}")
         return tuple(self)
@@ -208,11 +208,11 @@ RegionLike = Region | str | Sequence[int] | Sequence[tuple[int, int]] | Mapping[
 ScaleLike = Scale | str | float | Sequence[float] | Mapping[str, float]
 SizeLike = Size | str | Sequence[int]
 RangeLike = Range | str | tuple[int, int]
-"""What options take: a value that was parsed, or anything that can be."""
+"""Argument type of options: a parsed value, or anything that parses."""
 
 
 def _items(value: Any, separator: str) -> tuple[list[Any], tuple[str, ...]]:
-    """The items of a text, a sequence or a mapping, and their names where they have any; none of anything else."""
+    """The items of a text, a sequence or a mapping, and their names if any; no items for other types."""
     if isinstance(value, str):
         named = [re.fullmatch(r"\s*([^=\s][^=]*?)\s*=(.*)", item) for item in value.split(",")]
         if all(named):
@@ -224,7 +224,7 @@ def _items(value: Any, separator: str) -> tuple[list[Any], tuple[str, ...]]:
 
 
 def _integer(value: Any) -> int | None:
-    """An integer, NumPy's included, or the decimal digits of one; None for anything else."""
+    """The value of an integer, NumPy integer or string of decimal digits; None for anything else."""
     if isinstance(value, str):
         return int(value) if value.strip().isdecimal() else None
     return int(value) if isinstance(value, Integral) else None
@@ -240,7 +240,7 @@ def _number(value: Any) -> float | None:
 
 
 def _known(wanted: Sequence[str], names: Sequence[str]) -> Sequence[str]:
-    """Names that are all known."""
+    """The wanted names, after a check that all are known."""
     if unknown := [name for name in wanted if name not in names]:
         raise InputError(f"dimension {unknown[0]!r}: expected one of {', '.join(names)}")
     return wanted

@@ -1,9 +1,10 @@
-"""Where the samples of a picture lie in the field's domain.
+"""Positions of a picture's samples in the field's domain.
 
-The peers differ: SIREN and INRIC sample pixel centres or corners, stretch every axis to [-1, 1] or keep the
-aspect, and order coordinates (row, column) or (x, y). All of these are one small integer in the header:
+Conventions differ between SIREN, INRIC and others: samples at pixel centres or corners, every axis on [-1, 1] or the
+aspect ratio kept, coordinates in the order (row, column) or (x, y). One small integer in the header records the
+combination:
 
-    bit 0  corners (1): the first and last sample lie at -1 and +1; centres (0): half a pixel inside
+    bit 0  corners (1): the first and last samples lie at -1 and +1; centres (0): half a pixel inside
     bit 1  aspect (1): only the longer side spans [-1, 1]; axis (0): every side does
     bit 2  xy (1): the first coordinate runs along a row (x); yx (0): down the rows
 """
@@ -22,10 +23,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Grid:
-    """The sampling convention; the default is pixel centres, both sides on [-1, 1], (row, column).
+    """The sampling convention; the default is pixel centres, both axes on [-1, 1], in the order (row, column).
 
-    Keeping the aspect fits no better: with a SIREN 3x48 on crops of 3:2 and 8:1 the two were within 0.1 dB on
-    average, either one ahead by up to 0.8 dB on single pictures.
+    Keeping the aspect ratio fits no better: for a SIREN 3x48 on crops of 3:2 and 8:1, the two differ by less than 0.1
+    dB on average, and by up to 0.8 dB in either direction on single pictures.
     """
 
     corners: bool = False
@@ -38,7 +39,7 @@ class Grid:
 
     @classmethod
     def from_header(cls, value: Any) -> "Grid":
-        """Inverse of `to_header`; `MalformedError` for anything else than 0..7."""
+        """Inverse of `to_header`; `MalformedError` for anything but 0..7."""
         if type(value) is not int or not 0 <= value <= 7:
             raise MalformedError(f"image grid: expected an integer from 0 to 7, found {value!r}")
         return cls(bool(value & 1), bool(value & 2), bool(value & 4))
@@ -54,7 +55,7 @@ class Grid:
         first: int = 0,
         last: int | None = None,
     ) -> NDArray[np.float32]:
-        """Coordinates of samples that evenly cover the source pixels [start, stop) of an axis.
+        """Coordinates of evenly spaced samples over the source pixels [start, stop) of an axis.
 
         Parameters
         ----------
@@ -82,17 +83,17 @@ class Grid:
             return np.zeros(len(i), np.float32)
         else:
             extent = (size - 1) / (longest - 1)
-            # A single sample takes the middle of its range.
+            # A single sample lies in the middle of its range.
             i, steps = (i, count - 1) if count > 1 else (i + 1, 2)
             unit = 2 * (float(start) * steps + i * (stop - 1 - start)) / (float(steps) * (size - 1)) - 1
         return (unit * extent if self.aspect else unit).astype(np.float32)
 
     def ordered(self, axes: Sequence[T]) -> Sequence[T]:
-        """What there is for each axis of an array, in the order of the coordinates."""
+        """Items given for each axis of an array, in the order of the coordinates."""
         return axes[::-1] if self.xy else axes
 
     def points(self, *axes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Put coordinates of each axis that broadcast together side by side: (..., a), in the grid's order."""
+        """Stack broadcastable coordinates of each axis: (..., a), in the grid's order."""
         return np.stack(self.ordered(np.broadcast_arrays(*axes)), axis=-1)
 
     def product(self, axes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -101,4 +102,5 @@ class Grid:
 
 
 CENTRES: Final = Grid()
-"""The default, and the grid of every signal but pictures: centres of samples, every axis on [-1, 1], in its order."""
+"""The default, and the grid of all signals but pictures: sample centres, every axis on [-1, 1], in the array's
+order."""

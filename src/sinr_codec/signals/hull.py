@@ -1,4 +1,4 @@
-"""The box of a scene, and its visual hull: where anything can be, from what pictures show as transparent."""
+"""The bounding box and the visual hull of a scene, from the transparent parts of its pictures."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sinr_codec.signals.radiance_files import Views
 from sinr_codec.types import Array
 
 HULL: Final = 32
-"""Cells of the stored hull along every axis: 0.7 KB for the lego scene, where 64 would be 3.1 KB."""
-# Half side of the box of a scene, in radii of the ball that all cameras see: where pictures have transparent parts it
-# is cut to the hull, and must not reach to where few of them see.
+"""Cells of the stored hull along every axis: 0.7 KB for the lego scene, against 3.1 KB with 64 cells."""
+# Half side of a scene's initial box, in radii of the ball that all cameras see. With transparent pictures the box is
+# cut to the hull, so it must not extend to regions that few cameras see.
 _MASKED_SCENE: Final = 1.1
 _OPEN_SCENE: Final = 1.5
 
 
 def hull_from(cells: Any, side: bytes) -> NDArray[np.bool_] | None:
-    """The hull of a header's cells and a side section; `MalformedError` for what no writer can have written."""
+    """The hull from a header's cells and a side section; `MalformedError` for data that no writer can have written."""
     if cells == 0 and type(cells) is int:
         if side:
             raise MalformedError("scene header: a side section that nothing declares")
@@ -43,7 +43,7 @@ def hull_from(cells: Any, side: bytes) -> NDArray[np.bool_] | None:
 
 
 def upsampled(hull: NDArray[np.bool_] | None, cells: int) -> NDArray[np.bool_]:
-    """The hull on a grid of `cells` cells a side; a cell is inside where its centre is."""
+    """The hull on a grid with `cells` cells a side; a cell is inside if its centre is."""
     if hull is None:
         return np.ones((cells, cells, cells), bool)
     index = (2 * np.arange(cells) + 1) * len(hull) // (2 * cells)
@@ -51,10 +51,10 @@ def upsampled(hull: NDArray[np.bool_] | None, cells: int) -> NDArray[np.bool_]:
 
 
 def carve(camera: Camera, views: Views, low: Array, high: Array, cells: int) -> NDArray[np.bool_]:
-    """Cells of a box that may hold something: bool (cells, cells, cells).
+    """Cells of a box that may be occupied: bool (cells, cells, cells).
 
-    The visual hull (Laurentini 1994), on the safe side: a cell goes where a view shows its whole surroundings as
-    transparent, or where no view shows it at all.
+    This is a conservative visual hull (Laurentini 1994): a cell is removed if its whole surroundings are transparent in
+    some view, or if it lies in no view.
     """
     axes = [a + (np.arange(cells) + 0.5) / cells * (b - a) for a, b in zip(low, high)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -64,7 +64,7 @@ def carve(camera: Camera, views: Views, low: Array, high: Array, cells: int) -> 
     for picture, pose in zip(views.pictures, views.poses):
         pixels, depth = camera.project(points[alive], pose.astype(np.float64))
         with np.errstate(all="ignore"):
-            # a lens bends by less than a pixel over so small a part of the picture
+            # lens distortion varies by less than a pixel over so small a part of the picture
             radius = 1 + reach * max(camera.fx, camera.fy) / (depth - reach)
             sees = (depth > 2 * reach) & (pixels > 0).all(1) & (pixels < (width, height)).all(1)
         u, v, r = pixels[sees, 0], pixels[sees, 1], radius[sees]
@@ -81,7 +81,7 @@ def carve(camera: Camera, views: Views, low: Array, high: Array, cells: int) -> 
 
 
 def box_of(camera: Camera, views: Views, name: str) -> tuple[Array, Array, bool]:
-    """Corners of the scene, and whether transparent pixels told them."""
+    """Corners of the scene's box, and whether they come from transparent pixels."""
     target = focus(views.poses)
     reach = min(camera.cx / camera.fx, camera.cy / camera.fy, 1.0)
     distances = np.linalg.norm(views.poses[:, :3, 3] - target, axis=1)
@@ -101,7 +101,7 @@ def box_of(camera: Camera, views: Views, name: str) -> tuple[Array, Array, bool]
 
 
 def rounded(low: Array, high: Array) -> tuple[Any, Any]:
-    """Corners in binary32, rounded outwards, as rays are walked; `InputError` where that is too coarse."""
+    """Corners rounded outwards to binary32, the precision of ray marching; `InputError` where that is too coarse."""
     down = np.nextafter(low.astype(np.float32), np.float32(-np.inf))
     up = np.nextafter(high.astype(np.float32), np.float32(np.inf))
     if (high - low).min() < 1e-4 * np.abs([low, high]).max():
@@ -110,7 +110,7 @@ def rounded(low: Array, high: Array) -> tuple[Any, Any]:
 
 
 def behind(views: Views) -> tuple[int, int, int]:
-    """The background of opaque pictures: the median colour of their edges."""
+    """The background of opaque pictures: the median colour at their edges."""
     pictures = views.pictures
     edges = [pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1]]
     red, green, blue = (int(v) for v in np.median(np.concatenate(edges, axis=1).reshape(-1, 3), axis=0))

@@ -1,8 +1,8 @@
-"""Pictures: anything Pillow opens, and NumPy arrays of 1 to 4 channels.
+"""Pictures: all formats of Pillow, and NumPy arrays with 1 to 4 channels.
 
-A picture becomes values in [-1, 1] (its dtype's range, or for 16-bit, 32-bit and float samples the range that
-occurs) over a `Grid`. `ImageSpec` is what a file records and all that a decoder needs. Large pictures are cut into
-blocks (`Cut`), each with a network of its own.
+A picture becomes values in [-1, 1] over a `Grid`, scaled from the range of its dtype, or for 16-bit, 32-bit and float
+samples from their actual range. `ImageSpec` is the description in the file and all that a decoder needs. Large pictures
+are cut into blocks (`Cut`), each with its own network.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,11 +33,11 @@ Source = PathLike | Image.Image | Array
 
 IMAGE: Final = 0
 IMAGE_IN_BLOCKS: Final = 7
-"""The ids of pictures among the signals a file can hold: of those in one piece, and of those cut into blocks."""
-_STRIP: Final = 1 << 20  # pixels that are handled at once where a copy of all would be large
+"""Signal ids of pictures: in one piece, and in blocks."""
+_STRIP: Final = 1 << 20  # pixels processed at once, where a copy of all would be large
 
-# Pillow's modes by their number in the header: name, dtype, channels. A picture with a palette is a signal of
-# its colours (P: RGB, with transparency RGBA); the palette is made anew on decoding.
+# Pillow's modes by their id in the header: name, dtype, channels. A picture with a palette is coded as its colours (P:
+# RGB, with transparency RGBA); decoding creates a new palette.
 _MODES: Final[dict[int, tuple[str, str, int]]] = {
     0: ("RGB", "uint8", 3),
     1: ("L", "uint8", 1),
@@ -54,7 +54,7 @@ _MODES: Final[dict[int, tuple[str, str, int]]] = {
     12: ("LAB", "uint8", 3),
     13: ("HSV", "uint8", 3),
 }
-# Arrays that are none of these: 64 + 8 * dtype + channels, or + 0 for an array without a channel axis.
+# Other arrays: 64 + 8 * dtype + channels, or + 0 for an array without a channel axis.
 _ARRAY: Final = "array"
 _PLANE: Final = "plane"
 _DTYPES: Final = ("uint8", "bool", "uint16", "int32", "float32", "float64")
@@ -64,12 +64,12 @@ _READ_AS: Final = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
 
 @dataclass(frozen=True)
 class ImageSpec(GridSpec):
-    """Shape, sample type and conventions of a picture: what a decoder needs besides the field.
+    """Shape, sample type and conventions of a picture: all that a decoder needs besides the networks.
 
     Attributes
     ----------
     height, width, channels
-        The source's size in pixels and its values a pixel, 1..4.
+        The source's size in pixels, and its values a pixel, 1..4.
     dtype
         NumPy name of the sample type.
     mode
@@ -77,11 +77,11 @@ class ImageSpec(GridSpec):
     low, high
         The sample values that map to -1 and +1.
     colours
-        Number of colours of the source's palette, 0 where it had none.
+        Number of colours in the source's palette; 0 for no palette.
     grid
-        Where the pixels lie in the field's domain; of one in blocks the default.
+        Positions of the pixels in the field's domain; the default for a picture in blocks.
     cut
-        How it is cut into blocks; None in one piece.
+        Division into blocks; None for one piece.
     """
 
     height: int
@@ -117,7 +117,7 @@ class ImageSpec(GridSpec):
 
     @property
     def levels(self) -> Levels:
-        """How samples map to values in [-1, 1]."""
+        """Map between samples and values in [-1, 1]."""
         return Levels(self.dtype, self.low, self.high)
 
     def part(self, sizes: tuple[int, ...]) -> "ImageSpec":
@@ -125,24 +125,24 @@ class ImageSpec(GridSpec):
         return self.with_cut(None, height=sizes[0], width=sizes[1])
 
     def array_shape(self, height: int, width: int) -> tuple[int, ...]:
-        """Shape of a rendering of that many pixels."""
+        """Shape of a rendering with this height and width."""
         flat = self.channels == 1 and self.mode != _ARRAY
         return (height, width) if flat else (height, width, self.channels)
 
     @property
     def pillow_mode(self) -> str | None:
-        """Mode of the decoded picture, or None for an array that none of Pillow's modes describes."""
+        """Mode of the decoded picture; None for an array without a Pillow mode."""
         return None if self.mode in (_ARRAY, _PLANE) else self.mode
 
     @property
     def suffix(self) -> str:
-        """File name extension of the simplest format that holds this mode without loss."""
+        """Extension of the simplest lossless format for this mode."""
         if self.mode in ("RGB", "L", "RGBA", "LA", "1", "P", "I;16"):
             return ".png"
         return ".npy" if self.pillow_mode in (None, "HSV") else ".tif"
 
     def describe(self) -> dict[str, Any]:
-        """Kind, shape, dtype and mode, and the blocks by axis where there are any."""
+        """Kind, shape, dtype and mode; for a picture in blocks, also the blocks by axis."""
         return self.described({"type": self.KIND, "shape": list(self.shape), "dtype": self.dtype, "mode": self.mode})
 
     def summary(self, decoded: Array) -> str:
@@ -151,9 +151,9 @@ class ImageSpec(GridSpec):
         return f"{width} x {height} pixels, {self.mode}"
 
     def to_header(self) -> list[Any]:
-        """[0, height, width, mode, grid] + [low, high] of ranged samples or + [colours] of a palette.
+        """[0, height, width, mode, grid] + [low, high] for samples with a range, or + [colours] for a palette.
 
-        In blocks [7, height, width, mode, rows, columns, fade] + the same.
+        In blocks, [7, height, width, mode, rows, columns, fade] + the same.
         """
         if self.pillow_mode is None:
             mode = 64 + 8 * _DTYPES.index(self.dtype) + (self.channels if self.mode == _ARRAY else 0)
@@ -175,7 +175,7 @@ class ImageSpec(GridSpec):
 
         Raises
         ------
-        MalformedError, UnknownIdError : for anything that `to_header` cannot have written
+        MalformedError, UnknownIdError : anything that `to_header` cannot have written
         """
         number = id_of(header)
         if side:
@@ -183,7 +183,7 @@ class ImageSpec(GridSpec):
         if number == IMAGE_IN_BLOCKS:
             if len(header) < 7:
                 raise MalformedError("image header: expected id, height, width, mode, rows, columns and fade of blocks")
-            # Otherwise as in one piece, on the default grid.
+            # The rest is as for one piece, on the default grid.
             spec = cls.from_header([IMAGE, *header[1:4], CENTRES.to_header(), *header[7:]])
             return spec.with_cut(Cut.from_header(spec.sizes, header[4:6], header[6]))
         if number != IMAGE:
@@ -237,7 +237,7 @@ class ImageSpec(GridSpec):
 
         Raises
         ------
-        InputError : a scale, size or region that makes no picture
+        InputError : a scale, size or region without any pixel
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
         out = self.evaluate(fields, self.window(fields, scale, size, region))
@@ -260,9 +260,9 @@ class ImageSpec(GridSpec):
         return Image.fromarray(array)
 
     def save(self, decoded: Array, path: PathLike, **options: Any) -> None:
-        """Write a rendering in the source's mode; the extension names the format, *.npy keeps the array.
+        """Write a rendering in the source's mode; the extension selects the format, *.npy the array.
 
-        Raises `InputError` where the format is unknown or cannot hold the mode.
+        Raises `InputError` if the format is unknown or does not support the mode.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -301,17 +301,17 @@ class ImageSignal(GridSignal[ImageSpec]):
     """A picture, (H, W, C), as samples of a field."""
 
     BLOCKS = Blocking(least=8, fade=4, noun="pixels", largest=1_000_000, side=512)
-    """In as many bytes and seconds blocks of 512 are 2.5 dB ahead of one network at 3 megapixels; at 1.2 they are level
-    in 100 s; at 1 they are 1.2 dB ahead after as many steps. Blocks of 256 are 0.2 dB ahead after as many steps, which
-    take twice the time, and those of 128 are 1.3 dB behind."""
+    """At equal bytes and time, blocks of 512 are 2.5 dB ahead of one network at 3 megapixels. At 1.2 megapixels the two
+    are level in 100 s; at 1 megapixel the blocks are 1.2 dB ahead after equal steps. Blocks of 256 are 0.2 dB ahead
+    after equal steps, in twice the time; blocks of 128 are 1.3 dB behind."""
 
     @classmethod
     def load(cls, source: Source, like: ImageSpec | None = None, *, block: float | None = None) -> "ImageSignal":
-        """Read a picture from a file that Pillow opens, a `.npy` file, a Pillow image or an array.
+        """Read a picture from a file in a format of Pillow, a `.npy` file, a Pillow image or an array.
 
-        EXIF orientation is applied; of an animation the first frame is taken; colours of a palette become RGB
-        or RGBA. Arrays are (H, W) or (H, W, C), C in 1..4, of uint8, bool, uint16, int32, float32 or float64; a file
-        of one stays on the disk.
+        EXIF orientation is applied. Only the first frame of an animation is read. Palette colours become RGB or RGBA.
+        Arrays are (H, W) or (H, W, C), C in 1..4, of uint8, bool, uint16, int32, float32 or float64; `.npy` files are
+        memory-mapped.
 
         Parameters
         ----------
@@ -325,7 +325,7 @@ class ImageSignal(GridSignal[ImageSpec]):
 
         Raises
         ------
-        InputError : no such file, not a picture, damaged, empty, or an array of another shape or type
+        InputError : no such file, not a picture, damaged, empty, or an array of another shape or dtype
         """
         cls.BLOCKS.check(block)
         return cls._read(source, CENTRES if like is None else like.grid).cut_like(like, block)
@@ -388,9 +388,9 @@ class ImageSignal(GridSignal[ImageSpec]):
         return cls(array, ImageSpec(height, width, channels, dtype, mode, low, high, colours, grid), notes)
 
     def quality(self, render: Callable[..., Array]) -> Quality:
-        """PSNR in dB of the decoded picture; `InputError` where its shape or dtype is not the source's.
+        """PSNR in dB of the decoded picture; `InputError` if its shape or dtype differs from the source's.
 
-        Of blocks there is "seam_db" (`cut.Seams`).
+        For blocks, also "seam_db" (`cut.Seams`).
         """
         decoded = render()
         if decoded.size != self.array.size or decoded.shape[:2] != self.array.shape[:2]:
@@ -410,13 +410,13 @@ class ImageSignal(GridSignal[ImageSpec]):
 
 
 def _strips(shape: Sequence[int]) -> Iterator[slice]:
-    """Rows of a picture, about `_STRIP` pixels at a time."""
+    """Rows of a picture, in strips of about `_STRIP` pixels."""
     rows = max(1, _STRIP // shape[1])
     return (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
 
 
 def _samples(picture: Image.Image) -> Array:
-    """The pixels of a picture, a strip at a time: of all at once Pillow would make two more copies."""
+    """The pixels of a picture, read in strips: Pillow would copy the whole picture twice."""
     width, height = picture.size
     out: Array | None = None
     for strip in _strips((height, width)):
@@ -430,7 +430,7 @@ def _samples(picture: Image.Image) -> Array:
 
 
 def _remarks(picture: Image.Image) -> tuple[str, ...]:
-    """What Pillow or this codec leaves out of a picture."""
+    """Remarks on parts of a picture that Pillow or this codec drops."""
     notes = []
     frames = getattr(picture, "n_frames", 1)
     if frames > 1:
@@ -441,16 +441,16 @@ def _remarks(picture: Image.Image) -> tuple[str, ...]:
 
 
 def recognises(source: Any) -> bool:
-    """Whether a source is an image of Pillow, or an array (H, W) or (H, W, C) of at most four channels."""
+    """Whether a source is a Pillow image, or an array (H, W) or (H, W, C) with at most four channels."""
     if (header := array_header(source)) is None:
         return made_by(source, "PIL")
     shape, _ = header
     return not (len(shape) == 3 and shape[2] > 4) and len(shape) != 4
 
 
-# SIRENs without the encoding are 2 to 4 dB behind at equal bytes. Those fit 0.1 to 0.6 dB better with omega0 = 45
-# than with 30. Importance sampling, after some hundred steps on two pictures, gains 0.1 to 0.6 dB. Qualities at given
-# rates are a guess, not a measurement: pictures differ by a factor of three and more.
+# SIRENs without the encoding are 2 to 4 dB behind at equal bytes; they fit 0.1 to 0.6 dB better with omega0 = 45 than
+# with 30. Importance sampling gains 0.1 to 0.6 dB after some hundred steps on two pictures. Qualities at given rates
+# are guesses, not measurements: pictures differ by a factor of three and more.
 KIND: Final = Kind(
     "image",
     "a picture",

@@ -1,4 +1,4 @@
-"""Rendering on regular grids of any dimension: which samples, where they lie, and in which tiles."""
+"""Rendering on regular grids of any dimension: the samples, their coordinates, and tiles."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from sinr_codec.types import Array
 
 @dataclass(frozen=True)
 class Span:
-    """Samples first..last-1 of the `count` that cover source samples [start, stop) of an axis of `size`."""
+    """Samples first..last-1 out of `count` over source samples [start, stop) of an axis with `size` samples."""
 
     size: int
     count: int
@@ -41,7 +41,7 @@ def window(
     most: int | None = None,
     noun: str = "sample",
 ) -> tuple[Span, ...]:
-    """Which samples of each axis a rendering needs; nothing is allocated.
+    """The samples of a rendering along each axis, without allocating it.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def window(
     most
         Largest number of samples in the result.
     noun
-        What a sample is called in messages.
+        Name of a sample in messages.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def window(
 
 
 def check_count(shape: Sequence[int], most: int, noun: str) -> None:
-    """Raise `LimitError` for a rendering of more than `most` positions."""
+    """Raise `LimitError` for a rendering with more than `most` positions."""
     if math.prod(shape) > most:
         raise LimitError(f"a rendering of {' x '.join(map(str, shape))} {noun}s: above the limit of {most:,}")
 
@@ -91,7 +91,7 @@ def _scaled(size: int, start: int, stop: int, scale: float) -> Span:
 
 
 def axes_of(grid: Grid, spans: Sequence[Span]) -> list[NDArray[np.float32]]:
-    """Coordinates float32 (len(span),) of each axis."""
+    """Coordinates of each axis, float32 (len(span),)."""
     longest = max(span.size for span in spans)
     return [grid.axis(s.size, longest, s.count, start=s.start, stop=s.stop, first=s.first, last=s.last) for s in spans]
 
@@ -102,7 +102,7 @@ def points(axes: Sequence[Array]) -> Array:
 
 
 def blocks(shape: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
-    """Cut an array into blocks of at most `most` elements, in C order: as many whole trailing axes as fit."""
+    """Divide an array into blocks of at most `most` elements, in C order, with as many whole trailing axes as fit."""
     extents, room = [], max(most, 1)
     for n in reversed(shape):
         extents.append(min(n, room))
@@ -128,17 +128,17 @@ def render(
     Parameters
     ----------
     fields, part
-        The networks, and which of them to evaluate; one that is a `GridDecoder` gets the axes of tiles.
+        The networks, and the index of the network to evaluate; a `GridDecoder` gets the axes of tiles.
     axes
         Coordinates along each axis of the result.
     values
-        Numbers b that the field puts out a position.
+        Number b of the field's outputs.
     finish, dtype
-        Values (n, b) to samples (n, b) of `dtype`.
+        Function from values (n, b) to samples (n, b), of `dtype`.
     to_coords
-        Coordinates of the axes of one tile to coords (n, a) in C order.
+        Function from the axes of a tile to coords (n, a) in C order.
     noun
-        What a position is called in messages.
+        Name of a position in messages.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def render(
 
 
 def evaluated(apply: Apply, coords: Array, values: int) -> Array:
-    """Values (n, b) of a field at coords (n, a); a damaged network may overflow, but not change the shape."""
+    """Values (n, b) of a field at coords (n, a); `MalformedError` for another shape."""
     with np.errstate(all="ignore"):
         result = np.asarray(apply(coords))
     if result.shape != (len(coords), values):
@@ -176,7 +176,7 @@ def evaluated(apply: Apply, coords: Array, values: int) -> Array:
 
 
 def _on_grid(decoder: GridDecoder, axes: Sequence[Array], values: int) -> Array:
-    """The same at all combinations of coordinates, in C order."""
+    """Values at all combinations of coordinates, in C order."""
     with np.errstate(all="ignore"):
         result = np.asarray(decoder.on_grid(axes))
     if result.shape != (*map(len, axes), values):
@@ -185,11 +185,11 @@ def _on_grid(decoder: GridDecoder, axes: Sequence[Array], values: int) -> Array:
 
 
 def values_of(part: Part, sizes: Sequence[int]) -> NDArray[np.float32]:
-    """Values (*sizes, b) of a part whose samples are the centres of a grid over [-1, 1]^a.
+    """Values (*sizes, b) of a part with samples at the centres of a grid over [-1, 1]^a.
 
     Raises
     ------
-    InputError : samples that lie elsewhere, such as points of a sphere or pixels at the corners of their grid
+    InputError : other sample positions, such as points on a sphere or pixels at the corners of the grid
     """
     if len(sizes) != part.in_features or math.prod(sizes) != len(part):
         raise InputError("patches: expected a signal whose samples are a regular grid, and nothing else")

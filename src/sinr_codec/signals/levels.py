@@ -1,4 +1,4 @@
-"""Samples of a dtype and their place in [-1, 1]: one linear map, two ends."""
+"""The linear map between samples of a dtype and values in [-1, 1]."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ DTYPES: Final = (
     *("uint8", "bool", "uint16", "int32", "float32", "float64"),
     *("int8", "int16", "uint32", "int64", "uint64", "float16"),
 )
-"""Sample types a signal may have; a file names one by its position here."""
+"""Sample types of signals; a file stores the index."""
 _FIXED: Final = {"uint8": (0.0, 255.0), "bool": (0.0, 1.0)}
 _PEAK: Final = {"uint8": 255.0, "bool": 1.0, "uint16": 65535.0}
 
@@ -38,19 +38,19 @@ class Levels:
 
     @classmethod
     def of(cls, array: Array, name: str, dtype_range: bool = False) -> "Levels":
-        """Levels that span the samples of an array, or with `dtype_range` those of its dtype where it has 8 bits.
+        """Levels for the range of an array's samples, or with `dtype_range` the range of an 8-bit dtype.
 
         Raises
         ------
-        InputError : a dtype that is not one of `DTYPES`, or NaN or infinity among the samples
+        InputError : a dtype not in `DTYPES`, or samples that are not finite
         """
         dtype = known_dtype(array.dtype, name)
         if dtype_range and dtype in _FIXED:
             return cls(dtype, *_FIXED[dtype])
-        # In chunks: the array may be a memory map, and larger than memory.
+        # In chunks: the array may be a memory map larger than memory.
         ends = [(chunk.min(), chunk.max()) for (chunk,) in chunks(array)]
         low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
-        # The least and greatest values are NaN or infinite where any value is.
+        # The minimum or maximum is NaN or infinite if any value is.
         if not math.isfinite(low) or not math.isfinite(high) or not math.isfinite(high - low):
             raise InputError(f"{name}: expected finite values in a finite range, found NaN or infinity")
         if max(abs(low), abs(high)) > 2**53 and not dtype.startswith("float"):
@@ -59,12 +59,12 @@ class Levels:
 
     @property
     def span(self) -> float:
-        """The range that occurs, high - low, or 1 for a constant signal: peak of the PSNR of data."""
+        """The actual range, high - low, or 1 for a constant signal; the peak for the PSNR of data."""
         return self.high - self.low or 1.0
 
     @property
     def dtype_peak(self) -> float:
-        """The dtype's range where it has 8 or 16 unsigned bits, else `span`: peak of the PSNR of pictures."""
+        """The range of an 8-bit or 16-bit unsigned dtype, else `span`; the peak for the PSNR of pictures."""
         return _PEAK.get(self.dtype, self.span)
 
     def to_values(self, samples: Array) -> NDArray[np.float32]:
@@ -77,7 +77,7 @@ class Levels:
 
     def to_samples(self, values: Array) -> Array:
         """Inverse of `to_values`: clipped to [low, high] (NaN becomes `high`), integers rounded half to even."""
-        # fmin and fmax drop a NaN, which a damaged network may put out, where clip would keep it.
+        # Unlike clip, fmin and fmax replace a NaN, which a damaged network may produce.
         unit = np.fmax(np.fmin(values, 1), -1).astype(self._work, copy=False)
         samples = (unit + 1) * ((self.high - self.low) / 2) + self.low
         if self.dtype == "bool":
@@ -86,14 +86,14 @@ class Levels:
             samples = np.rint(samples)
         samples = np.clip(samples, self.low, self.high)
         if self.dtype in ("int64", "uint64"):
-            # The ends of 64 bits are no float64: what rounds to 2^63 or 2^64 does not fit.
+            # The limits of 64-bit integers are not float64 numbers: values that round to 2^63 or 2^64 overflow.
             info = np.iinfo(self.dtype)
             samples = np.clip(samples, info.min, np.nextafter(float(info.max), 0))
         return samples.astype(self.dtype)
 
     @property
     def _work(self) -> type[np.floating[Any]]:
-        """Eight bits fit float32; the range of other samples may not."""
+        """Float32 for 8-bit samples; other samples may need more precision."""
         return np.float32 if self.dtype in ("uint8", "int8", "bool") else np.float64
 
     # -- the header of a file
@@ -105,7 +105,7 @@ class Levels:
 
     @classmethod
     def from_header(cls, value: Any) -> "Levels":
-        """Inverse of `to_header`; `MalformedError` for what it cannot have written."""
+        """Inverse of `to_header`; `MalformedError` for anything it cannot have written."""
         if type(value) is not list or len(value) != 3 or type(value[0]) is not int or not 0 <= value[0] < len(DTYPES):
             raise MalformedError(f"levels: expected [dtype, low, high], found {value!r}")
         dtype = DTYPES[value[0]]
@@ -113,7 +113,7 @@ class Levels:
 
 
 def known_dtype(dtype: np.dtype[Any], name: str) -> str:
-    """The dtype's name in native byte order; `InputError` where it is not one of `DTYPES`."""
+    """The dtype's name in native byte order; `InputError` if it is not in `DTYPES`."""
     known = dtype.newbyteorder("=").name
     if known not in DTYPES:
         raise InputError(f"{name}: expected samples of {', '.join(DTYPES)}, found {dtype}")
@@ -121,13 +121,13 @@ def known_dtype(dtype: np.dtype[Any], name: str) -> str:
 
 
 def checked_range(values: list[Any], dtype: str) -> tuple[float, float]:
-    """The recorded range of samples, validated: two numbers of the dtype, in order, finite."""
+    """The recorded range of samples, after validation: two finite numbers of the dtype, in order."""
     if dtype.startswith("float"):
         bound = float(np.finfo(dtype).max)
         fits = len(values) == 2 and all(type(v) is float and abs(v) <= bound for v in values)
     else:
         least, most = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        # Of 64 bits the ends were rounded to float64 before they were written.
+        # For 64-bit dtypes, the range was rounded to float64 before it was written.
         fits = len(values) == 2 and all(type(v) is int and float(least) <= v <= float(most) for v in values)
     if not fits or not values[0] <= values[1] or not math.isfinite(values[1] - values[0]):
         raise MalformedError(f"value range: expected two ordered {dtype} numbers, found {values!r}")
@@ -135,7 +135,7 @@ def checked_range(values: list[Any], dtype: str) -> tuple[float, float]:
 
 
 def psnr(a: Array, b: Array, peak: float) -> float:
-    """PSNR in dB over all samples of two arrays of one shape, float64; infinite where they are equal."""
+    """PSNR in dB over all samples of two arrays of one shape, computed in float64; infinite for equal arrays."""
     if a.shape != b.shape:
         raise InputError(f"psnr: expected arrays of one shape, found {a.shape} and {b.shape}")
     total = sum(float(np.sum(np.square(x.astype(np.float64) - y.astype(np.float64)))) for x, y in chunks(a, b))
@@ -145,14 +145,14 @@ def psnr(a: Array, b: Array, peak: float) -> float:
 
 
 def max_error(a: Array, b: Array) -> float:
-    """Largest absolute difference of two arrays of one shape, in float64."""
+    """Largest absolute difference of two arrays of one shape, computed in float64."""
     return max(float(np.abs(x.astype(np.float64) - y.astype(np.float64)).max()) for x, y in chunks(a, b))
 
 
 def chunks(*arrays: Array, size: int = 1 << 20) -> Iterator[tuple[Array, ...]]:
-    """The elements of arrays of one shape, side by side in C order, about `size` at a time.
+    """Corresponding elements of arrays of one shape, in C order, about `size` at a time.
 
-    Views where they can be, so that a memory map stays one.
+    These are views where possible, so that a memory map is not loaded at once.
     """
     first = arrays[0]
     if first.size <= size or first.ndim == 0:

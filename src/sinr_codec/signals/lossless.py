@@ -1,4 +1,4 @@
-"""What a file stores exactly beside its networks: arrays, masks and plain data, small and safe to read."""
+"""Lossless coding of arrays, masks and plain data beside the networks of a file, safe for untrusted input."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,15 +12,15 @@ from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedE
 from sinr_codec.types import Array
 
 MOST_BYTES: Final = 1 << 28
-"""Most bytes that packed data may unpack to."""
-_SLOW_BYTES: Final = 1 << 20  # beyond, the slowest setting takes seconds a megabyte
+"""Limit of the unpacked size, in bytes."""
+_SLOW_BYTES: Final = 1 << 20  # above this, the slowest setting takes seconds a megabyte
 _ORDERS: Final = 3
 _BITS: Final = 0
 _GAPS: Final = 1
 
 
 def pack(data: bytes) -> bytes:
-    """Length and Brotli stream of some bytes.
+    """Length and Brotli stream of data.
 
     Raises
     ------
@@ -32,11 +32,11 @@ def pack(data: bytes) -> bytes:
 
 
 def unpack(data: bytes, name: str, most: int = MOST_BYTES) -> bytes:
-    """Inverse of `pack`; memory is bounded by the declared length, and that by `most`.
+    """Inverse of `pack`; memory is bounded by the declared length, which `most` bounds.
 
     Raises
     ------
-    LimitError, MalformedError, TruncatedError : too long, damaged, or cut off
+    LimitError, MalformedError, TruncatedError : too long, damaged, or truncated
     """
     reader = Reader(data, name)
     size = reader.varint()
@@ -49,11 +49,11 @@ def unpack(data: bytes, name: str, most: int = MOST_BYTES) -> bytes:
 
 
 def inflate(data: bytes, most: int, name: str) -> bytes:
-    """Unpack a whole Brotli stream of at most so many bytes, in memory that they bound.
+    """Decompress a whole Brotli stream to at most `most` bytes, which also bound the memory.
 
     Raises
     ------
-    MalformedError, TruncatedError : damaged or longer, or cut off
+    MalformedError, TruncatedError : damaged or too long, or truncated
     """
     stream, out = brotli.Decompressor(), bytearray()
     try:
@@ -74,10 +74,10 @@ def inflate(data: bytes, most: int, name: str) -> bytes:
 
 
 def write_array(array: Array) -> bytes:
-    """An array's elements for a packer: an order of differences, then byte planes, lowest byte first.
+    """Serialise an array for compression: an order of differences, then byte planes, lowest byte first.
 
-    The differences are those of the elements' bits taken as integers, so they lose nothing; evenly spaced
-    coordinates become nearly constant. Texts of fixed length (kind S) are left as they are.
+    Differences are taken between the elements' bit patterns as integers, so they are lossless; evenly spaced
+    coordinates become nearly constant. Fixed-length strings (kind S) are stored unchanged.
     """
     flat = np.ascontiguousarray(array).reshape(-1)
     if array.dtype.kind == "S":
@@ -91,7 +91,7 @@ def write_array(array: Array) -> bytes:
 
 
 def read_array(reader: Reader, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
-    """Inverse of `write_array`, in native byte order; takes no memory for bytes that are not there."""
+    """Inverse of `write_array`, in native byte order; allocates nothing for missing bytes."""
     count = 1
     for n in shape:
         count *= n
@@ -114,10 +114,10 @@ def read_array(reader: Reader, dtype: np.dtype[Any], shape: Sequence[int]) -> Ar
 
 
 def write_mask(mask: NDArray[np.bool_]) -> bytes:
-    """A mask for a packer, in the smaller of two forms.
+    """Serialise a mask for compression, in the smaller of two forms.
 
-    Bits: packed, first position in the highest bit. Gaps: a row is compared with the one above, and the
-    distances between positions that differ are stored as 32-bit integers, in byte planes.
+    Bits: packed, first position in the highest bit. Gaps: each row is compared with the row above, and the distances
+    between differing positions are stored as 32-bit integers, in byte planes.
     """
     bits = bytes([_BITS]) + np.packbits(mask).tobytes()
     rows = mask.reshape(-1, mask.shape[-1])
@@ -131,7 +131,7 @@ def write_mask(mask: NDArray[np.bool_]) -> bytes:
 
 
 class Mask:
-    """A mask as it is stored: checked when read, unpacked when asked for, because few bytes may say a large one."""
+    """A stored mask: checked on reading but unpacked on demand, because a few bytes may stand for a large mask."""
 
     def __init__(self, reader: Reader, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
@@ -151,7 +151,7 @@ class Mask:
             raise MalformedError(f"{reader.name}: unknown form of a mask: {self._form}")
 
     def unpack(self) -> NDArray[np.bool_]:
-        """The mask; `size` bytes."""
+        """The mask, which takes `size` bytes."""
         if self._form == _BITS:
             return np.unpackbits(self._data, count=self.size).astype(bool).reshape(self.shape)
         changes = np.zeros(self.size, bool)

@@ -1,8 +1,8 @@
-"""Triangle meshes: reading and writing, inside and outside, distances, marching cubes, a shaded view.
+"""Triangle meshes: files, occupancy, distances, marching cubes, shaded views.
 
-Meshes are read and written by trimesh. What is inside is told by the generalised winding number (Jacobson et al.
-2013, evaluated hierarchically as in Barill et al. 2018, by libigl), which open, inverted and self-intersecting
-surfaces have too: a point is inside where the magnitude is above 1/2.
+Meshes are read and written by trimesh. Occupancy comes from the generalised winding number (Jacobson et al. 2013,
+evaluated hierarchically as in Barill et al. 2018, by libigl): a point is inside if the magnitude is above 1/2. It is
+also defined for open, inverted and self-intersecting surfaces.
 """
 
 import os
@@ -22,13 +22,13 @@ from sinr_codec.types import Array, PathLike
 READS: Final = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
 WRITES: Final = (".ply", ".obj", ".stl", ".off", ".glb")
 
-# Points asked of libigl at once: each call builds its tree anew, each point takes some 100 bytes.
+# Points in one call of libigl: each call rebuilds the tree, and each point takes some 100 bytes.
 _QUERIES: Final = 1 << 21
 _SURFACE_SAMPLES: Final = 100_000
 
 
 def require(module: str, doing: str) -> Any:
-    """Import a library of the extra `mesh`; `MissingExtraError` tells how to get it."""
+    """Import a library of the extra `mesh`; `MissingExtraError` if it is not installed."""
     names = {"igl": "libigl", "skimage.measure": "scikit-image"}
     return library(module, "mesh", doing, names.get(module))
 
@@ -42,7 +42,7 @@ class Mesh:
     vertices
         float64 (v, 3).
     faces
-        int64 (f, 3), vertex numbers; counter-clockwise seen from outside.
+        int64 (f, 3), vertex indices; counter-clockwise seen from outside.
     colours
         uint8 (v, 3), RGB, or None.
     """
@@ -57,7 +57,7 @@ class Mesh:
         return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
 
     def open_edges(self) -> int:
-        """Number of edges that are not between exactly two faces; vertices at one place count as one."""
+        """Number of edges without exactly two faces; coincident vertices count as one."""
         _, same = np.unique(self.vertices, axis=0, return_inverse=True)
         corners = same.reshape(-1)[self.faces]
         edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
@@ -69,13 +69,13 @@ class Mesh:
 
 
 def read_mesh(source: Any) -> Mesh:
-    """Triangles of a mesh file, of a `trimesh.Trimesh` or `Scene`, or of arrays (vertices, faces).
+    """A mesh from a file, a `trimesh.Trimesh` or `Scene`, or arrays (vertices, faces).
 
-    Scenes are joined into one mesh; textures become vertex colours.
+    A scene becomes one mesh; textures become vertex colours.
 
     Raises
     ------
-    InputError : unreadable, without faces, or with coordinates that are not finite
+    InputError : unreadable, without faces, or coordinates that are not finite
     MissingExtraError : trimesh is not installed
     """
     trimesh = require("trimesh", "meshes")
@@ -101,7 +101,7 @@ def read_mesh(source: Any) -> Mesh:
 
 
 def _colours_of(mesh: Any, count: int) -> Array | None:
-    """RGB of the vertices, or None where the mesh has no colours."""
+    """RGB of the vertices; None without colours."""
     visual = mesh.visual
     if visual.kind == "texture" and visual.uv is not None:
         visual = visual.to_color()
@@ -112,11 +112,11 @@ def _colours_of(mesh: Any, count: int) -> Array | None:
 
 
 def write_mesh(mesh: Mesh, path: PathLike) -> None:
-    """Write a mesh in the format that the extension names; colours where the format has them.
+    """Write a mesh; the extension selects the format. Colours are written if the format has them.
 
     Raises
     ------
-    InputError : an extension that is none of `WRITES`, or no place to write to
+    InputError : an extension not in `WRITES`, or a path that cannot be written
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -133,14 +133,14 @@ def write_mesh(mesh: Mesh, path: PathLike) -> None:
 
 
 def occupancy(mesh: Mesh, origin: Sequence[float], voxel: float, shape: Sequence[int]) -> Array:
-    """Whether the centres of cubic voxels are inside: bool of `shape`, in slabs of bounded memory.
+    """Whether the centres of cubic voxels are inside, bool of `shape`; computed in slabs of bounded memory.
 
     Parameters
     ----------
     mesh
-        Open or inverted surfaces too: inside is where the winding number's magnitude is above 1/2.
+        May be open or inverted: a point is inside if the winding number's magnitude is above 1/2.
     origin, voxel, shape
-        The outer corner of voxel (0, 0, 0) and the side of a voxel, in the mesh's units; voxels by axis.
+        The outer corner of voxel (0, 0, 0) and the side of a voxel, in the mesh's units; voxels along each axis.
     """
     igl = require("igl", "voxelising a mesh")
     axes = [o + voxel * (np.arange(n) + 0.5) for o, n in zip(origin, shape)]
@@ -154,7 +154,7 @@ def occupancy(mesh: Mesh, origin: Sequence[float], voxel: float, shape: Sequence
 
 
 def nearest(mesh: Mesh, points: Array) -> tuple[Array, Array, Array]:
-    """Distances (n,), face numbers (n,) and nearest points (n, 3) on the surface, for points (n, 3)."""
+    """Distances (n,), face indices (n,) and nearest points (n, 3) on the surface, for points (n, 3)."""
     igl = require("igl", "distances to a mesh")
     found = [
         igl.point_mesh_squared_distance(np.ascontiguousarray(points[i : i + _QUERIES]), mesh.vertices, mesh.faces)
@@ -165,13 +165,13 @@ def nearest(mesh: Mesh, points: Array) -> tuple[Array, Array, Array]:
 
 
 def colours_at(mesh: Mesh, faces: Array, points: Array) -> Array:
-    """RGB uint8 (n, 3) at points (n, 3) that lie on the faces (n,), interpolated between their vertices."""
+    """RGB uint8 (n, 3) at points (n, 3) on the faces (n,), interpolated between the vertices."""
     assert mesh.colours is not None
     corners = mesh.vertices[mesh.faces[faces]]
     u, v, w = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], points - corners[:, 0]
     uu, uv, vv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1)
     wu, wv = (w * u).sum(1), (w * v).sum(1)
-    area = np.maximum(uu * vv - uv * uv, 1e-300)  # of a degenerate face any corner will do
+    area = np.maximum(uu * vv - uv * uv, 1e-300)  # for a degenerate face, any corner will do
     b, c = (vv * wu - uv * wv) / area, (uu * wv - uv * wu) / area
     weights = np.clip(np.stack([1 - b - c, b, c], 1), 0, 1)
     weights /= weights.sum(1, keepdims=True)
@@ -180,12 +180,12 @@ def colours_at(mesh: Mesh, faces: Array, points: Array) -> Array:
 
 
 def surface_samples(mesh: Mesh, count: int, seed: int = 0) -> Array:
-    """Points (count, 3) spread over the surface, each unit of area alike; the same for the same seed."""
+    """Points (count, 3) distributed uniformly over the surface; deterministic for a seed."""
     corners = mesh.vertices[mesh.faces]
     u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = np.cumsum(np.linalg.norm(np.cross(u, v), axis=1))
     rng = np.random.default_rng(seed)
-    # Stratified: one point from each of `count` equal parts of the area.
+    # Stratified: one point in each of `count` equal parts of the area.
     wanted = (np.arange(count) + rng.random(count)) / count * area[-1]
     face = np.minimum(np.searchsorted(area, wanted, side="right"), len(area) - 1)
     r, s = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
@@ -193,10 +193,10 @@ def surface_samples(mesh: Mesh, count: int, seed: int = 0) -> Array:
 
 
 def chamfer(a: Mesh, b: Mesh, samples: int = _SURFACE_SAMPLES) -> float:
-    """Symmetric mean distance of two surfaces.
+    """Symmetric Chamfer distance between two surfaces.
 
-    The mean distance (not squared) from points spread over `a` to the surface `b`, and the other way round,
-    averaged; in the units of the meshes. Points are compared with surfaces, so that equal surfaces have 0.
+    It is the average, in the units of the meshes, of the mean distance (not squared) from points on `a` to the surface
+    `b`, and of that from `b` to `a`. Distances are from points to surfaces, so that it is 0 for equal surfaces.
     """
     there = nearest(b, surface_samples(a, samples))[0].mean()
     back = nearest(a, surface_samples(b, samples))[0].mean()
@@ -207,19 +207,19 @@ def chamfer(a: Mesh, b: Mesh, samples: int = _SURFACE_SAMPLES) -> float:
 
 
 def marching_cubes(level: Array, origin: Sequence[float], spacing: Sequence[float]) -> Mesh:
-    """The surface where a grid of samples crosses 0, by Lewiner's marching cubes (scikit-image).
+    """The zero level set of a grid of samples, by Lewiner's marching cubes (scikit-image).
 
     Parameters
     ----------
     level
-        float32 (X, Y, Z) at the centres of the voxels, positive inside. Outside the grid is outside the shape, so
-        that the surface is closed.
+        float32 (X, Y, Z) at the centres of the voxels, positive inside. The space outside the grid counts as outside,
+        so that the surface is closed.
     origin, spacing
         The outer corner of voxel (0, 0, 0) and the sides of a voxel.
 
     Returns
     -------
-    Mesh without faces where nothing is inside.
+    A mesh, without faces if nothing is inside.
     """
     measure = require("skimage.measure", "marching cubes")
     padded = np.pad(level, 1, constant_values=np.float32(-1))
@@ -227,7 +227,7 @@ def marching_cubes(level: Array, origin: Sequence[float], spacing: Sequence[floa
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
     vertices, faces, _, _ = measure.marching_cubes(padded, 0.0)
     vertices = np.asarray(origin) + (vertices.astype(np.float64) - 0.5) * np.asarray(spacing)
-    # scikit-image winds faces clockwise for a level that is higher inside.
+    # scikit-image orients faces clockwise for a level that is higher inside.
     return Mesh(vertices, faces[:, ::-1].astype(np.int64))
 
 
@@ -243,18 +243,18 @@ def shaded(
     up: str | None = None,
     supersample: int = 2,
 ) -> Image.Image:
-    """Draw a mesh without a display: orthographic, smooth shading, light at the viewer's left shoulder, white ground.
+    """Render a mesh offscreen: orthographic, smooth shading, light at the viewer's left shoulder, white ground.
 
     Parameters
     ----------
     mesh
-        What to draw; in its colours where it has any.
+        The mesh; drawn in its colours, if any.
     size
-        Pixels of the longer side of the picture, which fits the shape.
+        Pixels along the longer side of the picture; the aspect ratio follows the shape.
     azimuth, elevation
-        Where the viewer stands, in degrees: round the shape, and above it.
+        Direction of the viewer in degrees: around the shape, and above it.
     up
-        "x", "y" or "z"; by default z or y, along which the shape is longer.
+        "x", "y" or "z". Default: z or y, whichever the shape is longer along.
     supersample
         Samples a pixel along each axis.
     """
@@ -276,7 +276,7 @@ def shaded(
 
 
 def _view(mesh: Mesh, azimuth: float, elevation: float, up: str | None) -> Array:
-    """Rows: the directions of right, up and towards the viewer."""
+    """Rotation matrix, with the directions right, up and towards the viewer as rows."""
     extent = np.ptp(mesh.vertices, axis=0)
     axis = "xyz".index(up) if up else (2 if extent[2] > extent[1] else 1)
     vertical = np.eye(3)[axis]
@@ -290,10 +290,10 @@ def _view(mesh: Mesh, azimuth: float, elevation: float, up: str | None) -> Array
 
 
 def _rasterise(points: Array, faces: Array, width: int, height: int) -> tuple[Array, Array]:
-    """The nearest face (-1: none) and its depth at each pixel, (height, width) each.
+    """The nearest face (-1 for none) and its depth at each pixel, (height, width) each.
 
-    Faces are splatted as grids of points finer than a pixel; the triangles of a marching-cubes surface are so small
-    that this is no more work than exact rasterisation, and it takes no loop over faces.
+    Faces are splatted as grids of points finer than a pixel, without a loop over faces. The triangles of marching cubes
+    are so small that this is no more work than exact rasterisation.
     """
     corners = points[faces]
     edges = np.linalg.norm((corners - np.roll(corners, 1, axis=1))[..., :2], axis=2).max(1)
@@ -326,7 +326,7 @@ def _shade(mesh: Mesh, face: Array, turn: Array, depth: Array) -> Array:
     smooth = np.stack([_sum_at(mesh.faces, flat[:, c], len(mesh.vertices)) for c in range(3)], 1)
     normals = smooth[mesh.faces].sum(1) @ turn.T
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-300
-    normals *= np.where(normals[:, 2:] < 0, -1, 1)  # the side that is seen is the front, inverted meshes included
+    normals *= np.where(normals[:, 2:] < 0, -1, 1)  # the visible side is the front, also of inverted meshes
     light = np.array([-0.4, 0.5, 0.77])
     diffuse = np.maximum(normals @ light, 0)
     head = normals[:, 2]
@@ -342,14 +342,14 @@ def _shade(mesh: Mesh, face: Array, turn: Array, depth: Array) -> Array:
 
 
 def _sum_at(index: Array, values: Array, count: int) -> Array:
-    """Sum of a face's value over the faces of each vertex."""
+    """For each vertex, the sum of values over its faces."""
     return np.bincount(index.ravel(), np.repeat(values, 3), count)
 
 
 def _hollows(depth: Array, seen: Array) -> Array:
-    """Factor below 1 where the surface lies behind its surroundings, which shows hollows and what stands before what.
+    """Depth darkening (Luft et al. 2006): a factor below 1 where the surface lies behind its surroundings.
 
-    (Depth darkening, Luft et al. 2006.)
+    It shows hollows and occlusion.
     """
     ndimage: Callable[..., Array] = require("scipy.ndimage", "a shaded view").gaussian_filter
     sigma = max(depth.shape) / 90

@@ -1,4 +1,4 @@
-"""NIfTI headers: kept as they are, and moved to where a part or another resolution of a volume lies."""
+"""NIfTI headers: kept unchanged, and adjusted to the position and resolution of a rendering."""
 
 import io
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from sinr_codec.types import Array
 
 
 def library(name: str) -> Any:
-    """One of the libraries for volumes; `MissingExtraError` where it is not installed."""
+    """Import a library for volumes; `MissingExtraError` if it is not installed."""
     return sources.library(name, "volume", "volumes of this format")
 
 
 @dataclass(frozen=True)
 class NiftiFields:
-    """What is needed of a NIfTI-1 or NIfTI-2 header without a library: for reports, and to check a file."""
+    """Fields of a NIfTI-1 or NIfTI-2 header, read without a library, for reports and for checks of a file."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -27,7 +27,7 @@ class NiftiFields:
 
     @classmethod
     def of(cls, data: bytes) -> "NiftiFields":
-        """Read a header; `MalformedError` where the bytes are none."""
+        """Parse a header; `MalformedError` for other data."""
         for byte_order in "<>":
             for size, dim, code, pixdim in (
                 (348, ("i2", 40), 70, ("f4", 76)),
@@ -70,7 +70,7 @@ def read_header(file: Any) -> Any:
 
 
 def header_bytes(header: Any) -> bytes:
-    """The bytes that a header and its extensions take in a `.nii` file."""
+    """The content of a header and its extensions, as in a `.nii` file."""
     nibabel = library("nibabel")
     if not header.is_single:
         single = nibabel.Nifti2Header if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Header
@@ -82,7 +82,7 @@ def header_bytes(header: Any) -> bytes:
 
 
 def write_to(file: Any, header: Any, decoded: Array) -> None:
-    """Header, extensions and the samples as they are, unscaled."""
+    """Write header, extensions and stored samples, without scaling."""
     header.write_to(file)
     file.write(bytes(max(int(header["vox_offset"]) - file.tell(), 0)))
     samples = np.asarray(decoded).T
@@ -92,7 +92,7 @@ def write_to(file: Any, header: Any, decoded: Array) -> None:
 
 
 def move(header: Any, placement: Sequence[tuple[float, float]]) -> None:
-    """Adjust the voxel sizes, the affines and the start in time of a header to a rendering."""
+    """Adjust voxel sizes, affines and time offset of a header to a rendering."""
     steps, offsets = zip(*placement)
     affines = [(header.get_sform(coded=True), header.set_sform), (header.get_qform(coded=True), header.set_qform)]
     change = np.diag([*steps[:3], 1.0])

@@ -1,4 +1,4 @@
-"""Scenes: photographs with camera poses, as a field of colour and density that is seen along rays."""
+"""Scenes: photographs with camera poses, as a radiance field rendered along rays."""
 
 from __future__ import annotations
 
@@ -39,40 +39,40 @@ Corners = Sequence[Sequence[float]]
 
 WHITE: Final = (255, 255, 255)
 HOLD_OUT: Final = 8
-"""Of a scene without views to test on, every so many'th is held out."""
+"""In a scene without test views, one in `HOLD_OUT` views is held out."""
 
 FINE: Final = 1
-"""Points in a coarse step."""
+"""Fine samples in a coarse step."""
 
 _MOST_STEPS: Final = 1024
 _MOST_FINE: Final = 8
 _MOST_CELLS: Final = 256
 _MOST_RENDERED: Final = 1 << 25  # pixels of one view
-_POINTS_A_VALUE: Final = 64  # points on a ray that a value of a rendering may cost, on average
-_RAYS: Final = 1024  # rays rendered at once, at most
-_RAY_NUMBERS: Final = 1 << 19  # points of all steps of these rays, of which some arrays are made
+_POINTS_A_VALUE: Final = 64  # limit of the mean number of points on a ray for a rendered value
+_RAYS: Final = 1024  # most rays rendered at once
+_RAY_NUMBERS: Final = 1 << 19  # most points of these rays, for which some arrays are allocated
 _OBJECTIVE_RAYS: Final = 8192
-_FPS: Final = 20  # of an animation
+_FPS: Final = 20  # frame rate of an animation
 
 
 @dataclass(frozen=True)
 class RadianceSpec:
-    """What a decoder needs of a scene besides the network.
+    """Description of a scene: all that a decoder needs besides the network.
 
     Attributes
     ----------
     camera
-        Of the source's pictures; the default of what is rendered.
+        Camera of the source's pictures; the default for rendering.
     views
-        Pictures that were trained on.
+        Number of training pictures.
     box
-        The part of the world that is represented, and how rays walk through it.
+        The represented region of the world, and the sampling of rays through it.
     background
-        Colour behind it, RGB in 0..255.
+        Background colour, RGB in 0..255.
     orbit
-        Views for those who name none.
+        Default views.
     hull
-        Where there can be anything, bool (s, s, s) of cells of the box, s = `HULL`; None for everywhere.
+        Cells of the box that may be occupied, bool (s, s, s) with s = `HULL`; None for all.
     """
 
     camera: Camera
@@ -99,17 +99,17 @@ class RadianceSpec:
 
     @property
     def samples(self) -> int:
-        """Pixels of the views that were trained on."""
+        """Number of pixels in the training views."""
         return self.views * self.camera.width * self.camera.height
 
     @property
     def values(self) -> int:
-        """Numbers of one view."""
+        """Number of values in one view."""
         return 3 * self.camera.width * self.camera.height
 
     @property
     def side(self) -> bytes:
-        """The hull, a bit a cell in C order, most significant first, through Brotli; empty without one."""
+        """The hull, one bit a cell in C order, most significant first, Brotli-compressed; empty without a hull."""
         if self.hull is None:
             return b""
         return bytes(brotli.compress(np.packbits(self.hull).tobytes(), quality=11))
@@ -213,7 +213,7 @@ class RadianceSpec:
 
         Raises
         ------
-        InputError : options that exclude each other or are out of range
+        InputError : options that are mutually exclusive or out of range
         LimitError : more values than `fields.max_samples`
         """
         if mesh:
@@ -289,7 +289,7 @@ class RadianceSpec:
         apply = fields.parts[0]
         found = densities_of(apply, box, inside, fields.tile, lambda f, work: map_tiles(f, work, fields.threads))
         spacing = (np.asarray(box.high) - box.low) / count
-        # Half of the light is lost within a cell of the coarse pass.
+        # Half of the light is absorbed within a cell of the coarse pass.
         level = found * np.float32(box.optical_step) - np.float32(math.log(2))
         mesh = marching_cubes(level, box.low, spacing.tolist())
         if not len(mesh.faces):
@@ -300,7 +300,7 @@ class RadianceSpec:
         return "xyz"[int(np.abs(self.orbit.up).argmax())]
 
     def _colours(self, apply: Apply, mesh: Mesh, tile: int) -> NDArray[np.uint8]:
-        """Colours of the vertices, each seen straight from outside."""
+        """Colours of the vertices, viewed along their normals from outside."""
         low, high = np.asarray(self.box.low), np.asarray(self.box.high)
         positions = ((mesh.vertices - low) / (high - low) * 2 - 1).astype(np.float32)
         views = -vertex_normals(mesh)
@@ -311,15 +311,15 @@ class RadianceSpec:
     # -- files
 
     def save(self, decoded: Any, path: PathLike) -> None:
-        """Write views or a surface, by the extension.
+        """Write views or a surface in the format of the extension.
 
-        Views: a picture (several in a sheet), an animation (`.gif`, `.mp4` and other videos), `.npy`, or for a name
-        without an extension a folder of PNG files. A surface: `.ply`, `.obj`, `.glb`, `.stl` or `.off`; as a picture, a
-        view of it.
+        Views: a picture (several views on a contact sheet), an animation (`.gif`, `.mp4` and other videos), `.npy`, or
+        a folder of PNG files for a name without extension. A surface: `.ply`, `.obj`, `.glb`, `.stl` or `.off`, or a
+        picture of it.
 
         Raises
         ------
-        InputError : another extension, or a place that cannot be written
+        InputError : another extension, or a path that cannot be written
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -346,7 +346,7 @@ class RadianceSpec:
             VideoSpec(count, height, width, channels, rate).save(Clip(views, rate), path)
 
     def summary(self, decoded: Any) -> str:
-        """One line on what was decoded."""
+        """The decoded views or surface in one line."""
         if isinstance(decoded, Mesh):
             return f"surface of {len(decoded.vertices):,} vertices, {len(decoded.faces):,} faces"
         count, height, width = decoded.shape[:3]
@@ -356,7 +356,7 @@ class RadianceSpec:
 def render_rays(
     apply: Apply, box: Box, cells: Cells, origins: Array, directions: Array, background: Sequence[int], tile: int
 ) -> NDArray[np.float32]:
-    """Colours (n, 3) in [0, 1] of rays by a decoded network, asked about at most `tile` points at a time."""
+    """Colours (n, 3) in [0, 1] of rays by a decoded network, evaluated at most `tile` points at a time."""
     steps = walk(xnp, box, cells, origins, directions)
     shown = np.asarray(background, np.float32) / np.float32(255)
 
@@ -371,7 +371,7 @@ def render_rays(
 
 
 def vertex_normals(mesh: Mesh) -> Array:
-    """Unit normals (v, 3) at the vertices, outwards: means of those of the faces, weighted by area."""
+    """Outward unit normals (v, 3) at the vertices: area-weighted means of the face normals."""
     corners = mesh.vertices[mesh.faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(mesh.vertices)
@@ -382,18 +382,18 @@ def vertex_normals(mesh: Mesh) -> Array:
 
 
 def _turned(local: Array, pose: Array) -> tuple[Array, Array]:
-    """Directions and origins in the world of rays in a camera's axes, float32 (n, 3)."""
+    """World directions and origins of rays given in camera coordinates, float32 (n, 3)."""
     directions = np.ascontiguousarray(local @ pose[:3, :3].T)
     return directions, np.broadcast_to(pose[:3, 3], directions.shape)
 
 
 def _to_bytes(colours: Array) -> NDArray[np.uint8]:
-    # fmin and fmax drop a NaN, which a damaged network may put out
+    # unlike clip, fmin and fmax replace a NaN, which a damaged network may produce
     return np.rint(np.fmax(np.fmin(colours, 1), 0) * 255).astype(np.uint8)
 
 
 def _sheet(views: Array) -> Array:
-    """Several views in one picture, about as wide as high."""
+    """A contact sheet of several views, about as wide as high."""
     count, height, width = views.shape[:3]
     columns = min(count, max(1, round(math.sqrt(count * height / width))))
     rows = -(-count // columns)
@@ -427,7 +427,7 @@ def _box_from(values: Any) -> Box:
     if type(values) is not list or len(values) != 10 or not _floats(values[:7]) or not _integers(values[7:]):
         raise MalformedError("scene header: expected a box of seven floats and three integers")
     low, high, near, (steps, fine, cells) = tuple(values[:3]), tuple(values[3:6]), values[6], values[7:]
-    # Rays are walked in binary32, where the box must have room as well.
+    # Ray marching is in binary32, where the box must not degenerate either.
     sides = np.subtract(np.array(high, np.float32), np.array(low, np.float32))
     if not all(a < b for a, b in zip(low, high)) or not (sides > np.finfo(np.float32).tiny).all() or near < 0:
         raise MalformedError(f"scene header: expected a box with room inside, found {low} to {high}")
@@ -450,14 +450,14 @@ def _orbit_from(values: Any) -> Orbit:
 
 
 class RadianceSignal(MeanOfErrors):
-    """A scene as training rays: origin and direction, and the colour seen there.
+    """A scene as training rays: origins and directions, and their colours.
 
     Attributes
     ----------
     spec
         What a decoder needs.
     views, tests
-        What is trained on and what the quality is measured on, never the same pictures.
+        Training views and test views, which have no picture in common.
     notes
         One-line remarks.
     """
@@ -536,19 +536,19 @@ class RadianceSignal(MeanOfErrors):
 
     @property
     def parts(self) -> Sequence[RadianceSignal]:
-        """The scene is one part."""
+        """The scene as its only part."""
         return [self]
 
     @property
     def source_bytes(self) -> int:
-        """Bytes of the pictures that are trained on."""
+        """Size of the training pictures, in bytes."""
         return self.views.pictures.size
 
     def __len__(self) -> int:
         return self.spec.samples
 
     def batch(self, index: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Pixels by number, all of the first view first: rays (n, 6), origin and unit direction; colours (n, 3)."""
+        """Pixels by index, view by view: rays (n, 6), origin and unit direction; colours (n, 3)."""
         view, pixel = np.divmod(index, len(self._directions))
         poses = self.views.poses[view]
         directions = np.einsum("nij,nj->ni", poses[:, :3, :3], self._directions[pixel])
@@ -560,23 +560,23 @@ class RadianceSignal(MeanOfErrors):
         return rays, colours
 
     def errors(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error of each ray's colour in [0, 1], on NumPy arrays or torch tensors."""
+        """Mean squared error of each ray's colour in [0, 1]; NumPy arrays or torch tensors."""
         return ((predicted - values) ** 2).mean(-1)
 
     def decibels(self, loss: float) -> float:
-        """PSNR in dB of a mean squared error."""
+        """PSNR in dB for a mean squared error."""
         return math.inf if loss <= 0 else -10 * math.log10(loss)
 
     def trainable(self, network: Radiance | RadianceGrid) -> RayField:
-        """The network as a function of rays, which is what is fitted."""
+        """The network as a function of rays, for fits."""
         self._cells = None
         background = tuple(v / 255 for v in self.spec.background)
         return RayField(network, self.spec.box, self.spec.inside(), background)  # type: ignore[arg-type]
 
     def objective(self, samples: int | None, seed: int) -> Callable[[Apply, int], float]:
-        """Mean squared error of training rays, on the grid of the first network that is asked about since a fit.
+        """Mean squared error of training rays, on the occupancy grid of the first network evaluated after a fit.
 
-        That one is the network before it is coded: a coding that is near enough has the same empty space.
+        That is the uncoded network; any accurate coding has the same empty space.
         """
         count = min(len(self), _OBJECTIVE_RAYS if samples is None else min(samples, _OBJECTIVE_RAYS))
         rays, wanted = self.batch(np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False)))
@@ -598,7 +598,7 @@ class RadianceSignal(MeanOfErrors):
         return error
 
     def quality(self, render: Callable[..., Any]) -> Quality:
-        """PSNR of each held-out view, on average."""
+        """Mean PSNR of the held-out views, in dB."""
         found = render(pose=self.tests.poses)
         wanted = self.tests.over(self.spec.background)
         if found.shape != wanted.shape:
@@ -609,13 +609,13 @@ class RadianceSignal(MeanOfErrors):
 
 
 def _walked(camera: Camera, corners: tuple[Any, Any], poses: Array, hulled: bool) -> Box:
-    """How to walk through a box: steps as fine as the pictures resolve, in cells of about their length."""
+    """Ray sampling in a box: steps as fine as the pictures resolve, and cells of about that length."""
     low, high = np.asarray(corners[0]), np.asarray(corners[1])
     cells = 64 if max(camera.width, camera.height) <= 200 else 128
     steps = math.ceil(float(np.linalg.norm(high - low)) / float((high - low).max()) * cells)
     outside = np.maximum(np.maximum(low - poses[:, :3, 3], poses[:, :3, 3] - high), 0)
     nearest = float(np.linalg.norm(outside, axis=1).min())
-    # Half of the way to the nearest camera's box; a camera inside sees from a hundredth of its size.
+    # Half of the distance from the box to the nearest camera; a hundredth of the box's size if a camera is inside.
     near = max(nearest / 2, 0.01 * float((high - low).max()))
     return Box(*corners, float(np.float32(near)), steps, FINE, cells)
 
@@ -646,11 +646,11 @@ def recognises(source: Any) -> bool:
 
 
 def _network(_in: int, _out: int, width: int, depth: int, activation: Any, encoding: Any) -> Radiance:
-    """The network of a scene, whose coordinates and values are always the same."""
+    """The network of a scene; its numbers of coordinates and values are fixed."""
     return Radiance(width, depth, activation, encoding)
 
 
-# The number of points differs from step to step, so there is nothing to compile.
+# The number of points changes from step to step, so compilation is of no use.
 KIND: Final = Kind(
     "radiance",
     "a scene",

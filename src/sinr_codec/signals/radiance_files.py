@@ -1,4 +1,4 @@
-"""Scenes from files: pictures with camera poses, as Blender, instant-ngp and nerfstudio write them, and NumPy files."""
+"""Reading scenes: pictures with camera poses in the formats of Blender, instant-ngp and nerfstudio, and NumPy files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sinr_codec.signals.sources import picture, translated
 from sinr_codec.types import Array
 
 MOST_TESTS: Final = 25
-"""Views that the quality is measured on; of more, so many evenly spread ones."""
-_MOST_BYTES: Final = 1 << 33  # of all pictures of a scene
+"""Most test views for the quality; more are subsampled evenly."""
+_MOST_BYTES: Final = 1 << 33  # limit for all pictures of a scene
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-MOST_PIXELS: Final = 1 << 31  # of the pictures of a source together, and of a header's view
+MOST_PIXELS: Final = 1 << 31  # limit for all pictures of a source, and for the view in a header
 _ARRAYS: Final = ("images", "poses", "focal", "test_images", "test_poses")
 
 
@@ -31,7 +31,7 @@ class Views:
     Attributes
     ----------
     pictures
-        uint8 (n, h, w, 3 or 4); a fourth channel tells the scene from what is behind it.
+        uint8 (n, h, w, 3 or 4); the fourth channel is the opacity.
     poses
         Camera-to-world, float32 (n, 4, 4).
     """
@@ -43,11 +43,11 @@ class Views:
         return len(self.poses)
 
     def take(self, index: Any) -> Views:
-        """Some of the views."""
+        """A selection of the views."""
         return Views(self.pictures[index], self.poses[index])
 
     def over(self, background: Sequence[int]) -> NDArray[np.uint8]:
-        """RGB (n, h, w, 3), transparent parts before the background."""
+        """RGB (n, h, w, 3), composited over a background."""
         if self.pictures.shape[3] == 3:
             return self.pictures
         return np.stack([_over(picture, background) for picture in self.pictures])
@@ -59,7 +59,7 @@ def _over(picture: Array, background: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def read_scene(path: Path) -> tuple[Camera, Views, Views | None, tuple[str, ...]]:
-    """Camera, views, views to test on where the source names some, and remarks."""
+    """Camera, training views, test views if the source has any, and remarks."""
     if path.suffix.lower() == ".npz":
         return _read_npz(path)
     train = path / "transforms_train.json" if path.is_dir() else path
@@ -116,7 +116,7 @@ def _picture_path(transforms: Path, frame: dict[str, Any]) -> Path:
     if not isinstance(name, str) or not name or "\0" in name:
         raise InputError(f"{transforms}: expected a file_path in every frame, found {name!r}")
     path = transforms.parent / name
-    # Blender's exporter leaves the extension out.
+    # Blender's exporter omits the extension.
     for candidate in (path, *(path.with_name(path.name + end) for end in PICTURES)):
         if candidate.is_file():
             return candidate

@@ -1,9 +1,9 @@
-"""Rays through a box: where to sample, and what the samples add up to. One text for NumPy and torch.
+"""Volume rendering along rays through a box: sampling and quadrature, for both NumPy and torch.
 
-Sampling has two passes. The coarse pass walks a ray in equal steps and looks each up in a grid of cells whose
-densities were computed from the network: steps that are empty, outside the hull, or behind something opaque are
-dropped, which costs no evaluation of the network. The fine pass asks the network at `fine` points in each step that is
-left, and adds them up (Max 1995; Mildenhall et al. 2020, "NeRF", equation 3).
+Sampling has two passes. The coarse pass marches along a ray in equal steps and looks each step up in a grid of cells,
+with densities computed from the network. Steps that are empty, outside the hull or occluded are dropped without an
+evaluation of the network. The fine pass evaluates the network at `fine` points in each remaining step and composites
+them (Max 1995; Mildenhall et al. 2020, "NeRF", equation 3).
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from numpy.typing import NDArray
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.types import Array
 
-#: A step through a cell of this opacity or less is empty.
+#: A step through a cell is empty at this opacity or less.
 LEAST_ALPHA: Final = 0.01
-#: Share of the light that a step has to get for being looked at.
+#: Least transmittance up to a step for the step to be evaluated.
 LEAST_LIGHT: Final = 1e-3
-#: Density, in units of the box's longest half side, that a large raw value of 1 stands for.
+#: Density per unit of a large raw value, where the unit of length is the box's longest half side.
 DENSITY_SCALE: Final = 30.0
-#: Raw density that a fit begins with.
+#: Initial raw density of a fit.
 FOG: Final = -4.0
 
 
 def density(xp: ModuleType, raw: Any) -> Any:
-    """``DENSITY_SCALE * log(1 + exp(raw))`` of what the network puts out.
+    """Density ``DENSITY_SCALE * log(1 + exp(raw))`` from a network's output.
 
-    A softplus keeps a gradient where a ReLU dies, and does not run away as an exponential does.
+    A softplus keeps a gradient where a ReLU has none, and does not diverge as an exponential may.
     """
     return DENSITY_SCALE * (xp.clip(raw, 0.0, None) + xp.log1p(xp.exp(-xp.abs(raw))))
 
 
 def colour(xp: ModuleType, raw: Any) -> Any:
-    """Colours in [0, 1] of what the network puts out: the logistic function."""
+    """Colours in [0, 1] from a network's output, by the logistic function."""
     return 0.5 + 0.5 * xp.tanh(0.5 * raw)
 
 
 @dataclass(frozen=True)
 class Box:
-    """The part of the world that a scene fills, and how it is walked.
+    """The bounding box of a scene, and the sampling of rays through it.
 
     Attributes
     ----------
     low, high
-        Corners in the world; the network's positions are [-1, 1] along every axis.
+        Corners in the world, which map to -1 and 1 along every axis of the network's positions.
     near
-        Distance from a camera at which its rays begin.
+        Near distance: where a camera's rays begin.
     steps
         Coarse steps along the box's diagonal.
     fine
-        Points in a step at which the network is asked.
+        Evaluations of the network in a step.
     cells
         Cells of the grid along every axis.
     """
@@ -76,30 +76,30 @@ class Box:
 
     @property
     def optical_step(self) -> float:
-        """Length of a coarse step in the unit of the density, the longest half side."""
+        """Length of a coarse step in units of the longest half side, as the density is."""
         return 2 * self.step / max(high - low for low, high in zip(self.low, self.high))
 
     def world(self, positions: Array) -> NDArray[np.float64]:
-        """Points of the world (n, 3) from positions in [-1, 1]."""
+        """World points (n, 3) from positions in [-1, 1]."""
         low, high = np.asarray(self.low), np.asarray(self.high)
         return low + (positions.astype(np.float64) + 1) / 2 * (high - low)
 
 
 def centres_of(numbers: Array, side: int) -> NDArray[np.float32]:
-    """Positions (n, 3) in [-1, 1] of cells of a grid (side, side, side) by their numbers in C order."""
+    """Centres (n, 3) in [-1, 1] of cells of a grid (side, side, side), by index in C order."""
     return ((np.stack(np.unravel_index(numbers, (side,) * 3), 1) + 0.5) * (2 / side) - 1).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Cells:
-    """What the coarse pass looks up, flat arrays of ``cells^3``.
+    """Lookup tables of the coarse pass: flat arrays of ``cells^3``.
 
     Attributes
     ----------
     occupied
-        Whether a step in the cell may be seen at all.
+        Whether a step in the cell may be visible.
     opaque
-        Optical thickness of a step in the cell, at least.
+        Lower bound of the optical thickness of a step in the cell.
     """
 
     occupied: Any
@@ -109,8 +109,8 @@ class Cells:
 def make_cells(xp: ModuleType, box: Box, densities: Any, hull: Any) -> Cells:
     """Cells from the densities at their centres and the hull, both (cells, cells, cells).
 
-    To drop nothing that is seen, a cell counts as occupied when it or a neighbour is dense, and is as opaque as the
-    emptiest of its neighbours.
+    So that nothing visible is dropped, a cell counts as occupied if it or a neighbour is dense, and is as opaque as its
+    least opaque neighbour.
     """
     thickness = densities * box.optical_step
     occupied = (_pool(xp, thickness, xp.maximum) > LEAST_ALPHA) & hull
@@ -120,7 +120,7 @@ def make_cells(xp: ModuleType, box: Box, densities: Any, hull: Any) -> Cells:
 
 
 def _pool(xp: ModuleType, grid: Any, extreme: Callable[[Any, Any], Any]) -> Any:
-    """Greatest or least of the 3 x 3 x 3 cells around each."""
+    """Maximum or minimum over the 3 x 3 x 3 cells around each cell."""
     for axis in range(3):
         grid = xp.moveaxis(grid, axis, 0)
         shifted = extreme(xp.concat([grid[1:], grid[-1:]]), xp.concat([grid[:1], grid[:-1]]))
@@ -130,16 +130,16 @@ def _pool(xp: ModuleType, grid: Any, extreme: Callable[[Any, Any], Any]) -> Any:
 
 @dataclass(frozen=True)
 class Walk:
-    """Rays that were walked coarsely.
+    """Result of the coarse pass.
 
     Attributes
     ----------
     keep
-        Steps to look at, bool (rays, steps).
+        Steps to evaluate, bool (rays, steps).
     start, advance
-        In the box's coordinates, (rays, 3): where rays enter, and what a unit of world length adds.
+        In the box's coordinates, (rays, 3): entry points of the rays, and their change for a unit of world length.
     stride
-        Each step that is kept stands for so many.
+        Number of steps that each kept step stands for.
     """
 
     keep: Any
@@ -188,15 +188,15 @@ def shade(
     xp, box
         Array namespace of `array_api_compat`, and the scene.
     steps
-        What `walk` gave for these rays.
+        Result of `walk` for these rays.
     network
         coords (n, 6) -> values (n, 4), see `fields.Radiance`.
     directions
         Unit vectors (rays, 3).
     background
-        Colour (3,) behind everything.
+        Background colour (3,).
     jitter
-        Gives numbers in [0, 1), (n, fine): places of the points in their part of a step. Without it, the middle.
+        Function from n to positions of points within their part of a step, in [0, 1), (n, fine). Default: the middle.
     """
     rays, count = steps.keep.shape
     ray, number = xp.nonzero(steps.keep)
@@ -228,7 +228,7 @@ def shade(
 def densities_of(
     apply: Callable[[Array], Array], box: Box, inside: Array, tile: int, each: Callable[..., Any] = map
 ) -> NDArray[np.float32]:
-    """Densities at the centres of the cells that are inside, 0 elsewhere; float32 of the shape of `inside`."""
+    """Densities at the centres of the cells inside, 0 elsewhere; float32 of the shape of `inside`."""
     result = np.zeros(inside.shape, np.float32)
     numbers = np.flatnonzero(inside)
 
@@ -245,12 +245,12 @@ def densities_of(
 
 # -- training --------------------------------------------------------------------------------------------------
 
-#: Steps of the optimiser between computations of the grid, and cells computed at a time.
+#: Steps of the optimiser between updates of the grid, and cells evaluated at a time.
 REFRESH_STEPS: Final = 64
 REFRESH_CELLS: Final = 1 << 17
-#: What is left of the density that a cell had before, where it has none now.
+#: Factor on a cell's earlier density in an update of the grid.
 DECAY: Final = 0.8
-#: Steps a ray, on average, above which training takes longer ones: until the grid knows what is empty.
+#: Mean number of steps a ray above which training subsamples steps, until the grid shows empty space.
 MOST_STEPS: Final = 16
 _CHUNK: Final = 8192
 
@@ -258,8 +258,8 @@ _CHUNK: Final = 8192
 class RayField:
     """A radiance network as a function of rays, for fits: origin and direction (n, 6) -> colours (n, 3).
 
-    The parameters are the network's, and so is everything that is not defined here. Points are jittered where
-    gradients are taken and lie in the middle of their parts of a step where not.
+    Parameters and all attributes not defined here are those of the network. Points are jittered with gradients enabled,
+    and in the middle of their parts of a step otherwise.
     """
 
     in_features, out_features = 6, 3
@@ -277,20 +277,20 @@ class RayField:
 
     @property
     def work(self) -> int:
-        """Multiply-adds of a forward pass a ray, about."""
+        """Approximate multiply-adds of a forward pass for a ray."""
         a_point = self.network.work
         return a_point * self.box.fine * MOST_STEPS // 2
 
     def centre(self, params: dict[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
-        """Parameters that begin near the mean colour (3,), and with a thin fog everywhere."""
+        """Parameters that start near the mean colour (3,), with a thin fog everywhere."""
         unit = np.clip(mean.astype(np.float64), 0.02, 0.98)
         return self.network.centre(params, np.append(np.log(unit / (1 - unit)), FOG).astype(np.float32))
 
     def refresh(self, params: dict[str, Any], step: int) -> None:
-        """Compute the grid again every `REFRESH_STEPS` steps; called before every step, without gradients.
+        """Update the grid every `REFRESH_STEPS` steps; called before every step, without gradients.
 
-        Where and when it is dense is only sampled, so a cell keeps a decaying share of what it was. All cells of the
-        hull count as occupied until the first time.
+        Densities are only sampled, so a cell keeps a decaying share of its earlier density. All cells of the hull count
+        as occupied until the first update.
         """
         import torch
         from array_api_compat import torch as xp
@@ -341,7 +341,7 @@ class RayField:
         return f
 
     def _sparser(self, steps: Walk) -> Walk:
-        """Keep one of so many steps of each ray that a batch stays affordable, and let it stand for all of them."""
+        """Subsample the steps of each ray to bound the cost of a batch; each kept step stands for `stride` steps."""
         import torch
 
         rays, count = steps.keep.shape

@@ -1,4 +1,4 @@
-"""The network that suits a kind of signal, and how it is fitted."""
+"""The network for a kind of signal, and the settings of its fit."""
 
 import math
 from collections.abc import Callable
@@ -14,29 +14,29 @@ _OCTAVE: Final = 1.4
 
 @dataclass(frozen=True)
 class Preset:
-    """How long to fit and how hard to look for a small coding.
+    """Length of the fit, and effort in the search for a small coding.
 
     Attributes
     ----------
     fit
         Settings of `fit.FitConfig`.
     bits
-        Bits a parameter that files of this preset take, to choose the width for a rate.
+        Typical bits a parameter in files of this preset, for the choice of a width by rate.
     dictionaries
-        Sizes k2 of the random dictionaries that the planner tries.
+        Sizes k2 of the random dictionaries for the planner.
     paper
-        Code as published instead of planning.
+        Code as published, without planning.
     inner_steps
-        Steps from a base to the latents of a signal; None for those that it was learned with.
+        Steps from a base to the latents of a signal; None for the number it was learned with.
     rounding
-        Settings of `fit.rounding.Effort`: how long weights are rounded for what the network puts out; 0 steps to the
-        nearest level. None: nothing is asked of the network.
+        Settings of `fit.rounding.Effort` for rounding weights by the network's output; 0 steps for the nearest level.
+        None: rounding without evaluation of the network.
     rated
-        Train networks for the bytes that they may take (`fit.rated`), where those are known.
+        Train networks for their byte budget (`fit.rated`), where it is known.
     refit
-        Train other networks on, once coded, for fewer bytes at the same loss.
+        Continue to train other networks after coding, for fewer bytes at the same loss.
     effort
-        Share of their published steps that methods spend which train further (`methods.Task.effort`).
+        Share of the published steps for methods that continue training (`methods.Task.effort`).
     """
 
     name: str
@@ -53,33 +53,33 @@ class Preset:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The network of one kind of signal, and how to fit it.
+    """The network for one kind of signal, and the settings of its fit.
 
     Attributes
     ----------
     activation, encoding
-        Of the hidden layers, and of the coordinates before them; functions of the signal's `Spec` where they depend on
-        the source. A user who names an activation of an MLP gets it on the coordinates as they are.
+        Activation of the hidden layers and encoding of the coordinates; functions of the signal's `Spec` if they depend
+        on the source. An MLP with an activation chosen by the user has no encoding.
     depth
-        Hidden layers where the user names none.
+        Default number of hidden layers.
     published
-        Activation under the preset `paper`, on the coordinates as they are; None: as for all.
+        Activation under the preset `paper`, without an encoding; None: as for other presets.
     rate
-        Bits a position (`Spec.samples`) aimed at where the user names neither a rate, a quality nor a width.
+        Default rate in bits a position (`Spec.samples`), where the user gives neither a rate, a quality nor a width.
     width
-        Width in that case, instead of a rate.
+        Default width, instead of a default rate.
     bits
-        Bits a parameter that planned files of this kind take, where it is not the preset's.
+        Typical bits a parameter in planned files of this kind, where it differs from the preset's.
     rated_bits
-        Bits a parameter that are best where the network is trained for its bytes; None: it is not.
+        Best bits a parameter for a network trained for its byte budget; None: it is not trained so.
     db
-        Quality that ordinary signals have at `rate`; where a search for a quality begins.
+        Quality of typical signals at `rate`; the start of a search for a quality.
     qualities
-        More of such pairs (dB, bits a position), in ascending order, where they are known.
+        Further known pairs (dB, bits a position), in ascending order.
     fit
-        Settings of `fit.FitConfig` by preset, over those of the preset; under "" for all presets.
+        Settings of `fit.FitConfig` by preset, which override the preset's; under "" for all presets.
     build
-        Makes the field from (in_features, out_features, width, hidden_layers, activation, encoding).
+        Function that makes the field from (in_features, out_features, width, hidden_layers, activation, encoding).
     """
 
     activation: AnyActivation | Callable[[Any], AnyActivation]
@@ -96,11 +96,11 @@ class Recipe:
     build: Callable[..., Field] = MLP
 
     def bits_a_param(self, preset: Preset) -> float:
-        """Bits a parameter to reckon with under a preset."""
+        """Assumed bits a parameter under a preset."""
         return preset.bits if self.bits is None or preset.paper else self.bits
 
     def rated(self, preset: Preset) -> bool:
-        """Whether networks are trained for the bytes that they may take."""
+        """Whether networks are trained for their byte budget."""
         return preset.rated and self.rated_bits is not None
 
     def settings(self, preset: Preset) -> dict[str, Any]:
@@ -108,10 +108,10 @@ class Recipe:
         return preset.fit | self.fit.get("", {}) | self.fit.get(preset.name, {})
 
     def rate_at(self, db: float) -> float:
-        """Bits a position at which an ordinary signal has a quality of so many dB: a first guess.
+        """First guess of the rate, in bits a position, at which a typical signal has a quality of `db`.
 
-        Between known qualities, logarithms of the rate are interpolated. Where there are none, 5 dB double the rate,
-        within a factor of 16. A search corrects the guess.
+        The logarithm of the rate is interpolated between known qualities. Without known qualities, 5 dB double the
+        rate, within a factor of 16. A search corrects the guess.
         """
         if not self.qualities:
             return float(self.rate * 2 ** np.clip((db - self.db) / 5, -4, 4))
@@ -119,7 +119,7 @@ class Recipe:
         return float(2 ** np.interp(db, known, np.log2(rates)))
 
     def activated(self, spec: Any, activation: AnyActivation) -> "Recipe":
-        """The recipe with an activation that the user names: a learning rate tuned for another kind is left out."""
+        """The recipe with an activation chosen by the user, without a learning rate tuned for another activation."""
         own = self.activation if isinstance(self.activation, AnyActivation) else self.activation(spec)
         if type(own) is type(activation):
             return self
@@ -135,7 +135,7 @@ class Recipe:
     def network(
         self, spec: Any, width: int, depth: int | None = None, activation: AnyActivation | None = None
     ) -> Field:
-        """The field of a width for a signal's `Spec`, with the user's depth and activation where there are any."""
+        """The field of a given width for a signal's `Spec`, with the user's depth and activation if given."""
         encoding = self.encoding if isinstance(self.encoding, AnyEncoding) else self.encoding(spec)
         if activation is None:
             activation = self.activation if isinstance(self.activation, AnyActivation) else self.activation(spec)
@@ -146,9 +146,10 @@ class Recipe:
 
 
 def octaves(spec: Any) -> AxisOctaves:
-    """INRIC's encoding with octaves for each axis as 16 are for 768 samples: up to some 1.3 radians a sample.
+    """INRIC's encoding, with octaves for each axis that correspond to 16 for 768 samples: up to about 1.3 radians a
+    sample.
 
-    More would alternate between the samples, where there is nothing to fit.
+    Higher frequencies would oscillate between samples, where no data constrain them.
     """
     counts = (16 + round(math.log(n / 768) / math.log(_OCTAVE)) for n in spec.axes)
     return AxisOctaves(tuple(max(0, count) for count in counts), _OCTAVE)

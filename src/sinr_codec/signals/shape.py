@@ -1,10 +1,10 @@
 """Shapes: solids as occupancy fields, plain or coloured, and as signed distances (section 4.4 of the paper).
 
-A mesh is voxelised by its winding number, or a volume of zeros and ones is taken as it is. The field's value, the
-*level*, is positive inside and negative outside; 0 is occupancy 1/2. Between -1 and +1 it follows the signed distance
-from the surface, out to a *band* of voxels, and is free to go on beyond. With a narrow band that is an occupancy
-whose step has become a ramp, which networks fit several times faster than a step: the surface stays where it was,
-and no capacity goes into sharp edges. With a wide band it is a truncated signed distance field.
+Meshes are voxelised by winding number; binary volumes are used directly. The field's value, the *level*, is positive
+inside and negative outside; 0 is occupancy 1/2. Within a *band* of voxels around the surface, the level is the signed
+distance, scaled to [-1, 1]. Beyond the band it is unconstrained above 1 inside and below -1 outside. With a narrow
+band, the level is an occupancy whose step is a ramp. Networks fit it several times faster than a step: the surface is
+the same, and sharp edges take no capacity. With a wide band, it is a truncated signed distance field.
 """
 
 import math
@@ -39,25 +39,25 @@ from sinr_codec.types import Array, PathLike
 
 SHAPE: Final = 5
 SHAPE_IN_BLOCKS: Final = 10
-"""The ids of shapes among the signals a file can hold: of those in one piece, and of those cut into blocks."""
+"""Signal ids of shapes: in one piece, and in blocks."""
 VARIANTS: Final = ("occupancy", "sdf", "coloured")
 RESOLUTION: Final = 256
-"""Voxels of the longest side, margin included, unless told otherwise."""
+"""Default voxels along the longest side, margin included."""
 SDF_RESOLUTION: Final = 128
-"""The same of signed distances, which are smooth."""
+"""The same for signed distances, which are smooth."""
 BAND: Final = 1.5
 """Voxels from the surface at which the level of an occupancy reaches 1."""
 SDF_BAND: Final = 1 / 8
-"""Share of the longest side at which a signed distance is truncated."""
+"""Truncation of signed distances, as a share of the longest side."""
 
-_NEAR: Final = 1.25  # voxels from the surface that count as near it when samples are drawn
-_SHARE: Final = 0.8  # of the samples of a step that lie near the surface
-_FULL: Final = 32767  # the level 1 among whole numbers
-_ABSENT: Final = 2.0  # value of a colour where there is none, far from the surface
+_NEAR: Final = 1.25  # distance from the surface, in voxels, that counts as near it in sampling
+_SHARE: Final = 0.8  # share of a step's samples that lie near the surface
+_FULL: Final = 32767  # the level 1 as an integer
+_ABSENT: Final = 2.0  # value of an undefined colour, far from the surface
 _MAX_BAND: Final = 1 << 17
 
 
-# -- what comes out --------------------------------------------------------------------------------------------
+# -- decoded shapes --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Shape:
     origin, spacing
         The outer corner of voxel (0, 0, 0) and the sides of a voxel, in the units of the source.
     band
-        Distance that level 1 stands for, in the units of the source; 0 where the level is no distance.
+        Distance at level 1, in the units of the source; 0 where the level is not a distance.
     colours
-        uint8 (X, Y, Z, 3), RGB, meaningful near the surface; or None.
+        uint8 (X, Y, Z, 3), RGB, defined near the surface; or None.
     """
 
     level: NDArray[np.float32]
@@ -93,7 +93,7 @@ class Shape:
         return self.level * np.float32(-self.band)
 
     def mesh(self) -> Mesh:
-        """The surface, by marching cubes; closed also where it meets the side of the grid."""
+        """The surface, by marching cubes; closed at the boundary of the grid."""
         surface = meshes.marching_cubes(self.level, self.origin, self.spacing)
         if self.colours is None:
             return surface
@@ -103,7 +103,7 @@ class Shape:
         return Mesh(surface.vertices, surface.faces, np.stack(channels, axis=1))
 
     def array(self, variant: str = "occupancy") -> Array:
-        """As an array: solid (bool), distances (float32), or RGBA (uint8, (X, Y, Z, 4)) with alpha 255 inside."""
+        """The array for a variant: bool, float32 distances, or RGBA (uint8, (X, Y, Z, 4)) with alpha 255 inside."""
         if variant == "sdf":
             return self.distance
         if self.colours is None:
@@ -113,7 +113,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class ShapeSpec(GridSpec):
-    """Grid and meaning of a shape: what a decoder needs besides the field.
+    """Grid and variant of a shape: all that a decoder needs besides the networks.
 
     Attributes
     ----------
@@ -122,14 +122,14 @@ class ShapeSpec(GridSpec):
     variant
         "occupancy", "sdf" or "coloured".
     band
-        Distance from the surface, in voxels, at which the level reaches 1; 0 for a bare step.
+        Distance from the surface, in voxels, at which the level reaches 1; 0 for a step.
     origin, voxel
         The outer corner of voxel (0, 0, 0) and the side of a voxel in the units of the source: the centre of voxel
         (i, j, k) lies at origin + voxel * (i + 1/2, j + 1/2, k + 1/2).
     mesh
-        Whether the source was a mesh, rather than a volume.
+        Whether the source was a mesh instead of a volume.
     cut
-        How it is cut into blocks; None in one piece.
+        Division into blocks; None for one piece.
     """
 
     shape: tuple[int, int, int]
@@ -146,12 +146,12 @@ class ShapeSpec(GridSpec):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Voxels of the source by axis."""
+        """Voxels of the source along each axis."""
         return self.shape
 
     @property
     def out_features(self) -> int:
-        """The level, and three colours where there are any."""
+        """The level, and three colour channels if any."""
         return 4 if self.variant == "coloured" else 1
 
     def part(self, sizes: tuple[int, ...]) -> "ShapeSpec":
@@ -160,11 +160,11 @@ class ShapeSpec(GridSpec):
 
     @property
     def suffix(self) -> str:
-        """A mesh gives a mesh, a volume a volume."""
+        """A mesh format for a mesh, `.npy` for a volume."""
         return ".ply" if self.mesh else ".npy"
 
     def describe(self) -> dict[str, Any]:
-        """Kind, grid, what the values mean, and the blocks by axis where there are any."""
+        """Kind, grid, variant, and the blocks by axis if any."""
         about = {
             "type": self.KIND,
             "shape": list(self.shape),
@@ -178,7 +178,7 @@ class ShapeSpec(GridSpec):
         return self.described(about)
 
     def summary(self, decoded: Shape) -> str:
-        """Size of a rendering, and how much of it is inside."""
+        """Size of a rendering, and its share inside."""
         inside = np.count_nonzero(decoded.level > 0) / decoded.level.size
         return f"{' x '.join(map(str, decoded.level.shape))} voxels, {100 * inside:.1f} % inside, {self.variant}"
 
@@ -194,7 +194,7 @@ class ShapeSpec(GridSpec):
 
         Raises
         ------
-        MalformedError, UnknownIdError : for anything that `to_header` cannot have written
+        MalformedError, UnknownIdError : anything that `to_header` cannot have written
         """
         if id_of(header) == SHAPE_IN_BLOCKS:
             if len(header) != 15:
@@ -224,7 +224,7 @@ class ShapeSpec(GridSpec):
         return cls((x, y, z), variant, band, (origin[0], origin[1], origin[2]), voxel, bool(mesh))
 
     def centres(self, index: Array) -> Array:
-        """Positions float64 (n, 3) of the centres of voxels, by their numbers (n,) in C order."""
+        """Centres of voxels, float64 (n, 3), by their indices (n,) in C order."""
         return np.asarray(self.origin) + self.voxel * (np.stack(np.unravel_index(index, self.shape), 1) + 0.5)
 
     def render(
@@ -236,7 +236,7 @@ class ShapeSpec(GridSpec):
         size: SizeLike | None = None,
         region: RegionLike | None = None,
     ) -> Shape:
-        """Evaluate a field on a grid of voxels, in memory bounded by the result plus a few tiles.
+        """Evaluate the networks on a grid of voxels, in memory bounded by the result plus a few tiles.
 
         Parameters
         ----------
@@ -255,7 +255,7 @@ class ShapeSpec(GridSpec):
 
         Raises
         ------
-        InputError : a scale, size or region that leaves no voxel
+        InputError : a scale, size or region without any voxel
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
         if resolution is not None:
@@ -278,7 +278,7 @@ class ShapeSpec(GridSpec):
 
     @property
     def _dtype(self) -> Any:
-        # Of four values a voxel, half precision: its step is finest near 0, where the surface is.
+        # Half precision for four values a voxel: it is finest near 0, at the surface.
         return np.float16 if self.variant == "coloured" else np.float32
 
     def _finish(self, values: Array) -> Array:
@@ -288,14 +288,14 @@ class ShapeSpec(GridSpec):
         return _clipped(values)
 
     def save(self, decoded: Shape, path: PathLike, **view: Any) -> None:
-        """Write a decoded shape in the format that the extension names.
+        """Write a decoded shape; the extension selects the format.
 
-        A mesh (.ply, .obj, .stl, .off, .glb), the voxels (.npy: bool, signed distances, or RGBA), or a shaded view
-        (.png, with the options of `mesh.shaded`).
+        The formats are a mesh (.ply, .obj, .stl, .off, .glb), voxels (.npy: bool, signed distances, or RGBA), or a
+        shaded view (.png, with the options of `mesh.shaded`).
 
         Raises
         ------
-        InputError : another extension, or a mesh or view of a shape that is empty
+        InputError : another extension, or a mesh or view of an empty shape
         MissingExtraError : a library of the extra `mesh` is not installed
         """
         path = Path(path)
@@ -318,12 +318,12 @@ class ShapeSpec(GridSpec):
 
 
 def _clipped(values: Array) -> Array:
-    """Values in [-1, 1]; what is not a number, from a damaged network, is outside."""
+    """Values clipped to [-1, 1]; NaN, from a damaged network, counts as outside."""
     return np.fmin(np.fmax(values, -1), 1)
 
 
 def _bytes(values: Array) -> Array:
-    """Colours in [-1, 1] as uint8, a slab at a time."""
+    """Colours in [-1, 1] as uint8, converted in slabs."""
     out = np.empty(values.shape, np.uint8)
     for i in range(len(values)):
         out[i] = np.rint((values[i].astype(np.float32) + 1) * 127.5)
@@ -335,14 +335,14 @@ _Shell = tuple[Array, Array, Array, Array | None, Array | None]
 
 @dataclass(frozen=True)
 class _Block:
-    """What a block has from the whole shape: coordinates, its part of the shell, and an even share of the volume."""
+    """Data of a block from the whole shape: coordinates, its part of the shell, and an even share of the volume."""
 
     axes: Sequence[Array]
     shell: _Shell
     volume: float
 
 
-# -- what goes in ----------------------------------------------------------------------------------------------
+# -- shapes to encode ------------------------------------------------------------------------------------------
 
 
 class ShapeSignal(MeanOfErrors):
@@ -357,7 +357,7 @@ class ShapeSignal(MeanOfErrors):
     mesh
         The source's triangles, or None for a volume.
     notes
-        One-line remarks on what reading found.
+        One-line remarks from reading.
     """
 
     BLOCKS: ClassVar[Blocking] = Blocking(least=16, fade=2, noun="voxels")
@@ -378,7 +378,7 @@ class ShapeSignal(MeanOfErrors):
 
     @property
     def parts(self) -> Sequence[Part]:
-        """What each network stands for: the blocks, each with the voxels that it fades over, or the whole shape."""
+        """The whole shape, or its blocks, cross-fades included."""
         cut = self.spec.cut
         return [self] if cut is None else Parts(cut.parts, lambda number: self._part(cut, number))
 
@@ -391,18 +391,18 @@ class ShapeSignal(MeanOfErrors):
         inside = ((place >= start) & (place < stop)).all(0)
         renumbered = np.ravel_multi_index(tuple((place - start)[:, inside]), solid.shape)
         shell = (renumbered, *(None if each is None else each[inside] for each in found))
-        # Voxels that change sides count as a share of an even part of the solid, so that parts add up to the whole.
+        # Errors of volume are relative to an even share of the solid, so that those of the parts add up.
         block = _Block(cut.axes(number), shell, np.count_nonzero(self.solid) / cut.parts)
         return ShapeSignal(solid, self.spec.part(solid.shape), self.mesh, sampling=self._sampling, block=block)
 
     @cached_property
     def _volume(self) -> float:
-        """Voxels inside that a loss is a share of."""
+        """The volume that losses are relative to, in voxels."""
         return float(np.count_nonzero(self.solid)) if self._block is None else self._block.volume
 
     @property
     def source_bytes(self) -> int:
-        """A bit a voxel, and three bytes for the colours of each that is near the surface; a float32 a distance."""
+        """A bit a voxel, and three bytes for each colour near the surface; or a float32 for each distance."""
         if self.spec.variant == "sdf":
             return 4 * self.solid.size
         bits = (self.solid.size + 7) // 8
@@ -450,7 +450,7 @@ class ShapeSignal(MeanOfErrors):
 
         Raises
         ------
-        InputError : unreadable, empty or damaged, nothing inside, or an option out of range
+        InputError : unreadable, empty or damaged, no voxel inside, or an option out of range
         MissingExtraError : a library of the extra `mesh` is not installed
         """
         if variant is not None and variant not in VARIANTS:
@@ -493,11 +493,11 @@ class ShapeSignal(MeanOfErrors):
     # -- quality
 
     def quality(self, render: Callable[..., Any]) -> Quality:
-        """IoU at 1/2 over all voxels, as -10 log10(1 - IoU) dB, and further figures.
+        """IoU at occupancy 1/2 over all voxels, as -10 log10(1 - IoU) dB, and further figures.
 
-        "iou"; of meshes "chamfer": the mean distance between the surfaces (`mesh.chamfer`) over the diagonal of the
-        source's bounding box; of distances "distance_error": their mean error, in voxels; of colours
-        "rgb_psnr_db": over the voxels near the surface.
+        "iou"; for meshes "chamfer", the distance between the surfaces (`mesh.chamfer`) over the diagonal of the
+        source's bounding box; for signed distances "distance_error", the mean error in voxels; for colours
+        "rgb_psnr_db", over the voxels near the surface.
         """
         decoded: Shape = render()
         if decoded.level.shape != self.solid.shape:
@@ -521,7 +521,7 @@ class ShapeSignal(MeanOfErrors):
 
     @cached_property
     def _shell(self) -> "_Shell":
-        """Voxels within the band: numbers, rough and true signed distances in voxels; nearest faces and points."""
+        """Voxels in the band: indices, approximate and exact signed distances in voxels, nearest faces and points."""
         if self._block is not None:
             return self._block.shell
         index, distance = near_surface(self.solid, self.spec.band)
@@ -529,19 +529,19 @@ class ShapeSignal(MeanOfErrors):
             return index, distance, distance, None, None
         exact, faces, closest = meshes.nearest(self.mesh, self.spec.centres(index))
         exact = (exact / self.spec.voxel).astype(np.float32)
-        # Where a surface is open, and where faces lie inside the solid, the boundary is not where the faces are.
+        # At open surfaces, and at faces inside the solid, the boundary differs from the faces.
         trusted = np.abs(exact - np.abs(distance)) <= 1
         return index, distance, np.where(trusted, np.copysign(exact, distance), distance), faces, closest
 
     @cached_property
     def _near(self) -> Array:
-        """Numbers of the voxels near the surface, increasing."""
+        """Indices of the voxels near the surface, in ascending order."""
         index, rough, *_ = self._shell
         return index[np.abs(rough) <= _NEAR]
 
     @cached_property
     def _colours(self) -> Array:
-        """RGB uint8 of the voxels near the surface: that of the nearest point of the mesh."""
+        """RGB uint8 of the voxels near the surface, from the nearest point of the mesh."""
         _, rough, _, faces, closest = self._shell
         assert self.mesh is not None
         assert faces is not None
@@ -553,7 +553,7 @@ class ShapeSignal(MeanOfErrors):
     def _target(self) -> Array:
         """The level of every voxel times 32767 (int16) or 127 (int8), never 0: positive inside.
 
-        Whole numbers, because a large grid of them takes all the memory that there is.
+        Small integers, because memory limits the size of grids.
         """
         index, _, distance, *_ = self._shell
         full = np.int16(_FULL) if self.spec.variant == "sdf" else np.int8(127)
@@ -565,7 +565,7 @@ class ShapeSignal(MeanOfErrors):
 
     @cached_property
     def _drawn_near(self) -> int:
-        """How many sample numbers stand for voxels near the surface; those after them stand for all voxels."""
+        """Number of sample indices for voxels near the surface; the indices after them are for all voxels."""
         uniform = self._sampling == "uniform" or not len(self._near)
         return 0 if uniform else round(self.solid.size * _SHARE / (1 - _SHARE))
 
@@ -573,7 +573,7 @@ class ShapeSignal(MeanOfErrors):
         return self._drawn_near + self.solid.size
 
     def batch(self, index: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """See `Part.batch`: the first numbers stand for voxels near the surface, many for each, the others for all."""
+        """See `Part.batch`; the first indices are for voxels near the surface, several for each, the rest for all."""
         index = np.asarray(index)
         voxels = index - self._drawn_near
         if self._drawn_near:
@@ -582,7 +582,7 @@ class ShapeSignal(MeanOfErrors):
         return self._samples(voxels)
 
     def _samples(self, voxels: Array) -> tuple[Array, Array]:
-        """Coords float32 (n, 3) and values float32 (n, b) of voxels by their numbers in C order."""
+        """Coords float32 (n, 3) and values float32 (n, b) of voxels by their indices in C order."""
         places = np.unravel_index(voxels, self.solid.shape)
         coords = np.stack([axis[place] for axis, place in zip(self._axes, places)], axis=1)
         target = self._target
@@ -595,7 +595,7 @@ class ShapeSignal(MeanOfErrors):
         return coords, np.concatenate([level[:, None], colours], axis=1)
 
     def errors(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error of each voxel; a ramp may go beyond 1 on the right side, absent colours do not count."""
+        """Mean squared error of each voxel, 0 for undefined colours and for levels correctly beyond the ramp."""
         errors = (predicted - values) ** 2
         if self.spec.band:
             free = (abs(values) >= 1) & (predicted * values > 1) | (values > 1)
@@ -603,7 +603,7 @@ class ShapeSignal(MeanOfErrors):
         return errors.mean(-1)
 
     def decibels(self, loss: float) -> float:
-        """-10 log10(1 - IoU) that a loss stands for, within some dB: errors near the surface move it."""
+        """-10 log10(1 - IoU) for a loss, within some dB: errors near the surface move it."""
         if loss <= 0:
             return math.inf
         error = 0.55 * math.sqrt(loss / (_SHARE if self._drawn_near else 1)) * len(self._near)
@@ -611,14 +611,14 @@ class ShapeSignal(MeanOfErrors):
 
     @property
     def _slope(self) -> float:
-        """Voxels that change sides for an error of 1 at each voxel near the surface: the ramp's width over theirs."""
+        """Voxels that change sides for each voxel near the surface with an error of 1; a ratio of widths."""
         return max(1, self.spec.band / _NEAR) / 2
 
     def objective(self, samples: int | None, seed: int) -> Callable[[Apply, int], float]:
-        """1 - IoU, smoothly: the volume between the surfaces, by the errors of the level near the surface.
+        """A smooth 1 - IoU: the volume between the surfaces, from errors of the level near the surface.
 
-        A ramp of slope 1 / band moves by band times its error, so the volume that changes sides is the sum of the
-        absolute errors near the surface, times a constant. Farther away voxels on the wrong side count.
+        A ramp of slope 1 / band moves by band times its error. The volume that changes sides is thus proportional to
+        the sum of absolute errors near the surface. Farther away, voxels on the wrong side count.
         """
         near, total = self._near, self.solid.size
         if samples is None or samples >= total:
@@ -647,7 +647,7 @@ class ShapeSignal(MeanOfErrors):
                 off = np.abs(level - values[:, 0]) if close else level * values[:, 0] <= 0
                 total = weights[close] * float(off.sum())
                 if close and values.shape[1] > 1:
-                    # Colours count as the mean of what they are off.
+                    # Colours add their mean absolute error.
                     total += float(np.abs(_clipped(got[:, 1:]) - values[:, 1:]).mean(1).sum()) * weights[close]
                 return total
 
@@ -657,7 +657,7 @@ class ShapeSignal(MeanOfErrors):
 
 
 def intersection_over_union(level: Array, solid: Array) -> float:
-    """IoU of the voxels with a positive level and those that are solid, (X, Y, Z) each, a slab at a time."""
+    """IoU of the voxels with a positive level and the solid voxels, (X, Y, Z) each, computed in slabs."""
     both, either = 0, 0
     for a, b in zip(level, solid):
         inside = a > 0
@@ -667,7 +667,7 @@ def intersection_over_union(level: Array, solid: Array) -> float:
 
 
 def recognises(source: Any) -> bool:
-    """Whether a source is a mesh of trimesh, vertices and faces, or an array (X, Y, Z) of bools."""
+    """Whether a source is a trimesh mesh, a pair of vertices and faces, or a bool array (X, Y, Z)."""
     if is_pair_of_array(source):
         return isinstance(source[1], np.ndarray) and source[1].ndim == 2
     header = array_header(source)
@@ -677,8 +677,8 @@ def recognises(source: Any) -> bool:
     return len(shape) == 3 and shape[2] > 4 and dtype.kind == "b"
 
 
-# The paper's network. A batch is small because it holds little but voxels near the surface, and for the same reason
-# importance sampling costs 0.1 dB.
+# The paper's network. Most samples of a batch lie near the surface, so small batches suffice, and importance sampling
+# costs 0.1 dB.
 KIND: Final = Kind(
     "shape",
     "a shape",

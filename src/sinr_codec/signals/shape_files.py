@@ -1,4 +1,4 @@
-"""Solids from sources: meshes on a grid of voxels, and volumes of zeros and ones of NumPy's and MATLAB's files."""
+"""Reading solids: meshes on a voxel grid, and binary volumes from NumPy and MATLAB files."""
 
 import math
 import subprocess
@@ -19,8 +19,8 @@ from sinr_codec.signals.sources import existing, translated
 from sinr_codec.types import Array
 
 MAX_SIDE: Final = 1 << 16
-"""Voxels along an axis."""
-_MARGIN: Final = 1  # voxels outside the bounding box of a mesh, on every side
+"""Most voxels along an axis."""
+_MARGIN: Final = 1  # voxels around the bounding box of a mesh, on every side
 _RESOLUTIONS: Final = range(8, 2049)
 
 
@@ -44,7 +44,7 @@ class Placement:
 def voxels_of(
     mesh: Mesh, name: str, resolution: int, like: Placement | None, notes: list[str]
 ) -> tuple[NDArray[np.bool_], Placement]:
-    """A mesh on its grid, or on that of `like`."""
+    """A mesh, voxelised on its own grid or on that of `like`."""
     grid = like
     if grid is None:
         if not isinstance(resolution, int | np.integer) or resolution not in _RESOLUTIONS:
@@ -62,7 +62,7 @@ def voxels_of(
 
 
 def _placed(mesh: Mesh, resolution: int, name: str) -> Placement:
-    """The grid round a mesh, whose numbers fit into few bytes."""
+    """The grid around a mesh, with numbers that take few bytes."""
     used = mesh.vertices[np.unique(mesh.faces)]
     low, extent = used.min(0), np.ptp(used, axis=0)
     if not extent.max() > 0:
@@ -73,7 +73,7 @@ def _placed(mesh: Mesh, resolution: int, name: str) -> Placement:
     x, y, z = (max(1, math.ceil(side / voxel - 1e-4)) + 2 * _MARGIN for side in extent)
     corner = low + extent / 2 - np.array([x, y, z]) * voxel / 2
     rounded = corner.astype(np.float32).astype(np.float64)
-    if np.abs(rounded - corner).max() < 1e-2 * voxel:  # else the mesh lies far from its origin
+    if np.abs(rounded - corner).max() < 1e-2 * voxel:  # otherwise the mesh lies far from the origin
         corner = rounded
     return Placement((x, y, z), triple(corner), voxel)
 
@@ -81,7 +81,7 @@ def _placed(mesh: Mesh, resolution: int, name: str) -> Placement:
 def volume_of(
     source: Any, name: str, crop: bool, like: Placement | None, notes: list[str]
 ) -> tuple[NDArray[np.bool_], Placement]:
-    """A volume of zeros and ones; cut to its bounding box, or to the part that `like` has."""
+    """A binary volume; cropped to its bounding box, or to the region of `like`."""
     array = source if isinstance(source, np.ndarray) else _read_volume(Path(source))
     if array.ndim != 3 or 0 in array.shape or max(array.shape) > MAX_SIDE:
         raise InputError(f"{name}: expected a volume (X, Y, Z) of sides up to {MAX_SIDE}, found shape {array.shape}")
@@ -119,7 +119,7 @@ def triple(numbers: Any) -> tuple[float, float, float]:
 
 
 def _read_volume(path: Path) -> Array:
-    """The array of a `.npy` file, or the volume of a MATLAB file; `InputError` for what is neither."""
+    """The array of a `.npy` file, or the volume of a MATLAB file; `InputError` for other files."""
     existing(path, "a volume")
     with translated(path, "damaged array file: {reason}"):
         return arrays.read_npy(path) if path.suffix.lower() == ".npy" else _read_mat(path)
@@ -146,7 +146,7 @@ np.save(target, chosen, allow_pickle=False)
 
 
 def _read_mat(path: Path) -> Array:
-    """The volume of a MATLAB file, read by a process of its own: damaged files can end the one that reads them."""
+    """The volume of a MATLAB file, read in a separate process: a damaged file can crash the reader."""
     meshes.require("scipy.io", "MATLAB files")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "volume.npy"

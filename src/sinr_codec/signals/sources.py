@@ -1,4 +1,4 @@
-"""The door for files: what is there, the libraries that read it, and what these raise on damage, in one line."""
+"""Access to source files: checks of paths, optional libraries, and their errors in one line."""
 
 import contextlib
 import logging
@@ -15,11 +15,11 @@ from sinr_codec.types import PathLike
 if TYPE_CHECKING:
     from PIL import Image
 
-_LONGEST: Final = 200  # characters of what a library says
+_LONGEST: Final = 200  # most characters of a library's message
 
 
 def existing(source: PathLike, what: str, *, folders: bool = True) -> Path:
-    """The path of a source that is there.
+    """The path of an existing source.
 
     Raises
     ------
@@ -36,22 +36,22 @@ def existing(source: PathLike, what: str, *, folders: bool = True) -> Path:
 
 
 def library(module: str, extra: str, purpose: PathLike, package: str | None = None) -> Any:
-    """Import a library of an extra.
+    """Import a library that an extra installs.
 
     Parameters
     ----------
     module
-        What to import.
+        Name of the module.
     extra
-        The extra of this package that brings it.
+        The extra of this package that installs it.
     purpose
-        What needs it, for the message: a path, or words.
+        Purpose, for the message: a path, or words.
     package
-        Its name for pip, where that is not the module's.
+        Its name for pip, if not the module's.
 
     Raises
     ------
-    MissingExtraError : it is not installed, or a system library that it needs is missing
+    MissingExtraError : it is not installed, or a system library it depends on is missing
     """
     try:
         return import_module(module)
@@ -68,18 +68,18 @@ def translated(
     *,
     untouched: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
-    """Turn whatever a library raises into one line that begins with a name; its warnings are dropped.
+    """Translate a library's exceptions into one line that starts with the source's name; suppress its warnings.
 
     Parameters
     ----------
     name
         The file, or another name of the source.
     failure
-        What the line says of an error without a meaning of its own; "{reason}" in it stands for the library's words.
+        Message for errors without a more specific one; "{reason}" stands for the library's message.
     error
-        What such an error becomes.
+        Class for such errors.
     untouched
-        Errors that pass, besides those of this package and of memory.
+        Exceptions to pass on, besides those of this package and MemoryError.
 
     Raises
     ------
@@ -96,27 +96,27 @@ def translated(
         raise
     except PermissionError as denied:
         raise InputError(f"{name}: permission denied") from denied
-    except Exception as other:  # libraries raise what they like on damage: struct.error, EOFError, SyntaxError, ...
+    except Exception as other:  # on damage, libraries raise anything: struct.error, EOFError, SyntaxError, ...
         raise error(f"{name}: {failure.format(reason=reason(other))}") from other
 
 
 def reason(error: BaseException) -> str:
-    """What a library's error says, in one line."""
+    """The message of an exception in one line."""
     said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
     return (" ".join(str(said).split()) or type(error).__name__)[:_LONGEST]
 
 
 @contextlib.contextmanager
 def picture(path: PathLike) -> Iterator["Image.Image"]:
-    """A picture that Pillow opens, its pixels read.
+    """A picture opened by Pillow, with its pixels loaded.
 
     Raises
     ------
-    InputError : no picture, a damaged one, or one so large that Pillow takes it for an attack
+    InputError : not a picture, damaged, or so large that Pillow suspects an attack
     """
     from PIL import Image
 
-    # Pillow warns of damaged metadata, and of 100 megapixels, which are no attack: it refuses twice that.
+    # Pillow warns of damaged metadata and above some 100 megapixels; it refuses twice that.
     with translated(path, "damaged picture: {reason}"):
         try:
             with Image.open(path) as opened:
@@ -134,14 +134,14 @@ class _Raise(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Raise instead of telling, in the thread that asked for it."""
+        """Raise instead of logging, in the thread that asked for it."""
         if threading.get_ident() == self._thread:
             raise InputError(f"damaged ({record.getMessage()})")
 
 
 @contextlib.contextmanager
 def errors_raised(library: str) -> Iterator[None]:
-    """Raise what a library only logs: of a damaged stack, tifffile would return the pages that it finds."""
+    """Raise errors that a library only logs: for a damaged stack, tifffile would return the pages it finds."""
     logger, handler = logging.getLogger(library), _Raise()
     logger.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""Pictures of sounds: levels over time and frequency."""
+"""Spectrograms of sounds."""
 
 from typing import Final
 
@@ -10,16 +10,16 @@ from sinr_codec.types import Array
 
 _WINDOW: Final = 2048
 _FLOOR_DB: Final = -100.0
-# Dark blue over purple and orange to light yellow, by position.
+# Colour map by level: dark blue, purple, orange, light yellow.
 _COLOURS: Final = np.array(
     [(6, 8, 32), (58, 24, 110), (150, 40, 110), (226, 92, 64), (250, 176, 60), (252, 250, 200)], float
 )
 
 
 def spectrogram(sound: Sound | tuple[Array, int], width: int = 900, height: int = 360) -> Image.Image:
-    """Draw the levels of a sound over time and frequency, from 0 to half its rate, the mean of its channels.
+    """Spectrogram of the mean of a sound's channels, up to the Nyquist frequency.
 
-    Colours go from 0 to -100 dB of a sine at full scale.
+    Colours span 0 to -100 dB relative to a sine at full scale.
     """
     samples, rate = sound
     wave = amplitudes(np.asarray(samples)).reshape(len(samples), -1).mean(axis=1)

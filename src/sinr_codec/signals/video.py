@@ -1,8 +1,8 @@
-"""Videos: whatever FFmpeg reads (MP4, Matroska, WebM, ...), folders of PNG frames, and arrays of 8-bit frames.
+"""Videos: all formats of FFmpeg (MP4, Matroska, WebM, ...), folders of PNG frames, and arrays of 8-bit frames.
 
-A clip is a function of time, row and column. There is no motion model: this is here so that a clip can be held by one
-network and drawn at any frame rate and size, not to replace a video codec. Large clips are cut into blocks (`Cut`) of
-pixels and frames, each with a network of its own.
+A clip is a function of time, row and column. There is no motion model: the purpose is to represent a clip by one
+network and render it at any frame rate and size, not to replace a video codec. Large clips are cut into blocks (`Cut`)
+of pixels and frames, each with its own network.
 """
 
 import math
@@ -31,16 +31,16 @@ from sinr_codec.types import PathLike
 
 VIDEO: Final = 4
 VIDEO_IN_BLOCKS: Final = 9
-"""The ids of videos among the signals a file can hold: of those in one piece, and of those cut into blocks."""
+"""Signal ids of videos: in one piece, and in blocks."""
 DEFAULT_FPS: Final = Fraction(25)
-"""Of arrays and folders, which do not tell."""
+"""Frame rate of arrays and folders, which do not record it."""
 BEST_PSNR: Final = 100.0
-"""What a frame without error counts in the mean, in dB."""
+"""PSNR in dB assigned to a frame without error, for the mean."""
 
 
 @dataclass(frozen=True)
 class VideoSpec(GridSpec):
-    """Size and frame rate of a clip: what a decoder needs besides the network.
+    """Size and frame rate of a clip: all that a decoder needs besides the networks.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class VideoSpec(GridSpec):
     fps
         Frames a second.
     cut
-        How it is cut into blocks; None in one piece.
+        Division into blocks; None for one piece.
     """
 
     KIND: ClassVar[str] = "video"
@@ -78,12 +78,12 @@ class VideoSpec(GridSpec):
 
     @property
     def suffix(self) -> str:
-        """What players play."""
+        """The format that most players support."""
         return ".mp4"
 
     @property
     def levels(self) -> Levels:
-        """How samples map to values in [-1, 1]."""
+        """Map between samples and values in [-1, 1]."""
         return Levels("uint8", 0.0, 255.0)
 
     def part(self, sizes: tuple[int, ...]) -> "VideoSpec":
@@ -92,7 +92,7 @@ class VideoSpec(GridSpec):
         return self.with_cut(None, frames=frames, height=height, width=width)
 
     def describe(self) -> dict[str, Any]:
-        """Kind, shape, dtype and frame rate, and the blocks by axis where there are any."""
+        """Kind, shape, dtype and frame rate, and the blocks by axis if any."""
         shape = [*self.sizes] + [3] * (self.channels == 3)
         return self.described({"type": self.KIND, "shape": shape, "dtype": "uint8", "fps": round(float(self.fps), 3)})
 
@@ -105,7 +105,7 @@ class VideoSpec(GridSpec):
         )
 
     def to_header(self) -> list[Any]:
-        """[4, frames, height, width, channels, fps numerator, denominator]; of blocks [9, ..., their numbers, fade]."""
+        """[4, frames, height, width, channels, fps numerator, denominator]; blocks: [9, ..., by axis, fade]."""
         header: list[Any] = [*self.sizes, self.channels, self.fps.numerator, self.fps.denominator]
         return [VIDEO, *header] if self.cut is None else [VIDEO_IN_BLOCKS, *header, *self.cut.counts, self.cut.fade]
 
@@ -115,7 +115,7 @@ class VideoSpec(GridSpec):
 
         Raises
         ------
-        MalformedError, UnknownIdError : for anything that `to_header` cannot have written
+        MalformedError, UnknownIdError : anything that `to_header` cannot have written
         """
         if side:
             raise MalformedError("video: expected no side section")
@@ -146,7 +146,7 @@ class VideoSpec(GridSpec):
         region: RegionLike | None = None,
         fps: Rate | None = None,
     ) -> Clip:
-        """Evaluate the network at the pixels of frames, in memory bounded by the result plus a few tiles.
+        """Evaluate the networks at the pixels of frames, in memory bounded by the result plus a few tiles.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class VideoSpec(GridSpec):
 
         Raises
         ------
-        InputError : a scale, size, region or rate that makes no clip
+        InputError : a scale, size, region or rate without any frame or pixel
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
         rate = self.fps if fps is None else fraction(fps, "fps")
@@ -175,7 +175,7 @@ class VideoSpec(GridSpec):
         elif scale is not None:
             raise InputError("scale and size: expected one of them, not both")
         else:
-            # The spans of the region, where there is one, tell how many frames it has at this rate.
+            # The spans of the region, if any, give its number of frames at this rate.
             time = window(scale=(faster, 1.0, 1.0), most=None)[0]
             spans = (time, *window(size=(len(time), *Size.parse(size).along(2, "for height and width")))[1:])
         out = self.evaluate(fields, spans)
@@ -184,7 +184,7 @@ class VideoSpec(GridSpec):
     # -- files ---------------------------------------------------------------------------------------------
 
     def save(self, decoded: Clip, path: PathLike) -> None:
-        """Write a rendering in the form that the name tells (`video_files.save`)."""
+        """Write a rendering; the name selects the format (`video_files.save`)."""
         save(decoded, path)
 
 
@@ -225,8 +225,8 @@ class VideoSignal(GridSignal[VideoSpec]):
 
         Raises
         ------
-        InputError : no such file, no clip, damaged, empty, of another type or shape, or more than `MAX_BYTES`
-        MissingExtraError : PyAV is not installed, and a video is to be read
+        InputError : no such file, not a clip, damaged, empty, of another dtype or shape, or more than `MAX_BYTES`
+        MissingExtraError : the source is a video file, and PyAV is not installed
         """
         first, stop = _range(frames)
         cls.BLOCKS.check(block)
@@ -238,7 +238,7 @@ class VideoSignal(GridSignal[VideoSpec]):
         return cls(array, VideoSpec(count, height, width, channels, rate), notes).cut_like(like, block)
 
     def quality(self, render: Callable[..., Clip]) -> Quality:
-        """Mean PSNR of the frames, that of the worst one, and the largest error; of blocks "seam_db" (`cut.Seams`).
+        """Mean PSNR of the frames, that of the worst, and the largest error; for blocks, also "seam_db" (`cut.Seams`).
 
         Raises
         ------
@@ -269,7 +269,7 @@ def _range(frames: RangeLike | None) -> tuple[int, int | None]:
 
 
 def recognises(source: Any) -> bool:
-    """Whether a source is a folder of PNG frames, or an array (T, H, W, 3) of bytes, alone or with its frame rate."""
+    """Whether a source is a folder of PNG frames, or a uint8 array (T, H, W, 3), alone or with its frame rate."""
     if (path := folder(source)) is not None:
         return not is_zarr(path) and any(path.glob("*.png"))
     if is_pair_of_array(source):
@@ -280,7 +280,7 @@ def recognises(source: Any) -> bool:
     return len(shape) == 4 and shape[3] == 3 and dtype == np.uint8
 
 
-# A SIREN is 5 dB behind at equal bytes. Time may span more or less of [-1, 1]. Importance sampling costs 0.1 dB.
+# A SIREN is 5 dB behind at equal bytes. The range of the time axis matters little. Importance sampling costs 0.1 dB.
 KIND: Final = Kind(
     "video",
     "a video",

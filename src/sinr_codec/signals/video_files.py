@@ -1,4 +1,4 @@
-"""Clips from and to files: what FFmpeg reads and writes, folders of PNG frames, NumPy arrays, contact sheets."""
+"""Reading and writing clips: files by FFmpeg, folders of PNG frames, NumPy arrays, contact sheets."""
 
 import math
 import os
@@ -30,16 +30,16 @@ _CONTAINERS: Final = {
 }
 _SHEET: Final = 9
 MAX_BYTES: Final = 1 << 30
-"""Raw frames that are read; they are held in memory."""
+"""Most bytes of raw frames to read, as they are held in memory."""
 
 
 class Clip(NamedTuple):
-    """Frames and their rate; a plain (frames, fps) serves as well as a source.
+    """Frames and their rate; as a source, a plain (frames, fps) is the same.
 
     Attributes
     ----------
     frames
-        uint8 (T, H, W, 3) in RGB, or (T, H, W) in grey.
+        uint8 (T, H, W, 3) for RGB, or (T, H, W) for grey.
     fps
         Frames a second.
     """
@@ -57,13 +57,13 @@ class Clip(NamedTuple):
 
 
 def read(source: Any, first: int, stop: int | None) -> tuple[Array, Fraction | None, tuple[str, ...]]:
-    """Frames uint8 (T, H, W, C) of a source, from one up to another, their rate where it is told, and remarks.
+    """Frames first to stop - 1 of a source, uint8 (T, H, W, C), their rate if recorded, and remarks.
 
     Raises
     ------
-    InputError : no such file, no clip, damaged, no frame in that range, of another type or shape, or more than
+    InputError : no such file, not a clip, damaged, no frame in the range, of another dtype or shape, or more than
         `MAX_BYTES`
-    MissingExtraError : PyAV is not installed, and a video is to be read
+    MissingExtraError : the source is a video file, and PyAV is not installed
     """
     notes: tuple[str, ...] = ()
     name, rate = "clip", None
@@ -91,7 +91,7 @@ def read(source: Any, first: int, stop: int | None) -> tuple[Array, Fraction | N
 
 
 def fraction(rate: Any, name: str) -> Fraction:
-    """A frame rate as a fraction that the header holds; 29.97 and the like come out as they are meant."""
+    """A frame rate as a fraction that fits the header; 29.97 and the like become the fractions they stand for."""
     if not isinstance(rate, int | float | Fraction | np.number) or not 1e-3 <= rate <= 1e6:
         raise InputError(f"{name} {rate!r}: expected frames a second, from 0.001 to 1,000,000")
     exact = rate if isinstance(rate, Fraction) else Fraction(float(rate))
@@ -101,7 +101,7 @@ def fraction(rate: Any, name: str) -> Fraction:
 
 
 def _checked(array: Array, name: str) -> Array:
-    """Frames (T, H, W, C) of an array source."""
+    """Frames (T, H, W, C) from an array."""
     if array.dtype != np.uint8:
         raise InputError(f"{name}: expected frames of uint8, found {array.dtype}")
     if array.ndim not in (3, 4) or 0 in array.shape or (array.ndim == 4 and array.shape[3] not in (1, 3)):
@@ -117,7 +117,7 @@ def _too_long(name: str, frame_bytes: int) -> InputError:
 
 
 def _collected(name: str, frames: Iterable[Array]) -> Array:
-    """Stack frames of one size, refusing to fill more memory than is allowed."""
+    """Stack frames of one size, up to the memory limit."""
     kept: list[Array] = []
     for frame in frames:
         if kept and frame.shape != kept[0].shape:
@@ -139,7 +139,7 @@ def _read_folder(path: Path, first: int, stop: int | None) -> Array:
 
 
 def _natural(path: Path) -> list[Any]:
-    """A key by which frame_10 follows frame_9."""
+    """A sort key that puts frame_10 after frame_9."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
@@ -149,7 +149,7 @@ def _read_picture(path: Path) -> Array:
 
 
 def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
-    """Frames, and the rate where a file of arrays has one by the name of "fps"."""
+    """Frames, and the rate if a `.npz` file has an array "fps"."""
     if path.suffix.lower() == ".npz":
         npz_headers(path, MAX_BYTES)
     else:
@@ -170,7 +170,7 @@ def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
 def _read_video(path: Path, first: int, stop: int | None) -> tuple[Array, Fraction | None, tuple[str, ...]]:
     av = library("av", "video", path, "PyAV")
     notes = []
-    # Playlists name other files: nothing but this one is opened.
+    # Playlists refer to other files and URLs, none of which is opened.
     options = {"protocol_whitelist": "file"}
     failure = "expected a video that FFmpeg reads ({reason})"
     with translated(path, failure), av.open(str(path), options=options) as container:
@@ -201,16 +201,16 @@ def _decoded(container: Any, stream: Any) -> Iterator[Array]:
 
 
 def save(decoded: Clip, path: PathLike) -> None:
-    """Write a rendering in the form that the name tells.
+    """Write a rendering; the name selects the format.
 
-    .mp4, .mkv, .mov, .m4v, .avi and .webm are encoded anew, with some loss; .npy and .npz (with fps) hold the
-    frames as they are, and so does a folder of PNG files, for a name without extension, or with a number in it
-    such as frame_%04d.png. Any other .png is a contact sheet of up to nine frames.
+    .mp4, .mkv, .mov, .m4v, .avi and .webm are lossy encodings. .npy and .npz (with fps) keep the exact frames, as do
+    PNG files: in a folder for a name without extension, or for a pattern such as frame_%04d.png. Any other .png is a
+    contact sheet of up to nine frames.
 
     Raises
     ------
-    InputError : an unknown extension, or a format that does not take these frames
-    MissingExtraError : PyAV is not installed, and a video is to be written
+    InputError : an unknown extension, or a format that does not support these frames
+    MissingExtraError : the output is a video file, and PyAV is not installed
     """
     name = os.fspath(path)
     path = Path(path)
@@ -234,7 +234,7 @@ def save(decoded: Clip, path: PathLike) -> None:
 
 
 def _save_frames(frames: Array, pattern: Path) -> None:
-    """Write PNG files numbered from 0; the folder is made where there is none."""
+    """Write PNG files numbered from 0, in a folder that is created if needed."""
     try:
         pattern.parent.mkdir(exist_ok=True)
     except OSError as error:
@@ -265,7 +265,7 @@ def _sheet(frames: Array) -> Array:
 def _save_video(clip: Clip, path: Path) -> None:
     av = library("av", "video", path, "PyAV")
     height, width = clip.frames.shape[1:3]
-    # 4:2:0 is what all players play, but H.264 has it for even sizes only.
+    # All players support 4:2:0, but H.264 has it for even sizes only.
     even = height % 2 == 0 and width % 2 == 0
     names = ("libvpx-vp9",) if path.suffix.lower() == ".webm" else ("libx264", "mpeg4")
     codec = next((name for name in names if _encodes(av, name)), None)

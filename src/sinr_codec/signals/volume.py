@@ -1,13 +1,13 @@
-"""Volumes: NIfTI, NumPy, zarr and TIFF stacks, of three axes or four, with or without channels.
+"""Volumes: NIfTI, NumPy, zarr and TIFF stacks with three or four axes, with or without channels.
 
-Samples are the stored ones: a scaling in a NIfTI header is kept there and not applied, so that the decoded file has
-the source's dtype and every reader scales it alike. A NIfTI header travels with its extensions, the attributes of a
-zarr array with its chunks.
+Samples are the stored ones: a scaling in a NIfTI header is kept but not applied, so that the decoded file has the
+source's dtype and readers scale both alike. A NIfTI header is kept with its extensions; the attributes of a zarr array
+are kept with its chunk sizes.
 
-An array of four axes whose last has at most 4 entries is three axes with channels; a longer last axis, such as the
-time of functional MRI, is a fourth coordinate. Of five axes the last holds channels.
+The last of four axes holds channels if it has at most 4 entries; otherwise, as the time of functional MRI, it is a
+fourth coordinate. The last of five axes holds channels.
 
-Large volumes are cut into blocks (`Cut`), each with a network of its own.
+Large volumes are cut into blocks (`Cut`), each with its own network.
 """
 
 import math
@@ -49,18 +49,18 @@ from sinr_codec.types import Array, PathLike
 
 VOLUME: Final = 2
 VOLUME_IN_BLOCKS: Final = 8
-"""The ids of volumes among the signals a file can hold: of those in one piece, and of those cut into blocks."""
+"""Signal ids of volumes: in one piece, and in blocks."""
 _SLAB: Final = 1 << 22  # voxels rendered at once to measure the quality
 
 
 class Volume(NDArray[Any]):
-    """A rendering: an array that knows where its samples lie in the source.
+    """A rendering: an array with the positions of its samples in the source.
 
     Attributes
     ----------
     placement
-        For each axis but the channels': (step, offset), so that sample i lies at the source's voxel
-        ``step * i + offset``; None for a view or result of further computation.
+        For each axis except channels, (step, offset): sample i lies at the source's voxel
+        ``step * i + offset``; None for views and results of further computation.
     """
 
     placement: tuple[tuple[float, float], ...] | None
@@ -71,22 +71,22 @@ class Volume(NDArray[Any]):
 
 @dataclass(frozen=True)
 class VolumeSpec(GridSpec):
-    """Shape, sample type and metadata of a volume: what a decoder needs besides the network.
+    """Shape, sample type and metadata of a volume: all that a decoder needs besides the networks.
 
     Attributes
     ----------
     sizes
         Voxels along each axis; three or four axes.
     channels
-        Length of the channel axis, 0 where there is none.
+        Length of the channel axis; 0 without one.
     levels
-        Sample type and the range that occurs.
+        Sample type and actual range.
     format
         One of `FORMATS`.
     metadata
-        NIfTI: the header and its extensions as they stand in a `.nii` file; zarr: JSON text; else empty.
+        NIfTI: the header and its extensions, as in a `.nii` file; zarr: JSON text; else empty.
     cut
-        How it is cut into blocks; None in one piece.
+        Division into blocks; None for one piece.
     """
 
     sizes: tuple[int, ...]
@@ -116,7 +116,7 @@ class VolumeSpec(GridSpec):
 
     @property
     def peak(self) -> float:
-        """Peak of the PSNR: the range that occurs."""
+        """Peak value for the PSNR: the actual range."""
         return self.levels.span
 
     @property
@@ -130,7 +130,7 @@ class VolumeSpec(GridSpec):
         return brotli.compress(self.metadata) if self.metadata else b""
 
     def describe(self) -> dict[str, Any]:
-        """Kind, shape, dtype, range, format, the extent of a voxel, and the blocks by axis where there are any."""
+        """Kind, shape, dtype, range, format, voxel size, and the blocks by axis if any."""
         about: dict[str, Any] = {
             "type": self.KIND,
             "shape": list(self.shape),
@@ -161,7 +161,7 @@ class VolumeSpec(GridSpec):
 
         Raises
         ------
-        MalformedError, UnknownIdError : for anything that they cannot have written
+        MalformedError, UnknownIdError : anything that they cannot have written
         """
         if id_of(header) == VOLUME_IN_BLOCKS:
             if len(header) != 7 or type(header[5]) is not list:
@@ -191,7 +191,7 @@ class VolumeSpec(GridSpec):
 
     @classmethod
     def parts_in(cls, header: Any) -> int:
-        """Number of networks that a header declares; what its side section holds is not looked at."""
+        """Number of networks that a header declares, without its side section."""
         if type(header) is list and header[:1] == [VOLUME_IN_BLOCKS]:
             plain = [*header[:3], FORMATS.index(".npy"), *header[4:]]
             return cls.from_header(plain).parts
@@ -207,7 +207,7 @@ class VolumeSpec(GridSpec):
         size: SizeLike | None = None,
         region: RegionLike | None = None,
     ) -> Volume:
-        """Evaluate the field on a grid of voxels: a slice or a box costs as much as its own voxels.
+        """Evaluate the networks on a grid of voxels: the cost of a slice or a box is proportional to its voxels.
 
         Parameters
         ----------
@@ -225,11 +225,11 @@ class VolumeSpec(GridSpec):
 
         Returns
         -------
-        (d, h, w), with a fourth axis and channels as the source has them, in the source's dtype
+        (d, h, w) in the source's dtype, with a fourth axis and channels if the source has them
 
         Raises
         ------
-        InputError : a scale, size or region that makes no volume
+        InputError : a scale, size or region without any voxel
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
         spans = self.window(fields, scale, size, region)
@@ -246,17 +246,17 @@ class VolumeSpec(GridSpec):
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Extent of a voxel along each axis in the unit of the NIfTI header; 1 where nothing is known."""
+        """Voxel size along each axis in the unit of the NIfTI header; 1 if unknown."""
         return self._form.spacing
 
     def save(self, decoded: Array, path: PathLike) -> None:
-        """Write a rendering: .nii, .nii.gz, .npy, .npz, .zarr (a folder), .zarr.zip, .tif, or .png, three slices.
+        """Write a rendering as .nii, .nii.gz, .npy, .npz, .zarr (a folder), .zarr.zip, .tif, or .png (three slices).
 
-        A NIfTI file has the source's header, its shape, voxel sizes and affine adjusted to the rendering.
+        A NIfTI file has the source's header, with shape, voxel sizes and affine adjusted to the rendering.
 
         Raises
         ------
-        InputError : another extension, a format that lacks the dtype, or a NIfTI file of an array that is no
+        InputError : another extension, a format without the dtype, or a NIfTI file from an array that is not a
             rendering
         MissingExtraError : the format's library is missing
         """
@@ -267,18 +267,18 @@ class VolumeSpec(GridSpec):
         return self._form.nifti(decoded)
 
     def slices(self, array: Array) -> Any:
-        """The middle slices across each axis, side by side, as a Pillow image (`volume_files.slices`)."""
+        """The middle slices along each axis, side by side, as a Pillow image (`volume_files.slices`)."""
         return slices(array, self._form)
 
 
 def _placement(span: lattice.Span) -> tuple[float, float]:
-    """(step, offset) in source voxels of the samples of a span, whose centres `Grid.axis` gives."""
+    """(step, offset) in source voxels of a span's samples, whose centres `Grid.axis` gives."""
     step = (span.stop - span.start) / span.count
     return step, (span.first + 0.5) * step + span.start - 0.5
 
 
 class VolumeSignal(GridSignal[VolumeSpec]):
-    """A volume in its own shape as samples of a field; a memory map where the format allows one."""
+    """A volume as samples of a field; memory-mapped if the format allows it."""
 
     BLOCKS = Blocking(least=16, fade=2, noun="voxels", largest=1 << 24, side=128)
 
@@ -290,16 +290,16 @@ class VolumeSignal(GridSignal[VolumeSpec]):
         axes: Sequence[NDArray[np.float32]] | None = None,
     ) -> None:
         super().__init__(array, spec, notes, axes)
-        # Samples are numbered as they lie in memory or on disk, so that batches read forwards.
+        # Samples are indexed in the order of memory or disk, so that batches read sequentially.
         self.order = "C" if array.strides[0] >= array.strides[len(spec.sizes) - 1] else "F"
 
     @classmethod
     def load(cls, source: Any, like: VolumeSpec | None = None, *, block: float | None = None) -> "VolumeSignal":
         """Read a volume from a file, an array, a nibabel image or a zarr array.
 
-        Files are .nii, .nii.gz and whatever else nibabel opens, .npy, .npz (of one array, or with one named
-        "volume"), zarr folders and .zarr.zip, and TIFF stacks. Plain .npy and .nii files are mapped, not read;
-        others are unpacked to memory, or beyond `IN_MEMORY` bytes to a temporary file.
+        Files are .nii, .nii.gz and other formats of nibabel, .npy, .npz (with one array, or one named "volume"), zarr
+        folders and .zarr.zip, and TIFF stacks. Plain .npy and .nii files are memory-mapped; others are unpacked to
+        memory, or above `IN_MEMORY` bytes to a temporary file.
 
         Parameters
         ----------
@@ -313,8 +313,8 @@ class VolumeSignal(GridSignal[VolumeSpec]):
 
         Raises
         ------
-        InputError : no such file, damaged, empty, NaN or infinity among the samples, or a shape or dtype that is none
-            of a volume; a volume of more values than `MAX_SAMPLES`, before it is read
+        InputError : no such file, damaged, empty, samples that are not finite, a shape or dtype that is not that of a
+            volume, or more than `MAX_SAMPLES` values (checked before reading)
         MissingExtraError : the format's library is missing
         """
         cls.BLOCKS.check(block)
@@ -341,17 +341,17 @@ class VolumeSignal(GridSignal[VolumeSpec]):
         return cls(array, VolumeSpec(sizes, channels, levels, found.format, found.metadata), found.notes)
 
     def errors(self, predicted: Any, values: Any) -> Any:
-        """Mean squared error of each voxel in the units of [-1, 1] of what clipping leaves.
+        """Mean squared error of each voxel on the scale of [-1, 1], after clipping.
 
-        Decoding clips to the range of the samples, so a network may go beyond it where a sample lies on its end: the
-        empty space around a head need not be held at zero, only below.
+        Decoding clips to the range of the samples, so where a sample is at an end of the range, the network may exceed
+        it: in the empty space around a head, any value at or below zero will do.
         """
         error = predicted - values
         lost = ((values <= -1) & (error < 0)) | ((values >= 1) & (error > 0))
         return ((error * ~lost) ** 2).mean(-1)
 
     def _trained(self) -> Part:
-        """The volume but for most of the empty space around a body, which counts little in training."""
+        """The volume without most of the empty space around a body, which contributes little to training."""
         kept = self._kept
         return self if kept is None else Thinned(self, kept)
 
@@ -360,9 +360,9 @@ class VolumeSignal(GridSignal[VolumeSpec]):
         return busy(self.array, self.spec.channels > 0, self.order)
 
     def quality(self, render: Callable[..., Array]) -> Quality:
-        """PSNR in dB over the range of the data, and the largest error in units of the stored samples.
+        """PSNR in dB relative to the range of the data, and the largest error in units of the stored samples.
 
-        Rendered and compared slab by slab, in memory bounded by a slab. Of blocks there is "seam_db" (`cut.Seams`).
+        Slabs are rendered and compared one by one, which bounds memory. For blocks, also "seam_db" (`cut.Seams`).
         """
         sizes = self.spec.sizes
         axis = 0 if self.order == "C" else len(sizes) - 1
@@ -384,7 +384,7 @@ class VolumeSignal(GridSignal[VolumeSpec]):
 
 
 def recognises(source: Any) -> bool:
-    """Whether a source is an object of nibabel or zarr, a zarr array in a folder, an array, or grey pages."""
+    """Whether a source is a nibabel or zarr object, a zarr folder, an array, or a stack of grey TIFF pages."""
     if made_by(source, "nibabel") or made_by(source, "zarr"):
         return True
     if (path := folder(source)) is not None:
@@ -406,14 +406,14 @@ def _is_stack(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             pages, mode = getattr(picture, "n_frames", 1), picture.mode
-    except Exception:  # damaged, or of a format that Pillow does not know
+    except Exception:  # damaged, or a format that Pillow does not support
         return False
     return pages > 1 and mode in ("L", "1", "F", "I", "I;16", "I;16B")
 
 
-# An MRI template at width 180, without an encoding: omega0 30 is 0.6 dB above 20 and 2 dB above 45, three layers
-# 1.2 dB above five. At a rate of 1e-3 long fits end worse than short ones: 35.0 dB after 800 steps on an MRI, 33.9
-# after 3,000. At 5e-4 it is 35.3 after 800. Importance sampling gains 0.1 to 0.6 dB on a CT.
+# On an MRI template at width 180, without an encoding, omega0 = 30 is 0.6 dB above 20 and 2 dB above 45; three layers
+# are 1.2 dB above five. At a learning rate of 1e-3, long fits end worse than short ones: 35.0 dB after 800 steps on an
+# MRI, 33.9 dB after 3,000. At 5e-4 it is 35.3 dB after 800. Importance sampling gains 0.1 to 0.6 dB on a CT.
 KIND: Final = Kind(
     "volume",
     "a volume",

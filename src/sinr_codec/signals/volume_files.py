@@ -1,4 +1,4 @@
-"""Files of volumes: NIfTI, NumPy, zarr and TIFF stacks, read and written, and pictures of slices."""
+"""Reading and writing volumes: NIfTI, NumPy, zarr and TIFF stacks, and pictures of slices."""
 
 import contextlib
 import gzip
@@ -24,9 +24,9 @@ from sinr_codec.signals.sources import errors_raised, existing, translated
 from sinr_codec.types import Array, PathLike
 
 FORMATS: Final = (".npy", ".npz", ".nii", ".nii.gz", ".zarr", ".zarr.zip", ".tif")
-"""What a volume was read from, by number in the header: the format it is decoded to by itself."""
+"""Formats of sources by id in the header; the source's format is the default output format."""
 IN_MEMORY: Final = 1 << 30
-"""Bytes of samples beyond which a source that cannot be mapped is unpacked to a temporary file, not to memory."""
+"""Bytes of samples above which a source that cannot be memory-mapped is unpacked to a temporary file."""
 MAX_CHANNELS: Final = 64
 _FEW: Final = 4
 _MAX_METADATA: Final = 1 << 24
@@ -39,7 +39,7 @@ _GAP: Final = 4  # pixels between the slices of a picture
 
 @dataclass(frozen=True)
 class Found:
-    """What reading gave."""
+    """The result of reading a source."""
 
     array: Array
     format: str = ".npy"
@@ -48,11 +48,11 @@ class Found:
 
 
 def read(source: Any) -> tuple[Found, str]:
-    """What a file, an array, a nibabel image or a zarr array holds, and its name for messages.
+    """The content of a file, an array, a nibabel image or a zarr array, and its name for messages.
 
     Raises
     ------
-    InputError : no such file, a damaged one, a shape that is none of a volume, or another type
+    InputError : no such file, damaged, a shape that is not that of a volume, or another dtype
     MissingExtraError : the format's library is missing
     """
     if isinstance(source, str | os.PathLike):
@@ -69,7 +69,7 @@ def read(source: Any) -> tuple[Found, str]:
 
 
 def axes_of_shape(shape: tuple[int, ...], name: str) -> tuple[tuple[int, ...], int]:
-    """Sizes and channels of an array; `InputError` for what is no volume."""
+    """Sizes and channels of an array; `InputError` if it is not a volume."""
     if not 3 <= len(shape) <= 5 or 0 in shape:
         raise InputError(f"{name}: expected a volume of 3 to 5 axes, none of them empty, found shape {shape}")
     channels = shape[-1] if len(shape) == 5 or (len(shape) == 4 and shape[-1] <= _FEW) else 0
@@ -79,7 +79,7 @@ def axes_of_shape(shape: tuple[int, ...], name: str) -> tuple[tuple[int, ...], i
 
 
 def check_count(shape: tuple[int, ...], name: str) -> None:
-    """Raise `InputError` for an array of more than `MAX_SAMPLES` values."""
+    """Raise `InputError` for an array with more than `MAX_SAMPLES` values."""
     if math.prod(shape) > MAX_SAMPLES:
         raise InputError(
             f"{name}: {' x '.join(map(str, shape))} are more than {MAX_SAMPLES:,} values; expected a smaller volume: "
@@ -88,13 +88,13 @@ def check_count(shape: tuple[int, ...], name: str) -> None:
 
 
 def _room(shape: tuple[int, ...], dtype: Any, order: Any, name: str) -> Array:
-    """An empty array in memory, or in a temporary file where it would be large."""
+    """An empty array in memory, or in a temporary file if it is large."""
     axes_of_shape(shape, name)
     check_count(shape, name)
     dtype = np.dtype(known_dtype(np.dtype(dtype), name)).newbyteorder(np.dtype(dtype).byteorder)
     if math.prod(shape) * dtype.itemsize <= IN_MEMORY:
         return np.empty(shape, dtype, order)
-    # The file has no name any more: it goes with the array.
+    # The file has no name any more, so that it is deleted with the array.
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype, "w+", shape=shape, order=order)
 
@@ -129,7 +129,7 @@ def _read_npz(path: Path) -> Found:
 
 
 def _fill(array: Array, file: Any) -> None:
-    """Read the samples of an array as they lie in memory, a few megabytes at a time."""
+    """Read the samples of an array in memory order, a few megabytes at a time."""
     flat = (array if array.flags.c_contiguous else array.T).reshape(-1).view(np.uint8)
     for start in range(0, flat.size, 1 << 24):
         part = flat[start : start + (1 << 24)]
@@ -181,7 +181,7 @@ def _from_zarr(source: Any, name: str, origin: str) -> Found:
 
 
 def _from_nibabel(image: Any, name: str, path: Path | None = None) -> Found:
-    """Stored samples and header of a nibabel image; `path` where it is a file that was not touched since."""
+    """Stored samples and header of a nibabel image; `path` if it is an unmodified file."""
     nibabel = nifti.library("nibabel")
     native = isinstance(image, nibabel.Nifti1Image)
     notes: tuple[str, ...] = ()
@@ -192,7 +192,7 @@ def _from_nibabel(image: Any, name: str, path: Path | None = None) -> Found:
     if not image.header.is_single:
         path = None
     if path is not None:
-        # From the file itself: nibabel takes the scaling out of a loaded header.
+        # From the file itself: nibabel removes the scaling from a loaded header.
         with nibabel.openers.ImageOpener(path) as file:
             header = nifti.read_header(file)
     else:
@@ -215,7 +215,7 @@ def _from_nibabel(image: Any, name: str, path: Path | None = None) -> Found:
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Without axes of length 1 beyond the third, as many as stand at the end."""
+    """The shape without trailing axes of length 1 after the third."""
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     return shape
@@ -229,7 +229,7 @@ def _nifti_format(path: Path | None) -> str:
 
 
 def _json(value: Any) -> bytes:
-    """JSON in its one form here; `ValueError` for NaN and infinity, which it does not have."""
+    """Canonical JSON; `ValueError` for NaN and infinity, which JSON lacks."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -242,7 +242,7 @@ def _is_json(value: Any) -> bool:
 
 
 def zarr_metadata(metadata: bytes, axes: int) -> dict[str, Any]:
-    """Attributes, chunks and dimension names; `MalformedError` for what `_from_zarr` cannot have written."""
+    """Attributes, chunks and dimension names; `MalformedError` for anything `_from_zarr` cannot have written."""
     try:
         kept = json.loads(metadata)
         fits = type(kept) is dict and _json(kept) == metadata
@@ -273,7 +273,7 @@ def _checked_metadata(metadata: bytes) -> bytes:
 
 
 def unpacked(side: bytes) -> bytes:
-    """Inverse of the compression of `VolumeSpec.side`, in bounded memory."""
+    """Decompress `VolumeSpec.side`, in bounded memory."""
     if not side:
         return b""
     metadata = inflate(side, _MAX_METADATA, "volume side")
@@ -287,18 +287,18 @@ def unpacked(side: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a volume's source, which a file that is written follows.
+    """Shape, format and metadata of a volume's source, for the files written from it.
 
     Attributes
     ----------
     sizes
         Voxels along each axis.
     channels
-        Length of the channel axis, 0 where there is none.
+        Length of the channel axis; 0 without one.
     format
         One of `FORMATS`.
     metadata
-        As of `Found`.
+        As in `Found`.
     """
 
     sizes: tuple[int, ...]
@@ -313,14 +313,14 @@ class Form:
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Extent of a voxel along each axis in the unit of the NIfTI header; 1 where nothing is known."""
+        """Voxel size along each axis in the unit of the NIfTI header; 1 if unknown."""
         if not self.is_nifti:
             return (1.0,) * len(self.sizes)
         found = [float(abs(x)) for x in nifti.NiftiFields.of(self.metadata).spacing[: len(self.sizes)]]
         return tuple(x if 0 < x < math.inf else 1.0 for x in found)
 
     def check(self, dtype: str) -> None:
-        """Raise `MalformedError` for metadata that is none of the format, or of another shape or dtype."""
+        """Raise `MalformedError` for metadata of another format, shape or dtype."""
         if self.is_nifti:
             found = nifti.NiftiFields.of(self.metadata)
             shape = found.shape[: len(self.shape)]
@@ -339,13 +339,13 @@ class Form:
         return self.format.startswith(".nii")
 
     def save(self, decoded: Array, path: PathLike) -> None:
-        """Write a rendering: .nii, .nii.gz, .npy, .npz, .zarr (a folder), .zarr.zip, .tif, or .png, three slices.
+        """Write a rendering as .nii, .nii.gz, .npy, .npz, .zarr (a folder), .zarr.zip, .tif, or .png (three slices).
 
-        A NIfTI file has the source's header, its shape, voxel sizes and affine adjusted to the rendering.
+        A NIfTI file has the source's header, with shape, voxel sizes and affine adjusted to the rendering.
 
         Raises
         ------
-        InputError : another extension, a format that lacks the dtype, or a NIfTI file of an array that is no
+        InputError : another extension, a format without the dtype, or a NIfTI file from an array that is not a
             rendering
         MissingExtraError : the format's library is missing
         """
@@ -391,12 +391,12 @@ class Form:
             if not packed:
                 nifti.write_to(file, header, decoded)
                 return
-            # No name and no time: the same rendering gives the same bytes.
+            # No name and no time, so that the same rendering gives the same bytes.
             with gzip.GzipFile("", "wb", fileobj=file, compresslevel=6, mtime=0) as stream:
                 nifti.write_to(stream, header, decoded)
 
     def _nifti_header(self, decoded: Array, name: Any) -> Any:
-        """The source's NIfTI header, or a plain one, moved to where the rendering lies."""
+        """The source's NIfTI header, or a plain one, adjusted to the rendering."""
         nibabel = nifti.library("nibabel")
         placement = getattr(decoded, "placement", None)
         if placement is None:
@@ -411,11 +411,11 @@ class Form:
                 header.set_data_dtype(decoded.dtype)
                 header["scl_slope"], header["scl_inter"] = 1, 0
                 header.set_sform(np.eye(4), "aligned")
-            # Trailing axes of one entry, which the array does not have.
+            # Trailing axes of length 1, which the array lacks.
             header.set_data_shape((*decoded.shape, *header.get_data_shape()[decoded.ndim :]))
             if any(place != (1.0, 0.0) for place in placement):
                 nifti.move(header, placement)
-        header["vox_offset"] = 0  # set anew as the header is written
+        header["vox_offset"] = 0  # set again when the header is written
         return header
 
     def _write_zarr(self, array: Array, store: Any) -> None:
@@ -434,10 +434,10 @@ class Form:
 
 
 def slices(array: Array, form: Form) -> Any:
-    """The middle slices across each axis side by side as a Pillow image, or the one slice of a flat volume.
+    """The middle slices along each axis, side by side, as a Pillow image; the only slice of a flat volume.
 
-    Grey runs from the 0.5th to the 99.5th percentile of what is shown. Voxels have their true aspect where the
-    source tells it; the later of the two axes of a NIfTI slice points upwards.
+    Grey levels span the 0.5th to the 99.5th percentile of the slices. Voxels have their true aspect ratio if the source
+    records it. The later axis of a NIfTI slice points upwards.
     """
     from PIL import Image
 
@@ -446,7 +446,7 @@ def slices(array: Array, form: Form) -> Any:
         array = array[..., :3] if form.channels in (3, 4) else array[..., 0]
     axes = list(range(len(form.sizes)))
     if len(axes) == 4:
-        # NIfTI has the time last, an array of NumPy first.
+        # Time is the last axis of NIfTI, and the first of a NumPy array.
         time = axes.pop(3 if form.is_nifti else 0)
         array = array.take(array.shape[time] // 2, axis=time)
         spacing = tuple(spacing[axis] for axis in axes)
@@ -476,5 +476,5 @@ def slices(array: Array, form: Form) -> Any:
 
 
 def _pixels(count: int, stretch: float) -> int:
-    """Pixels of an axis on a picture; a header that lies about its voxels makes no endless picture."""
+    """Pixels of an axis in a picture, bounded against wrong voxel sizes in a header."""
     return max(count, min(round(count * stretch), 1 << 12))

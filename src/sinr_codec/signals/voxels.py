@@ -1,4 +1,4 @@
-"""Distances on a grid of voxels: which voxels lie near the surface of a solid, and how far from it."""
+"""Signed distances on a voxel grid, near the surface of a solid."""
 
 from typing import Final
 
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from sinr_codec.signals import mesh as meshes
 from sinr_codec.types import Array
 
-_REACH: Final = 3  # voxels, centre to centre, within which distances are exact
+_REACH: Final = 3  # distances between voxel centres are exact up to this many voxels
 
 
 def near_surface(solid: NDArray[np.bool_], band: float) -> tuple[Array, Array]:
-    """Voxels within a band of the surface: numbers int64 (n,), signed distances float32 (n,) in voxels.
+    """Voxels within a band around the surface: indices int64 (n,), signed distances float32 (n,) in voxels.
 
-    The surface is taken for half a voxel before the nearest centre on the other side; outside the grid is outside.
-    A band is at least `_REACH` - 1/2 wide. For no more than that, squared distances come from minima along the axes,
-    in one byte a voxel and in a few seconds at 512^3.
+    The surface is assumed half a voxel before the nearest centre on the other side. The space outside the grid is
+    outside. The band is at least `_REACH` - 1/2 wide; for that width, squared distances come from minima along the
+    axes, with one byte a voxel and in a few seconds at 512^3.
     """
     padded = np.pad(solid, 1)
     if band <= _REACH - 0.5:
@@ -26,7 +26,7 @@ def near_surface(solid: NDArray[np.bool_], band: float) -> tuple[Array, Array]:
         ndimage = meshes.require("scipy.ndimage", "signed distances")
         transform = ndimage.distance_transform_edt
         squared = (transform(padded).astype(np.float32) + transform(~padded).astype(np.float32)) ** 2
-        reached = squared <= (band + 1.5) ** 2  # one more than the band: these distances are off by almost as much
+        reached = squared <= (band + 1.5) ** 2  # one more than the band: the error of these distances is almost 1
     inner = (slice(1, -1),) * 3
     index = np.flatnonzero(reached[inner])
     distance = np.sqrt(squared[inner][reached[inner]].astype(np.float32)) - np.float32(0.5)
@@ -34,7 +34,7 @@ def near_surface(solid: NDArray[np.bool_], band: float) -> tuple[Array, Array]:
 
 
 def _squared_distances(side: NDArray[np.bool_]) -> Array:
-    """Squared distances uint8 to the nearest voxel that is not in `side`, exact up to the square of `_REACH`."""
+    """Squared distances, uint8, to the nearest voxel not in `side`; exact up to the square of `_REACH`."""
     far = np.uint8(4 * _REACH * _REACH)
     squared = np.where(side, far, np.uint8(0))
     for axis in range(3):
