@@ -122,7 +122,7 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, preset in presets.PRESETS.items():
         short = replace(preset, fit={"steps": 10}, dictionaries=(), rounding=None, rated=False, refit=False)
         monkeypatch.setitem(presets.PRESETS, name, short)
-    for kind in registry.all_kinds():
+    for kind in map(registry.kind_named, registry.KINDS):
         fit = kind.recipe.fit.get("", {}) | (
             {"steps": 100, "batch": 256} if kind.name == "radiance" else {}
         )  # for a surface
