@@ -22,7 +22,7 @@ from sinr_codec.progress import NullProgress, Progress, Steps
 from sinr_codec.sections import Source
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part, Signal, Spec
-from sinr_codec.types import Array, Params, PathLike
+from sinr_codec.types import Array, Options, Params, PathLike
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +66,27 @@ class Recipe:
     latents: int
     patch: dict[int, int]
     least: float
-    fit: dict[str, Any]
+    fit: Options
+
+    def field(
+        self,
+        spec: Spec,
+        width: int | None,
+        depth: int | None,
+        activation: AnyActivation | None,
+        encoding: AnyEncoding | None,
+        latents: int | None,
+    ) -> MLP | Modulated:
+        """The network for signals like this one; None for what the method has."""
+        mlp = MLP(
+            spec.in_features,
+            spec.out_features,
+            self.width if width is None else width,
+            self.depth if depth is None else depth,
+            activation or self.activation,
+            self.encoding if encoding is None else encoding,
+        )
+        return Modulated(mlp, self.latents if latents is None else latents) if self.latents else mlp
 
 
 RECIPES: Final = {
@@ -131,11 +151,11 @@ class LearnReport:
 
 
 def learn(
-    sources: Sequence[Any],
+    sources: Sequence[object],
     out: PathLike | None = None,
     *,
     method: str = "coinpp",
-    held_out: Sequence[Any] = (),
+    held_out: Sequence[object] = (),
     width: int | None = None,
     depth: int | None = None,
     activation: AnyActivation | None = None,
@@ -189,15 +209,7 @@ def learn(
     ------
     InputError : unreadable signals, signals with unequal coordinates or values, invalid arguments
     """
-    if method not in RECIPES:
-        raise InputError(f"method: expected one of {', '.join(RECIPES)} to learn for, got {method!r}")
-    if out is not None:
-        check_output(out)
-        check_replaceable(out)
-    check_seed(seed)
-    check_positive("sigmas", sigmas)
-    if type(levels) is not int or not 2 <= levels <= 1024:
-        raise InputError(f"levels: expected 2 to 1024, got {levels!r}")
+    _check_arguments(method, out, seed, levels, sigmas)
     recipe, began, progress = RECIPES[method], time.perf_counter(), progress or NullProgress()
     progress.start("read", 0)
     signals = [load_signal(source, kind, {}) for source in _files(sources)]
@@ -206,15 +218,7 @@ def learn(
         raise InputError("signals: expected at least one to learn from")
     spec = signals[0].spec
     shape = _patch_shape(patch, recipe, spec)
-    mlp = MLP(
-        spec.in_features,
-        spec.out_features,
-        recipe.width if width is None else width,
-        recipe.depth if depth is None else depth,
-        activation or recipe.activation,
-        recipe.encoding if encoding is None else encoding,
-    )
-    field = Modulated(mlp, recipe.latents if latents is None else latents) if recipe.latents else mlp
+    field = recipe.field(spec, width, depth, activation, encoding, latents)
 
     progress.start("load PyTorch", 0)
     from sinr_codec.fit import meta
@@ -226,7 +230,7 @@ def learn(
         device=device,
         checkpoint=None if checkpoint is None else Path(checkpoint),
         log=None if log is None else Path(log),
-        **(recipe.fit | settings),
+        **{**recipe.fit, **settings},
     )
     tasks, draws = (_tasks(signals, shape, recipe.least, seed + more, device) for more in (0, 1))
     own = field.adapted() if field.latents else None
@@ -261,6 +265,18 @@ def learn(
     )
 
 
+def _check_arguments(method: str, out: PathLike | None, seed: int, levels: int, sigmas: float) -> None:
+    if method not in RECIPES:
+        raise InputError(f"method: expected one of {', '.join(RECIPES)} to learn for, got {method!r}")
+    if out is not None:
+        check_output(out)
+        check_replaceable(out)
+    check_seed(seed)
+    check_positive("sigmas", sigmas)
+    if type(levels) is not int or not 2 <= levels <= 1024:
+        raise InputError(f"levels: expected 2 to 1024, got {levels!r}")
+
+
 def _is_gridded(spec: Spec) -> bool:
     """Whether the samples lie on a grid; points on a sphere do not."""
     return spec.KIND != "dataset"
@@ -281,7 +297,7 @@ def _calibrating(draws: Tasks, at_once: int, tasks: int) -> Iterator[tuple[Tenso
 
 
 def _begun(
-    start: Base | Source, field: Any, shape: tuple[int, ...], draws: Tasks, config: MetaConfig, seed: int
+    start: Base | Source, field: MLP | Modulated, shape: tuple[int, ...], draws: Tasks, config: MetaConfig, seed: int
 ) -> tuple[Params, Params]:
     """Parameters and rates of another base, for a network with the same or another number of latents."""
     from sinr_codec.fit import meta
@@ -323,9 +339,9 @@ def _psnr(loss: float) -> float | None:
     return float(10 * np.log10(4 / loss)) if loss > 0 else None
 
 
-def _files(sources: Sequence[Any]) -> list[Any]:
+def _files(sources: Sequence[object]) -> list[object]:
     """The sources, with folders replaced by the files in them."""
-    found: list[Any] = []
+    found: list[object] = []
     for source in sources:
         if isinstance(source, str | Path) and Path(source).is_dir():
             found += sorted(p for p in Path(source).iterdir() if p.is_file() and not p.name.startswith("."))

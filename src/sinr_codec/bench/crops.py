@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -60,7 +60,7 @@ def _caption(point: Point) -> str:
     return f"{title}\n{quality}, {point['bpp']:.3f} bpp\n{point['bytes']:,} bytes"
 
 
-def _decoded(file: Path) -> np.ndarray[Any, Any]:
+def _decoded(file: Path) -> np.ndarray:
     if file.suffix == ".sinr":
         return np.asarray(codec.decode(file))
     try:
@@ -70,7 +70,7 @@ def _decoded(file: Path) -> np.ndarray[Any, Any]:
         raise InputError(f"{file}: cannot be decoded; remove its point and run again with --resume") from error
 
 
-def _crop(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _crop(array: np.ndarray) -> np.ndarray:
     """The middle."""
     top, left = (max(0, (side - SIDE) // 2) for side in array.shape[:2])
     return array[top : top + SIDE, left : left + SIDE].squeeze()

@@ -1,12 +1,13 @@
 """The experiments, as data: which signals, which networks, which methods."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sinr_codec.errors import InputError
+from sinr_codec.types import Options
 
 SHARED: Final = (
     *("coin-fp32", "coin", "minmax", "inric"),
@@ -41,7 +42,7 @@ class Configuration:
     latents: int | None = None
     patch: tuple[int, ...] | None = None
     start: str | None = None
-    learning: Mapping[str, Any] = field(default_factory=dict)
+    learning: Options = field(default_factory=dict)
     suffix: str = ""
 
     @property
@@ -51,7 +52,7 @@ class Configuration:
             return f"d{self.latents}{self.suffix}"
         return f"{self.depth}x{self.width}" if self.rate is None else f"{self.rate:g}bpp"
 
-    def network(self) -> dict[str, Any]:
+    def network(self) -> Options:
         """What `learning.learn` is told of the network of a base."""
         if self.latents is None:
             return {"depth": self.depth, "width": self.width}
@@ -65,7 +66,7 @@ class Item:
     name: str
     path: str
     kind: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     configuration: Configuration | None = None
 
 
@@ -96,11 +97,11 @@ class Experiment:
     title: str
     configurations: tuple[Configuration, ...]
     methods: tuple[str, ...]
-    fit: Mapping[str, Any] | None = None
+    fit: Options | None = None
     classical: tuple[float, ...] = ()
     items: tuple[Item, ...] = ()
     pictures: bool = False
-    learning: Mapping[str, Any] | None = None
+    learning: Options | None = None
 
 
 _FROM_BASES: Final = tuple(Configuration(3, width) for width in (32, 64, 96, 128))

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sinr_codec.fields import Field
 from sinr_codec.files import atomic_write
 from sinr_codec.fit import FitConfig, fit, fit_many
+from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part
-from sinr_codec.types import Array, Params, PathLike
+from sinr_codec.types import Array, Options, Params, PathLike
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Fitted:
     key: str
 
 
-def content_key(*parts: Any) -> str:
+def content_key(*parts: object) -> str:
     """A name for whatever follows from these parts: JSON values, bytes and arrays."""
     digest = hashlib.sha256()
     for part in parts:
@@ -61,10 +61,10 @@ class Fits:
         source: str,
         part: Part,
         field: Any,
-        settings: Mapping[str, Any],
+        settings: Options,
         seed: int = 0,
         params: Params | None = None,
-        progress: Any = None,
+        progress: Listener | None = None,
     ) -> Fitted:
         """The network of these settings, trained now where it was not before.
 
@@ -99,9 +99,9 @@ class Fits:
         sources: Sequence[str],
         parts: Sequence[Part],
         field: Field,
-        settings: Mapping[str, Any],
+        settings: Options,
         seed: int = 0,
-        progress: Any = None,
+        progress: Listener | None = None,
     ) -> list[Fitted]:
         """As `get` for signals of equal size, those that are not there yet trained as one batch (`fit.fit_many`)."""
         keys = [self.key(source, field, settings, seed) for source in sources]
@@ -112,14 +112,14 @@ class Fits:
         return [fitted for fitted in map(self.load, keys) if fitted is not None]
 
     @staticmethod
-    def key(source: str, field: Any, settings: Mapping[str, Any], seed: int, params: Params | None = None) -> str:
+    def key(source: str, field: Any, settings: Options, seed: int, params: Params | None = None) -> str:
         """Name of the network that follows from these."""
         start = [] if params is None else [*params, *params.values()]
         # compiled or not, a fit is the same but for the rounding of sums
         settled = {name: value for name, value in settings.items() if name != "compile"}
         return content_key(source, field.to_header(), settled, seed, *start)
 
-    def keep(self, key: str, compute: Callable[[], Mapping[str, NDArray[Any]]], steps: int = 0) -> Fitted:
+    def keep(self, key: str, compute: Callable[[], Mapping[str, Array]], steps: int = 0) -> Fitted:
         """Parameters that cost time to compute, such as those of a pruned network: computed once for a key."""
         if (found := self.load(key)) is not None:
             return found

@@ -13,6 +13,8 @@ from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.learning import learn
 from sinr_codec.methods import Task, Training, coinpp, inric
 from sinr_codec.progress import Progress
+from sinr_codec.signals.base import Signal
+from sinr_codec.types import Array, Options
 
 
 def base_name(training: Training, configuration: Configuration) -> str:
@@ -25,7 +27,7 @@ def provide(
     training: Training,
     configuration: Configuration,
     experiment: Experiment,
-    pictures: Sequence[Any],
+    pictures: Sequence[object],
     *,
     given: Path | None,
     steps: int | None,
@@ -53,7 +55,7 @@ def provide(
     start = None
     if configuration.start is not None:
         first = next(c for c in experiment.configurations if c.name == configuration.start)
-        options: dict[str, Any] = {"given": given, "steps": steps, "seed": seed, "device": device, "progress": progress}
+        options: Options = {"given": given, "steps": steps, "seed": seed, "device": device, "progress": progress}
         start = provide(folder, training, first, experiment, pictures, **options)
     assert training.base is not None
     assert experiment.learning is not None
@@ -95,13 +97,13 @@ def _check(base: Base, training: Training, configuration: Configuration, path: P
         raise InputError(f"{path}: is a base of {field.describe()}, expected one for {configuration.name}")
 
 
-def task_of(base: Base, loaded: Any, seed: int, device: str, effort: float) -> Task:
+def task_of(base: Base, signal: Signal, seed: int, device: str, effort: float) -> Task:
     """The network of a signal from a base, without its parameters."""
-    network: Any = base.network(loaded.signal.spec)
-    return Task(network, {}, loaded.signal.parts[0], seed, device, effort=effort, base=base)
+    network: Any = base.network(signal.spec)
+    return Task(network, {}, signal.parts[0], seed, device, effort=effort, base=base)
 
 
-def fitted_from(task: Task, key: str, fit: dict[str, Any], fits: Fits) -> Fitted:
+def fitted_from(task: Task, key: str, fit: Options, fits: Fits) -> Fitted:
     """What a few steps from the base give: latents, or with a fit that follows, the difference of all parameters.
 
     `key` names the signal by its content. Bases that differ only in how latents are coded share the latents.
@@ -112,7 +114,7 @@ def fitted_from(task: Task, key: str, fit: dict[str, Any], fits: Fits) -> Fitted
     if base.field.latents:
         steps = fit["steps"]
 
-        def latents() -> dict[str, Any]:
+        def latents() -> dict[str, Array]:
             return {LATENTS: coinpp.latents_of(base, task.part, task.field.sizes, task.device, steps)}  # type: ignore[attr-defined]
 
         return fits.keep(content_key(key, from_base, base.inner, steps), latents, steps)

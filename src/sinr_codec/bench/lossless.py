@@ -13,10 +13,12 @@ and the order of its axes take 7. All six orders are tried.
 
 import itertools
 from math import log2, pi
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sinr_codec.types import Array
 
 # (slice, row, column) offsets of the neighbours, all before the voxel itself in C order.
 TEMPLATE: Final = (
@@ -33,14 +35,14 @@ def counts(volume: NDArray[np.bool_]) -> NDArray[np.int64]:
     z, y, x = volume.shape
     found = np.zeros(2 << len(TEMPLATE), np.int64)
     for i in range(z):
-        context: NDArray[Any] = np.zeros((y, x), np.uint32)
+        context: Array = np.zeros((y, x), np.uint32)
         for dz, dy, dx in (*TEMPLATE, (0, 0, 0)):
             context = context << 1 | padded[i + 2 + dz, 2 + dy : 2 + dy + y, 2 + dx : 2 + dx + x]
         found += np.bincount(context.ravel(), minlength=len(found))
     return found.reshape(-1, 2)
 
 
-def code_bits(found: NDArray[Any]) -> float:
+def code_bits(found: Array) -> float:
     """Bits that KT estimators, one a context, spend on so many zeros and ones."""
     from scipy.special import gammaln
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from sinr_codec.bench.rows import Point, Row
 from sinr_codec.bench.runs import about_run
 from sinr_codec.bench.tables import number, table, write_text
 from sinr_codec.errors import InputError
+from sinr_codec.types import JsonObject
 
 QUALITIES: Final = (24.0, 26.0, 28.0, 30.0)
 """dB at which rates are compared."""
@@ -347,7 +348,7 @@ def rows_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def compressai(name: str, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def compressai(name: str, rows: Sequence[Row]) -> dict[str, JsonObject]:
     """Results of each method in the schema of CompressAI's result files."""
     schemas = {}
     for method, points in curves(rows).items():
@@ -361,7 +362,7 @@ def compressai(name: str, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return schemas
 
 
-def compact(out: Path, name: str, points: Sequence[Point], rows: Sequence[Row]) -> dict[str, Any]:
+def compact(out: Path, name: str, points: Sequence[Point], rows: Sequence[Row]) -> JsonObject:
     """The results of an experiment as one JSON: where they are from, means, and every point in a line."""
     columns = ["signal", "configuration", "method", "bytes", "db", "fit_db"]
     values = [
@@ -394,7 +395,7 @@ def summary_text(out: Path) -> str:
     return "\n".join(lines)
 
 
-def _json(value: Mapping[str, Any], indent: int | None = 1) -> str:
+def _json(value: JsonObject, indent: int | None = 1) -> str:
     if indent is not None:
         return json.dumps(value, indent=indent) + "\n"
     # one line a point or row keeps the file readable and small

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Point = dict[str, Any]
+from sinr_codec.types import JsonObject
+
+Point = JsonObject
 """A point as in its JSON file; what every point has, `report.read_points` checks."""
 
 

@@ -31,6 +31,7 @@ from sinr_codec.presets import PRESETS
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields, Quality, Signal
+from sinr_codec.types import JsonObject
 
 IOU_SLACK: Final = 1e-3
 """IoU that methods which plan may lose: 0.1 dB of 1 - IoU is a few voxels."""
@@ -86,7 +87,7 @@ class Settings:
     learn_from: Path | None = None
     learn_steps: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """What must be the same for points to belong to the same run."""
         return {
             "scale": str(self.scale),
@@ -167,7 +168,7 @@ def points_of(out: Path, name: str) -> list[Point]:
     return [json.loads(path.read_text()) for path in sorted((out / "points" / name).rglob("*.json"))]
 
 
-def about_run(out: Path, name: str) -> dict[str, Any]:
+def about_run(out: Path, name: str) -> JsonObject:
     """Name, settings and provenance of an experiment of a run, as its `run.json` has them."""
     return {"name": name, **json.loads((out / "run.json").read_text())["experiments"].get(name, {})}
 
@@ -185,7 +186,7 @@ def open_run(name: str, settings: Settings, resume: bool) -> None:
     if settings.out.exists() and not settings.out.is_dir():
         raise InputError(f"{settings.out}: is a file; name a folder by --out")
     about = settings.out / "run.json"
-    known: dict[str, Any] = {}
+    known: dict[str, JsonObject] = {}
     if about.exists():
         try:
             known = json.loads(about.read_text())["experiments"]
@@ -337,8 +338,10 @@ def load_item(item: Item, settings: Settings) -> Loaded:
     return Loaded(signal, path, key)
 
 
-def _smaller(path: Path, scale: Fraction) -> Any:
-    """A picture scaled down by averaging."""
+def _picture(path: Path, scale: Fraction) -> Path | Image.Image:
+    """A picture, or what it is scaled down by averaging."""
+    if scale == 1:
+        return path
     try:
         with Image.open(path) as picture:
             width, height = (round(side * scale) for side in picture.size)
@@ -371,7 +374,7 @@ def network_of(loaded: Loaded, unit: Unit, settings: Settings, training: Trainin
         fit |= {"steps": settings.steps} if settings.steps is not None else {}
         if not base.field.latents:
             fit["steps"] = inric.fewer(fit["steps"])
-        return learned.task_of(base, loaded, settings.seed, settings.device, settings.effort), fit
+        return learned.task_of(base, loaded.signal, settings.seed, settings.device, settings.effort), fit
     if training.network is not None and configuration.rate is not None:
         network = training.network(spec, configuration.rate, None, None)
         bits = (configuration.rate * spec.samples - 8 * len(spec.side)) / len(part)
@@ -427,10 +430,6 @@ def _learn_bases(experiment: Experiment, units: Sequence[Unit], settings: Settin
             device=settings.device,
             progress=progress,
         )
-
-
-def _picture(path: Path, scale: Fraction) -> Any:
-    return path if scale == 1 else _smaller(path, scale)
 
 
 def _fit_together(units: Sequence[Unit], settings: Settings, progress: Progress) -> None:
@@ -573,7 +572,7 @@ def _write_point(unit: Unit, loaded: Loaded, settings: Settings, configuration: 
     write_json(folder / f"{name}.json", whole)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Point) -> None:
     """Write a point, whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.types import Array, Cbor
+
 if TYPE_CHECKING:
     from sinr_codec.coding.tensor import Direct
     from sinr_codec.fields.mlp import MLP
@@ -38,7 +40,17 @@ class Trainable(Protocol):
         """``f(params, coords (n, a)) -> values (n, b)`` in an array namespace."""
 
 
-class Decodable(Protocol):
+class Stored(Protocol):
+    """What has parameters in a file."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes by name in the order of storage."""
+
+    def dtypes(self) -> dict[str, np.dtype]:
+        """Dtypes by name."""
+
+
+class Decodable(Stored, Protocol):
     """A network as a receiver needs it: a frozen spec, and values for fixed parameters.
 
     `FieldDefaults` has those members that few families define themselves.
@@ -69,12 +81,6 @@ class Decodable(Protocol):
     def widest(self) -> int:
         """Real numbers that one sample takes where the network is widest."""
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name in the order of storage."""
-
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
-        """Dtypes by name."""
-
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """Values (n, b) at coords (n, a) on NumPy, for fixed parameters; may be called from several threads at a time.
 
@@ -84,7 +90,7 @@ class Decodable(Protocol):
     def describe(self) -> str:
         """One line for people."""
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """CBOR-ready description that starts with the id of its family."""
 
     @property
@@ -109,10 +115,10 @@ class Decodable(Protocol):
 class Field(Trainable, Decodable, Protocol):
     """A network as a frozen spec and pure functions of a flat dict of parameters."""
 
-    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """Fresh parameters."""
 
-    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
         """Parameters that begin at the mean (b,) of the values to fit."""
 
 
@@ -140,11 +146,11 @@ class LatentGrid(Protocol):
 class Growing(Protocol):
     """A field that `Field.GROWS`."""
 
-    def grown(self, params: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def grown(self, params: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
         """Parameters that go on from those of a network of another width, and the same otherwise."""
 
 
-def manifest_of(field: Any) -> list[tuple[str, tuple[int, ...], Any]]:
+def manifest_of(field: Stored) -> list[tuple[str, tuple[int, ...], np.dtype]]:
     """Names, shapes and dtypes in the order of storage."""
     dtypes = field.dtypes()
     return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]

@@ -55,7 +55,7 @@ class Family:
 
     id: int
     name: str
-    from_header: Callable[[Any, int], Field] | None
+    from_header: Callable[[object, int], Field] | None
     section: SectionCodec = RECORDS
     trainer: str = WEIGHTS
     coder: str | None = None

@@ -19,6 +19,7 @@ from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import ReLU
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
+from sinr_codec.types import Array, Cbor
 
 MAX_AXES: Final = 3
 MAX_LEVELS: Final = 32
@@ -161,7 +162,7 @@ class HashGrid(FieldDefaults):
         grids = {grid_name(level): (self.entries(level), self.channels) for level in range(self.levels)}
         return grids | self.network.shapes()
 
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
+    def dtypes(self) -> dict[str, np.dtype]:
         """Dtypes by name: float32."""
         return dict.fromkeys(self.shapes(), np.dtype(np.float32))
 
@@ -185,7 +186,7 @@ class HashGrid(FieldDefaults):
         """Real numbers that one sample takes where the network is widest."""
         return self.network.widest
 
-    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """Fresh parameters: tables uniform in +-0.1 (SHACIRA), the network's as in `MLP`."""
         grids = {
             grid_name(level): rng.uniform(-0.1, 0.1, (self.entries(level), self.channels)).astype(np.float32)
@@ -193,7 +194,7 @@ class HashGrid(FieldDefaults):
         }
         return grids | self.network.init(rng)
 
-    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
         """Parameters whose last bias is the mean (b,) of the values to fit."""
         return self.network.centre(params, mean)
 
@@ -247,7 +248,7 @@ class HashGrid(FieldDefaults):
 
     # -- the header of a file
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """``[2, a, b, k, l, channels, log2 table, [cells, ...], extent]``; an extent of a cube is left out."""
         header = [self.ID, self.in_features, self.out_features, self.width, self.hidden_layers, self.channels]
         parts: list[Any] = [self.table.bit_length() - 1, list(self.cells)]

@@ -22,6 +22,7 @@ from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, Sine, activation_from_header, activation_to_header
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
+from sinr_codec.types import Array, Cbor
 
 MAX_PARAMS: Final = 1 << 27
 _MAX_SIZES: Final = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1 << 14, "hidden_layers": 1 << 10}
@@ -84,7 +85,7 @@ class MLP(FieldDefaults):
             shapes[f"layers.{i}.bias"] = (fan_out,)
         return shapes
 
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
+    def dtypes(self) -> dict[str, np.dtype]:
         """Dtypes by name: float32, and complex64 after the first layer of a complex network."""
         real, later = np.dtype(np.float32), np.dtype(np.complex64 if self.activation.COMPLEX else np.float32)
         return {name: real if name.startswith("layers.0.") else later for name in self.shapes()}
@@ -105,10 +106,10 @@ class MLP(FieldDefaults):
         fan_in = self.encoding.out_features(self.in_features) if i == 0 else self.width
         return (fan_in + 1) * (self.out_features if i == self.layers - 1 else self.width)
 
-    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """Fresh parameters: uniform with the bounds of the activation."""
         dtypes = self.dtypes()
-        params: dict[str, NDArray[Any]] = {}
+        params: dict[str, Array] = {}
         for name, shape in self.shapes().items():
             layer = int(name.split(".")[1])
             fan_in = self.encoding.out_features(self.in_features) if layer == 0 else self.width
@@ -120,12 +121,12 @@ class MLP(FieldDefaults):
             params[name] = values.astype(dtypes[name])
         return params
 
-    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
         """Parameters whose last bias is the mean (b,) of the values to fit."""
         last = f"layers.{self.layers - 1}.bias"
         return {**params, last: mean.astype(params[last].dtype)}
 
-    def grown(self, params: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def grown(self, params: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
         """Parameters that go on from those of a network of another width, and the same otherwise.
 
         Where this one is wider, new neurons are fresh and the old ones do not see them yet, so that the function is
@@ -242,7 +243,7 @@ class MLP(FieldDefaults):
 
     # -- the header of a file
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """``[0, a, b, k, l, activation, encoding]``; the encoding is left out where it is the identity."""
         header = [self.ID, self.in_features, self.out_features, self.width, self.hidden_layers]
         parts = [activation_to_header(self.activation)]
@@ -282,13 +283,13 @@ class MLP(FieldDefaults):
 _local = threading.local()
 
 
-def _buffer(slot: int, rows: int, weight: NDArray[Any]) -> NDArray[Any]:
+def _buffer(slot: int, rows: int, weight: Array) -> Array:
     """A (rows, width) array that this thread used before, or a new one where the size changed.
 
     Complex weights come in here on the real first layer too, hence the dtype in the key.
     """
     shape = (rows, weight.shape[1])
-    buffers: dict[Any, NDArray[Any]] = _local.__dict__.setdefault("buffers", {})
+    buffers: dict[Any, Array] = _local.__dict__.setdefault("buffers", {})
     key = (slot, weight.dtype)
     if key not in buffers or buffers[key].shape != shape:
         buffers[key] = np.empty(shape, weight.dtype)

@@ -16,6 +16,7 @@ from sinr_codec.fields._numbers import built
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
+from sinr_codec.types import Array, Cbor
 
 LATENTS: Final = "latents"
 """Name of the numbers that one signal has of its own."""
@@ -81,7 +82,7 @@ class Modulated:
         """Shapes by name of what signals share: the MLP's, then M (shifts, d)."""
         return self.mlp.shapes() | {MODULATION: (self.shifts, self.latents)}
 
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
+    def dtypes(self) -> dict[str, np.dtype]:
         """Dtypes by name: float32."""
         return dict.fromkeys(self.shapes(), np.dtype(np.float32))
 
@@ -90,7 +91,7 @@ class Modulated:
         """Numbers that signals share."""
         return self.mlp.num_params + self.shifts * self.latents
 
-    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """Fresh parameters: those of the MLP, and M as PyTorch initialises a linear layer."""
         bound = 1 / math.sqrt(self.latents)
         return {
@@ -127,7 +128,7 @@ class Modulated:
 
     # -- the header of a file
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """``[3, d, MLP]``."""
         return [self.ID, self.latents, self.mlp.to_header()]
 
@@ -220,7 +221,7 @@ class Modulations(FieldDefaults):
         """The latents (m, d)."""
         return {LATENTS: (self.patches, self.network.latents)}
 
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
+    def dtypes(self) -> dict[str, np.dtype]:
         """The latents are float32."""
         return {LATENTS: np.dtype(np.float32)}
 
@@ -262,7 +263,7 @@ class Modulations(FieldDefaults):
         many = "x".join(map(str, self.counts))
         return f"{many} patches of {self.network.describe()}" if self.patch else self.network.describe()
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """``[4, sizes...]``, or 6 where the latents are recorded; the rest is the base's."""
         return [self.RECORDED_ID if self.recorded else self.ID, *self.sizes]
 
@@ -307,7 +308,7 @@ class Difference:
         """Those of the MLP."""
         return self.mlp.shapes()
 
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
+    def dtypes(self) -> dict[str, np.dtype]:
         """Those of the MLP."""
         return self.mlp.dtypes()
 
@@ -320,11 +321,11 @@ class Difference:
         """See `Field.of`."""
         return self
 
-    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """No difference."""
         return {name: np.zeros_like(value) for name, value in self.shared.items()}
 
-    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
         """The parameters as they are: the base knows where signals lie."""
         return dict(params)
 
@@ -350,7 +351,7 @@ class Difference:
         """One line for people."""
         return f"{self.mlp.describe()}, from a base"
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """That of the MLP."""
         return self.mlp.to_header()
 

@@ -19,6 +19,7 @@ from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, encoding_from_header, encoding_to_header
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
+from sinr_codec.types import Array, Cbor
 
 _TRUNK: Final = "trunk."
 _HEAD: Final = "head."
@@ -62,7 +63,7 @@ class _TrunkAndHead(FieldDefaults):
         """Shapes by name in the order of storage: those of the trunk, then of the head, as in `MLP`."""
         return {prefix + name: shape for prefix, part in self.parts.items() for name, shape in part.shapes().items()}
 
-    def dtypes(self) -> dict[str, np.dtype[Any]]:
+    def dtypes(self) -> dict[str, np.dtype]:
         """Dtypes by name."""
         return {prefix + name: dtype for prefix, part in self.parts.items() for name, dtype in part.dtypes().items()}
 
@@ -76,11 +77,11 @@ class _TrunkAndHead(FieldDefaults):
         """Real numbers that one sample takes where the network is widest."""
         return max(part.widest for part in self.parts.values())
 
-    def init(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def init(self, rng: np.random.Generator) -> dict[str, Array]:
         """Fresh parameters; each part as an `MLP` of its activation."""
         return {prefix + name: value for prefix, part in self.parts.items() for name, value in part.init(rng).items()}
 
-    def centre(self, params: Mapping[str, NDArray[Any]], mean: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
         """Parameters whose last biases are (red, green, blue, density) of `mean`."""
         values = {_TRUNK: mean[3:], _HEAD: mean[:3]}
         result = dict(params)
@@ -183,7 +184,7 @@ class Radiance(_TrunkAndHead):
 
     # -- the header of a file
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """``[1, k, l, features, head, octaves, activation, encoding]``; an identity encoding is left out."""
         header = [self.ID, self.width, self.hidden_layers, self.features, self.head, self.octaves]
         parts = [activation_to_header(self.activation)]
@@ -267,7 +268,7 @@ class RadianceGrid(_TrunkAndHead):
 
     # -- the header of a file
 
-    def to_header(self) -> list[Any]:
+    def to_header(self) -> list[Cbor]:
         """``[3, trunk, features, head, octaves]``, the trunk as in `HashGrid`."""
         return [self.ID, self.parts[_TRUNK].to_header(), self.features, self.head, self.octaves]
 

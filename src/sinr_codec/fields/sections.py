@@ -1,14 +1,14 @@
 """The section of a field in a file: how it is put together, decoded and described, for each family."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from sinr_codec.coding.records import CodedNetwork, describe_records, in_planes, tensors_of
 from sinr_codec.errors import InputError
-from sinr_codec.fields.base import manifest_of
+from sinr_codec.fields.base import Decodable, manifest_of
 from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import LATENTS, Modulations
-from sinr_codec.types import Array
+from sinr_codec.types import Array, JsonObject
 
 
 class SectionCodec(Protocol):
@@ -18,7 +18,7 @@ class SectionCodec(Protocol):
     that it describes.
     """
 
-    def assemble(self, field: Any, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
+    def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
         """The section of the records of a plan.
 
         Raises
@@ -27,7 +27,7 @@ class SectionCodec(Protocol):
             `planes` are asked for, and the family has no last bits to leave for later.
         """
 
-    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+    def decode(self, field: Decodable, coded: CodedNetwork) -> dict[str, Array]:
         """Parameters by name, the same on every platform.
 
         Raises
@@ -36,24 +36,24 @@ class SectionCodec(Protocol):
             A section that no encoder writes, or that breaks the limits.
         """
 
-    def describe(self, field: Any, section: bytes) -> list[dict[str, Any]]:
+    def describe(self, field: Decodable, section: bytes) -> list[JsonObject]:
         """A dict for each tensor, ready for JSON: "name", "shape", "dtype", "bytes", "coding" and what that has."""
 
 
 class Records:
     """A tensor record for each parameter, in the order of `Field.shapes`."""
 
-    def assemble(self, field: Any, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
+    def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
         """See `SectionCodec.assemble`."""
         if planes:
             return in_planes(manifest_of(field), records, planes)
         return CodedNetwork(b"".join(records[name] for name in field.shapes()))
 
-    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+    def decode(self, field: Decodable, coded: CodedNetwork) -> dict[str, Array]:
         """See `SectionCodec.decode`."""
         return tensors_of(manifest_of(field), coded)
 
-    def describe(self, field: Any, section: bytes) -> list[dict[str, Any]]:
+    def describe(self, field: Decodable, section: bytes) -> list[JsonObject]:
         """See `SectionCodec.describe`."""
         return describe_records(manifest_of(field), section)
 
@@ -64,7 +64,7 @@ RECORDS: Final = Records()
 class BaseRecords(Records):
     """Latents as a tensor record, from the mean of the base and in units of its reach."""
 
-    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+    def decode(self, field: Decodable, coded: CodedNetwork) -> dict[str, Array]:
         """See `SectionCodec.decode`."""
         return {LATENTS: _model(field).unscaled(super().decode(field, coded)[LATENTS])}
 
@@ -72,17 +72,17 @@ class BaseRecords(Records):
 class BaseLevels:
     """Levels of latents, by the histograms of the base."""
 
-    def assemble(self, field: Any, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
+    def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
         """See `SectionCodec.assemble`."""
         if planes:
             raise InputError("progressive: levels of a base have no planes")
         return CodedNetwork(records[LATENTS])
 
-    def decode(self, field: Any, coded: CodedNetwork) -> dict[str, Array]:
+    def decode(self, field: Decodable, coded: CodedNetwork) -> dict[str, Array]:
         """See `SectionCodec.decode`."""
-        return {LATENTS: _model(field).decode(coded.section, field.patches)}
+        return {LATENTS: _model(field).decode(coded.section, field.shapes()[LATENTS][0])}
 
-    def describe(self, field: Any, section: bytes) -> list[dict[str, Any]]:
+    def describe(self, field: Decodable, section: bytes) -> list[JsonObject]:
         """See `SectionCodec.describe`."""
         levels = _model(field).counts.shape[1]
         coding = {"bytes": len(section), "coding": "levels of a base", "levels": levels}
@@ -92,7 +92,7 @@ class BaseLevels:
         ]
 
 
-def _model(field: Modulations) -> LatentModel:
-    if field.model is None:
+def _model(field: Decodable) -> LatentModel:
+    if not isinstance(field, Modulations) or field.model is None:
         raise InputError("latents: expected a base with a model of them")
     return field.model
