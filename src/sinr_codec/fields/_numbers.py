@@ -1,4 +1,4 @@
-"""Numbers in headers."""
+"""Encoding and validation of numbers in headers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sinr_codec.errors import InputError, LimitError, MalformedError
 
 
 def compact(value: float) -> int | float:
-    """Integral floats as integers: CBOR stores a small one in one or two bytes instead of three to nine."""
+    """Integral floats as integers, which take one or two bytes in CBOR if small, instead of three to nine."""
     return int(value) if float(value).is_integer() and abs(value) < 2**31 else float(value)
 
 
 def is_list(value: object) -> TypeGuard[Sequence[object]]:
-    """True for a list or tuple that starts with an integer, as every part of a header does."""
+    """True for a list or tuple that starts with an integer, as all parts of a header do."""
     return isinstance(value, list | tuple) and len(value) > 0 and type(value[0]) is int
 
 
@@ -33,12 +33,12 @@ _F = TypeVar("_F", bound=_Sized)
 
 
 def built(build: Callable[[], _F], max_params: int) -> _F:
-    """A field from the numbers of a header.
+    """Build a field from the numbers of a header.
 
     Raises
     ------
     MalformedError
-        The field refuses them.
+        The field rejects the numbers.
     LimitError
         More parameters than `max_params`.
     """

@@ -1,8 +1,7 @@
-"""Activations of coordinate networks, with the initialisation that each of them needs.
+"""Activations of coordinate networks, each with its initialisation.
 
-An activation acts on an affine layer as ``f(gain * (W x + b))``. Keeping the gain (omega0 of a sine, the
-scale of a Gaussian) apart from ``f`` lets it be folded into the weights, which are few, instead of being
-applied to every sample.
+An activation acts on an affine layer as ``f(gain * (W x + b))``. The gain (omega0 of a sine, scale of a Gaussian) is
+separate from ``f`` so that it can be folded into the few weights instead of being applied to every sample.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from sinr_codec.fields._numbers import compact, is_list, is_number
 
 
 class Activation(Protocol):
-    """What a layer of an `MLP` asks of its non-linearity."""
+    """Interface of the non-linearity in an `MLP`."""
 
     ID: ClassVar[int]
-    #: True where the output, and so every later weight, is complex.
+    #: True if the output, and so every later weight, is complex.
     COMPLEX: ClassVar[bool]
 
     def gain(self, first: bool) -> float:
         """Factor on ``W x + b`` before `__call__`."""
 
     def __call__(self, xp: ModuleType, z: Any) -> Any:
-        """Apply the function to ``z``, element by element, in the namespace `xp`."""
+        """Apply the function to ``z`` elementwise, in the namespace `xp`."""
 
     def overwrite(self, xp: ModuleType, z: Any) -> Any:
-        """Like `__call__`, for an array that may be overwritten (NumPy)."""
+        """Like `__call__`, but may overwrite ``z`` (NumPy)."""
 
     def bounds(self, fan_in: int, layer: int, last: bool) -> tuple[float, float]:
-        """Half widths of the uniform distributions that weights and biases start from."""
+        """Half widths of the uniform initial distributions of weights and biases."""
 
     def numbers(self) -> list[float]:
         """Parameters for the header."""
@@ -51,7 +50,7 @@ class Sine:
     Parameters
     ----------
     omega0
-        Frequency factor of the hidden layers, and of the first one too unless `first_omega0` is given.
+        Frequency factor of the hidden layers, and of the first layer unless `first_omega0` is given.
     first_omega0
         Frequency factor of the first layer.
     """
@@ -80,10 +79,10 @@ class Sine:
         return xp.sin(z, out=z)
 
     def bounds(self, fan_in: int, layer: int, last: bool) -> tuple[float, float]:
-        """Weights as in the paper (section 3.2), biases with the same bound, as in COIN.
+        """Weights as in the paper (section 3.2); biases with the same bound, as in COIN.
 
-        PyTorch's default for the biases, which SIREN's own code and WIRE leave in place, spreads the phases of hidden
-        layers over the whole circle; photographs then fit 0.1-0.2 dB worse after as many steps.
+        PyTorch's default for biases, which the code of SIREN and WIRE keeps, spreads the phases of hidden layers over
+        the whole circle; photographs then fit 0.1-0.2 dB worse after equal steps.
         """
         bound = 1.0 / fan_in if layer == 0 else math.sqrt(6.0 / fan_in) / self.omega0
         return bound, bound
@@ -135,8 +134,7 @@ class Gaussian:
 class Wire:
     """Complex Gabor wavelet ``exp(j omega0 z - |scale z|^2)`` (Saragadam et al. 2023, "WIRE").
 
-    The first layer has real weights, all later ones complex weights; the real part of the output is the
-    value.
+    Weights are real in the first layer and complex in all later layers. The value is the real part of the output.
     """
 
     omega0: float = 20.0
@@ -150,11 +148,11 @@ class Wire:
         _positive("scale", self.scale)
 
     def gain(self, first: bool) -> float:
-        """1: two factors act on z, so none is folded."""
+        """1: two factors act on z, so neither is folded."""
         return 1.0
 
     def __call__(self, xp: ModuleType, z: Any) -> Any:
-        """The wavelet by its magnitude and phase; several times faster than a complex exponential."""
+        """The wavelet from magnitude and phase; several times faster than a complex exponential."""
         if xp.isdtype(z.dtype, "complex floating"):
             re, im = xp.real(z), xp.imag(z)
             magnitude = xp.exp(-self.omega0 * im - self.scale**2 * (re * re + im * im))
@@ -169,7 +167,7 @@ class Wire:
         return self(xp, z)
 
     def bounds(self, fan_in: int, layer: int, last: bool) -> tuple[float, float]:
-        """PyTorch's default; complex weights draw real and imaginary parts independently."""
+        """PyTorch's default, independently for real and imaginary parts of complex weights."""
         return _pytorch_bounds(fan_in)
 
     def numbers(self) -> list[float]:
@@ -189,7 +187,7 @@ class ReLU:
         return 1.0
 
     def __call__(self, xp: ModuleType, z: Any) -> Any:
-        """``max(z, 0)``; torch's own has a faster backward pass than a clip."""
+        """``max(z, 0)``; torch's relu has a faster backward pass than a clip."""
         return xp.relu(z) if hasattr(xp, "relu") else xp.clip(z, 0.0, None)
 
     def overwrite(self, xp: ModuleType, z: Any) -> Any:
@@ -226,9 +224,9 @@ def activation_from_header(value: object) -> AnyActivation:
     Raises
     ------
     UnknownIdError
-        The id is not one of this version.
+        An unknown id.
     MalformedError
-        The value is not a list of an id and its numbers, or a number is out of its range.
+        The value is not a list of an id and its numbers, or a number is out of range.
     """
     if not is_list(value):
         raise MalformedError("field header: the activation must be a list that starts with an integer id")
@@ -253,7 +251,7 @@ def _positive(name: str, value: float) -> None:
 # -- as text -----------------------------------------------------------------------------------------------
 
 ACTIVATIONS: Final[dict[str, type[AnyActivation]]] = {"sine": Sine, "gaussian": Gaussian, "wire": Wire, "relu": ReLU}
-"""Activations by the names that users give them."""
+"""Activations by name, for users."""
 
 
 def activation_from_text(text: Any) -> AnyActivation:

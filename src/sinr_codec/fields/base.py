@@ -1,4 +1,4 @@
-"""What a field is to the rest of the package."""
+"""The interfaces of fields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Params = Mapping[str, Any]
 
 
 class Trainable(Protocol):
-    """What can be fitted to a signal from given parameters."""
+    """A function that can be fitted to a signal from given parameters."""
 
     @property
     def in_features(self) -> int:
@@ -31,7 +31,7 @@ class Trainable(Protocol):
 
     @property
     def num_params(self) -> int:
-        """Real numbers among the parameters."""
+        """Number of real parameters."""
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this field."""
@@ -41,25 +41,25 @@ class Trainable(Protocol):
 
 
 class Stored(Protocol):
-    """What has parameters in a file."""
+    """Names, shapes and dtypes of the parameters in a file."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name in the order of storage."""
+        """Shapes by name, in storage order."""
 
     def dtypes(self) -> dict[str, np.dtype]:
         """Dtypes by name."""
 
 
 class Decodable(Stored, Protocol):
-    """A network as a receiver needs it: a frozen spec, and values for fixed parameters.
+    """A network for decoding: a frozen spec, and evaluation with fixed parameters.
 
-    `FieldDefaults` has those members that few families define themselves.
+    `FieldDefaults` has defaults for the members that few families define.
     """
 
     ON_DEVICES: ClassVar[bool]
-    """Whether PyTorch may evaluate it on an accelerator, by `Field.function`; otherwise `decoder` alone does."""
+    """Whether PyTorch may evaluate the field on an accelerator by `Field.function`; otherwise only by `decoder`."""
     GROWS: ClassVar[bool]
-    """Whether it has ``grown(params, rng)``, which goes on from the parameters of another width."""
+    """Whether the field has ``grown(params, rng)``, which adapts the parameters of another width."""
 
     @property
     def in_features(self) -> int:
@@ -71,7 +71,7 @@ class Decodable(Stored, Protocol):
 
     @property
     def num_params(self) -> int:
-        """Real numbers among the parameters."""
+        """Number of real parameters."""
 
     @property
     def width(self) -> int:
@@ -79,19 +79,19 @@ class Decodable(Stored, Protocol):
 
     @property
     def widest(self) -> int:
-        """Real numbers that one sample takes where the network is widest."""
+        """Real numbers of a sample in the widest layer."""
 
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        """Values (n, b) at coords (n, a) on NumPy, for fixed parameters; may be called from several threads at a time.
+        """A thread-safe NumPy function with fixed parameters: coords (n, a) -> values (n, b).
 
         It may be a `GridDecoder`.
         """
 
     def describe(self) -> str:
-        """One line for people."""
+        """One-line description for users."""
 
     def to_header(self) -> list[Cbor]:
-        """CBOR-ready description that starts with the id of its family."""
+        """CBOR-ready description that starts with the family's id."""
 
     @property
     def work(self) -> int:
@@ -99,34 +99,34 @@ class Decodable(Stored, Protocol):
 
     @property
     def network_params(self) -> int:
-        """Parameters that are no latents, where a field is trained for a rate; the rate has to pay for them first."""
+        """Number of parameters that are not latents, in a field trained for a rate; their bits are part of the rate."""
 
     @property
     def mlp(self) -> MLP | None:
-        """The network whose layers the parameters are, or their difference to others; None where there is no such."""
+        """The network that the parameters, or their differences from a base, belong to; None for other fields."""
 
     def whole(self, params: Params) -> dict[str, Any]:
         """The parameters of `mlp`."""
 
     def of(self, params: Params) -> Self:
-        """The field that these parameters are of: an MLP becomes as narrow as they are."""
+        """The field for these parameters: an MLP takes their width."""
 
 
 class Field(Trainable, Decodable, Protocol):
-    """A network as a frozen spec and pure functions of a flat dict of parameters."""
+    """A network: a frozen spec, and pure functions of a flat dict of parameters."""
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
-        """Fresh parameters."""
+        """Initial parameters."""
 
     def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
-        """Parameters that begin at the mean (b,) of the values to fit."""
+        """Parameters whose output starts at the mean (b,) of the values to fit."""
 
 
 class GridDecoder(Protocol):
-    """A decoder that evaluates whole grids in a way of its own."""
+    """A decoder with a separate method for whole grids."""
 
     tile: int
-    """Positions for one call of `on_grid`."""
+    """Positions in one call of `on_grid`."""
 
     def __call__(self, coords: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values (n, b) at coords (n, a)."""
@@ -136,28 +136,28 @@ class GridDecoder(Protocol):
 
 
 class LatentGrid(Protocol):
-    """A field whose tables may hold integers, which are coded without loss."""
+    """A field with tables that may hold integers, which are coded losslessly."""
 
     @property
     def tables(self) -> dict[str, Direct]:
-        """How each table is coded, by name."""
+        """Coding of each table, by name."""
 
 
 class Growing(Protocol):
-    """A field that `Field.GROWS`."""
+    """A field with `Field.GROWS`."""
 
     def grown(self, params: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        """Parameters that go on from those of a network of another width, and the same otherwise."""
+        """Parameters that continue from those of the same network at another width."""
 
 
 def manifest_of(field: Stored) -> list[tuple[str, tuple[int, ...], np.dtype]]:
-    """Names, shapes and dtypes in the order of storage."""
+    """Names, shapes and dtypes, in storage order."""
     dtypes = field.dtypes()
     return [(name, shape, dtypes[name]) for name, shape in field.shapes().items()]
 
 
 class FieldDefaults:
-    """What holds for a field unless its family says otherwise."""
+    """Defaults for members of a field."""
 
     ON_DEVICES: ClassVar[bool] = True
     GROWS: ClassVar[bool] = False
@@ -165,21 +165,21 @@ class FieldDefaults:
 
     @property
     def work(self) -> int:
-        """Multiply-adds a sample: one a parameter."""
+        """Multiply-adds a sample: one for each parameter."""
         return int(self.num_params)
 
     @property
     def network_params(self) -> int:
-        """None: all parameters follow the rate."""
+        """0: all parameters scale with the rate."""
         return 0
 
     @property
     def mlp(self) -> MLP | None:
-        """No network whose layers the parameters are."""
+        """None: there is no such network."""
         return None
 
     def whole(self, params: Params) -> dict[str, Any]:
-        """The parameters as they are."""
+        """The parameters, unchanged."""
         return dict(params)
 
     def of(self, params: Params) -> Self:

@@ -1,4 +1,4 @@
-"""Encodings of coordinates that stand before the first layer of a network."""
+"""Encodings of coordinates before the first layer of a network."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdE
 from sinr_codec.fields._numbers import compact, is_list, is_number
 
 MAX_FEATURES: Final = 1 << 16
-#: A float32 argument beyond this has no phase left.
+#: Above this, a float32 argument has no precise phase.
 MAX_FREQUENCY: Final = 2.0**23
 
 Encode = Callable[[Any], Any]
 
 
 class Encoding(Protocol):
-    """What an `MLP` asks of its encoding."""
+    """Interface of the encoding in an `MLP`."""
 
     ID: ClassVar[int]
 
     def out_features(self, in_features: int) -> int:
-        """Number of features made from `in_features` coordinates."""
+        """Number of features for `in_features` coordinates."""
 
     def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
-        """The encoding as a function of coords (..., a), its constants placed on the device."""
+        """The encoding as a function of coords (..., a), with constants on `device`."""
 
     def numbers(self) -> list[float]:
         """Parameters for the header."""
@@ -40,12 +40,12 @@ class Encoding(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """The coordinates themselves."""
+    """The coordinates, unchanged."""
 
     ID: ClassVar[int] = 0
 
     def out_features(self, in_features: int) -> int:
-        """As many as come in."""
+        """`in_features`."""
         return in_features
 
     def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
@@ -66,12 +66,12 @@ class Octaves:
     L
         Number of octaves.
     sigma
-        Ratio of one frequency to the last: 2 in NeRF, 1.4 in INRIC.
+        Ratio of successive frequencies: 2 in NeRF, 1.4 in INRIC.
     include_input
-        Put the coordinates themselves first.
+        Whether the coordinates precede the features.
     order
-        ``"coordinate"`` (INRIC, WIRE): for each i, for each coordinate: sin, cos. ``"octave"`` (NeRF): for
-        each i: the sines of all coordinates, then the cosines of all.
+        ``"coordinate"`` (INRIC, WIRE): for each i, for each coordinate: sin, cos. ``"octave"`` (NeRF): for each i: the
+        sines of all coordinates, then their cosines.
     """
 
     L: int
@@ -93,7 +93,7 @@ class Octaves:
             raise InputError(f"encoding: order must be one of {', '.join(self._ORDERS)}, got {self.order!r}")
 
     def out_features(self, in_features: int) -> int:
-        """``2 L a``, and a more with the input."""
+        """``2 L a``, plus ``a`` with the input."""
         return in_features * (2 * self.L + self.include_input)
 
     def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
@@ -116,17 +116,17 @@ class Octaves:
 
 @dataclass(frozen=True)
 class AxisOctaves:
-    """Octaves for coordinates of which some have finer samples than others: so many for each of them.
+    """Octaves with a separate count for each coordinate, for axes with different sampling densities.
 
-    The frequencies are ``sigma^i pi`` as those of `Octaves`, i < L_j for coordinate j. A clip of 32 frames has nothing
-    to say of frequencies that its columns need; given them, a network is wild between the frames.
+    The frequencies are ``sigma^i pi``, as in `Octaves`, with i < L_j for coordinate j. The 32 frames of a clip do not
+    constrain the high frequencies that its columns need; with them, a network oscillates between the frames.
 
     Parameters
     ----------
     counts
         L_j of each coordinate, 0 to 64.
     sigma
-        Ratio of one frequency to the last.
+        Ratio of successive frequencies.
     """
 
     counts: tuple[int, ...]
@@ -137,10 +137,10 @@ class AxisOctaves:
     def __post_init__(self) -> None:
         if not self.counts or any(type(n) is not int or not 0 <= n <= 64 for n in self.counts):
             raise InputError(f"encoding: counts must be integers in [0, 64], got {self.counts!r}")
-        Octaves(max(1, *self.counts), self.sigma)  # has the same limits
+        Octaves(max(1, *self.counts), self.sigma)  # checks the same limits
 
     def out_features(self, in_features: int) -> int:
-        """``a + 2 sum(L_j)``; `InputError` where there are not as many counts as coordinates."""
+        """``a + 2 sum(L_j)``; `InputError` if the number of counts is not that of coordinates."""
         if len(self.counts) != in_features:
             raise InputError(f"encoding: expected {in_features} counts, one a coordinate, got {len(self.counts)}")
         return in_features + 2 * sum(self.counts)
@@ -168,8 +168,8 @@ class AxisOctaves:
 class Fourier:
     """Random Fourier features ``[sin(2 pi B c), cos(2 pi B c)]``, ``B ~ N(0, scale^2)`` (Tancik et al. 2020).
 
-    B is made of the integers of a seeded dictionary, so the seed is all that a file has to hold and the
-    matrix is the same everywhere.
+    B comes from the integers of a seeded dictionary. A file thus holds only the seed, and the matrix is the same on all
+    platforms.
     """
 
     features: int
@@ -199,7 +199,7 @@ class Fourier:
         rows = [xp.asarray(row, device=device) for row in self.frequencies(in_features)]
 
         def encode(coords: Any) -> Any:
-            # summed by hand, not by a matrix product: phases are large, and one rounding more would show
+            # an explicit sum instead of a matrix product: phases are large, so the rounding of each step matters
             phase = coords[..., 0:1] * rows[0]
             for axis, row in enumerate(rows[1:], start=1):
                 phase = phase + coords[..., axis : axis + 1] * row
@@ -236,11 +236,11 @@ def encoding_from_header(value: object) -> AnyEncoding:
     Raises
     ------
     UnknownIdError
-        The id is not one of this version.
+        An unknown id.
     MalformedError
-        The value is not a list of an id and its numbers, or a number is out of its range.
+        The value is not a list of an id and its numbers, or a number is out of range.
     LimitError
-        More features than a reader is willing to make.
+        More features than the reader's limit.
     """
     if not is_list(value):
         raise MalformedError("field header: the encoding must be a list that starts with an integer id")

@@ -1,4 +1,4 @@
-"""Families of fields, as one table: what is different about each, for all who read, train and write fields."""
+"""The table of field families: how fields of each are read, trained and coded."""
 
 from __future__ import annotations
 
@@ -18,39 +18,38 @@ from sinr_codec.fields.sections import RECORDS, BaseLevels, BaseRecords, Section
 from sinr_codec.fields.sizes import grid_for_rate, scene_for_rate
 
 WEIGHTS: Final = "sinr_codec.fit.loop:fit_weights"
-"""The trainer of weights by gradient descent."""
+"""Trainer of weights, by gradient descent."""
 LATENT_GRID: Final = "sinr_codec.fit.latents:fit_grid"
-"""The trainer of grids of integers for a rate."""
+"""Trainer of integer grids, for a rate."""
 
 
 @dataclass(frozen=True)
 class Family:
     """A class of fields.
 
-    Values at points and on grids are the field's (`Field.decoder`, `base.GridDecoder`).
+    The field itself evaluates points and grids (`Field.decoder`, `base.GridDecoder`).
 
     Attributes
     ----------
     id
-        First entry of `Field.to_header`, and so of the headers of files.
+        First entry of `Field.to_header`, and so of fields in file headers.
     name
-        For people.
+        Name for users.
     from_header
-        ``from_header(value, max_params)``, the inverse of `Field.to_header`; None where a field can only be read beside
-        a base (`modulated.beside_from_header`).
+        ``from_header(value, max_params)``, the inverse of `Field.to_header`; None for a field that is read with a base
+        (`modulated.beside_from_header`).
     section
-        The code of the parameters.
+        Codec of the parameters' section.
     trainer
         ``module:function`` of ``f(field, part, config, params, progress) -> FitResult``, with the arguments of
-        `fit.fit`; imported when something is fitted.
+        `fit.fit`; imported on first use.
     coder
-        ``module:function`` of ``f(task) -> Coded``, with the types of `methods`: a family with a coder and sizes is a
-        method by its name, and the coder makes the records that its section has. None for families whose tensors are
-        planned like those of any network.
+        ``module:function`` of ``f(task) -> Coded``, with the types of `methods`. A family with a coder and sizes is a
+        method under its name; the coder makes the records of its section. None for families with tensors planned like
+        those of any network.
     sized
-        ``sized(spec, bits, width, depth) -> Field``: the field for a signal in so many bits a sample, with the user's
-        width and depth where these are not None. None for families whose rate is chosen by a width
-        (`presets.widest_within`).
+        ``sized(spec, bits, width, depth) -> Field``: the field for a signal at a rate in bits a sample, with the user's
+        width and depth unless None. None for families whose width determines the rate (`presets.widest_within`).
     """
 
     id: int
@@ -88,16 +87,17 @@ FAMILIES: Final = {
         Family(Modulations.RECORDED_ID, "recorded latents of a base", None, BaseRecords()),
     )
 }
-"""By id. A difference to a base is in the family of its network: both have the same header and records."""
+"""Families by id. A difference from a base belongs to the family of its network: both have the same header and
+records."""
 
 
 def family_of(field: Any) -> Family:
-    """The family of a field, by its header."""
+    """The family of a field, from its header."""
     return FAMILIES[field.to_header()[0]]
 
 
 def field_from_header(value: object, max_params: int = MAX_PARAMS) -> Field:
-    """The field that a file's header describes; see `MLP.from_header` for the errors."""
+    """The field described by a file's header; errors as in `MLP.from_header`."""
     if not is_list(value):
         raise MalformedError("field header: expected a list that starts with an integer id")
     family = FAMILIES.get(cast(int, value[0]))

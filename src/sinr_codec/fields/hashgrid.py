@@ -1,4 +1,4 @@
-"""Multi-resolution grids of numbers, hashed where they are fine, before a small network."""
+"""Multi-resolution grids of features, hashed at fine levels, with a small network."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ MAX_CELLS: Final = 1 << 20
 MAX_TABLE: Final = 1 << 24
 MAX_CHANNELS: Final = 64
 
-#: One an axis; the first is 1 (Müller et al. 2022, section 3).
+#: One for each axis; the first is 1 (Müller et al. 2022, section 3).
 PRIMES: Final = (1, 2_654_435_761, 805_459_861)
 
 
 @dataclass(frozen=True)
 class HashGrid(FieldDefaults):
-    """Levels of a grid over [-1, 1]^a, each interpolated, their features concatenated, and a ReLU network on those.
+    """Interpolated features of several grid levels over [-1, 1]^a, concatenated, and a ReLU network.
 
-    A level divides the longest axis into so many cells, the others in proportion, and has numbers at the vertices. As
-    long as there are no more vertices than a table has entries, each has its own; a finer level hashes them (Müller et
-    al. 2022, "Instant neural graphics primitives", section 3; SHACIRA, Girish et al. 2023, section 3.1). A decoder of
-    latents that is affine in each level, as SHACIRA's, is part of the network's first layer: interpolation keeps both
-    factors and constants.
+    A level divides the longest axis into a number of cells, the other axes in proportion, and has features at the
+    vertices. Each vertex has its own table entry if the table is large enough; finer levels hash their vertices (Müller
+    et al. 2022, "Instant neural graphics primitives", section 3; SHACIRA, Girish et al. 2023, section 3.1). A latent
+    decoder that is affine in each level, such as SHACIRA's, is absorbed by the network's first layer, because
+    interpolation commutes with affine maps.
 
     Parameters
     ----------
     in_features, out_features
         Coordinates a, at most 3, and values b of one sample.
     cells
-        Cells along the longest axis, by level.
+        Cells along the longest axis, for each level.
     table
-        Entries that a level has at most, a power of two.
+        Most entries of a level, a power of two.
     channels
         Numbers an entry.
     width, hidden_layers
-        Of the network, as in `MLP`.
+        Size of the network, as in `MLP`.
     extent
-        Proportions of the axes, such as height and width of a picture; empty for a cube.
+        Aspect ratio of the axes, such as height and width of a picture; empty for a cube.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class HashGrid(FieldDefaults):
             raise InputError(f"hash grid: extent must have {self.in_features} entries or none, got {self.extent!r}")
         for value in self.extent:
             _check("extent", value, (1 << 31) - 1)
-        _ = self.network  # refuses what an MLP refuses
+        _ = self.network  # checks the limits of an MLP
 
     # -- the grid
 
@@ -97,11 +97,11 @@ class HashGrid(FieldDefaults):
 
     @property
     def network(self) -> MLP:
-        """What the features go through."""
+        """The network on the features."""
         return MLP(self.levels * self.channels, self.out_features, self.width, self.hidden_layers, ReLU())
 
     def vertices(self, level: int) -> tuple[int, ...]:
-        """Vertices of a level along each axis: one more than cells, of which there is at least one."""
+        """Vertices of a level along each axis: one more than cells, with at least one cell."""
         cells = self.cells[level]
         if not self.extent:
             return (cells + 1,) * self.in_features
@@ -113,13 +113,13 @@ class HashGrid(FieldDefaults):
         return min(self.table, math.prod(self.vertices(level)))
 
     def hashed(self, level: int) -> bool:
-        """Whether vertices of a level share entries."""
+        """Whether the vertices of a level share entries."""
         return math.prod(self.vertices(level)) > self.table
 
     def corners(self, xp: ModuleType, level: int, coords: Any) -> Iterator[tuple[Any, Any]]:
-        """The 2^a vertices around coords (n, a): entries int64 (n,) and weights (n,) of each, which sum to 1.
+        """The 2^a vertices around coords (n, a): for each, entries int64 (n,) and weights (n,). The weights sum to 1.
 
-        Coordinates beyond [-1, 1] have the values of the edge.
+        Coordinates outside [-1, 1] have the values at the edge.
         """
         near, far, strides = [], [], self._strides(level)
         for axis, count in enumerate(self.vertices(level)):
@@ -137,14 +137,14 @@ class HashGrid(FieldDefaults):
 
     @property
     def tables(self) -> dict[str, Direct]:
-        """By name, how tables of integers are coded without loss: where nothing is hashed, entries have neighbours."""
+        """Lossless coding of integer tables, by name; entries of levels without hashing have neighbours as contexts."""
         rows = (
             None if self.hashed(level) else self.vertices(level)[-1] * self.channels for level in range(self.levels)
         )
         return {grid_name(level): Direct(step=1.0, row=row) for level, row in enumerate(rows)}
 
     def _strides(self, level: int) -> tuple[int, ...]:
-        """What the number of a vertex along each axis is multiplied with: primes to hash, or strides in C order."""
+        """Multipliers of a vertex's index along each axis: primes for hashing, or strides in C order."""
         if self.hashed(level):
             return PRIMES[: self.in_features]
         vertices = self.vertices(level)
@@ -158,7 +158,7 @@ class HashGrid(FieldDefaults):
         return self.network.layers
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name in the order of storage: ``grid.0`` (entries, channels), ...; then those of the network."""
+        """Shapes by name, in storage order: ``grid.0`` (entries, channels), ...; then those of the network."""
         grids = {grid_name(level): (self.entries(level), self.channels) for level in range(self.levels)}
         return grids | self.network.shapes()
 
@@ -168,12 +168,12 @@ class HashGrid(FieldDefaults):
 
     @property
     def num_params(self) -> int:
-        """Numbers in all tables and the network."""
+        """Number of parameters in all tables and the network."""
         return sum(map(self.entries, range(self.levels))) * self.channels + self.network.num_params
 
     @property
     def network_params(self) -> int:
-        """Numbers outside the tables."""
+        """Number of parameters outside the tables."""
         return self.network.num_params
 
     @property
@@ -183,11 +183,11 @@ class HashGrid(FieldDefaults):
 
     @property
     def widest(self) -> int:
-        """Real numbers that one sample takes where the network is widest."""
+        """Real numbers of a sample in the widest layer."""
         return self.network.widest
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
-        """Fresh parameters: tables uniform in +-0.1 (SHACIRA), the network's as in `MLP`."""
+        """Initial parameters: tables uniform in +-0.1 (SHACIRA), the network as in `MLP`."""
         grids = {
             grid_name(level): rng.uniform(-0.1, 0.1, (self.entries(level), self.channels)).astype(np.float32)
             for level in range(self.levels)
@@ -195,7 +195,7 @@ class HashGrid(FieldDefaults):
         return grids | self.network.init(rng)
 
     def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
-        """Parameters whose last bias is the mean (b,) of the values to fit."""
+        """Parameters with the mean (b,) of the values to fit as last bias."""
         return self.network.centre(params, mean)
 
     def check(self, params: Mapping[str, Any]) -> None:
@@ -236,7 +236,7 @@ class HashGrid(FieldDefaults):
         return lambda coords: network(self.features(np, params, coords))
 
     def describe(self) -> str:
-        """One line for people.
+        """One-line description for users.
 
         Such as "hash grid 2 -> 6 levels of 8..256 cells, at most 65536 x 1 -> 1 x 16 relu -> 3".
         """
@@ -249,7 +249,7 @@ class HashGrid(FieldDefaults):
     # -- the header of a file
 
     def to_header(self) -> list[Cbor]:
-        """``[2, a, b, k, l, channels, log2 table, [cells, ...], extent]``; an extent of a cube is left out."""
+        """``[2, a, b, k, l, channels, log2 table, [cells, ...], extent]``; the extent is omitted for a cube."""
         header = [self.ID, self.in_features, self.out_features, self.width, self.hidden_layers, self.channels]
         parts: list[Any] = [self.table.bit_length() - 1, list(self.cells)]
         return [*header, *parts, *([list(self.extent)] if self.extent else [])]

@@ -1,4 +1,4 @@
-"""Latents of many signals: how they are quantised, and how often each level occurs."""
+"""Statistics of the latents of many signals: quantisation levels and their frequencies."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,19 +13,19 @@ from sinr_codec.errors import MalformedError
 from sinr_codec.types import Array
 
 MAX_LEVELS: Final = 1 << 10
-"""Levels of a latent."""
+"""Most levels of a latent."""
 
 
 @dataclass(frozen=True)
 class LatentModel:
-    """How latents are quantised and how often each level occurs; of each latent by itself.
+    """Quantisation and level frequencies of latents, independently for each latent.
 
     Attributes
     ----------
     mean, reach
-        float32 (d,): of the latents of the signals learned from, and how far from it the outermost levels are.
+        float32 (d,): mean over the training signals, and distance of the outermost levels from it.
     counts
-        int64 (d, levels): how often each level occurred among them.
+        int64 (d, levels): frequency of each level among the training signals.
     """
 
     mean: Array
@@ -33,7 +33,7 @@ class LatentModel:
     counts: Array
 
     def quantised(self, latents: Array) -> Array:
-        """Levels int64 (n, d) of latents (n, d); the outermost ones stand for everything beyond."""
+        """Levels int64 (n, d) of latents (n, d), clipped to the outermost levels."""
         levels = self.counts.shape[1]
         return np.clip(np.rint((self._shares(latents) + 1) * (levels - 1) / 2), 0, levels - 1).astype(np.int64)
 
@@ -43,7 +43,7 @@ class LatentModel:
         return self.unscaled(2 * symbols.astype(np.float64) / (levels - 1) - 1)
 
     def scaled(self, latents: Array) -> Array:
-        """Latents (m, d) as a record has them: float32 (m, d), from the mean and in units of the reach."""
+        """Latents (m, d) as stored in a record: float32 (m, d), relative to the mean and in units of the reach."""
         return self._shares(latents).astype(np.float32)
 
     def _shares(self, latents: Array) -> Array:
@@ -54,7 +54,7 @@ class LatentModel:
         return (scaled.astype(np.float64) * self.reach.astype(np.float64) + self.mean).astype(np.float32)
 
     def encode(self, latents: Array) -> bytes:
-        """The section of a signal: levels of latents (m, d), all of a latent after another, by the range coder."""
+        """The section of a signal: range-coded levels of latents (m, d), latent by latent."""
         symbols = self.quantised(latents)
         coded = range_encode(
             (starts[level], starts[level + 1] - starts[level], TOTAL)
@@ -79,7 +79,7 @@ class LatentModel:
 
     @cached_property
     def _cumulative(self) -> list[list[int]]:
-        """For each latent, where the levels begin among TOTAL: in proportion to the counts, at least one each."""
+        """Cumulative frequencies of levels for each latent, up to TOTAL: proportional to the counts, at least 1."""
         levels = self.counts.shape[1]
         sums = np.maximum(self.counts.sum(1, keepdims=True), 1)
         freqs = 1 + self.counts * (TOTAL - levels) // sums
@@ -88,13 +88,13 @@ class LatentModel:
         return [[0, *row] for row in np.cumsum(freqs, 1).tolist()]
 
     def to_bytes(self) -> bytes:
-        """Number of levels, then the records of mean, reach and counts."""
+        """The number of levels, then records of mean, reach and counts."""
         records = (encode_tensor(value, Raw()) for value in (self.mean, self.reach, self.counts))
         return b"".join([write_varint(self.counts.shape[1]), *records])
 
     @classmethod
     def from_reader(cls, reader: Reader, latents: int) -> "LatentModel":
-        """Inverse of `to_bytes`; `MalformedError` for what no encoder writes."""
+        """Inverse of `to_bytes`; `MalformedError` for data that no encoder writes."""
         levels = reader.varint(MAX_LEVELS)
         mean, reach = (decode_tensor(reader, (latents,), np.float32) for _ in range(2))
         counts = decode_tensor(reader, (latents, levels), np.int64)

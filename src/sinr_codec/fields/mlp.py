@@ -1,7 +1,7 @@
 """Multilayer perceptrons over coordinates, as pure functions of a flat dict of parameters.
 
-The same lines run on NumPy arrays (to decode) and on torch tensors (to train, under `torch.compile` and
-`torch.func.vmap`).
+The same code runs on NumPy arrays, for decoding, and on torch tensors, for training under `torch.compile` and
+`torch.func.vmap`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_SIZES: Final = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1
 
 @dataclass(frozen=True)
 class MLP(FieldDefaults):
-    """First layer, `hidden_layers` hidden layers, all with the activation, and a linear output layer.
+    """A first layer and `hidden_layers` hidden layers with an activation, and a linear output layer.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class MLP(FieldDefaults):
     Raises
     ------
     InputError
-        A size is not a positive integer (hidden_layers may be 0) within the limits.
+        A size is not a positive integer within the limits (hidden_layers may be 0).
     """
 
     in_features: int
@@ -59,14 +59,14 @@ class MLP(FieldDefaults):
     ID: ClassVar[int] = 0
     GROWS: ClassVar[bool] = True
     latents: ClassVar[int] = 0
-    """As a base: numbers that a signal has of its own; it has a difference to all parameters instead."""
+    """As a base: number of latents of a signal; it has a difference from all parameters instead."""
 
     def __post_init__(self) -> None:
         for name, limit in _MAX_SIZES.items():
             value, least = getattr(self, name), 0 if name == "hidden_layers" else 1
             if type(value) is not int or not least <= value <= limit:
                 raise InputError(f"MLP: {name} must be an integer in [{least}, {limit}], got {value!r}")
-        self.encoding.out_features(self.in_features)  # refuses what is for other coordinates
+        self.encoding.out_features(self.in_features)  # rejects encodings for other coordinates
 
     # -- parameters
 
@@ -76,7 +76,7 @@ class MLP(FieldDefaults):
         return self.hidden_layers + 2
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name in the order of storage: weight (out, in) and bias (out,) of each layer."""
+        """Shapes by name, in storage order: weight (out, in) and bias (out,) of each layer."""
         features = self.encoding.out_features(self.in_features)
         sizes = [features, *[self.width] * (self.layers - 1), self.out_features]
         shapes: dict[str, tuple[int, ...]] = {}
@@ -92,13 +92,13 @@ class MLP(FieldDefaults):
 
     @property
     def num_params(self) -> int:
-        """Real numbers among the parameters (a complex one counts twice), biases included."""
+        """Number of real parameters (complex parameters count twice), biases included."""
         per_layer = [self._layer_size(i) for i in range(self.layers)]
         return per_layer[0] + (2 if self.activation.COMPLEX else 1) * sum(per_layer[1:])
 
     @property
     def widest(self) -> int:
-        """Real numbers that one sample takes where the network is widest."""
+        """Real numbers of a sample in the widest layer."""
         width = (2 if self.activation.COMPLEX else 1) * self.width
         return max(self.encoding.out_features(self.in_features), width, self.out_features)
 
@@ -107,7 +107,7 @@ class MLP(FieldDefaults):
         return (fan_in + 1) * (self.out_features if i == self.layers - 1 else self.width)
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
-        """Fresh parameters: uniform with the bounds of the activation."""
+        """Initial parameters: uniform within the bounds of the activation."""
         dtypes = self.dtypes()
         params: dict[str, Array] = {}
         for name, shape in self.shapes().items():
@@ -122,19 +122,19 @@ class MLP(FieldDefaults):
         return params
 
     def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
-        """Parameters whose last bias is the mean (b,) of the values to fit."""
+        """Parameters with the mean (b,) of the values to fit as last bias."""
         last = f"layers.{self.layers - 1}.bias"
         return {**params, last: mean.astype(params[last].dtype)}
 
     def grown(self, params: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
-        """Parameters that go on from those of a network of another width, and the same otherwise.
+        """Parameters that continue from those of the same network at another width.
 
-        Where this one is wider, new neurons are fresh and the old ones do not see them yet, so that the function is
-        the same (as in Net2Net, Chen et al. 2016, which copies neurons instead). Where it is narrower, those stay whose
-        outputs the next layer weighs most.
+        A wider network gets newly initialised neurons with zero weights to the old neurons, which preserves the
+        function (as in Net2Net, Chen et al. 2016, which copies neurons instead). A narrower network keeps the neurons
+        with the largest weights in the next layer.
         """
         result = self.init(rng)
-        stay: Any = slice(None)  # of the neurons before
+        stay: Any = slice(None)  # neurons of the layer before
         for i in range(self.layers):
             weight, bias = params[f"layers.{i}.weight"][:, stay], params[f"layers.{i}.bias"]
             stay = slice(None)
@@ -160,7 +160,7 @@ class MLP(FieldDefaults):
         return self if width == self.width else replace(self, width=width)
 
     def adapted(self) -> dict[str, tuple[int, ...]]:
-        """As a base: names and shapes of what is adapted to a signal, all parameters."""
+        """As a base: names and shapes of the parameters adapted to a signal, which are all."""
         return self.shapes()
 
     def check(self, params: Mapping[str, Any]) -> None:
@@ -179,8 +179,8 @@ class MLP(FieldDefaults):
     def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
         """``f(params, coords) -> values`` in the array namespace `xp` (from `array_api_compat`).
 
-        Constants of the encoding are made here, on `device`, and nothing is looked up inside f, so that f
-        compiles as one graph and maps over stacked parameters.
+        Constants of the encoding are created here, on `device`. The function looks nothing up, so that it compiles to
+        one graph and maps over stacked parameters.
         """
         encode = self.encoding.function(xp, self.in_features, device)
         activation, last = self.activation, self.layers - 1
@@ -199,17 +199,17 @@ class MLP(FieldDefaults):
         return f
 
     def apply(self, params: Params, coords: Any) -> Any:
-        """Values (..., b) at coords (..., a), for NumPy arrays and torch tensors alike.
+        """Values (..., b) at coords (..., a), for both NumPy arrays and torch tensors.
 
-        Parameters and coordinates are of one library, float32 (complex64) throughout.
+        Parameters and coordinates must be of the same library, in float32 (complex64).
         """
         return self.function(array_namespace(coords), device(coords))(params, coords)
 
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        """``f(coords (n, a)) -> values (n, b)``: `apply` on NumPy, gains folded once and buffers reused.
+        """``f(coords (n, a)) -> values (n, b)``: `apply` on NumPy, with folded gains and reused buffers.
 
-        The function may be called from several threads at a time, each with its own buffers. A few thousand
-        samples a call keep the buffers in the cache.
+        The function is thread-safe, with separate buffers for each thread. Calls with a few thousand samples keep the
+        buffers in the cache.
         """
         encode = self.encoding.function(np, self.in_features)
         affine = []
@@ -233,7 +233,7 @@ class MLP(FieldDefaults):
         return decode
 
     def describe(self) -> str:
-        """One line for people, such as "2 -> 3 x 64 sine (omega0 30) -> 3"."""
+        """One-line description for users, such as "2 -> 3 x 64 sine (omega0 30) -> 3"."""
         inside = ", ".join(
             f"{name} {value:g}" for name, value in vars(self.activation).items() if isinstance(value, int | float)
         )
@@ -244,7 +244,7 @@ class MLP(FieldDefaults):
     # -- the header of a file
 
     def to_header(self) -> list[Cbor]:
-        """``[0, a, b, k, l, activation, encoding]``; the encoding is left out where it is the identity."""
+        """``[0, a, b, k, l, activation, encoding]``; an identity encoding is omitted."""
         header = [self.ID, self.in_features, self.out_features, self.width, self.hidden_layers]
         parts = [activation_to_header(self.activation)]
         if self.encoding != Identity():
@@ -262,7 +262,7 @@ class MLP(FieldDefaults):
         UnknownIdError
             An id is unknown.
         LimitError
-            More parameters than `max_params`, or a size beyond what a reader is willing to compute.
+            More parameters than `max_params`, or a size above the reader's limit.
         """
         if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not 6 <= len(value) <= 7:
             raise MalformedError("field header: an MLP is a list of six or seven entries")
@@ -279,14 +279,14 @@ class MLP(FieldDefaults):
         return built(lambda: cls(in_features, out_features, width, hidden_layers, activation, encoding), max_params)
 
 
-# Of a thread, not of a network: a file may have hundreds of networks.
+# Buffers belong to a thread, not to a network: a file may have hundreds of networks.
 _local = threading.local()
 
 
 def _buffer(slot: int, rows: int, weight: Array) -> Array:
-    """A (rows, width) array that this thread used before, or a new one where the size changed.
+    """A (rows, width) array of the current thread, allocated anew if the size changed.
 
-    Complex weights come in here on the real first layer too, hence the dtype in the key.
+    The first layer of a complex network is real, hence the dtype in the key.
     """
     shape = (rows, weight.shape[1])
     buffers: dict[Any, Array] = _local.__dict__.setdefault("buffers", {})

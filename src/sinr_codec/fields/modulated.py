@@ -1,4 +1,4 @@
-"""Networks that many signals share: shifted by a few latents of each, or with a difference to all parameters."""
+"""Networks shared by many signals: modulated by a signal's latents, or with a difference from all parameters."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 from sinr_codec.types import Array, Cbor
 
 LATENTS: Final = "latents"
-"""Name of the numbers that one signal has of its own."""
+"""Name of a signal's latents."""
 MODULATION: Final = "modulation.weight"
-"""Name of the map from them to shifts."""
+"""Name of the map from latents to shifts."""
 MAX_LATENTS: Final = 1 << 14
 MAX_SIDE: Final = 1 << 20
-"""Samples along an axis that is cut into patches: beyond, float32 coordinates do not tell them apart."""
+"""Most samples along an axis cut into patches, which float32 coordinates can distinguish."""
 
 
 @dataclass(frozen=True)
 class Modulated:
-    """An MLP that all signals share, and a linear map from latents z (d,) to a shift of each hidden neuron.
+    """An MLP shared by all signals, and a linear map from latents z (d,) to a shift of each hidden neuron.
 
     A layer is ``f(gain (W x + b + M z))`` (COIN++, Dupont et al. 2022, section 2.2); the output layer is not shifted. M
-    has no bias, which would do what b does.
+    has no bias, which would be redundant with b.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ class Modulated:
 
     @property
     def shifts(self) -> int:
-        """Neurons that are shifted: those of all layers but the last."""
+        """Number of shifted neurons: those of all layers but the last."""
         return self.mlp.width * (self.mlp.layers - 1)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name of what signals share: the MLP's, then M (shifts, d)."""
+        """Shapes of the shared parameters by name: the MLP's, then M (shifts, d)."""
         return self.mlp.shapes() | {MODULATION: (self.shifts, self.latents)}
 
     def dtypes(self) -> dict[str, np.dtype]:
@@ -88,11 +88,11 @@ class Modulated:
 
     @property
     def num_params(self) -> int:
-        """Numbers that signals share."""
+        """Number of shared parameters."""
         return self.mlp.num_params + self.shifts * self.latents
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
-        """Fresh parameters: those of the MLP, and M as PyTorch initialises a linear layer."""
+        """Initial parameters: those of the MLP, and M with PyTorch's default for a linear layer."""
         bound = 1 / math.sqrt(self.latents)
         return {
             **self.mlp.init(rng),
@@ -100,7 +100,7 @@ class Modulated:
         }
 
     def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
-        """``f(params, coords) -> values``, where `params` hold the latents (d,), or one set a sample, (n, d)."""
+        """``f(params, coords) -> values``, with latents (d,) among `params`, or (n, d) for each sample's own."""
         apply = self.mlp.function(xp, device)
 
         def f(params: Params, coords: Any) -> Any:
@@ -110,11 +110,11 @@ class Modulated:
         return f
 
     def adapted(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of what is adapted to a signal: the latents."""
+        """Names and shapes of the parameters adapted to a signal: the latents."""
         return {LATENTS: (self.latents,)}
 
     def shifted(self, params: Params, shifts: Any) -> dict[str, Any]:
-        """Parameters of the MLP, their biases moved by shifts (..., shifts)."""
+        """Parameters of the MLP, with shifts (..., shifts) added to the biases."""
         width = self.mlp.width
         biases = {
             f"layers.{i}.bias": params[f"layers.{i}.bias"] + shifts[..., i * width : (i + 1) * width]
@@ -123,7 +123,7 @@ class Modulated:
         return {**params, **biases}
 
     def describe(self) -> str:
-        """One line for people."""
+        """One-line description for users."""
         return f"{self.mlp.describe()}, shifted by {self.latents} latents"
 
     # -- the header of a file
@@ -134,7 +134,7 @@ class Modulated:
 
     @classmethod
     def from_header(cls, value: object, max_params: int = MAX_PARAMS) -> Modulated:
-        """Inverse of `to_header`; nothing is allocated. Errors as those of `MLP.from_header`."""
+        """Inverse of `to_header`; nothing is allocated. Errors as in `MLP.from_header`."""
         if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != 3 or value[0] != cls.ID:
             raise MalformedError(
                 "field header: a modulated network is a list of its id, a number of latents and an MLP"
@@ -146,26 +146,26 @@ class Modulated:
 
 @dataclass(frozen=True)
 class Modulations(FieldDefaults):
-    """A signal as latents of a `Modulated` network: one set for all of it, or one a patch (COIN++, section 2.4).
+    """A signal as latents of a `Modulated` network: one set for the whole, or one for each patch (COIN++, section 2.4).
 
-    Patches are boxes of so many samples along each axis, in C order; the last ones may reach beyond the signal. Each
-    has coordinates of its own, which span [-1, 1], and the place of a sample tells which patch it is in.
+    Patches are boxes with a fixed number of samples along each axis, in C order; the last may extend beyond the signal.
+    Each patch has its own coordinates over [-1, 1]. The position of a sample determines its patch.
 
     Parameters
     ----------
     network, shared
-        What all signals share: the field, and its parameters.
+        The field shared by all signals, and its parameters.
     sizes, patch
-        Samples along each axis of the signal, and of a patch; both empty where there are no patches.
+        Samples along each axis of the signal, and of a patch; both empty without patches.
     recorded
-        Whether a file has the latents as a tensor record instead of levels of the base.
+        Whether a file has the latents as a tensor record, instead of levels of the base.
     model
-        How the latents of the base are quantised and coded; needed to read a file.
+        Quantisation and coding of the base's latents; required for reading a file.
 
     Raises
     ------
     InputError
-        Sizes beyond what coordinates can tell apart, or not one for every coordinate.
+        Sizes above `MAX_SIDE`, or not one for each coordinate.
     """
 
     network: Modulated
@@ -177,7 +177,7 @@ class Modulations(FieldDefaults):
 
     ID: ClassVar[int] = 4
     RECORDED_ID: ClassVar[int] = 6
-    #: Places in patches are found in float64, which many accelerators lack.
+    #: Positions in patches are computed in float64, which many accelerators lack.
     ON_DEVICES: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -204,7 +204,7 @@ class Modulations(FieldDefaults):
 
     @property
     def widest(self) -> int:
-        """Numbers that one sample takes: its shifts in all layers."""
+        """Numbers of a sample: its shifts in all layers."""
         return max(self.network.shifts, self.network.mlp.widest)
 
     @property
@@ -214,20 +214,20 @@ class Modulations(FieldDefaults):
 
     @property
     def patches(self) -> int:
-        """Sets of latents."""
+        """Number of patches, each with a set of latents."""
         return math.prod(self.counts)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The latents (m, d)."""
+        """The shape (m, d) of the latents."""
         return {LATENTS: (self.patches, self.network.latents)}
 
     def dtypes(self) -> dict[str, np.dtype]:
-        """The latents are float32."""
+        """Float32 for the latents."""
         return {LATENTS: np.dtype(np.float32)}
 
     @property
     def num_params(self) -> int:
-        """Latents of the signal."""
+        """Number of latents of the signal."""
         return self.patches * self.network.latents
 
     @property
@@ -236,7 +236,7 @@ class Modulations(FieldDefaults):
         return self.network.num_params
 
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        """``f(coords (n, a)) -> values (n, b)``, on NumPy; may be called from several threads at a time."""
+        """``f(coords (n, a)) -> values (n, b)``, on NumPy; thread-safe."""
         latents = np.asarray(params[LATENTS])
         apply, whole = self.network.mlp.function(np), self.network.function(np)
 
@@ -245,32 +245,32 @@ class Modulations(FieldDefaults):
                 return whole({**self.shared, LATENTS: latents[0]}, coords)
             rows, local = self.located(coords)
             met, which = np.unique(rows, return_inverse=True)
-            # the shifts of a patch are the same for all its samples
+            # all samples of a patch have the same shifts
             shifts = (latents[met] @ self.shared[MODULATION].T)[which]
             return apply(self.network.shifted(self.shared, shifts), local)
 
         return decode
 
     def located(self, coords: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Coords (n, a) in the signal -> number of the patch (n,), and coordinates (n, a) in it."""
+        """Coords (n, a) in the signal -> patch indices (n,), and coordinates (n, a) in the patches."""
         places = (coords.astype(np.float64) + 1) * self.sizes / 2 / self.patch
         with np.errstate(invalid="ignore"):
             numbers = np.clip(np.nan_to_num(np.floor(places)), 0, np.array(self.counts) - 1).astype(np.int64)
         return np.ravel_multi_index(tuple(numbers.T), self.counts), (2 * (places - numbers) - 1).astype(np.float32)
 
     def describe(self) -> str:
-        """One line for people."""
+        """One-line description for users."""
         many = "x".join(map(str, self.counts))
         return f"{many} patches of {self.network.describe()}" if self.patch else self.network.describe()
 
     def to_header(self) -> list[Cbor]:
-        """``[4, sizes...]``, or 6 where the latents are recorded; the rest is the base's."""
+        """``[4, sizes...]``, or ``[6, sizes...]`` for recorded latents; everything else is in the base."""
         return [self.RECORDED_ID if self.recorded else self.ID, *self.sizes]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An MLP whose parameters are given by their difference to those of a base (INRIC, section 3.4)."""
+    """An MLP whose parameters are stored as differences from those of a base (INRIC, section 3.4)."""
 
     mlp: MLP
     shared: Params = field(compare=False, repr=False)
@@ -291,7 +291,7 @@ class Difference:
 
     @property
     def num_params(self) -> int:
-        """Real numbers among the parameters."""
+        """Number of real parameters."""
         return self.mlp.num_params
 
     @property
@@ -301,7 +301,7 @@ class Difference:
 
     @property
     def widest(self) -> int:
-        """Real numbers that one sample takes where the network is widest."""
+        """Real numbers of a sample in the widest layer."""
         return self.mlp.widest
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -322,11 +322,11 @@ class Difference:
         return self
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
-        """No difference."""
+        """Differences of 0."""
         return {name: np.zeros_like(value) for name, value in self.shared.items()}
 
     def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
-        """The parameters as they are: the base knows where signals lie."""
+        """The parameters, unchanged: the base already has the mean of the signals."""
         return dict(params)
 
     def check(self, params: Mapping[str, Any]) -> None:
@@ -334,7 +334,7 @@ class Difference:
         self.mlp.check(params)
 
     def whole(self, params: Params) -> dict[str, Any]:
-        """Base and difference, added in the dtype of both."""
+        """The sum of base and difference, in their dtype."""
         return {name: self.shared[name] + params[name] for name in self.shapes()}
 
     def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
@@ -348,7 +348,7 @@ class Difference:
         return self.mlp.decoder(self.whole(params))
 
     def describe(self) -> str:
-        """One line for people."""
+        """One-line description for users."""
         return f"{self.mlp.describe()}, from a base"
 
     def to_header(self) -> list[Cbor]:
@@ -361,7 +361,7 @@ Shared = MLP | Modulated
 
 
 def shared_from_header(value: object, max_params: int = MAX_PARAMS) -> Shared:
-    """The network of a base from its file's header; errors as those of `MLP.from_header`."""
+    """The network of a base, from its file's header; errors as in `MLP.from_header`."""
     of_latents = isinstance(value, list) and value[:1] == [Modulated.ID]
     return (Modulated if of_latents else MLP).from_header(value, max_params)
 
@@ -373,7 +373,7 @@ def beside(
     patch: tuple[int, ...] = (),
     model: LatentModel | None = None,
 ) -> Modulations | Difference:
-    """The field of what a signal has of its own beside a base, cut into patches where there are any."""
+    """The field of a signal's own parameters beside a base, in patches if any."""
     if isinstance(network, Modulated):
         return Modulations(network, params, sizes, patch, model=model)
     return Difference(network, params)
@@ -382,12 +382,12 @@ def beside(
 def beside_from_header(
     value: Any, network: Shared, params: Params, patch: tuple[int, ...] = (), model: LatentModel | None = None
 ) -> Modulations | Difference:
-    """The same from the header of a signal's file.
+    """The same, from the header of a signal's file.
 
     Raises
     ------
     MalformedError
-        The value is not that of a field beside this network.
+        The value does not describe a field beside this network.
     """
     if isinstance(network, MLP):
         if value != network.to_header():

@@ -1,4 +1,4 @@
-"""The network of a radiance field: density from the position, colour from position and view direction."""
+"""Networks of radiance fields: density from position, colour from position and view direction."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MAX_FEATURES: Final = 1 << 12
 
 
 class _TrunkAndHead(FieldDefaults):
-    """A trunk, position -> density and features, and a head, features and view direction -> colour."""
+    """A trunk: position -> density and features; and a head: features and view direction -> colour."""
 
     features: int
     head: int
     octaves: int
 
-    #: Position and unit view direction in; red, green, blue and density out, all before their own non-linearities.
+    #: Inputs: position, unit view direction. Outputs: red, green, blue, density, before their non-linearities.
     in_features: ClassVar[int] = 6
     out_features: ClassVar[int] = 4
 
@@ -42,7 +42,7 @@ class _TrunkAndHead(FieldDefaults):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise InputError(f"radiance field: {name} must be an integer in [{least}, {most}], got {value!r}")
-        _ = self.parts  # refuses what an MLP refuses
+        _ = self.parts  # checks the limits of an MLP
 
     @property
     def directions(self) -> AnyEncoding:
@@ -51,7 +51,7 @@ class _TrunkAndHead(FieldDefaults):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Trunk and head by the prefix of their parameters' names."""
+        """Trunk and head, by the prefix of their parameters' names."""
         raise NotImplementedError
 
     def _head(self, activation: AnyActivation) -> MLP:
@@ -60,7 +60,7 @@ class _TrunkAndHead(FieldDefaults):
     # -- parameters
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by name in the order of storage: those of the trunk, then of the head, as in `MLP`."""
+        """Shapes by name, in storage order: those of the trunk, then of the head, as in `MLP`."""
         return {prefix + name: shape for prefix, part in self.parts.items() for name, shape in part.shapes().items()}
 
     def dtypes(self) -> dict[str, np.dtype]:
@@ -69,20 +69,20 @@ class _TrunkAndHead(FieldDefaults):
 
     @property
     def num_params(self) -> int:
-        """Real numbers among the parameters."""
+        """Number of real parameters."""
         return sum(part.num_params for part in self.parts.values())
 
     @property
     def widest(self) -> int:
-        """Real numbers that one sample takes where the network is widest."""
+        """Real numbers of a sample in the widest layer."""
         return max(part.widest for part in self.parts.values())
 
     def init(self, rng: np.random.Generator) -> dict[str, Array]:
-        """Fresh parameters; each part as an `MLP` of its activation."""
+        """Initial parameters; each part as an `MLP` with its activation."""
         return {prefix + name: value for prefix, part in self.parts.items() for name, value in part.init(rng).items()}
 
     def centre(self, params: Mapping[str, Array], mean: NDArray[np.float32]) -> dict[str, Array]:
-        """Parameters whose last biases are (red, green, blue, density) of `mean`."""
+        """Parameters with (red, green, blue, density) of `mean` as last biases."""
         values = {_TRUNK: mean[3:], _HEAD: mean[:3]}
         result = dict(params)
         for prefix, part in self.parts.items():
@@ -114,12 +114,12 @@ class _TrunkAndHead(FieldDefaults):
         return f
 
     def density(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
-        """``f(params, positions (n, 3)) -> density (n,)``, the last value of `function`, without the head."""
+        """``f(params, positions (n, 3)) -> density (n,)``: the last value of `function`, computed without the head."""
         trunk = self.parts[_TRUNK].function(xp, device)
         return lambda params, positions: trunk(_under(_TRUNK, params), positions)[..., 0]
 
     def apply(self, params: Params, coords: Any) -> Any:
-        """Values (..., 4) at coords (..., 6), for NumPy arrays and torch tensors alike."""
+        """Values (..., 4) at coords (..., 6), for both NumPy arrays and torch tensors."""
         return self.function(array_namespace(coords), device(coords))(params, coords)
 
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -135,7 +135,7 @@ class _TrunkAndHead(FieldDefaults):
         return decode
 
     def describe(self) -> str:
-        """One line for people."""
+        """One-line description for users."""
         trunk, head = self.parts.values()
         return f"trunk {trunk.describe()}; head {head.describe()}"
 
@@ -144,21 +144,21 @@ class _TrunkAndHead(FieldDefaults):
 class Radiance(_TrunkAndHead):
     """Two multilayer perceptrons: position -> density and features; features and view direction -> colour.
 
-    The trunk sees positions alone, so that density, and with it geometry, cannot depend on where one looks from
-    (Mildenhall et al. 2020, "NeRF", section 3). The split into a trunk that puts out density and a few features, and
-    a head of one hidden layer, is that of instant-ngp (Müller et al. 2022, section 5.4). One network serves the
-    coarse and the fine pass of a renderer, as in mip-NeRF (Barron et al. 2021): NeRF's two are twice the bytes.
+    The trunk's only input is the position, so that density, and with it geometry, is independent of the view direction
+    (Mildenhall et al. 2020, "NeRF", section 3). The split into a trunk for density and a few features, and a head with
+    one hidden layer, follows instant-ngp (Müller et al. 2022, section 5.4). One network serves the coarse and fine
+    passes of a renderer, as in mip-NeRF (Barron et al. 2021); the two networks of NeRF take twice the bytes.
 
     Parameters
     ----------
     width, hidden_layers, activation, encoding
-        Of the trunk, as in `MLP`.
+        Architecture of the trunk, as in `MLP`.
     features
-        Numbers that the trunk hands to the head.
+        Number of features from trunk to head.
     head
         Width of the head's hidden layer.
     octaves
-        Octaves of the view direction's encoding (`Octaves`); 0 for the direction as it is.
+        Octaves of the view direction's encoding (`Octaves`); 0 for no encoding.
 
     Raises
     ------
@@ -178,14 +178,14 @@ class Radiance(_TrunkAndHead):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Trunk and head by the prefix of their parameters' names."""
+        """Trunk and head, by the prefix of their parameters' names."""
         trunk = MLP(3, 1 + self.features, self.width, self.hidden_layers, self.activation, self.encoding)
         return {_TRUNK: trunk, _HEAD: self._head(self.activation)}
 
     # -- the header of a file
 
     def to_header(self) -> list[Cbor]:
-        """``[1, k, l, features, head, octaves, activation, encoding]``; an identity encoding is left out."""
+        """``[1, k, l, features, head, octaves, activation, encoding]``; an identity encoding is omitted."""
         header = [self.ID, self.width, self.hidden_layers, self.features, self.head, self.octaves]
         parts = [activation_to_header(self.activation)]
         if self.encoding != Identity():
@@ -219,12 +219,12 @@ class Radiance(_TrunkAndHead):
 
 @dataclass(frozen=True)
 class RadianceGrid(_TrunkAndHead):
-    """A radiance field whose trunk is a hash grid of the box (SHACIRA, Girish et al. 2023), ReLU throughout.
+    """A radiance field with a hash grid over the box as trunk (SHACIRA, Girish et al. 2023) and ReLU activations.
 
     Parameters
     ----------
     cells, table, channels, width, hidden_layers
-        Of the trunk, as in `HashGrid`.
+        Architecture of the trunk, as in `HashGrid`.
     features, head, octaves
         As in `Radiance`.
 
@@ -247,7 +247,7 @@ class RadianceGrid(_TrunkAndHead):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Trunk and head by the prefix of their parameters' names."""
+        """Trunk and head, by the prefix of their parameters' names."""
         trunk = HashGrid(3, 1 + self.features, self.cells, self.table, self.channels, self.width, self.hidden_layers)
         return {_TRUNK: trunk, _HEAD: self._head(ReLU())}
 

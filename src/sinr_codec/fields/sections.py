@@ -1,4 +1,4 @@
-"""The section of a field in a file: how it is put together, decoded and described, for each family."""
+"""The section of a field in a file: assembly, decoding and description for each family."""
 
 from collections.abc import Mapping
 from typing import Final, Protocol
@@ -12,32 +12,31 @@ from sinr_codec.types import Array, JsonObject
 
 
 class SectionCodec(Protocol):
-    """The code of a field's parameters, which is one section of a file.
+    """Codec of a field's parameters, which form one section of a file.
 
-    A section is read by its codec alone, so a model may be decoded from the beginning of a section before the latents
-    that it describes.
+    Only its codec reads a section, so a section may start with a model that is decoded before the latents it describes.
     """
 
     def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
-        """The section of the records of a plan.
+        """The section from the records of a plan.
 
         Raises
         ------
         InputError
-            `planes` are asked for, and the family has no last bits to leave for later.
+            `planes` is not 0, but the family does not support progressive coding.
         """
 
     def decode(self, field: Decodable, coded: CodedNetwork) -> dict[str, Array]:
-        """Parameters by name, the same on every platform.
+        """Parameters by name, identical on all platforms.
 
         Raises
         ------
         FormatError
-            A section that no encoder writes, or that breaks the limits.
+            A section that no encoder writes, or one above the limits.
         """
 
     def describe(self, field: Decodable, section: bytes) -> list[JsonObject]:
-        """A dict for each tensor, ready for JSON: "name", "shape", "dtype", "bytes", "coding" and what that has."""
+        """A JSON-ready dict for each tensor: "name", "shape", "dtype", "bytes", "coding" and its details."""
 
 
 class Records:
@@ -62,7 +61,7 @@ RECORDS: Final = Records()
 
 
 class BaseRecords(Records):
-    """Latents as a tensor record, from the mean of the base and in units of its reach."""
+    """Latents as a tensor record, relative to the mean of the base and in units of its reach."""
 
     def decode(self, field: Decodable, coded: CodedNetwork) -> dict[str, Array]:
         """See `SectionCodec.decode`."""
@@ -70,7 +69,7 @@ class BaseRecords(Records):
 
 
 class BaseLevels:
-    """Levels of latents, by the histograms of the base."""
+    """Levels of latents, coded with the histograms of the base."""
 
     def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
         """See `SectionCodec.assemble`."""

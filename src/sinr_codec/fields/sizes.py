@@ -1,4 +1,4 @@
-"""Hash grids for a rate: their sizes by the samples of a signal and the bits for each."""
+"""Sizes of hash grids for a rate, from a signal's samples and the bits for each."""
 
 import math
 from typing import Any, Final
@@ -8,23 +8,23 @@ from sinr_codec.fields.radiance import RadianceGrid
 
 WIDTH: Final = 16
 DEPTH: Final = 1
-"""Two ReLU layers of 16, as the authors of SHACIRA have for pictures."""
+"""Two ReLU layers of 16, as in SHACIRA's configuration for pictures."""
 TABLE: Final = 1 << 18
-"""Entries of a level. A level that is not hashed is coded in the context of its neighbours, which saves a seventh."""
+"""Most entries of a level. Levels without hashing are coded with neighbours as context, which saves a seventh."""
 COARSEST: Final = 8
-"""Cells of the coarsest level, at least; every level has twice as many as the one before."""
+"""Least cells of the coarsest level; each level has twice the cells of the one before."""
 FINEST: Final = 0.5
-"""Finest cells a sample and bit, from pictures at 0.2 to 0.4 bits a pixel."""
+"""Cells of the finest level for each sample and bit, from pictures at 0.2 to 0.4 bits a pixel."""
 OF_SCENES: Final = 8, 16, 31, 62
-"""Cells of a scene: the finest level has as many vertices as a table may have without hashing."""
+"""Cells for a scene: the finest level has as many vertices as a table holds without hashing."""
 
 
 def grid_for_rate(spec: Any, bits: float, width: int | None = None, depth: int | None = None) -> HashGrid:
-    """The hash grid for a signal in so many bits a sample: the more bits, the finer."""
+    """The hash grid for a signal at a rate in bits a sample: finer for more bits."""
     shape = tuple(int(n) for n in spec.describe()["shape"][: spec.in_features])
     side = round(spec.samples ** (1 / spec.in_features))
     axes = shape if len(shape) == spec.in_features else (side,) * spec.in_features
-    # Cells that are worth their bits cover some bits^-1/a samples an axis each.
+    # The optimal cell covers about bits^(-1/a) samples along each axis.
     finest = max(axes) * min(1.0, (FINEST * bits) ** (1 / len(axes)))
     levels = max(1, 1 + round(math.log2(max(finest / COARSEST, 1))))
     cells = tuple(max(1, round(finest / 2 ** (levels - 1 - level))) for level in range(levels))
@@ -34,7 +34,7 @@ def grid_for_rate(spec: Any, bits: float, width: int | None = None, depth: int |
 def grid_of(
     spec: Any, cells: tuple[int, ...], table: int, axes: tuple[int, ...], width: int | None, depth: int | None
 ) -> HashGrid:
-    """The hash grid of these cells for a signal with so many samples along its axes; of no axes, a cube."""
+    """The hash grid with these cells for a signal with `axes` samples along its axes; a cube without axes."""
     divisor = math.gcd(*axes) if axes else 1
     extent = tuple(n // divisor for n in axes) if len(set(axes)) > 1 else ()
     hidden = DEPTH if depth is None else depth
@@ -42,5 +42,5 @@ def grid_of(
 
 
 def scene_for_rate(_spec: Any, _bits: float, width: int | None = None, depth: int | None = None) -> RadianceGrid:
-    """The hash grid of a scene, which is the same at all rates."""
+    """The hash grid for a scene, which is the same at all rates."""
     return RadianceGrid(OF_SCENES, TABLE, 1, width or WIDTH, DEPTH if depth is None else depth)
