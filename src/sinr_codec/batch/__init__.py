@@ -1,4 +1,4 @@
-"""Many signals in, a folder of `.sinr` files out, in as many runs as it takes."""
+"""Encoding many signals into a folder of `.sinr` files, in resumable runs."""
 
 import dataclasses
 import hashlib
@@ -31,26 +31,26 @@ from sinr_codec.types import JsonObject, Options, PathLike
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What `encode_many` did.
+    """Result of `encode_many`.
 
     Attributes
     ----------
     out
         The folder: an absolute path, or a URL.
     done, skipped, failed, left
-        Numbers of inputs: encoded now, there already, without a file, and not begun or not ended at an interrupt.
+        Numbers of inputs: encoded in this run, already encoded, failed, and not finished at an interrupt.
     missed
-        Of those done and skipped, how many miss the size, rate or quality that was asked for.
+        Number of inputs, done or skipped, that miss the requested size, rate or quality.
     bytes_in, bytes_out
-        Of the files of the inputs done and skipped, as they lie on the disk, and of their `.sinr` files.
+        Sizes of the inputs done and skipped, as stored, and of their `.sinr` files.
     mean_quality
-        In dB, by kind of signal, of those done and skipped whose quality is a finite number.
+        Mean quality in dB by kind of signal, over inputs done and skipped with a finite quality.
     seconds
         Wall-clock time of this run.
     interrupted
-        Whether Ctrl-C ended it.
+        Whether Ctrl-C ended the run.
     entries
-        Those of the inputs that ended, now or in an earlier run, in the order of the inputs.
+        Entries of the inputs that ended, in this run or an earlier one, in the order of the inputs.
     """
 
     out: str
@@ -78,36 +78,36 @@ def encode_many(
 ) -> BatchReport:
     """Encode many signals into a folder.
 
-    The folder has a manifest, `batch.jsonl`, with a line for every input that ended. A run that is stopped, or killed,
-    goes on when it is started again: an input is skipped if its content, the options and the version of this package
-    are those of its line and its file is there as it was written. Inputs that failed are tried again, after
-    the others. One input's failure, and the death of the process that encodes it, is no concern of the others. Ctrl-C
-    stops what runs; the report then says how many inputs are left.
+    The folder has a manifest, `batch.jsonl`, with a line for every input that ended. A run that was stopped or killed
+    resumes when it is started again. An input is skipped if its content, the options and the version of this package
+    match its line, and its file is unchanged. Failed inputs are retried after the others. A failed input, even one that
+    kills its process, does not affect the others. Ctrl-C stops the run; the report then has the number of inputs left.
 
     Parameters
     ----------
     inputs
-        Files, folders that are signals, and patterns such as "photos/*.png" or "s3://bucket/**/*.nii.gz"; one or many.
+        One or several files, folders with a signal, or patterns such as "photos/*.png" or "s3://bucket/**/*.nii.gz".
     out
-        A folder; a URL for one that fsspec opens. Outputs are called after the inputs, `photo.sinr` for `photo.png`;
-        `inputs.output_names` has the rules for inputs with the same name.
+        Output folder, a path or a URL for fsspec. Outputs are named after inputs, `photo.sinr` for `photo.png`; see
+        `inputs.output_names` for inputs with the same name.
     jobs
-        How many are encoded at a time, each in a process of its own, with one torch thread where they are several. The
-        processes are spawned: a script must call this under `if __name__ == "__main__"`.
+        Number of inputs encoded in parallel, each in a separate process, with one torch thread if there are several.
+        The processes are spawned, so a script must call this under `if __name__ == "__main__"`.
     scheduler
-        Of a Dask cluster that encodes instead, such as "tcp://host:8786". Paths must mean the same there as here.
+        Address of the scheduler of a Dask cluster that encodes instead, such as "tcp://host:8786". Paths must be valid
+        on the cluster too.
     progress
-        Listens to the work.
+        Receives progress.
     options
-        Those of `codec.encode` but `out` and `checkpoint`. Another `device` makes no other file.
+        Options of `codec.encode` except `out` and `checkpoint`. Inputs are not encoded again for another `device`.
 
     Raises
     ------
     InputError
-        An option that suits no signal, no inputs, a folder that cannot be written, lies in an input or is written to
-        by another run, or a scheduler that cannot be reached or is gone.
+        An option that suits no signal, no inputs, a folder that cannot be written, lies in an input or is in use by
+        another run, or a scheduler that cannot be reached or has stopped.
     MissingExtraError
-        fsspec, for URLs, or distributed, for a scheduler, is not installed.
+        fsspec (for URLs) or distributed (for a scheduler) is not installed.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def encode_many(
         names = output_names(addresses, {entry.input: entry.output for entry in manifest.entries.values()})
         run = _Run(folder, manifest, names, given, recorded, progress or NullProgress())
         try:
-            # What failed comes last: it may fail again in a way that takes the whole machine with it.
+            # Failed inputs come last: they may fail again in a way that takes down the machine.
             failed = {address for address, entry in manifest.entries.items() if entry.error is not None}
             todo = sorted(run.look_for_done(), key=failed.__contains__)
             if todo:
@@ -145,7 +145,7 @@ def encode_many(
 
 
 def _options(options: Options) -> tuple[Options, JsonObject]:
-    """The options that are not as usual, and what the manifest says of them."""
+    """The options that differ from the defaults, and their form in the manifest."""
     for name in ("out", "checkpoint"):
         if name in options:
             raise InputError(f"{name}: is for one input; leave it out")
@@ -166,7 +166,7 @@ def _in_words(value: object) -> str:
 
 @dataclass
 class _Run:
-    """A run on a folder that is open; `ended` are entries by address, of which the first `skipped` stood already."""
+    """A run on an open folder; `ended` has entries by address, the first `skipped` of which are from earlier runs."""
 
     folder: Folder
     manifest: Manifest
@@ -178,7 +178,7 @@ class _Run:
     skipped: int = 0
 
     def look_for_done(self) -> Iterator[str]:
-        """The addresses of inputs that are to be encoded."""
+        """The addresses of inputs to encode."""
         self.progress.start("look for what is done", len(self.names))
         for number, (address, name) in enumerate(self.names.items(), 1):
             entry = self.manifest.entries.get(address)
@@ -199,11 +199,11 @@ class _Run:
             return False
         try:
             return content_hash(entry.input)[0] == entry.input_sha256
-        except Exception:  # it cannot be read, as encoding it will tell
+        except Exception:  # unreadable, as encoding will report
             return False
 
     def encode(self, todo: Sequence[str], pool: Pool) -> None:
-        """Encode inputs, as many at a time as the pool has room for."""
+        """Encode inputs, as many in parallel as the pool has room for."""
         self.progress.start("encode", len(todo))
         waiting = deque(todo)
         for number in range(1, len(todo) + 1):
@@ -214,7 +214,7 @@ class _Run:
             self.progress.update(number, entry.output + (" failed" if entry.error is not None else quality))
 
     def _end(self, address: str, outcome: Encoded | Failed) -> Entry:
-        """Write what came of an input: the file first, so that there is none of which the manifest knows too early."""
+        """Record the outcome of an input: first the file, so that the manifest never lists a missing one."""
         name = self.names[address]
         if isinstance(outcome, Encoded):
             try:
@@ -244,7 +244,7 @@ class _Run:
         return entry
 
     def report(self, addresses: Sequence[str], seconds: float, interrupted: bool) -> BatchReport:
-        """What became of the inputs, in their order."""
+        """The report on the inputs, in their order."""
         ended = [self.ended[address] for address in addresses if address in self.ended]
         good = [entry for entry in ended if entry.error is None]
         qualities = defaultdict(list)

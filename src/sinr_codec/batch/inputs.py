@@ -1,4 +1,4 @@
-"""Which signals are meant, and what their files are called."""
+"""Inputs from files, folders and patterns, and the names of their outputs."""
 
 import glob
 import hashlib
@@ -16,9 +16,9 @@ from sinr_codec.types import PathLike
 
 
 def addresses_of(inputs: Iterable[PathLike]) -> list[str]:
-    """The addresses of files, folders and patterns, each once, in the order given and of patterns sorted.
+    """The distinct addresses of files, folders and patterns, in the given order; matches of a pattern are sorted.
 
-    What exists is no pattern, and a pattern that nothing matches stands for itself: a file that is missing.
+    An existing path is not a pattern. A pattern without matches stands for a missing file of that name.
     """
     found = [address for each in inputs for address in _matches(os.fspath(each))]
     return list(dict.fromkeys(found))
@@ -39,7 +39,7 @@ def _matches(text: str) -> list[str]:
 
 
 def _matches_elsewhere(address: str) -> list[str]:
-    """As `_matches`; of folders, into which it would take long to look, those named `.zarr` are meant."""
+    """As `_matches`, for URLs; only folders named `.zarr` count, since listing folders would take long."""
     system, pattern = filesystem(address)
     if system.exists(pattern):
         return [address]
@@ -49,13 +49,13 @@ def _matches_elsewhere(address: str) -> list[str]:
 
 
 def _may_be_meant(path: str) -> bool:
-    """Whether a pattern means this file: none that is hidden, and none that a batch has written beside its inputs."""
+    """Whether a pattern may match this file: neither a hidden file nor an output of a batch beside its inputs."""
     name = PurePosixPath(path).name
     return not (name.startswith(".") or name.lower().endswith(".sinr") or name == NAME)
 
 
 def _is_signal(path: Path) -> bool:
-    """Whether a folder holds a signal; of a file that is seen when it is read."""
+    """Whether a folder is a signal; True for files, which are checked on reading."""
     try:
         return not path.is_dir() or bool(registry.kind_of(path))
     except InputError:
@@ -65,16 +65,16 @@ def _is_signal(path: Path) -> bool:
 def output_names(addresses: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
     """The names of the outputs, by address: `photo.sinr` for `photo.png`.
 
-    Of inputs that would get the same one, each gets the first of these that is its own: `photo.png.sinr`,
-    `folder-photo.png.sinr`, `photo.png-1f3c9a2b.sinr` with a hash of the address. Names thus follow from all inputs
-    together and not from their order; and one that is known from an earlier run is kept.
+    Inputs with the same name get the first unique one of `photo.png.sinr`, `folder-photo.png.sinr` and
+    `photo.png-1f3c9a2b.sinr` with a hash of the address. Names thus depend on the set of inputs, not on their order.
+    Names from earlier runs are kept.
 
     Parameters
     ----------
     addresses
-        Of the inputs, each once.
+        Distinct addresses of the inputs.
     known
-        Names by address, those of inputs that are not among them, too.
+        Names by address from earlier runs, including those of other inputs.
     """
     choices = {address: _choices(address) for address in addresses}
     wanted = Counter(name for names in choices.values() for name in {name.casefold() for name in names})

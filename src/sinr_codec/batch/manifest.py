@@ -1,4 +1,4 @@
-"""What a folder of outputs knows of them: a line of JSON for every input that ended."""
+"""The manifest of an output folder: a line of JSON for every input that ended."""
 
 import dataclasses
 import hashlib
@@ -21,17 +21,17 @@ class Entry:
     Attributes
     ----------
     input, output
-        Its address, and the name of the file in the folder.
+        Address of the input, and name of the file in the folder.
     version, options
-        Of this package, and of `codec.encode` as far as they differ from what is usual.
+        Version of this package, and options of `codec.encode` that differ from the defaults.
     error
-        Why there is no file, in one line; the rest is None then.
+        Reason for a failure in one line; the following attributes are None then.
     input_sha256, input_bytes
-        As `places.content_hash` has them.
+        As from `places.content_hash`.
     output_sha256, output_bytes
-        Of the file.
+        Of the output file.
     kind, measure, quality, bpp, target_met, seconds, notes
-        As in `codec.EncodeReport`; None for a quality that is no finite number.
+        As in `codec.EncodeReport`; None for a quality that is not finite.
     """
 
     input: str
@@ -52,23 +52,23 @@ class Entry:
     notes: Sequence[str] | None = None
 
     def stands_in(self, folder: Folder) -> bool:
-        """Whether the file is there, as it was written."""
+        """Whether the output file exists unchanged."""
         data = None if self.error is not None else folder.read(self.output)
         return data is not None and hashlib.sha256(data).hexdigest() == self.output_sha256
 
 
 class Manifest:
-    """The entries of a folder, of which nobody else writes any while this is open; for `with`.
+    """The entries of a folder, locked against other writers while open; a context manager.
 
     Raises
     ------
-    InputError : another run has it open, or a line is no entry
+    InputError : another run has it open, or a line is not an entry
     """
 
     def __init__(self, folder: Folder) -> None:
         self._log = folder.log(NAME)
         self.entries: dict[str, Entry] = {}
-        """The last one of each input, by address."""
+        """The last entry of each input, by address."""
         for number, line in enumerate(self._log.lines, 1):
             try:
                 entry = _entry_of(line)
@@ -80,7 +80,7 @@ class Manifest:
             self.entries[entry.input] = entry
 
     def add(self, entry: Entry) -> None:
-        """Write an entry; it is there for good when this returns."""
+        """Append an entry; it is durable when this returns."""
         values = {name: value for name, value in dataclasses.asdict(entry).items() if value is not None}
         self._log.append(json.dumps(values, allow_nan=False).encode())
         self.entries[entry.input] = entry

@@ -1,6 +1,6 @@
-"""Where signals come from and files go to: folders of this machine, and what fsspec opens by its URL.
+"""Access to inputs and output folders, local or by the URLs of fsspec.
 
-An *address* names a file or a folder the same way from everywhere: an absolute path, or a URL.
+An *address* names a file or a folder independently of the working directory: an absolute path, or a URL.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from sinr_codec.types import PathLike
 
 
 def address_of(path: PathLike) -> str:
-    """The address of a path or a URL; `file://` ones are paths.
+    """The address of a path or a URL; `file://` URLs become paths.
 
     Raises
     ------
-    InputError : a kind of URL that fsspec does not know
-    MissingExtraError : fsspec, or what it needs for this kind of URL, is not installed
+    InputError : a URL scheme that fsspec does not know
+    MissingExtraError : fsspec, or its backend for this URL scheme, is not installed
     """
     text = os.fspath(path).removeprefix("file://")
     if not is_remote(text):
@@ -38,12 +38,12 @@ def address_of(path: PathLike) -> str:
 
 
 def is_remote(address: str) -> bool:
-    """Whether fsspec is needed to open it."""
+    """Whether an address requires fsspec."""
     return "://" in address
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """The file system of a URL as fsspec has it, and the path in there."""
+    """The fsspec file system of a URL, and the path in it."""
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
@@ -62,7 +62,7 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def fetched(address: str) -> Iterator[Path]:
-    """A file or folder on this machine; what is elsewhere is copied, under its name, for as long as the block lasts.
+    """A local file or folder; remote ones are copied under their name for the duration of the block.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def fetched(address: str) -> Iterator[Path]:
 
 
 def content_hash(address: str) -> tuple[str, int]:
-    """The SHA-256 of an input, in hexadecimal, and its bytes.
+    """The SHA-256 of an input, in hexadecimal, and its size in bytes.
 
-    Of a file that is its content's; of a folder, that of the names and the SHA-256 of all files in it, sorted by name.
+    For a file, the hash is over its content; for a folder, over the names and SHA-256 of all its files, sorted by name.
 
     Raises
     ------
-    OSError : no such file, or one that cannot be read
+    OSError : no such file, or it cannot be read
     """
     folder, files = _files_of(address)
     whole, size = hashlib.sha256(), 0
@@ -106,7 +106,7 @@ def content_hash(address: str) -> tuple[str, int]:
 
 
 def _files_of(address: str) -> tuple[bool, dict[str, Callable[[], Any]]]:
-    """Whether it is a folder, and how to open its files, by their names in it."""
+    """Whether an address is a folder, and functions that open its files, by name."""
     if is_remote(address):
         system, inside = filesystem(address)
         folder = system.isdir(inside)
@@ -122,55 +122,55 @@ def _files_of(address: str) -> tuple[bool, dict[str, Callable[[], Any]]]:
 
 
 class Log(Protocol):
-    """A file of lines that only grows."""
+    """An append-only file of lines."""
 
     lines: list[bytes]
-    """Those that were there."""
+    """The lines at opening."""
 
     def append(self, line: bytes) -> None:
-        """Add a line, without its end; it is there for good when this returns."""
+        """Append a line, given without its end; it is durable when this returns."""
 
     def close(self) -> None:
-        """Let others write."""
+        """Release the file for other writers."""
 
 
 class Folder(Protocol):
-    """Where the outputs go."""
+    """An output folder."""
 
     address: str
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None where there is none."""
+        """A file's content; None if there is no such file."""
 
     def check(self, name: str) -> None:
-        """Raise `InputError` where a file may not be written, because there is something else by its name."""
+        """Raise `InputError` if a file cannot be written because its name is taken."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all."""
+        """Write a file atomically."""
 
     def log(self, name: str) -> Log:
-        """Open a file of lines. What follows its last end of line, half a line of a run that was killed, is cut off.
+        """Open a file of lines. An incomplete last line, from a run that was killed, is removed.
 
         Raises
         ------
-        InputError : somebody else has it open
+        InputError : another process has it open
         """
 
 
 def open_folder(path: PathLike) -> Folder:
-    """Make a folder for outputs, unless it is there.
+    """Open a folder for outputs, and create it if needed.
 
     Raises
     ------
-    InputError : it is a file, or cannot be made
-    MissingExtraError : fsspec is needed and missing
+    InputError : it is a file, or cannot be created
+    MissingExtraError : fsspec is required but not installed
     """
     address = address_of(path)
     return RemoteFolder(address) if is_remote(address) else LocalFolder(address)
 
 
 class LocalFolder:
-    """A folder of this machine."""
+    """A local folder."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -206,7 +206,7 @@ class LocalFolder:
 class _LocalLog:
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Without a buffer a line is one write: no interrupt can leave a part of it for later.
+        # Without a buffer, a line is a single write, which an interrupt cannot split.
         try:
             self._file = path.open("a+b", buffering=0)
         except OSError as error:
@@ -236,7 +236,7 @@ class _LocalLog:
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Keep other processes out, until the file is closed or this process ends in whatever way."""
+    """Lock a file against other processes until it is closed or this process ends."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -250,7 +250,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
 
 
 class RemoteFolder:
-    """A folder that fsspec opens."""
+    """A folder opened by fsspec."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -275,7 +275,7 @@ class RemoteFolder:
                     check_magic(f"{self.address}/{name}", file.read(len(MAGIC)))
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Folder`; where the file system cannot move, or not onto a file, the file is written in place."""
+        """See `Folder`; if the file system cannot rename over a file, it is written in place."""
         temporary = self._at(f".{name}.{secrets.token_hex(4)}.partial")
         with remote_errors(f"{self.address}/{name}"):
             try:
@@ -289,7 +289,7 @@ class RemoteFolder:
                     self._system.rm_file(temporary)
 
     def log(self, name: str) -> Log:
-        """See `Folder`; object stores cannot append, so that each line writes the whole file anew."""
+        """See `Folder`; object stores cannot append, so each line rewrites the whole file."""
         return _RemoteLog(self, name)
 
     def _at(self, name: str) -> str:
@@ -298,7 +298,7 @@ class RemoteFolder:
 
 @contextlib.contextmanager
 def remote_errors(url: str) -> Iterator[None]:
-    """Say of which URL the errors of a file system are: each has its own kinds."""
+    """Translate a file system's errors, whose classes vary, into an `InputError` with the URL."""
     try:
         yield
     except SinrError:

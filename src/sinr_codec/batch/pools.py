@@ -1,4 +1,4 @@
-"""Who does the work: processes of this machine, or a Dask cluster."""
+"""Pools of workers: local processes, or a Dask cluster."""
 
 import logging
 import os
@@ -20,45 +20,45 @@ from sinr_codec.types import Options
 
 DISTRIBUTION: Final = "sinr-codec"
 PATIENCE: Final = 10.0
-"""Seconds to wait for a scheduler."""
+"""Connection timeout for a scheduler, in seconds."""
 
 
 class Pool(Protocol):
-    """Encodes inputs, several at a time."""
+    """Encodes inputs in parallel."""
 
     @property
     def room(self) -> bool:
-        """Whether it can begin with one more."""
+        """Whether another input can be submitted."""
 
     def submit(self, address: str, options: Options) -> None:
-        """Begin with an input."""
+        """Start encoding an input."""
 
     def take(self) -> tuple[str, Encoded | Failed]:
         """Wait for the next input to end."""
 
     def close(self) -> None:
-        """Stop what runs."""
+        """Stop all work in progress."""
 
 
 # -- processes -------------------------------------------------------------------------------------------------
 
 
 class Processes:
-    """Processes of this machine, one input each; one that is killed fails its input and is replaced.
+    """Local processes with one input each; if one is killed, its input fails and the process is replaced.
 
-    `concurrent.futures` has a pool, too, but there all inputs fail with the one whose process is killed.
+    In a pool of `concurrent.futures`, a killed process would fail all inputs.
 
     Parameters
     ----------
     jobs
-        How many; each has one torch thread where they are several.
+        Number of processes; if several, each has one torch thread.
     """
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
         self._idle: list[_Process] = []
         self._busy: dict[Any, tuple[_Process, str, ExitStack]] = {}
-        self._ended: deque[tuple[str, Failed]] = deque()  # those that could not even be fetched
+        self._ended: deque[tuple[str, Failed]] = deque()  # inputs that could not be fetched
 
     @property
     def room(self) -> bool:
@@ -66,7 +66,7 @@ class Processes:
         return len(self._busy) < self._jobs
 
     def submit(self, address: str, options: Options) -> None:
-        """Begin with an input; one that is elsewhere is fetched before this returns."""
+        """Start encoding an input; a remote input is fetched before this returns."""
         with ExitStack() as stack:
             try:
                 path = str(stack.enter_context(fetched(address)))
@@ -108,10 +108,10 @@ class Processes:
 
 
 class _Process:
-    """A process that encodes one input after the other."""
+    """A process that encodes one input after another."""
 
     def __init__(self, *, single: bool) -> None:
-        context = get_context("spawn")  # torch and forks do not go together
+        context = get_context("spawn")  # torch is not safe to fork
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, single), daemon=True)
         with _without_ctrl_c():
@@ -122,7 +122,7 @@ class _Process:
         return self._process.is_alive()
 
     def send(self, task: object) -> None:
-        with suppress(OSError):  # it is gone, as `recv` will tell
+        with suppress(OSError):  # the process has ended, as `recv` will report
             self.connection.send(task)
 
     def how_it_ended(self) -> str:
@@ -140,14 +140,14 @@ class _Process:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Keep Ctrl-C, which a terminal sends to all processes, from those that are started inside.
+    """Shield processes started in the block from Ctrl-C, which a terminal sends to all processes.
 
-    There it would end a fit before its time, and the file would pass for a whole one. Who started them stops them.
+    It would stop a fit early, and the file would pass for a complete one. The parent stops its children instead.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # started later, it would let Ctrl-C in again
+    resource_tracker.ensure_running()  # if started later, it would unblock Ctrl-C
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -156,10 +156,10 @@ def _without_ctrl_c() -> Iterator[None]:
 
 
 def _serve(connection: Connection, single: bool) -> None:
-    """Encode what comes, until the other side is gone."""
+    """Encode incoming inputs until the connection closes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if single:
-        with suppress(MissingExtraError):  # every input will say so
+        with suppress(MissingExtraError):  # every input will report it
             from sinr_codec.fit.threads import one_thread
 
             one_thread()
@@ -169,7 +169,7 @@ def _serve(connection: Connection, single: bool) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed kills nobody; its work would go on for nobody."""
+    """End with the parent: children of a killed parent would otherwise continue."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -180,18 +180,18 @@ def _end_with_parent() -> None:
 
 
 class Cluster:
-    """The workers of a Dask scheduler; if one dies, the scheduler gives its inputs to others.
+    """The workers of a Dask scheduler, which reassigns the inputs of a worker that dies.
 
-    Workers open inputs by their addresses, and what they encode comes back: paths must mean the same there as here.
+    Workers open inputs by their addresses and return the encoded files, so paths must be valid on the workers too.
 
     Parameters
     ----------
     scheduler
-        Its address, such as "tcp://host:8786".
+        Address of the scheduler, such as "tcp://host:8786".
 
     Raises
     ------
-    InputError : it cannot be reached, or has not this version of this package, or a worker has not
+    InputError : the scheduler cannot be reached, or it or a worker has another version of this package
     MissingExtraError : distributed is not installed
     """
 
@@ -206,7 +206,7 @@ class Cluster:
             self._client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{scheduler}: no Dask scheduler can be reached there") from error
-        # Its log is a traceback where the scheduler is gone, of which `take` tells in a line.
+        # It would log a traceback if the scheduler stops, which `take` reports in one line.
         self._log = logging.getLogger("distributed.client")
         self._log_level = self._log.level
         self._log.setLevel(logging.CRITICAL)
@@ -218,7 +218,7 @@ class Cluster:
         self._done = as_completed(loop=self._client.loop)
 
     def _compare_versions(self) -> None:
-        """Tell now what would make all inputs fail; workers that come later are compared by `encode_input`."""
+        """Fail early where all inputs would fail; `encode_input` checks workers that join later."""
         try:
             found = {self._scheduler: self._client.run_on_scheduler(metadata.version, DISTRIBUTION)}
         except ImportError as error:
@@ -231,7 +231,7 @@ class Cluster:
 
     @property
     def room(self) -> bool:
-        """See `Pool`. One input a thread waits in line; where there are no workers yet, one waits for the first."""
+        """See `Pool`. One input a thread is queued; without workers, a single input is."""
         try:
             threads = sum(self._client.nthreads().values())
         except OSError as error:
@@ -240,7 +240,7 @@ class Cluster:
 
     def submit(self, address: str, options: Options) -> None:
         """See `Pool`."""
-        # Not pure: an input that failed is to be tried again, not remembered.
+        # Not pure: a failed input must be retried instead of cached.
         future = self._client.submit(encode_input, address, address, options, __version__, pure=False)
         self._busy[future] = address
         self._done.add(future)
@@ -250,7 +250,7 @@ class Cluster:
 
         Raises
         ------
-        InputError : the scheduler is gone
+        InputError : the scheduler has stopped
         """
         future = next(self._done)
         address = self._busy.pop(future)
@@ -260,8 +260,8 @@ class Cluster:
         return address, future.result() if error is None else failure(error, address)
 
     def close(self) -> None:
-        """See `Pool`; what a worker has begun with, it ends, and nobody takes it."""
-        with suppress(Exception):  # of a scheduler that is gone
+        """See `Pool`; workers finish inputs they have started, and the results are dropped."""
+        with suppress(Exception):  # the scheduler may have stopped
             self._client.cancel(list(self._busy), force=True)
         self._client.close()
         self._log.setLevel(self._log_level)

@@ -1,4 +1,4 @@
-"""One input, in whatever process does it."""
+"""Encoding one input, in a worker process."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sinr_codec.types import Options
 
 @dataclass(frozen=True)
 class Encoded:
-    """The file of an input, and what `codec.EncodeReport` says of it; `input_*` as `places.content_hash` has them."""
+    """The file of an input, with figures of `codec.EncodeReport`; `input_*` as from `places.content_hash`."""
 
     input_sha256: str
     input_bytes: int
@@ -27,13 +27,13 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why there is no file, in one line."""
+    """The reason for a failure, in one line."""
 
     error: str
 
 
 def failure(error: BaseException, address: str, path: object = None) -> Failed:
-    """What to say of an error with an input, which was read from `path` on this machine."""
+    """The failure of an input for an error, where `path` is the local copy that was read."""
     line = explain(error) or " ".join(f"{type(error).__name__}: {error}".split())
     if path is not None:
         line = line.replace(str(path), address)
@@ -48,11 +48,11 @@ def encode_input(address: str, path: str, options: Options, version: str) -> Enc
     address
         Its name in messages.
     path
-        Where it is read: the address, or a copy on this machine.
+        Path to read: the address, or a local copy.
     options
-        Of `codec.encode`.
+        Options of `codec.encode`.
     version
-        Of this package, which must be the one that runs here.
+        Required version of this package.
     """
     local = None
     try:
@@ -63,7 +63,7 @@ def encode_input(address: str, path: str, options: Options, version: str) -> Enc
         with fetched(path) as local:
             sha256, size = content_hash(os.fspath(local))
             report = codec.encode(local, **options)
-    except Exception as error:  # also what the libraries of file formats raise: the other inputs are not to suffer
+    except Exception as error:  # including any error of a file format's library: other inputs must not be affected
         return failure(error, address, local)
     return Encoded(
         sha256,

@@ -1,1 +1,1 @@
-"""An encoding in stages: what is asked for, the job that follows from it, fits, plans, the file, and targets."""
+"""The stages of an encoding: request, job, fits, plans, file, and targets."""

@@ -1,4 +1,4 @@
-"""The file of coded networks: written, decoded and measured."""
+"""Files of coded networks: assembly and measurement of the quality."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,9 +18,9 @@ from sinr_codec.signals.base import Quality, Signal, Spec
 def file_of(
     signal: Signal, network: Field, plans: Sequence[Plan], base: Base | None = None, planes: int = 0
 ) -> tuple[bytes, Quality]:
-    """The file of a signal whose networks are coded, and the quality of its decoding, measured on that.
+    """The file of a signal's coded networks, and its quality, measured by decoding it.
 
-    With `planes`, so many last bits of the weights come in sections behind all others.
+    With `planes`, that many low-order bits of the weights are in separate sections at the end.
     """
     spec = signal.spec
     digest = None if base is None else base.digest
@@ -35,14 +35,14 @@ def file_of(
 
 
 def overhead(spec: Spec, network: Field, records: Sequence[bytes], planes: int) -> int:
-    """Bytes of a file beside the records of its networks, with the longest header."""
+    """Overhead of a file beside the records of its networks, in bytes, with the longest header."""
     header = Header(FIELD, network.to_header(), spec.to_header(), quality=MAX_QUALITY, planes=planes)
     coded = [*records, *(record[:256] for record in list(records) * planes)]
     return len(write(header, coded + ([spec.side] if spec.side else []))) - sum(map(len, coded))
 
 
 def sizes_by_part(plans: Sequence[Plan], side: bytes, blob: bytes, planes: int = 0) -> dict[str, int]:
-    """Bytes by part of a file: each record, the side section, planes, and "header" for everything else."""
+    """Bytes by part of a file: each record, the side section, planes, and "header" for the rest."""
     if planes:
         about = info(blob)
         sizes = {tensor["name"]: tensor["bytes"] for tensor in about["tensors"]}

@@ -1,4 +1,4 @@
-"""Fits: one network for each part of a signal, one after the other or side by side."""
+"""Fits of one network for each part of a signal, sequential or parallel."""
 
 import math
 import threading
@@ -23,16 +23,16 @@ from sinr_codec.types import Params
 if TYPE_CHECKING:
     from sinr_codec.fit import FitResult
 
-_LARGE: Final = 1 << 21  # positions of a signal that is rendered once, after coding, and not before it as well
-_MOST_FITS: Final = 4  # at a time; a third of a step is Python, which runs in one thread
-_FEW_STEPS: Final = 100  # before which every fit looks like a failure
-_PLANES_COST: Final = 0.02  # of the bytes, as far as a plan does not count them
+_LARGE: Final = 1 << 21  # positions of a signal above which it is rendered only after coding, not before
+_MOST_FITS: Final = 4  # in parallel; a third of a step is Python code, which the interpreter lock serialises
+_FEW_STEPS: Final = 100  # below this, any fit looks like a failure
+_PLANES_COST: Final = 0.02  # share of the bytes, which a plan does not count
 
 
 def fit(
     job: Job, network: Field, max_bytes: int | None = None, start: Fitted | None = None, share: float = 1.0
 ) -> Fitted:
-    """Fit a network to each part, in a share of the time; it may go on from a network of another width."""
+    """Fit a network to each part in a share of the time, possibly starting from a network of another width."""
     DEFAULT_LIMITS.check("max_params", network.num_params * len(job.signal.parts))
     budgets = _budgets(job, network, max_bytes)
     job.progress.start("load PyTorch", 0)
@@ -46,7 +46,7 @@ def fit(
 
 
 def quality_before_coding(job: Job, network: Field, decoders: Sequence[Apply]) -> float:
-    """Quality of the uncoded networks; of a large signal of independent samples, on some of them."""
+    """Quality of the uncoded networks; for a large signal with independent samples, on a subset."""
     parts, tile = job.signal.parts, tile_of(network)
     if job.spec.samples <= _LARGE or not all(isinstance(part, SampledPart) for part in parts):
         return job.signal.quality(partial(job.spec.render, Fields(decoders, tile))).db
@@ -55,12 +55,12 @@ def quality_before_coding(job: Job, network: Field, decoders: Sequence[Apply]) -
 
 
 def trainable(network: Field, part: Part) -> Trainable:
-    """What is fitted: the network, or the network with something around it, such as the rendering of rays."""
+    """The function to fit: the network, or a wrapper of it, such as the rendering of rays."""
     return getattr(part, "trainable", lambda network: network)(network)
 
 
 def threads_for(job: Job) -> int:
-    """How many parts are fitted at a time: on a CPU as many as PyTorch may take threads, but not many."""
+    """Number of parts fitted in parallel: on a CPU, the number of PyTorch threads, up to `_MOST_FITS`."""
     import torch
 
     count = min(job.spec.parts, _MOST_FITS)
@@ -81,7 +81,7 @@ class _Fits:
         self._together: Together | None = None
 
     def results(self) -> list["FitResult | None"]:
-        """A result for each part; None for those that were not begun before an interrupt."""
+        """A result for each part; None for parts not started before an interrupt."""
         from sinr_codec.fit.interrupt import Interrupt
         from sinr_codec.fit.kernels import side_by_side
 
@@ -93,7 +93,7 @@ class _Fits:
             return list(side_by_side(self._fitted, count, self._threads))
 
     def _settings_for(self, share: float) -> dict[str, Any]:
-        """Settings of `FitConfig` that all parts have in common."""
+        """Settings of `FitConfig` common to all parts."""
         job, parts = self._job, self._job.signal.parts
         settings = job.recipe.settings(job.preset)
         if job.base is not None and settings.get("steps"):
@@ -130,7 +130,7 @@ class _Fits:
         return result
 
     def _start(self, number: int) -> Params | None:
-        """Parameters that the fit of a part begins with, where they are not fresh ones."""
+        """Starting parameters for the fit of a part; None for new ones."""
         job, network, begin = self._job, self._network, self._begin
         if begin is not None:
             return cast(Growing, network).grown(begin.params[number], np.random.default_rng(job.seed))
@@ -143,7 +143,7 @@ class _Fits:
 
 
 def _remarks(job: Job, results: Sequence["FitResult | None"]) -> tuple[str, ...]:
-    """Remarks on fits that did not go as they should; `InputError` where an interrupt left parts without a network."""
+    """Remarks on irregular fits; `InputError` if an interrupt left parts without a network."""
     notes = []
     for number, result in enumerate(results):
         if result is None or (result.interrupted and number + 1 < len(results)):
@@ -164,11 +164,11 @@ def _remarks(job: Job, results: Sequence["FitResult | None"]) -> tuple[str, ...]
 
 
 def _budgets(job: Job, network: Field, max_bytes: int | None) -> list[int | None]:
-    """Bytes for the records of each part, in proportion to its samples."""
+    """Byte budget for the records of each part, in proportion to its samples."""
     parts = job.signal.parts
     if max_bytes is None:
         return [None] * len(parts)
-    # No records are longer than float64 numbers, however much is allowed.
+    # Records never exceed the size of float64 numbers, whatever the budget.
     records = [bytes(min(max_bytes // len(parts), 8 * network.num_params)) for _ in parts]
     left, total = max_bytes - overhead(job.spec, network, records, job.planes), sum(len(part) for part in parts)
     if job.planes:

@@ -1,4 +1,4 @@
-"""A job: a signal, what is asked for, and what follows from both before anything is fitted."""
+"""A job: a signal, a request, and all settings that follow from them before a fit."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,36 +23,35 @@ from sinr_codec.signals.recipe import Preset, Recipe
 from sinr_codec.types import Options, Params, PathLike
 
 MAX_DROP: Final = 0.1
-"""dB that coding may cost `encode`, under the unquantised fit."""
+"""Default loss by coding in `encode`, in dB below the unquantised fit."""
 PLANES: Final = 3
-"""Planes of last bits in a progressive file. With four, the beginning of a file shows nothing."""
+"""Planes of low-order bits in a progressive file. With four, the beginning of a file shows nothing."""
 
-_SEARCH_SAMPLES: Final = 1 << 19  # samples that a planner's loss is measured on; the file itself is measured on all
+_SEARCH_SAMPLES: Final = 1 << 19  # samples for a planner's loss; the file itself is measured on all
 PROBE_SAMPLES: Final = 1 << 16
-"""Samples of a planner's probes; also the fewest of a part, where there are many parts."""
+"""Samples of a planner's probes; also the fewest for a part, if there are many parts."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything about an encoding but the network.
+    """All settings of an encoding except the network.
 
     Attributes
     ----------
     signal, request, progress
-        The source, what the user asks for, and who listens.
+        The source, the user's request, and the receiver of progress.
     preset, recipe
-        How long to fit and how hard to look for a small coding; the network of the kind. Those of the method, where
-        there is one.
+        Fitting time and search effort; the network of the kind. With a method, they are the method's.
     method, base
-        The method that codes, where one is named, and the base that it begins from.
+        The method for coding, if one is named, and the base it starts from.
     rated
-        Whether networks are trained for their bytes.
+        Whether networks are trained for their byte budget.
     checkpoint
-        Where a fit leaves its state.
+        Path for the state of a fit.
     bits
-        Bits a sample of a network whose method trains it for a rate.
+        Rate in bits a sample, for a method that trains its network for a rate.
     kept
-        Checkpoints of blocks that are fitted.
+        Checkpoints of fitted blocks.
     """
 
     signal: Signal
@@ -69,61 +68,61 @@ class Job:
 
     @property
     def spec(self) -> Spec:
-        """What a file records of the signal."""
+        """Description of the signal for the file."""
         return self.signal.spec
 
     @property
     def seed(self) -> int:
-        """Seed of everything random."""
+        """Random seed."""
         return self.request.seed
 
     @property
     def device(self) -> str:
-        """Where PyTorch fits."""
+        """PyTorch device for fits."""
         return self.request.device
 
     @property
     def planes(self) -> int:
-        """Last bits of the weights that come behind all else."""
+        """Number of low-order bits of the weights stored at the end of the file."""
         return PLANES if self.request.progressive else 0
 
     @property
     def max_drop(self) -> float:
-        """DB that coding may lose."""
+        """Allowed loss by coding, in dB."""
         return MAX_DROP if self.request.max_drop is None else self.request.max_drop
 
     @property
     def budget(self) -> int | None:
-        """Bytes that the file may take; None where neither a rate nor a size is asked for."""
+        """Byte budget of the file; None without a requested rate or size."""
         return self.request.budget(self.spec.samples)
 
     @property
     def bits_a_param(self) -> float:
-        """Bits a parameter to reckon with."""
+        """Assumed bits a parameter."""
         if self.rated and self.recipe.rated_bits is not None:
             return self.recipe.rated_bits
         return self.recipe.bits_a_param(self.preset)
 
     @property
     def samples(self) -> int:
-        """Samples of each part that its loss is measured on."""
+        """Number of samples for the loss of each part."""
         return max(_SEARCH_SAMPLES // self.spec.parts, PROBE_SAMPLES)
 
     def network(self, width: int) -> Field:
-        """The network of a width, with the user's depth and activation where there are any."""
+        """The network of a given width, with the user's depth and activation if given."""
         return self.recipe.network(self.spec, width, depth=self.request.depth, activation=self.request.activation)
 
     def mark(self, number: int) -> str:
-        """Which part is meant, where there are several."""
+        """Name of a part among several."""
         count = self.spec.parts
         return f" {number + 1}/{count}" if count > 1 else ""
 
     def with_checkpoint(self, mark: str) -> "Job":
-        """The job with a checkpoint of its own for one of several fits."""
+        """The job with a separate checkpoint for one of several fits."""
         return replace(self, checkpoint=beside(self.checkpoint, mark))
 
     def discard_checkpoints(self) -> None:
-        """Remove the checkpoints of blocks, which only an interrupted fit would need."""
+        """Remove the checkpoints of blocks, which are needed only after an interrupt."""
         if self.kept:
             from sinr_codec.fit.checkpoint import discard
 
@@ -138,15 +137,15 @@ class Fitted:
     Attributes
     ----------
     network, params
-        The field, and its parameters for each part.
+        The field, and the parameters for each part.
     steps
-        The least of a part, with those of the fit that it went on from.
+        Fewest steps of a part, including those of the fit it continues.
     quality
-        dB of the uncoded networks.
+        Quality of the uncoded networks, in dB.
     budgets
-        Bytes for the records of each part.
+        Byte budget for the records of each part.
     interrupted
-        Whether a fit was stopped before its time.
+        Whether a fit was stopped early.
     notes
         One-line remarks.
     """
@@ -162,7 +161,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Coded:
-    """Fitted networks as a file."""
+    """Fitted networks, coded as a file."""
 
     field: Field
     blob: bytes
@@ -174,11 +173,11 @@ class Coded:
 
 
 def job_for(source: object, request: Request, base: Base | Source | None, options: Options, progress: Progress) -> Job:
-    """Read a signal, and settle how it is fitted and coded.
+    """Read a signal, and determine the settings of its fit and coding.
 
     Raises
     ------
-    InputError : a source or an argument that cannot be used
+    InputError : an invalid source or argument
     MissingExtraError : the library of a file format is not installed
     """
     method = None if request.method is None else method_named(request.method)
@@ -190,7 +189,7 @@ def job_for(source: object, request: Request, base: Base | Source | None, option
     check_options(kind.signal.load, options, f"{kind.name} input")
     signal = _signal(source, kind, options, shared)
     if method is None and request.width is None and "block" not in options:
-        # Other networks are what the user or a method makes of them.
+        # Networks chosen by the user or a method are not divided.
         signal = getattr(signal, "in_blocks", lambda: signal)()
     spec = signal.spec
     if method is not None and method.training.network is not None and spec.KIND == "image" and spec.parts > 1:
@@ -209,12 +208,12 @@ def job_for(source: object, request: Request, base: Base | Source | None, option
 
 
 def beside(path: PathLike | None, mark: str) -> Path | None:
-    """A name of its own for the checkpoint of one of several fits."""
+    """Path of the checkpoint for one of several fits."""
     return None if path is None else Path(path).with_stem(Path(path).stem + mark)
 
 
 def _base_for(method: Method | None, base: Base | Source | None, request: Request) -> Base | None:
-    """The base of a method that begins from one; None for other methods."""
+    """The base for a method that starts from one; None for other methods."""
     if method is None or (learning := method.training.base) is None:
         if base is not None:
             based = (name for name, other in METHODS.items() if other.training.base is not None)
@@ -245,7 +244,7 @@ def _signal(source: object, kind: Kind, options: Options, base: Base | None) -> 
 
 
 def _under_method(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tuple[Recipe, Preset]:
-    """Recipe and preset with the network, the training and the rate of a method."""
+    """Recipe and preset with a method's network, training and rate."""
     training = method.training
     if training.network is not None:
         return replace(recipe, fit={"": training.settings(preset.name, kind)}), replace(preset, fit={}, paper=False)

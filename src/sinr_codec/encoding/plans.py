@@ -1,4 +1,4 @@
-"""Coding: a plan for the network of each part, and the file of them all."""
+"""Coding: a plan for the network of each part, and their common file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,12 +26,12 @@ from sinr_codec.types import Array, Params
 if TYPE_CHECKING:
     from sinr_codec.fit.rounding import Rounding
 
-_MARGIN: Final = 0.01  # dB above a wanted quality, since a sample of the positions stands for all
-_FIT_STEPS_A_ROUNDING: Final = 100  # of which a rounding takes one after each group of weights
+_MARGIN: Final = 0.01  # dB above a requested quality, because the loss is on a sample of the positions
+_FIT_STEPS_A_ROUNDING: Final = 100  # fit steps for each step that rounding takes after a group of weights
 
 
 def code(job: Job, fitted: Fitted, min_db: float | None = None) -> Coded:
-    """Code fitted networks; what they have above `min_db` may be lost."""
+    """Code fitted networks; a quality in excess of `min_db` may be lost."""
     network = fitted.network
     if job.method is not None:
         network, plans = by_method(job, job.method, network, fitted.params)
@@ -48,7 +48,7 @@ def file_with(
     interrupted: bool = False,
     notes: tuple[str, ...] = (),
 ) -> Coded:
-    """The file of coded networks, and what is to be said of it."""
+    """The file of coded networks, with its quality and remarks."""
     job.progress.start("check", 0)
     blob, quality = file_of(job.signal, network, plans, job.base, job.planes)
     sizes = sizes_by_part(plans, job.spec.side, blob, job.planes)
@@ -56,7 +56,7 @@ def file_with(
 
 
 def by_method(job: Job, method: Method, network: Field, fitted: Sequence[Params]) -> tuple[Field, list[Plan]]:
-    """The networks as a method codes them, and what they are then: pruning makes them narrower."""
+    """The networks as coded by a method, and their field: pruning makes them narrower."""
     trained, plans = network, []
     task_of = partial(Task, effort=job.preset.effort, progress=job.progress, base=job.base)
     for number, (part, params) in enumerate(zip(job.signal.parts, fitted), 1):
@@ -73,18 +73,18 @@ def by_method(job: Job, method: Method, network: Field, fitted: Sequence[Params]
 
 
 def _plans(job: Job, fitted: Fitted, min_db: float | None) -> list[Plan]:
-    """How the network of each part is coded."""
+    """The plan for the network of each part."""
     if job.preset.paper:
         return [plan_paper(params, job.seed, device=job.device) for params in fitted.params]
     parts, network, budgets = job.signal.parts, fitted.network, fitted.budgets
-    # Made anew below: what a loss keeps of a part is a few MB, and of many parts more than the signal.
+    # Losses are created again below: each holds a few MB, for many parts more than the signal.
     before = [_loss(job, network, part, job.samples)(params) for part, params in zip(parts, fitted.params)]
     drop = job.max_drop
     if min_db is not None:
-        # What the fit is better than was asked may be lost; one without an error has as much as counts for none.
+        # The excess over the requested quality may be lost; a fit without error counts as `NO_LOSS`.
         over = min(fitted.quality, decibels(NO_LOSS)) - min_db - _MARGIN
         drop = over if over > 0 else drop
-    # The quality is that of all parts together: each may add the same error, quiet ones as much as loud ones.
+    # The quality is over all parts together: each may add the same error, regardless of its amplitude.
     added = max(float(np.mean(before)), NO_LOSS) * (10 ** (drop / 10) - 1)
     plans = []
     for number, (part, params) in enumerate(zip(parts, fitted.params)):
@@ -101,7 +101,7 @@ def _plans(job: Job, fitted: Fitted, min_db: float | None) -> list[Plan]:
 def _planned(
     job: Job, network: Field, part: Part, steps: int, limit: float, budget: int | None, params: Params
 ) -> Plan:
-    """How the network of one part is coded, within a loss or a number of bytes."""
+    """The plan for the network of one part, within a loss or a byte budget."""
     rounding = _rounding(job, network, part, steps)
     return plan(
         params,
@@ -122,20 +122,20 @@ def _planned(
 def _refitted(
     job: Job, network: Field, part: Part, params: Params, coded: Plan, planned: Callable[[Params], Plan]
 ) -> Plan:
-    """The plan of a network that goes on from this one and takes fewer bytes within the same loss, if it does."""
+    """The plan after further training for fewer bytes, if it is smaller at the same loss; else the given plan."""
     steps = Steps(job.progress, "refit", part.decibels)
     begun = trainable(network, part)
     params = refit(begun, part, params, coded.bytes, seed=job.seed, device=job.device, progress=steps)
     job.progress.start("code", 0)
     try:
         return min(coded, planned(params), key=lambda plan: plan.bytes)
-    except InputError:  # it is not within the loss
+    except InputError:  # not within the loss
         return coded
 
 
 def _rounding(job: Job, network: Field, part: Part, steps: int) -> "Rounding | None":
-    """Rounding for the outputs, in no more steps than go with a fit of so many; it may be none."""
-    if job.preset.rounding is None or job.bits is not None:  # a network trained for a rate has integers already
+    """Rounding by the outputs, with steps in proportion to those of the fit; None without rounding."""
+    if job.preset.rounding is None or job.bits is not None:  # networks trained for a rate already have integers
         return None
     from sinr_codec.fit.rounding import Effort, rounding_for
 
@@ -145,6 +145,6 @@ def _rounding(job: Job, network: Field, part: Part, steps: int) -> "Rounding | N
 
 
 def _loss(job: Job, network: Field, part: Part, samples: int) -> Callable[[Mapping[str, Array]], float]:
-    """Error of a part's decoded samples, as its quality goes."""
+    """Error of a part's decoded samples, in terms of its quality."""
     error, tile = part.objective(samples, job.seed), tile_of(network)
     return lambda params: error(network.decoder(params), tile)

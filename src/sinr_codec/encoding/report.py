@@ -1,4 +1,4 @@
-"""What an encoding made."""
+"""The report on an encoding."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,36 +12,36 @@ from sinr_codec.types import Blob, PathLike
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What `encode` made.
+    """Result of `encode`.
 
     Attributes
     ----------
     path
-        Where the file was written, or None.
+        Path of the file, or None.
     kind, unit
-        Kind of the signal, and what its rate counts: "image" and "pixel", "audio" and "sample", ...
+        Kind of the signal, and the unit of its rate: "image" and "pixel", "audio" and "sample", ...
     bytes, bpp
-        Size of the file, and bits a unit.
+        Size of the file in bytes, and its rate in bits a unit.
     source_bytes
-        The source's samples in their dtype, uncompressed.
+        Size of the source's uncompressed samples in their dtype.
     measure, quality, fit_quality
-        Name of the quality, in dB for what the file decodes to, and for the networks before they were coded.
+        Name of the quality, its value in dB for the decoded file, and for the networks before coding.
     figures
-        Further measures of what the file decodes to.
+        Further measures of the decoded file.
     seconds
-        Wall-clock time of everything.
+        Total wall-clock time.
     preset, field, parts
-        What was used: one network, or as many as the signal has blocks.
+        Preset, field and number of networks: one, or one for each block.
     target
-        What the user asked for, in words; None where nothing was asked.
+        The requested target, in words; None without a target.
     target_met
-        Whether the file keeps it.
+        Whether the file meets the target.
     notes
-        One-line remarks: what was left out, what was missed, and why.
+        One-line remarks on omissions and missed targets, with reasons.
     sections
-        Bytes by part: "header", each tensor, and "side" for what the signal stores beside its networks.
+        Bytes by part: "header", each tensor, and "side" for the signal's data beside the networks.
     interrupted
-        Whether the fit was stopped before its time.
+        Whether the fit was stopped early.
     blob
         The file's bytes.
     """
@@ -69,17 +69,17 @@ class EncodeReport:
 
     @property
     def psnr(self) -> float:
-        """The quality in dB, which is the PSNR of nearly all kinds; `measure` says of which it is not."""
+        """The quality in dB, which is a PSNR for nearly all kinds; see `measure`."""
         return self.quality
 
     @property
     def fit_psnr(self) -> float:
-        """As `psnr`, of the networks before they were coded."""
+        """As `psnr`, for the networks before coding."""
         return self.fit_quality
 
 
 def report_on(job: Job, coded: Coded, out: PathLike | None, seconds: float) -> EncodeReport:
-    """The report on a file that was made, and written to `out` where there is one."""
+    """The report on a coded file, written to `out` unless that is None."""
     spec, result = job.spec, outcome(job, coded)
     return EncodeReport(
         path=Path(out) if out is not None else None,

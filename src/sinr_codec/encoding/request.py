@@ -1,4 +1,4 @@
-"""What a user asks of an encoding, checked before a signal is read."""
+"""The user's request for an encoding, checked before a signal is read."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from sinr_codec.types import PathLike
 
 @dataclass(frozen=True)
 class Request:
-    """Arguments of `codec.encode` that do not depend on the signal; see there.
+    """Arguments of `codec.encode` that do not depend on the signal.
 
     Raises
     ------
@@ -52,10 +52,10 @@ class Request:
             method_named(self.method)
 
     def budget(self, samples: int) -> int | None:
-        """Bytes that a file with so many samples may take; None where neither a rate nor a size is given."""
+        """Byte budget of a file with `samples` samples; None without a rate or size."""
         return self.size if self.bpp is None else int(self.bpp * samples / 8)
 
     def following_from_base(self) -> str | None:
-        """Name of an argument that was given, but follows from a base where there is one."""
+        """Name of a given argument that a base would determine; None without one."""
         names = ("width", "depth", "activation", "bpp", "size", "psnr")
         return next((name for name in names if getattr(self, name) is not None), None)

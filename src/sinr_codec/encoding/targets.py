@@ -1,4 +1,4 @@
-"""Targets: which networks are fitted for what is asked, and whether the file keeps it."""
+"""Targets: the choice of networks for a request, and whether the file meets it."""
 
 import math
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from sinr_codec.methods import coinpp
 from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, widest_within
 from sinr_codec.quality import VERIFY_SLACK
 
-_NEAR_DB: Final = 0.3  # dB above a wanted quality that are near enough, where every further try is a fit
-_LATENT_SHARE: Final = 2  # times the bytes of the network that are not worth less, where latents go with it
-_HEADROOM: Final = 0.2, 0.6  # dB that a fit should be above a wanted quality: a plain one, one trained for its bytes
-_QUALITY_FITS: Final = 3  # networks that a search for a quality may fit
-_SLOPE: Final = 2.0  # dB that a doubling of the parameters, or of the rate, usually brings
-_SHORT: Final = 1 / 3  # of the steps of a fit, in one that tells the size
-_SHORT_DB: Final = 0.8, 0.45  # dB that a whole fit has more than the first short one, and than the second
-_FAR: Final = 0.5  # doublings of the parameters from one network to the next after which more steps are needed
+_NEAR_DB: Final = 0.3  # tolerated dB above a requested quality, where each further try is a fit
+_LATENT_SHARE: Final = 2  # least rate as a multiple of the network's, for a network with latents
+_HEADROOM: Final = 0.2, 0.6  # dB of a fit above a requested quality: plain, and trained for a byte budget
+_QUALITY_FITS: Final = 3  # most fits in a search for a quality
+_SLOPE: Final = 2.0  # usual gain in dB for twice the parameters or the rate
+_SHORT: Final = 1 / 3  # share of the steps of a fit, for a fit that determines the size
+_SHORT_DB: Final = 0.8, 0.45  # gain in dB of a full fit over the first short fit, and over the second
+_FAR: Final = 0.5  # doublings of the parameters between networks above which another short fit is needed
 
 
 def reach(job: Job) -> Coded:
-    """Fit and code what the request asks for, by the stage of its target."""
+    """Fit and code a job with the stage for its target."""
     request = job.request
     if job.base is not None:
         return from_base(job)
@@ -44,7 +44,7 @@ def reach(job: Job) -> Coded:
 
 
 def from_base(job: Job) -> Coded:
-    """Code the signal as what it has of its own beside a base."""
+    """Code the signal's own parameters beside a base."""
     base, method, part = job.base, job.method, job.signal.parts[0]
     assert base is not None
     assert method is not None
@@ -60,7 +60,7 @@ def from_base(job: Job) -> Coded:
 
 
 def at_rate(job: Job) -> Coded:
-    """The widest network for a rate or a size, or else the kind's own rate; or the width that is asked for."""
+    """Fit the widest network for the requested rate or size, or the kind's default rate; or the requested width."""
     request, budget, spec = job.request, job.budget, job.spec
     rate = 8 * budget / spec.samples if budget is not None else job.recipe.rate
     params = rate * spec.samples / job.bits_a_param / spec.parts
@@ -74,7 +74,7 @@ def at_rate(job: Job) -> Coded:
 
 
 def at_trained_rate(job: Job, network_for: Callable[..., Field]) -> Coded:
-    """Fit networks that are trained for so many bits a sample; for a quality, at the rate that should reach it."""
+    """Fit networks trained for a rate; for a requested quality, at the rate that should reach it."""
     request, spec, db = job.request, job.spec, job.request.psnr
     if request.activation is not None:
         assert job.method is not None
@@ -113,7 +113,7 @@ def at_quality(job: Job, db: float) -> Coded:
     for fitted in [each for each in fits if each.quality >= db] or [max(fits, key=lambda each: each.quality)]:
         tried.append(code(job, fitted, db))
         if tried[-1].quality.db < db <= fitted.quality - job.max_drop:
-            tried.append(code(job, fitted))  # what was to spare was not, on all samples
+            tried.append(code(job, fitted))  # over all samples there was no excess to lose
         if tried[-1].quality.db >= db:
             break
     best = _best(tried, db)
@@ -124,11 +124,11 @@ def at_quality(job: Job, db: float) -> Coded:
 
 
 def _fits_for_quality(job: Job, db: float) -> list[Fitted]:
-    """Whole fits of networks that should reach `db`, the smallest first.
+    """Full fits of networks that should reach `db`, the smallest first.
 
-    The first guess is the rate at which ordinary signals have that quality. A short fit tells how far this one is from
-    them; another one, where that was far, what a doubling of the parameters brings. Then whole fits follow until one is
-    right. Each goes on from the one before.
+    The first guess is the rate at which typical signals have that quality. A short fit shows how much this signal
+    differs. If it differs much, a second short fit shows the gain of more parameters. Full fits follow until one is
+    near the target. Each fit continues from the one before.
     """
     spec = job.spec
     params = job.recipe.rate_at(db) * spec.samples / job.bits_a_param / spec.parts
@@ -136,8 +136,8 @@ def _fits_for_quality(job: Job, db: float) -> list[Fitted]:
     grows = job.network(MAX_WIDTH).GROWS
     last: Fitted | None = None
     fits: list[Fitted] = []
-    shorts: list[tuple[float, float]] = []  # log2 of the parameters, and the dB that a whole fit should have
-    points: list[tuple[float, float]] = []  # the same of whole fits, measured
+    shorts: list[tuple[float, float]] = []  # log2 of the parameters, and the expected dB of a full fit
+    points: list[tuple[float, float]] = []  # the same for full fits, measured
     while len(fits) < _QUALITY_FITS:
         network = widest_within(params, job.network)
         if any(network == fitted.network for fitted in fits):
@@ -155,7 +155,7 @@ def _fits_for_quality(job: Job, db: float) -> list[Fitted]:
         else:
             fits.append(last)
             points.append((size, last.quality))
-        # A fit a little above the target is right: what is too good is spent on coarser coding.
+        # A fit should be slightly above the target: coarser coding uses the excess.
         if last.interrupted or (not short and db + headroom / 4 <= last.quality <= db + headroom + 0.3):
             break
         slope = _slope(points or shorts, slope)
@@ -165,7 +165,7 @@ def _fits_for_quality(job: Job, db: float) -> list[Fitted]:
 
 
 def _best(tried: list[Coded], db: float) -> Coded:
-    """The smallest file that has a quality, or else the one with the best."""
+    """The smallest file with at least a quality of `db`, or else the file with the best quality."""
     reached = [coded for coded in tried if coded.quality.db >= db]
     if reached:
         return min(reached, key=lambda coded: len(coded.blob))
@@ -173,19 +173,19 @@ def _best(tried: list[Coded], db: float) -> Coded:
 
 
 def _slope(points: list[tuple[float, float]], usual: float = _SLOPE) -> float:
-    """Slope of a rising line through the last two points, not far from the usual one; that itself, of one point."""
+    """Slope through the last two points, within a factor of 3 of `_SLOPE`; the usual slope for one point."""
     if len(points) < 2 or points[-2][0] == points[-1][0]:
         return usual
     (x0, y0), (x1, y1) = points[-2:]
     return min(max((y1 - y0) / (x1 - x0), _SLOPE / 3), _SLOPE * 3)
 
 
-# -- what became of a target -----------------------------------------------------------------------------------
+# -- outcome of a target -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was asked for, in words, and whether the file keeps it: None and None where nothing was; and remarks."""
+    """A target in words, whether the file meets it, and remarks; None and None without a target."""
 
     target: str | None
     met: bool | None
@@ -193,7 +193,7 @@ class Outcome:
 
 
 def outcome(job: Job, coded: Coded) -> Outcome:
-    """Whether a file keeps what was asked for."""
+    """Whether a file meets the requested target."""
     request, budget = job.request, job.budget
     if request.psnr is not None:
         target, met = f"{request.psnr:g} dB", coded.quality.db >= request.psnr
