@@ -1,4 +1,4 @@
-"""What the files of many signals share: a meta-learned network, as a file of its own that they name by its hash."""
+"""Bases: meta-learned networks shared by the files of many signals, which refer to the base's file by its hash."""
 
 import hashlib
 import math
@@ -23,11 +23,11 @@ from sinr_codec.signals.base import Signal, Spec
 from sinr_codec.types import Array, Options, Params
 
 STEP: Final = 2.0**-7
-"""Of the parameters of a base, as a share of the root mean square of their tensor: some 9 bits each."""
+"""Quantisation step of a base's parameters, relative to the root mean square of the tensor: about 9 bits each."""
 RATE_STEP: Final = 2.0**-5
-"""The same of rates, which need not be exact."""
+"""The same for learning rates, which need less precision."""
 MAX_STEPS: Final = 64
-"""Steps of an inner loop."""
+"""Most steps of an inner loop."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Base:
     Attributes
     ----------
     field
-        An `MLP`, where files code the difference of all parameters; a `Modulated`, where they code latents.
+        An `MLP` if files code differences of all parameters; a `Modulated` if they code latents.
     patch
-        Samples by axis of the patches that signals are cut into; empty where they are not.
+        Samples of a patch along each axis; empty if signals are not cut into patches.
     section
         The coded parameters, and the `LatentModel` of a `Modulated`.
     params, model
-        What a decoder gets from them.
+        The decoded parameters and model.
     inner
-        The coded rates, which only an encoder needs; empty in a base that only decodes.
+        The coded learning rates, which only encoding requires; empty in a base for decoding only.
     rates
-        What it gets from them: rates of the inner steps by name of what is adapted, float32 (steps, ...), ones where
-        all numbers have the same.
+        The decoded learning rates of inner steps by name of the adapted parameter, float32 (steps, ...), with axes of
+        length 1 for a common rate.
     """
 
     field: MLP | Modulated
@@ -61,39 +61,39 @@ class Base:
 
     @property
     def header(self) -> Header:
-        """Of its file."""
+        """The header of its file."""
         return Header(BASE, self.field.to_header(), base=self.patch)
 
     @cached_property
     def decoding(self) -> bytes:
-        """The file of what a decoder needs: without the rates."""
+        """The file for decoding, without the rates."""
         return write(self.header, [self.section])
 
     @cached_property
     def digest(self) -> bytes:
-        """The first bytes of the SHA-256 of `decoding`: the base's name in the files that need it."""
+        """The first bytes of the SHA-256 of `decoding`: the base's id in the files that need it."""
         return hashlib.sha256(self.decoding).digest()[:DIGEST_BYTES]
 
     @property
     def receiver_bytes(self) -> int:
-        """What a receiver must hold, in bytes."""
+        """Size of the base for a decoder, in bytes."""
         return len(self.decoding)
 
     def to_bytes(self) -> bytes:
-        """The file, with the rates where there are any."""
+        """The file, with the rates if any."""
         return write(self.header, [self.section, self.inner]) if self.inner else self.decoding
 
     def network(self, spec: Spec) -> Modulations | Difference:
-        """The field of what a file of a signal with this `Spec` holds of its own."""
+        """The field of a signal's own parameters, for its `Spec`."""
         return beside(self.field, self.params, sizes_of(spec) if self.patch else (), self.patch, self.model)
 
     @property
     def encoding_rates(self) -> Params:
-        """The rates, which encoding needs.
+        """The learning rates, for encoding.
 
         Raises
         ------
-        InputError : it has none
+        InputError : the base has none
         """
         if self.rates is None:
             raise InputError("base: has no rates, and so it can only decode; expected the file that `sinr learn` wrote")
@@ -108,7 +108,7 @@ def make_base(
     model: LatentModel | None = None,
     step: float = STEP,
 ) -> Base:
-    """A base of learned parameters, which are rounded to multiples of a `step` of their root mean square."""
+    """A base with learned parameters, rounded to multiples of `step` times their root mean square."""
     records = b"".join(encode_tensor(params[name], _coding(params[name], step)) for name in field.shapes())
     decoded = tensors_of(manifest_of(field), CodedNetwork(records))
     inner = b"" if rates is None else _coded_rates(rates)
@@ -117,7 +117,7 @@ def make_base(
 
 
 def with_model(base: Base, model: LatentModel | None) -> Base:
-    """The base with a model of its latents, which can be counted only once its parameters are rounded."""
+    """The base with a model of its latents, whose statistics depend on the rounded parameters."""
     return base if model is None else replace(base, section=base.section + model.to_bytes(), model=model)
 
 
@@ -127,7 +127,7 @@ def read_base(source: Source, limits: Limits = DEFAULT_LIMITS) -> Base:
     Raises
     ------
     FormatError : a file that breaks the format, or goes beyond the limits
-    InputError : no such file, or one that is no base
+    InputError : no such file, or not a base
     """
     header, sections = load_source(source, limits)
     with naming(source):
@@ -137,7 +137,7 @@ def read_base(source: Source, limits: Limits = DEFAULT_LIMITS) -> Base:
 
 
 def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
-    """The base of a file that was read, as `read_base`."""
+    """The base of a file, from its header and sections; as `read_base`."""
     field = shared_from_header(header.field, limits.max_params)
     patch = header.base if isinstance(header.base, tuple) else ()
     if len(patch) not in (0, field.in_features) or (patch and not field.latents):
@@ -155,7 +155,7 @@ def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
 
 
 def load_signal(source: object, kind: str | None, options: Options) -> Signal:
-    """Read a signal as one network: a sound is not cut into blocks, for its patches are short enough."""
+    """Read a signal as one part: a sound is not cut into blocks, because its patches are short enough."""
     read = registry.kind_of(source) if kind is None else registry.kind_named(kind)
     signal = registry.load(source, read.name, **{**read.whole, **options})
     if len(signal.parts) != 1:
@@ -169,11 +169,11 @@ def sizes_of(spec: Spec) -> tuple[int, ...]:
 
 
 def base_of(header: Header, base: "Base | Source | None", limits: Limits) -> Base | None:
-    """The base that a file needs, of what was given; None where it needs none.
+    """The base for a file, from the given one; None if the file needs none.
 
     Raises
     ------
-    InputError : none was given, or another one
+    InputError : the base is missing, or another one
     """
     if header.base is None or header.kind != FIELD:
         return None
@@ -187,7 +187,7 @@ def base_of(header: Header, base: "Base | Source | None", limits: Limits) -> Bas
 
 
 def network_of(header: Header, base: Base | None, limits: Limits) -> Decodable:
-    """The field of a file of a signal, checked against its base and the limits."""
+    """The field in the file of a signal, checked against its base and the limits."""
     if base is None:
         return field_from_header(header.field, limits.max_params)
     network = beside_from_header(header.field, base.field, base.params, base.patch, base.model)
@@ -196,7 +196,7 @@ def network_of(header: Header, base: Base | None, limits: Limits) -> Decodable:
 
 
 def _coded_rates(rates: Params) -> bytes:
-    """Number of steps, whether each number has rates of its own, then the records."""
+    """The number of steps, whether each parameter has its own rates, then the records."""
     steps = min(len(rate) for rate in rates.values())
     each = any(rate[0].size > 1 for rate in rates.values())
     records = (encode_tensor(rate, _coding(rate, RATE_STEP) if each else Raw()) for rate in rates.values())
@@ -204,7 +204,7 @@ def _coded_rates(rates: Params) -> bytes:
 
 
 def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, Array] | None:
-    """Inverse of `_coded_rates`; None where there are none."""
+    """Inverse of `_coded_rates`; None without rates."""
     if not section:
         return None
     reader = Reader(section, "rates")
@@ -220,5 +220,5 @@ def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, 
 
 def _coding(value: Array, step: float) -> Coding:
     power = float(np.sqrt(np.mean(np.abs(value.astype(np.complex128)) ** 2))) if is_lossy(value) else 0.0
-    # of a power of two: what is rounded again stays as it is
+    # a power of two, so that rounding is idempotent
     return Direct(step=2.0 ** math.floor(math.log2(step * power))) if power > 0 else Raw()

@@ -1,4 +1,4 @@
-"""Files in, signals out: all that a receiver needs."""
+"""Decoding of files to signals."""
 
 import contextlib
 import threading
@@ -23,13 +23,13 @@ from sinr_codec.signals.options import check_options
 from sinr_codec.types import Array, PathLike
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
-_KEPT: Final = 256  # decoded networks of a file that are kept; two rows of blocks have fewer below 65,536 pixels
+_KEPT: Final = 256  # cached decoded networks of a file; two rows of blocks have fewer below 65,536 pixels
 
 _T = TypeVar("_T")
 
 
 class _Networks(Sequence[Apply]):
-    """The networks of a file, each decoded when it is taken; errors name the file, and which network it is."""
+    """The networks of a file, each decoded on access; errors name the file and the network."""
 
     def __init__(
         self, network: Decodable, coded: Sequence[CodedNetwork], base: Base | None, source: Source, device: str
@@ -55,7 +55,7 @@ class _Networks(Sequence[Apply]):
         return self._kept(self._params, number, decoded)
 
     def _kept(self, known: dict[int, _T], number: int, make: Callable[[], _T]) -> _T:
-        """What is known of a network, made where it is not; the one that was not asked for the longest time goes."""
+        """A cached value for a network, computed if missing; the least recently used is evicted."""
         with self._lock:
             known[number] = known.pop(number) if number in known else make()
             if len(known) > _KEPT:
@@ -74,18 +74,18 @@ class _Networks(Sequence[Apply]):
 
 @dataclass(frozen=True)
 class Decoder:
-    """A `.sinr` file of a signal, opened: call it at coordinates, or render it at any size.
+    """An open `.sinr` file of a signal: call it at coordinates, or render it at any size.
 
     Attributes
     ----------
     header
-        What the file says about itself.
+        The file's header.
     network
-        The field, of which each part of the signal has its own weights.
+        The field; each part of the signal has its own weights.
     spec
         Shape, dtype and conventions of the source.
     limits
-        What a rendering may take.
+        Resource limits, also of renderings.
     """
 
     header: Header
@@ -96,12 +96,12 @@ class Decoder:
 
     @property
     def device(self) -> str:
-        """Where the network is evaluated."""
+        """Device for evaluating the network."""
         return self._networks.device
 
     @property
     def planes(self) -> tuple[int, int]:
-        """Of a progressive file: how many planes of last bits all networks have, and how many a whole file has."""
+        """Planes of low-order bits of a progressive file: present for all networks, and in the complete file."""
         return min(len(one.planes) for one in self._networks.coded), self.header.planes
 
     @property
@@ -111,12 +111,12 @@ class Decoder:
 
     @property
     def params(self) -> dict[str, Array]:
-        """Weights of the network, or of the first one."""
+        """Weights of the network, or of the first of several."""
         return self._networks.params(0)
 
     @property
     def fields(self) -> Fields:
-        """The networks, as a renderer wants them."""
+        """The networks, for a renderer."""
         positions = self.limits.max_work // self.network.work
         return Fields(
             self._networks,
@@ -128,10 +128,10 @@ class Decoder:
     def __call__(self, coords: Array, part: int = 0) -> Array:
         """Values float32 (..., b), not clipped, at coords (..., a) in the field's domain [-1, 1]^a.
 
-        A long sound or a large picture is made of several networks; `part` is the one to ask, in its own domain.
+        A signal in blocks has several networks, each with its own domain; `part` selects one.
         """
         try:
-            # Through float64: what is no real number (complex, text) is refused.
+            # Through float64, which rejects complex numbers and text.
             coords = np.asarray(coords).astype(np.float64, casting="same_kind").astype(np.float32)
         except (TypeError, ValueError) as error:
             raise InputError(f"coords: expected an array of numbers ({error})") from error
@@ -147,7 +147,7 @@ class Decoder:
         return values.reshape(*coords.shape[:-1], outputs)
 
     def render(self, **options: Any) -> Any:
-        """Render the signal: its samples in the source's dtype, or an object of the library its users use.
+        """Render the signal as samples in the source's dtype, or as an object of the usual library for its kind.
 
         The options are those of the kind's `Spec.render`, such as `scale`, `size` and `region` of a picture.
         """
@@ -163,9 +163,9 @@ class Decoder:
         return self.spec.image(self.render(**options))
 
     def save(self, out: PathLike, **options: Any) -> Any:
-        """Render the signal and write it, in the format that the extension names; options as for `render`.
+        """Render the signal and write it; the extension selects the format. Options as for `render`.
 
-        Returns what was rendered.
+        Returns the rendering.
         """
         decoded = self.render(**options)
         self.spec.save(decoded, out)
@@ -180,20 +180,19 @@ def open(
     device: str = CPU,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Decoder:
-    """Open a `.sinr` file of a signal: the weights of a single network are decoded, nothing is rendered yet.
+    """Open a `.sinr` file of a signal. The weights of a single network are decoded; nothing is rendered yet.
 
-    Of a signal in blocks each network is decoded when it is first needed, and damage in it is an error then.
+    For a signal in blocks, each network is decoded on first use, when damage to it raises an error.
 
-    `base` is what a file needs that names one: a `Base`, or its file. With `progressive`, the end of the file may be
-    missing: weights are as fine as what is there says (`Decoder.planes`). The network is evaluated by NumPy, or on
-    another `device` by PyTorch ("cuda", ...), where sums may differ in the last bit.
+    `base` is a `Base` or its file, required for files that name one. With `progressive`, the end of the file may be
+    missing; the precision of the weights depends on the part present (`Decoder.planes`). The network is evaluated by
+    NumPy, or on another `device` ("cuda", ...) by PyTorch, where sums may differ in the last bit.
 
     Raises
     ------
-    FormatError : a file that breaks the format, or goes beyond the limits
-    InputError : no such file, one that holds a network instead of a signal, one whose base is missing or another, or a
-        device that cannot be used
-    MissingExtraError : PyTorch is not installed, and another device than the CPU is named
+    FormatError : a file that breaks the format or exceeds the limits
+    InputError : no such file, a file of a network instead of a signal, a missing or wrong base, or an unusable device
+    MissingExtraError : PyTorch is not installed, and `device` is not the CPU
     """
     check_device(device)
     header, sections = load_source(source, limits, partial=progressive)
@@ -209,7 +208,7 @@ def opened(
     base: Base | Source | None,
     device: str = CPU,
 ) -> Decoder:
-    """The decoder of a file whose header and sections were read."""
+    """The decoder of a file, from its header and sections."""
     if header.kind == BASE:
         raise InputError("holds a base, not a signal; name it with base where a file needs it")
     if header.kind != FIELD:
@@ -257,20 +256,20 @@ def decode(
     out
         File to write; the extension names the format.
     base
-        The base that the file needs, if it needs one.
+        The base, if the file needs one.
     progressive
-        Take a file whose end is missing, at the quality that what is there has; see `encode`.
+        Accept a file whose end is missing, at reduced quality; see `encode`.
     device
-        Where the networks are evaluated: "cpu", which needs no PyTorch, or "cuda", ...
+        Device for evaluating the networks: "cpu", which does not require PyTorch, or "cuda", ...
     limits
-        What this reader is willing to allocate.
+        Resource limits of this reader.
     options
-        Those of the kind's `Spec.render`. A picture has `scale` (factor on the source's size), `size` (h, w) of the
+        Options of the kind's `Spec.render`. A picture has `scale` (factor on the source's size), `size` (h, w) of the
         result, and `region` (left, top, right, bottom) in pixels of the source.
 
     Returns
     -------
-    the signal: of a picture an array (h, w) or (h, w, C) of the source's dtype
+    The signal: for a picture, an array (h, w) or (h, w, C) in the source's dtype.
     """
     if out is not None:
         check_output(out, source)

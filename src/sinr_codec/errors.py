@@ -1,6 +1,6 @@
-"""Everything this package refuses is refused with a `SinrError`.
+"""The exceptions of this package, all derived from `SinrError`.
 
-Every message is one line that names the file or the argument and says what was expected.
+Every message is one line that names the file or the argument and the expected value.
 """
 
 
@@ -13,11 +13,11 @@ class InputError(SinrError):
 
 
 class MissingExtraError(SinrError):
-    """A library is missing; the message names the extra that brings it."""
+    """A library is missing; the message names the extra that installs it."""
 
 
 class FormatError(SinrError):
-    """A `.sinr` file that breaks the format. The children say how."""
+    """A `.sinr` file that breaks the format; subclasses tell how."""
 
 
 class NotSinrError(FormatError):
@@ -49,7 +49,7 @@ class UnknownIdError(FormatError):
 
 
 def explain(error: BaseException) -> str | None:
-    """What an error tells a user, in one line; None for one that neither the user, a file nor the system caused."""
+    """An error's message for the user, in one line; None for errors not caused by the user, a file or the system."""
     if isinstance(error, SinrError):
         text = str(error)
     elif isinstance(error, OSError):
@@ -62,6 +62,6 @@ def explain(error: BaseException) -> str | None:
 
 
 def _out_of_memory_in_torch(error: BaseException) -> bool:
-    """Whether PyTorch says so, in its way on a GPU or in that on the CPU."""
+    """Whether an error is PyTorch's for exhausted memory, on a GPU or on the CPU."""
     on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return type(error).__name__ == "OutOfMemoryError" or on_cpu

@@ -1,4 +1,4 @@
-"""Networks evaluated in tiles, on the CPU by NumPy or on an accelerator by PyTorch."""
+"""Evaluation of networks in tiles, on the CPU by NumPy or on an accelerator by PyTorch."""
 
 from collections.abc import Mapping
 from typing import Final, Protocol, cast
@@ -11,7 +11,7 @@ from sinr_codec.signals.base import TILE, Apply
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array
 
-_TILE_NUMBERS: Final = 1 << 19  # numbers that one layer puts out for a tile
+_TILE_NUMBERS: Final = 1 << 19  # outputs of a layer for a tile
 _DEVICE_NUMBERS: Final = 1 << 24  # the same on an accelerator
 
 
@@ -21,16 +21,16 @@ class _Wide(Protocol):
 
 
 def tile_of(field: _Wide, device: str = CPU) -> int:
-    """Samples to evaluate at once: activations fit the cache of a CPU, and fill an accelerator."""
+    """Samples to evaluate at once, so that activations fit a CPU's cache, or fill an accelerator."""
     if not is_cpu(device):
         return max(16, _DEVICE_NUMBERS // field.widest)
     return max(16, min(TILE, _TILE_NUMBERS // field.widest))
 
 
 def decoder_on(field: Decodable, params: Mapping[str, Array], device: str = CPU) -> Apply:
-    """`Field.decoder` on the CPU; the same function by PyTorch on an accelerator, with coordinates and values here.
+    """`Field.decoder` on the CPU; the same function by PyTorch on an accelerator, with NumPy arrays in and out.
 
-    Networks of patches, whose places are found in float64, stay on the CPU.
+    Networks of patches stay on the CPU, because positions in patches are computed in float64.
     """
     if is_cpu(device) or not field.ON_DEVICES:
         return field.decoder(params)

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Atomic writing of files and folders."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ from sinr_codec.types import PathLike
 
 @contextlib.contextmanager
 def atomic_write(path: PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which is renamed to `path` when the block succeeds.
+    """Yield a temporary path beside `path`, which is renamed to `path` when the block succeeds.
 
-    The temporary file exists (empty) when the block starts and keeps the suffix of `path`, for writers that
-    choose their format by it. Any exception, Ctrl-C included, removes it and leaves an older `path` alone.
-    An existing target keeps its permissions, and a symbolic link remains one. A target that is not a regular file
-    (`/dev/null`, a pipe) is written directly, because renaming would replace the device itself.
+    The temporary file exists (empty) when the block starts. It has the suffix of `path`, for writers that select a
+    format by it. Any exception, Ctrl-C included, removes it and leaves an existing `path` unchanged. An existing target
+    keeps its permissions, and a symbolic link remains one. A target that is not a regular file (`/dev/null`, a pipe) is
+    written directly, because renaming would replace the device itself.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise InputError(f"{path}: the folder {target.parent} does not exist")
     special = target.exists() and not target.is_file()
-    # A long name plus our additions could exceed the system's limit, hence the cut.
+    # Truncated, because a long name with these additions could exceed the system's limit.
     marker = f".{target.stem[:64]}.{secrets.token_hex(4)}.partial{target.suffix[:32]}"
     temporary = target if special else target.with_name(marker)
     try:
@@ -49,7 +49,7 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
             os.replace(temporary, target)
     except OSError as error:
         if error.filename not in (None, str(temporary), str(target)):
-            raise  # not about this file
+            raise  # from another file
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         if not special:
@@ -58,12 +58,12 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
-    """Give a temporary path beside `path` for a folder; it becomes `path` when the block ends well.
+    """Yield a temporary path for a folder beside `path`, which is renamed to `path` when the block succeeds.
 
     Raises
     ------
     InputError
-        There is something by that name, the folder around it is missing, or the system refuses to write.
+        `path` exists, its parent folder is missing, or the system refuses to write.
     """
     path = Path(path)
     if path.exists():
@@ -82,12 +82,12 @@ def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
 
 
 def check_output(path: PathLike, source: object = None) -> None:
-    """Refuse an output that cannot be written, ahead of minutes of work; `atomic_write` checks again.
+    """Refuse an output that cannot be written, before long work; `atomic_write` checks again.
 
     Raises
     ------
     InputError
-        `path` is a folder, is in none, is not writable, or is the file `source` itself.
+        `path` is a folder, its folder is missing, it is not writable, or it is the file `source` itself.
     """
     target = Path(path)
     folder = target.resolve().parent

@@ -1,4 +1,4 @@
-"""What a file holds, and whether it is whole and as good as it says."""
+"""Inspection and verification of files."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ from sinr_codec.types import JsonObject
 
 
 def info(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> JsonObject:
-    """Tell what a file holds, without decoding it: kind, field, bytes by part, how each tensor is coded.
+    """Describe a file without decoding it: kind, field, bytes by part, coding of each tensor.
 
-    Of a file that needs a base, without that, it tells which, and what can be told. The result is ready for JSON.
+    For a file whose base is not given, the result names the base and has what is known without it. The result is ready
+    for JSON.
     """
     header, sections = load_source(source, limits)
     with naming(source):
@@ -102,10 +103,10 @@ def _of_network(header: Header, sections: list[bytes], limits: Limits) -> JsonOb
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What `verify` found: whether all is well, and one line for each check.
+    """Result of `verify`: whether all checks passed, and one line for each.
 
-    `measured` is the quality in dB against what the file was compared with, `recorded` what the file promises,
-    `figures` further measures.
+    `measured` is the quality in dB against the given source, `recorded` the quality in the file, `figures` further
+    measures.
     """
 
     ok: bool
@@ -123,10 +124,10 @@ def verify(
     limits: Limits = DEFAULT_LIMITS,
     **options: Any,
 ) -> VerifyReport:
-    """Check every checksum and decode everything; with `against`, measure the quality and compare it.
+    """Check all checksums and decode everything; with `against`, also measure and compare the quality.
 
-    `against` is the signal that was encoded, or the network that was compressed; `options` are those it was read
-    with. The report is not ok where the quality is below what the file records.
+    `against` is the encoded signal or the compressed network; `options` are those for reading it. The report is not ok
+    if the quality is below the recorded one.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What files of signals and of networks share: how they are read, and their sections."""
+"""Reading files of signals and of networks, and their common sections."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ Source = PathLike | bytes | bytearray | memoryview
 
 
 def load_source(source: Source, limits: Limits, *, partial: bool = False) -> tuple[Header, list[bytes]]:
-    """Read a file by its name, or its bytes; errors say which. With `partial`, its end may be missing."""
+    """Read a file from a path or from bytes; errors name the source. With `partial`, the end may be missing."""
     if isinstance(source, bytes | bytearray | memoryview):
         with naming(source):
             return read(bytes(source), limits, partial=partial)
@@ -22,7 +22,7 @@ def load_source(source: Source, limits: Limits, *, partial: bool = False) -> tup
 
 @contextlib.contextmanager
 def naming(source: Source) -> Iterator[None]:
-    """Put the source's name in front of messages about what is in it, once."""
+    """Prefix messages about a source's content with its name, once."""
     try:
         yield
     except SinrError as error:
@@ -33,9 +33,9 @@ def naming(source: Source) -> Iterator[None]:
 
 
 def coded_networks(header: Header, sections: list[bytes], parts: int) -> tuple[list[CodedNetwork], bytes]:
-    """The networks of a signal with as many parts, and the side section.
+    """The networks of a signal with `parts` parts, and the side section.
 
-    Of a file whose end is missing, each network has the planes that are there.
+    If the end of the file is missing, networks have only the planes present.
     """
     declared = len(header.section_lengths)
     first = declared - header.planes * parts
@@ -56,18 +56,18 @@ def coded_networks(header: Header, sections: list[bytes], parts: int) -> tuple[l
 
 
 def only(sections: list[bytes]) -> bytes:
-    """The section of a file that has one."""
+    """The only section of a file."""
     if len(sections) != 1:
         raise MalformedError(f"expected one section, found {len(sections)}")
     return sections[0]
 
 
 def section_bytes(records: Mapping[str, bytes], blob: bytes) -> dict[str, int]:
-    """Bytes by part of a file: each record, and "header" for everything else."""
+    """Bytes by part of a file: each record, and "header" for the rest."""
     sizes = {name: len(record) for name, record in records.items()}
     return sizes | {"header": len(blob) - sum(sizes.values())}
 
 
 def part_name(number: int, parts: int, name: str) -> str:
-    """Name of a tensor among those of all networks of a file."""
+    """Name of a tensor among all networks of a file."""
     return name if parts == 1 else f"{number}.{name}"

@@ -1,4 +1,4 @@
-"""Work in tiles on several cores: results in order, few of them waiting."""
+"""Parallel work in tiles, with results in order and bounded buffering."""
 
 import os
 import threading
@@ -12,11 +12,11 @@ R = TypeVar("R")
 
 
 def map_tiles(compute: Callable[[T], R], tiles: Iterable[T], threads: int | None = None) -> Iterator[R]:
-    """``map(compute, tiles)`` on `threads` cores, by default all that this process may use.
+    """``map(compute, tiles)`` on `threads` cores; default: all that this process may use.
 
-    NumPy releases the interpreter's lock, so plain threads suffice. The matrix products of a tile are too small to
-    share: each stays on one core while tiles run side by side, which is faster than the reverse, and several times
-    faster on a busy machine.
+    NumPy releases the interpreter lock, so threads suffice. The matrix products of a tile are too small to parallelise:
+    each runs on one core while tiles run in parallel. This is faster than the reverse, several times so on a busy
+    machine.
     """
     threads = cores() if threads is None else threads
     if threads <= 1:
@@ -37,16 +37,16 @@ def map_tiles(compute: Callable[[T], R], tiles: Iterable[T], threads: int | None
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class _OneThreadAProduct:
-    """A context that limits the matrix library to one core; the last user to leave restores its setting.
+    """A context that limits the BLAS library to one core; the last user to leave restores the setting.
 
-    The setting belongs to the process: without the count, overlapping users would restore each other's limit.
+    The setting is global to the process: without a count, overlapping users would restore each other's limit.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class _OneThreadAProduct:
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                # Reading a header or a few points needs no threads: not imported before.
+                # Imported late, because reading a header or a few points requires no threads.
                 from threadpoolctl import ThreadpoolController
 
                 self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
