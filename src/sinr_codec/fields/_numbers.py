@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeGuard, TypeVar
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Protocol, TypeGuard, TypeVar, cast
 
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 
 
 def compact(value: float) -> int | float:
@@ -17,6 +17,24 @@ def compact(value: float) -> int | float:
 def is_list(value: object) -> TypeGuard[Sequence[object]]:
     """True for a list or tuple that starts with an integer, as all parts of a header do."""
     return isinstance(value, list | tuple) and len(value) > 0 and type(value[0]) is int
+
+
+def id_and_numbers(value: object, what: str, known: Container[object]) -> tuple[int, list[Any]]:
+    """The id and the rest of ``[id, numbers...]``, the header of an activation or an encoding.
+
+    Raises
+    ------
+    MalformedError
+        The value is no such list.
+    UnknownIdError
+        The id is not one of this version.
+    """
+    if not is_list(value):
+        raise MalformedError(f"field header: the {what} must be a list that starts with an integer id")
+    ident, *numbers = value
+    if ident not in known:
+        raise UnknownIdError(f"field header: {what} id {ident} is not known to this version")
+    return cast(int, ident), numbers
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Final, Protocol
 
-from sinr_codec.errors import InputError, MalformedError, UnknownIdError
-from sinr_codec.fields._numbers import compact, is_list, is_number
+from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.fields._numbers import compact, id_and_numbers, is_number
 
 
 class Activation(Protocol):
@@ -228,12 +228,7 @@ def activation_from_header(value: object) -> AnyActivation:
     MalformedError
         The value is not a list of an id and its numbers, or a number is out of range.
     """
-    if not is_list(value):
-        raise MalformedError("field header: the activation must be a list that starts with an integer id")
-    ident = value[0]
-    numbers: list[Any] = list(value[1:])
-    if ident not in _BY_ID:
-        raise UnknownIdError(f"field header: activation id {ident} is not known to this version")
+    ident, numbers = id_and_numbers(value, "activation", _BY_ID)
     kind, counts = _BY_ID[ident]
     if len(numbers) not in counts or not all(is_number(x) for x in numbers):
         raise MalformedError(f"field header: {kind.__name__} takes {counts[-1]} finite number(s)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.coding.dictionary import make_dictionary
-from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.fields._numbers import compact, is_list, is_number
+from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.fields._numbers import compact, id_and_numbers, is_number
+from sinr_codec.fields.activations import AnyActivation, activation_from_header, activation_to_header
+from sinr_codec.types import Cbor
 
 MAX_FEATURES: Final = 1 << 16
 #: Above this, a float32 argument has no precise phase.
@@ -242,12 +244,7 @@ def encoding_from_header(value: object) -> AnyEncoding:
     LimitError
         More features than the reader's limit.
     """
-    if not is_list(value):
-        raise MalformedError("field header: the encoding must be a list that starts with an integer id")
-    ident = value[0]
-    numbers: list[Any] = list(value[1:])
-    if ident not in (Identity.ID, Octaves.ID, AxisOctaves.ID, Fourier.ID):
-        raise UnknownIdError(f"field header: encoding id {ident} is not known to this version")
+    ident, numbers = id_and_numbers(value, "encoding", (Identity.ID, Octaves.ID, AxisOctaves.ID, Fourier.ID))
     right = len(numbers) == {Identity.ID: 0, AxisOctaves.ID: max(len(numbers), 2)}.get(ident, 3)
     if not right or not all(is_number(x) for x in numbers):
         raise MalformedError("field header: the encoding has a wrong number of parameters")
@@ -268,3 +265,20 @@ def encoding_from_header(value: object) -> AnyEncoding:
         return Fourier(features, float(scale), seed)
     except InputError as error:
         raise MalformedError(f"field header: {error}") from error
+
+
+def layers_to_header(activation: AnyActivation, encoding: AnyEncoding) -> list[Cbor]:
+    """Activation and encoding at the end of a field's header; the encoding is left out where it is the identity."""
+    parts: list[Cbor] = [activation_to_header(activation)]
+    return parts if encoding == Identity() else [*parts, encoding_to_header(encoding)]
+
+
+def layers_from_header(values: Sequence[object]) -> tuple[AnyActivation, AnyEncoding]:
+    """Inverse of `layers_to_header`; errors as those of `activation_from_header` and `encoding_from_header`."""
+    activation = activation_from_header(values[0])
+    if len(values) == 1:
+        return activation, Identity()
+    encoding = encoding_from_header(values[1])
+    if encoding == Identity():
+        raise MalformedError("field header: an identity encoding is left out, not written")
+    return activation, encoding

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields._numbers import built
-from sinr_codec.fields.activations import AnyActivation, Sine, activation_from_header, activation_to_header
+from sinr_codec.fields.activations import AnyActivation, Sine
 from sinr_codec.fields.base import FieldDefaults, Params
-from sinr_codec.fields.encodings import AnyEncoding, Identity, encoding_from_header, encoding_to_header
+from sinr_codec.fields.encodings import AnyEncoding, Identity, layers_from_header, layers_to_header
 from sinr_codec.types import Array, Cbor
 
 MAX_PARAMS: Final = 1 << 27
@@ -245,11 +245,8 @@ class MLP(FieldDefaults):
 
     def to_header(self) -> list[Cbor]:
         """``[0, a, b, k, l, activation, encoding]``; an identity encoding is omitted."""
-        header = [self.ID, self.in_features, self.out_features, self.width, self.hidden_layers]
-        parts = [activation_to_header(self.activation)]
-        if self.encoding != Identity():
-            parts.append(encoding_to_header(self.encoding))
-        return [*header, *parts]
+        sizes = self.in_features, self.out_features, self.width, self.hidden_layers
+        return [self.ID, *sizes, *layers_to_header(self.activation, self.encoding)]
 
     @classmethod
     def from_header(cls, value: object, max_params: int = MAX_PARAMS) -> MLP:
@@ -271,12 +268,9 @@ class MLP(FieldDefaults):
         for (name, limit), size in zip(_MAX_SIZES.items(), value[1:5]):
             if size > limit:
                 raise LimitError(f"field header: {name} = {size} is more than {limit}")
-        activation = activation_from_header(value[5])
-        encoding = encoding_from_header(value[6]) if len(value) == 7 else Identity()
-        if len(value) == 7 and encoding == Identity():
-            raise MalformedError("field header: an identity encoding is left out, not written")
         in_features, out_features, width, hidden_layers = value[1:5]
-        return built(lambda: cls(in_features, out_features, width, hidden_layers, activation, encoding), max_params)
+        layers = layers_from_header(value[5:])
+        return built(lambda: cls(in_features, out_features, width, hidden_layers, *layers), max_params)
 
 
 # Buffers belong to a thread, not to a network: a file may have hundreds of networks.

@@ -27,8 +27,29 @@ MAX_SIDE: Final = 1 << 20
 """Most samples along an axis cut into patches, which float32 coordinates can distinguish."""
 
 
+class _AroundMLP:
+    """What a network takes from the MLP in it."""
+
+    mlp: MLP
+
+    @property
+    def in_features(self) -> int:
+        """Number of coordinates a."""
+        return self.mlp.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Number of values b."""
+        return self.mlp.out_features
+
+    @property
+    def width(self) -> int:
+        """Neurons a hidden layer."""
+        return self.mlp.width
+
+
 @dataclass(frozen=True)
-class Modulated:
+class Modulated(_AroundMLP):
     """An MLP shared by all signals, and a linear map from latents z (d,) to a shift of each hidden neuron.
 
     A layer is ``f(gain (W x + b + M z))`` (COIN++, Dupont et al. 2022, section 2.2); the output layer is not shifted. M
@@ -57,21 +78,6 @@ class Modulated:
             raise InputError("modulations: expected a real activation")
         if type(self.latents) is not int or not 1 <= self.latents <= MAX_LATENTS:
             raise InputError(f"modulations: latents must be an integer in [1, {MAX_LATENTS}], got {self.latents!r}")
-
-    @property
-    def in_features(self) -> int:
-        """Number of coordinates a."""
-        return self.mlp.in_features
-
-    @property
-    def out_features(self) -> int:
-        """Number of values b."""
-        return self.mlp.out_features
-
-    @property
-    def width(self) -> int:
-        """Neurons a hidden layer."""
-        return self.mlp.width
 
     @property
     def shifts(self) -> int:
@@ -269,7 +275,7 @@ class Modulations(FieldDefaults):
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(_AroundMLP):
     """An MLP whose parameters are stored as differences from those of a base (INRIC, section 3.4)."""
 
     mlp: MLP
@@ -280,24 +286,9 @@ class Difference:
     network_params: ClassVar[int] = 0
 
     @property
-    def in_features(self) -> int:
-        """Number of coordinates a."""
-        return self.mlp.in_features
-
-    @property
-    def out_features(self) -> int:
-        """Number of values b."""
-        return self.mlp.out_features
-
-    @property
     def num_params(self) -> int:
         """Number of real parameters."""
         return self.mlp.num_params
-
-    @property
-    def width(self) -> int:
-        """Neurons a hidden layer."""
-        return self.mlp.width
 
     @property
     def widest(self) -> int:

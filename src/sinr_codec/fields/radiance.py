@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from sinr_codec.coding.tensor import Direct
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields._numbers import built
-from sinr_codec.fields.activations import AnyActivation, ReLU, activation_from_header, activation_to_header
+from sinr_codec.fields.activations import AnyActivation, ReLU
 from sinr_codec.fields.base import FieldDefaults, Params
-from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, encoding_from_header, encoding_to_header
+from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, layers_from_header, layers_to_header
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 from sinr_codec.types import Array, Cbor
@@ -186,11 +186,8 @@ class Radiance(_TrunkAndHead):
 
     def to_header(self) -> list[Cbor]:
         """``[1, k, l, features, head, octaves, activation, encoding]``; an identity encoding is omitted."""
-        header = [self.ID, self.width, self.hidden_layers, self.features, self.head, self.octaves]
-        parts = [activation_to_header(self.activation)]
-        if self.encoding != Identity():
-            parts.append(encoding_to_header(self.encoding))
-        return [*header, *parts]
+        sizes = self.width, self.hidden_layers, self.features, self.head, self.octaves
+        return [self.ID, *sizes, *layers_to_header(self.activation, self.encoding)]
 
     @classmethod
     def from_header(cls, value: object, max_params: int = MAX_PARAMS) -> Radiance:
@@ -210,10 +207,7 @@ class Radiance(_TrunkAndHead):
         if any(type(x) is not int for x in value[:6]) or value[0] != cls.ID:
             raise MalformedError("field header: a radiance field starts with its id and five sizes, integers")
         _, width, hidden_layers, features, head, octaves = value[:6]
-        activation = activation_from_header(value[6])
-        encoding = encoding_from_header(value[7]) if len(value) == 8 else Identity()
-        if len(value) == 8 and encoding == Identity():
-            raise MalformedError("field header: an identity encoding is left out, not written")
+        activation, encoding = layers_from_header(value[6:])
         return built(lambda: cls(width, hidden_layers, activation, encoding, features, head, octaves), max_params)
 
 
