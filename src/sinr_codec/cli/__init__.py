@@ -1,1 +1,1 @@
-"""The command `sinr`: one file a verb; nothing heavy is imported before a verb needs it."""
+"""The command `sinr`, with one module a verb; heavy imports are deferred until a verb needs them."""

@@ -1,4 +1,4 @@
-"""What the verbs share: options, one-line errors, progress and printing."""
+"""Common parts of the verbs: options, one-line errors, progress and output."""
 
 import json
 import math
@@ -36,10 +36,10 @@ class Preset(StrEnum):
     PAPER = "paper"
 
 
-PresetOption = Annotated[Preset, typer.Option(help="How long to look for a small file; paper: SINR as published.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-BaseOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The base that FILE needs, if it names one.")]
-DeviceOption = Annotated[str, typer.Option(help="Where PyTorch fits: cpu, cuda, ...")]
+PresetOption = Annotated[Preset, typer.Option(help="Encoding effort for a small file; paper: SINR as published.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Random seed.")]
+BaseOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The base, if FILE needs one.")]
+DeviceOption = Annotated[str, typer.Option(help="PyTorch device for fits: cpu, cuda, ...")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
@@ -55,55 +55,57 @@ def parse_activation(text: str) -> "AnyActivation":
 
 
 def _parsed(parse: Callable[[str], T], text: str) -> T:
-    """A value from text; what it is not is wrong usage."""
+    """Parse text; invalid text is a usage error."""
     try:
         return parse(text)
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-# -- what encoding takes -------------------------------------------------------------------------------------
+# -- options of encoding -------------------------------------------------------------------------------------
 
 MethodOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Code as coin, inric, sinr, ... do, instead of planning.")
+    str | None, typer.Option(metavar="NAME", help="Code by a method, such as coin, inric or sinr, instead of planning.")
 ]
 FromBaseOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Of coinpp and inric-meta: what `sinr learn` wrote.")
+    Path | None, typer.Option(metavar="FILE", help="Base from `sinr learn`, for coinpp and inric-meta.")
 ]
 KindOption = Annotated[
     str | None,
     typer.Option(
         "--as",
         metavar="KIND",
-        help="image, audio, volume, dataset, video, shape or radiance, where INPUT does not tell.",
+        help="image, audio, volume, dataset, video, shape or radiance, if INPUT is ambiguous.",
     ),
 ]
-BppOption = Annotated[float | None, typer.Option(help="Aim at this rate, bits a pixel (sample, voxel, ...).")]
-SizeOption = Annotated[int | None, typer.Option(help="Aim at this file size, bytes.")]
-PsnrOption = Annotated[float | None, typer.Option(help="Aim at this quality, dB.")]
-WidthOption = Annotated[int | None, typer.Option(help="Neurons a layer, instead of an aim.")]
+BppOption = Annotated[float | None, typer.Option(help="Target rate in bits a pixel (sample, voxel, ...).")]
+SizeOption = Annotated[int | None, typer.Option(help="Target file size in bytes.")]
+PsnrOption = Annotated[float | None, typer.Option(help="Target quality in dB.")]
+WidthOption = Annotated[int | None, typer.Option(help="Neurons a layer, instead of a target.")]
 DepthOption = Annotated[int | None, typer.Option(help="Hidden layers.")]
 ActivationOption = Annotated[
     Any,
     typer.Option(parser=parse_activation, metavar="NAME", help="sine, gaussian, wire or relu; sine:30 sets omega0."),
 ]
-SecondsOption = Annotated[float | None, typer.Option(help="Fit for this long; starting and coding come on top.")]
-ProgressiveOption = Annotated[
-    bool, typer.Option("--progressive", help="Order the file so that its beginning decodes, at lower quality.")
+SecondsOption = Annotated[
+    float | None, typer.Option(help="Duration of the fit in seconds; startup and coding are extra.")
 ]
-MaxDropOption = Annotated[float | None, typer.Option(help="dB that coding may lose, where no rate rules it.")]
+ProgressiveOption = Annotated[
+    bool, typer.Option("--progressive", help="Order the file so that its beginning can be decoded, at lower quality.")
+]
+MaxDropOption = Annotated[float | None, typer.Option(help="dB that coding may lose, unless a rate determines it.")]
 
 
 # -- options together ----------------------------------------------------------------------------------------
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that were set; the others are left to the kind of signal."""
+    """The options that were given; others have the defaults of the kind of signal."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def exclusive(**options: object) -> None:
-    """Refuse, as wrong usage, more than one of several options."""
+    """Raise a usage error for more than one of several options."""
     given = ["--" + name.replace("_", "-") for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise typer.BadParameter(f"expected only one of {' and '.join(given)}")
@@ -113,14 +115,14 @@ def exclusive(**options: object) -> None:
 
 
 class Verbs(TyperGroup):
-    """Verbs whose errors are one line and exit code 1; wrong usage stays 2, as typer has it."""
+    """Verbs whose errors are one line with exit code 1; usage errors have typer's exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The reader of a pipe has left, as `| head` does: nobody is there to be told.
+            # The reader of the pipe has exited, as `| head` does, so no message is possible.
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
@@ -137,7 +139,7 @@ def _fail(message: str, code: int = 1) -> None:
 
 
 def show_error(message: str) -> None:
-    """One line on stderr."""
+    """Print an error as one line on stderr."""
     typer.echo("sinr: error: " + " ".join(message.split()), err=True)
 
 
@@ -146,7 +148,7 @@ def show_error(message: str) -> None:
 
 @contextmanager
 def progress(quiet: bool = False) -> Iterator[Progress]:
-    """A bar where stderr is a terminal, an occasional line elsewhere."""
+    """A progress bar if stderr is a terminal, otherwise occasional lines."""
     if quiet:
         yield NullProgress()
     elif not sys.stderr.isatty():
@@ -163,26 +165,26 @@ def progress(quiet: bool = False) -> Iterator[Progress]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}"),
         )
-        # Half a minute, rich's own, is shorter than a step of some tasks.
+        # Rich's default of half a minute is shorter than a step of some tasks.
         with Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=3600) as bar:
             yield _BarProgress(bar)
 
 
 class LineProgress:
-    """Plain lines on stderr: one when a task starts, then one every ten seconds."""
+    """Plain lines on stderr: one at the start of a task, then one every ten seconds."""
 
     def __init__(self, every: float = 10.0) -> None:
         self.every = every
         self._label, self._total, self._next = "", 0.0, 0.0
 
     def start(self, label: str, total: float) -> None:
-        """Name the task."""
+        """Start a task and print its name."""
         self._label, self._total = label, total
         self._next = time.monotonic() + self.every
         typer.echo(f"{label} ...", err=True)
 
     def update(self, done: float, text: str = "") -> None:
-        """Print a line where the last one is old enough."""
+        """Print a line if the interval since the last one has passed."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -192,7 +194,7 @@ class LineProgress:
 
 
 class _BarProgress:
-    """A bar a task; a total of 0 is one of unknown length."""
+    """A bar for each task; a total of 0 means unknown length."""
 
     def __init__(self, bar: "Bar") -> None:
         self._bar = bar
@@ -223,7 +225,7 @@ def show(title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ())
 def show_report(
     report: object, as_json: bool, title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ()
 ) -> None:
-    """Print a report as JSON, or else as a compact table."""
+    """Print a report as JSON or as a compact table."""
     if as_json:
         show_json(report)
     else:
@@ -231,13 +233,13 @@ def show_report(
 
 
 def show_json(value: object) -> None:
-    """Print a value or a report as JSON; what JSON cannot say (infinity, NaN) becomes null."""
+    """Print a value or a report as JSON, with null for infinity and NaN."""
     typer.echo(json.dumps(_plain(value), indent=2, allow_nan=False))
 
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        # `repr=False` marks the file's bytes.
+        # `repr=False` marks the file's bytes, which are omitted.
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.repr}
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -249,7 +251,7 @@ def _plain(value: object) -> object:
 
 
 def describe_field(field: "Decodable", parts: int = 1) -> str:
-    """A network in words, such as "sine 3x64", or so many of them."""
+    """Description of a network, such as "sine 3x64", or of several."""
     name = field.describe()
     if hasattr(field, "activation") and hasattr(field, "hidden_layers"):
         name = f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}"

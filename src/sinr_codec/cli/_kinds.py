@@ -1,4 +1,4 @@
-"""Options of kinds of signal on the command line: those that `load` and `render` of each kind take."""
+"""Command-line options of the kinds of signal: the keyword arguments of their `load` and `render`."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
@@ -17,17 +17,17 @@ _GIVEN: Final = "sinr_codec.options"
 
 
 class _KindCommand(TyperCommand):
-    """A verb that has the options of all kinds beside its own.
+    """A verb with the options of all kinds besides its own.
 
-    Kinds are loaded only where a command line has an option that is not the verb's own: to load them all takes longer
-    than to decode a small file.
+    Kinds are loaded only if a command line has an option that is not the verb's own, because loading all takes longer
+    than decoding a small file.
     """
 
     takes: ClassVar[str]
-    """Which options: those of "load" or of "render"."""
+    """Function with the options: "load" or "render"."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse a command line; values of the kinds' options are kept for `options_given`."""
+        """Parse a command line, and keep the values of the kinds' options for `options_given`."""
         own = {text for param in self.params for text in (*param.opts, *param.secondary_opts)}
         added: list[TyperOption] = []
         if any(arg.startswith("--") and arg.partition("=")[0] not in own for arg in args) or "-h" in args:
@@ -56,13 +56,13 @@ class DecodeCommand(_KindCommand):
 
 
 def options_given(ctx: typer.Context) -> dict[str, Any]:
-    """The options of kinds that a command line has, by name; the rest is left to the kind."""
+    """The options of kinds in a command line, by name; others have the kind's defaults."""
     given: dict[str, Any] = ctx.meta[_GIVEN]
     return given
 
 
 def _options(takes: str) -> list[TyperOption]:
-    """One option for each name, with what each kind says about it."""
+    """One option for each name, with the descriptions of each kind."""
     from sinr_codec.signals.options import options_of
     from sinr_codec.signals.registry import all_kinds
 
@@ -80,7 +80,7 @@ def _as_typer(name: str, described: Iterable[tuple[str, "Option"]]) -> TyperOpti
         abouts.setdefault(option.about, []).append(kind)
     about = "  ".join(f"[{', '.join(kinds)}] {text}." for text, kinds in abouts.items())
     flag = "--" + name.replace("_", "-")
-    # Kinds whose types differ get the text, and read it themselves.
+    # If the kinds' types differ, each parses the text itself.
     same = len({each.parse for _, each in described}) == 1
     if option.parse is None and same:
         switch = f"{flag}/--no-{flag[2:]}" if option.default is not False else flag
@@ -95,7 +95,7 @@ def _as_typer(name: str, described: Iterable[tuple[str, "Option"]]) -> TyperOpti
 
 
 def _parser(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """The same, with wrong text as wrong usage."""
+    """A parser that raises a usage error for invalid text."""
 
     def parsed(text: str) -> T:
         try:

@@ -1,4 +1,4 @@
-"""`sinr batch`: many signals in, a folder of `.sinr` files out."""
+"""`sinr batch`: encode many signals into a folder of `.sinr` files."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -17,14 +17,16 @@ def batch(
     ctx: typer.Context,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUTS...", help="Files, folders that are signals, patterns in quotes; or their URLs."),
+        typer.Argument(metavar="INPUTS...", help="Files, folders that are signals, quoted patterns; or their URLs."),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder of the files; or its URL.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Output folder, or its URL.")],
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Inputs at a time, a process each.", show_default="1")
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Inputs encoded in parallel, in a process each.", show_default="1"),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="URL", help="Dask scheduler whose workers encode, such as tcp://host:8786.")
+        str | None,
+        typer.Option(metavar="URL", help="Scheduler of a Dask cluster that encodes, such as tcp://host:8786."),
     ] = None,
     preset: PresetOption = Preset.BALANCED,
     method: _common.MethodOption = None,
@@ -44,10 +46,10 @@ def batch(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Turn many signals into small files.
+    """Encode many signals into small files.
 
-    A run that is stopped, or killed, goes on when the same command is given again: what is done is skipped, what
-    failed is tried again. DIR/batch.jsonl says what became of every input.
+    A run that was stopped or killed resumes with the same command: encoded inputs are skipped, failed inputs are
+    retried. DIR/batch.jsonl lists the outcome of every input.
 
     Example:
       sinr batch photos/*.png --out coded --jobs 4

@@ -1,4 +1,4 @@
-"""`sinr bench`: the experiments of the paper, and their report."""
+"""`sinr bench`: run the experiments of the paper and report on them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,31 +19,33 @@ def bench(
             "weights, occupancy, radiance; or report.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run: points, files, fits, report.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run: points, files, fits, report.")],
     data: Annotated[Path, typer.Option(help="Folder with the signals, such as the Kodak pictures.")] = Path("data"),
-    images: Annotated[str | None, typer.Option(metavar="A-B", help="Only these signals, counted from 1.")] = None,
-    scale: Annotated[str, typer.Option(metavar="S", help="Make the signals smaller, such as 1/4.")] = "1",
-    steps: Annotated[int | None, typer.Option(min=1, help="Of every fit.", show_default="the experiment's own")] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="A-B", help="Range of signals, counted from 1. Default: all.")
+    ] = None,
+    scale: Annotated[str, typer.Option(metavar="S", help="Scale factor of the signals, such as 1/4.")] = "1",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of every fit.", show_default="the experiment's own")
+    ] = None,
     effort: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the published steps for methods that train on.")
+        float, typer.Option(min=0.0, max=1.0, help="Share of the published steps for methods that continue training.")
     ] = 0.3,
     methods: Annotated[str | None, typer.Option(metavar="A,B", help="Only these methods.")] = None,
     configurations: Annotated[str | None, typer.Option(metavar="HxM,...", help="Only these networks.")] = None,
     device: _common.DeviceOption = "cpu",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes, each with one thread.")] = 1,
-    together: Annotated[int, typer.Option(min=1, help="Pictures fitted as one batch, by Adam; for a GPU.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
-    bases: Annotated[
-        Path | None, typer.Option(help="Folder of bases that need not be learned, such as coinpp-d64.sinr.")
-    ] = None,
+    together: Annotated[int, typer.Option(min=1, help="Pictures fitted as one batch, by Adam, for a GPU.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
+    bases: Annotated[Path | None, typer.Option(help="Folder of existing bases, such as coinpp-d64.sinr.")] = None,
     learn_from: Annotated[
         Path | None, typer.Option(help="Pictures to learn bases from.", show_default="the first half of the data")
     ] = None,
     learn_steps: Annotated[
-        int | None, typer.Option(min=1, help="Of the learning of a base.", show_default="the experiment's own")
+        int | None, typer.Option(min=1, help="Steps for learning a base.", show_default="the experiment's own")
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Write the results here, too: JSON and plots without the fits.")
+        Path | None, typer.Option(help="Further folder for the results: JSON and plots, without the fits.")
     ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -51,8 +53,8 @@ def bench(
 ) -> None:
     """Run an experiment and report on it.
 
-    Every point is a file that is written when it is done, and trained networks are kept and shared between methods:
-    a run that is stopped, or killed, goes on with --resume.
+    Each finished point is written to a file, and trained networks are kept and shared between methods, so that a run
+    that was stopped or killed resumes with --resume.
 
     Example:
       sinr bench c1 --data kodak --images 1-2 --scale 1/4 --out out

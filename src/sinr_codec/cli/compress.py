@@ -1,4 +1,4 @@
-"""`sinr compress`: somebody's trained network in, a `.sinr` file out."""
+"""`sinr compress`: compress trained networks into a `.sinr` file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +23,9 @@ def compress(
     preset: PresetOption = Preset.BALANCED,
     fidelity: Annotated[
         float | None,
-        typer.Option(help="PSNR in dB of the new network's outputs against the old one's.", show_default="46"),
+        typer.Option(help="PSNR in dB of the outputs after coding against those before.", show_default="46"),
     ] = None,
-    signal: Annotated[Path | None, typer.Option(help="The picture it was trained on: measure the loss there.")] = None,
+    signal: Annotated[Path | None, typer.Option(help="Training picture, for measuring the loss.")] = None,
     max_drop: Annotated[
         float | None, typer.Option(help="dB of PSNR that coding may cost on --signal.", show_default="0.1")
     ] = None,
@@ -34,32 +34,35 @@ def compress(
         typer.Option(
             parser=_common.parse_activation,
             metavar="NAME",
-            help="sine, gaussian, wire or relu, as in sine:30, where the weights do not tell.",
+            help="sine, gaussian, wire or relu, as in sine:30, if the weights do not determine it.",
         ),
     ] = None,
     describe: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What the networks are: a .toml or .json file, where keys do not tell."),
+        typer.Option(
+            metavar="FILE",
+            help="Description of the networks, a .toml or .json file, if the keys do not determine them.",
+        ),
     ] = None,
     write_description: Annotated[
-        bool, typer.Option("--write-description", help="Print what is recognised, as a --describe file; nothing else.")
+        bool, typer.Option("--write-description", help="Only print the recognised networks, as a file for --describe.")
     ] = False,
     weights_snr: Annotated[
         float | None,
-        typer.Option(help="Code what is in no known network too, with this SNR of its weights in dB."),
+        typer.Option(help="Also code weights outside known networks, at this SNR in dB."),
     ] = None,
     keep_optimiser: Annotated[
-        bool, typer.Option("--keep-optimiser", help="Keep the optimiser's tensors, bit by bit.")
+        bool, typer.Option("--keep-optimiser", help="Keep the optimiser's tensors, losslessly.")
     ] = False,
     seed: SeedOption = 0,
-    device: Annotated[str, typer.Option(help="Where pursuits work: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device for pursuits: cpu, cuda, ...")] = "cpu",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a file of trained coordinate networks.
+    """Compress trained coordinate networks into a file.
 
-    Known networks are coded so that their outputs stay close; everything else is kept bit by bit. `sinr decompress`
-    gives back the same keys, shapes and dtypes.
+    Known networks are coded so that their outputs stay close; everything else is lossless. `sinr decompress` restores
+    the same keys, shapes and dtypes.
 
     Example:
       sinr compress siren.pth -o siren.sinr

@@ -1,4 +1,4 @@
-"""`sinr decode`: a `.sinr` file in, the signal out, at any size."""
+"""`sinr decode`: render the signal of a `.sinr` file at any size."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,15 +18,15 @@ def decode(
         typer.Option(
             "--out",
             "-o",
-            help="File to write; the extension names the format, .npy keeps the array.",
+            help="Output file; the extension selects the format, .npy the array.",
             show_default="FILE with the kind's extension behind it, as in photo.sinr.png",
         ),
     ] = None,
     base: BaseOption = None,
     progressive: Annotated[
-        bool, typer.Option("--progressive", help="Take a file whose end is missing, at the quality that is there.")
+        bool, typer.Option("--progressive", help="Accept a file whose end is missing, at reduced quality.")
     ] = False,
-    device: Annotated[str, typer.Option(help="Where to evaluate the network: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device for evaluating the network: cpu, cuda, ...")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Render a signal from its file, at any size.

@@ -1,4 +1,4 @@
-"""`sinr decompress`: a `.sinr` file of a network in, the network out."""
+"""`sinr decompress`: restore the network in a `.sinr` file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +14,10 @@ def decompress(
     out: Annotated[Path, typer.Option("--out", "-o", help="Network to write: .safetensors, .npz, .pt, .pth or .ckpt.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Give back a compressed network.
+    """Restore a compressed network.
 
-    It has the same keys, shapes and dtypes. A file of a picture gives the weights of its network.
+    Keys, shapes and dtypes are those of the original. For the file of a picture, the weights of its network are
+    written.
 
     Example:
       sinr decompress siren.sinr -o siren.safetensors

@@ -1,4 +1,4 @@
-"""`sinr encode`: a signal in, a `.sinr` file out."""
+"""`sinr encode`: encode a signal into a `.sinr` file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,15 +37,15 @@ def encode(
     max_drop: _common.MaxDropOption = None,
     seed: SeedOption = 0,
     device: _common.DeviceOption = "cpu",
-    checkpoint: Annotated[Path | None, typer.Option(help="Keep the fit's state here, and resume from it.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="File for the state of the fit, to resume from.")] = None,
     progressive: _common.ProgressiveOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Turn a signal into a small file.
+    """Encode a signal into a small file.
 
-    A small neural network is fitted to it, and its weights are coded. Ctrl-C stops the fit; what it has found
-    by then becomes the file, unless the signal is in blocks: then --checkpoint keeps it for the next time.
+    A small neural network is fitted to the signal, and its weights are coded. Ctrl-C stops the fit and codes the
+    weights found so far, unless the signal is in blocks: then --checkpoint keeps the state for the next run.
 
     Example:
       sinr encode photo.png -o photo.sinr

@@ -1,4 +1,4 @@
-"""`sinr info`: what a file holds."""
+"""`sinr info`: describe a file."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,9 +16,9 @@ def info(
     base: BaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a file holds.
+    """Describe the content of a file.
 
-    That is its network, the bytes of each part, and how each tensor is coded.
+    The description has the network, the bytes of each part, and the coding of each tensor.
 
     Example:
       sinr info photo.sinr
@@ -67,7 +67,7 @@ def info(
 
 
 def _summed(tensors: list[JsonObject]) -> list[JsonObject]:
-    """One entry a tensor over the networks of all blocks, whose names begin with the network's number."""
+    """One entry for each tensor, summed over the networks of all blocks, whose numbers are the prefix of names."""
     found: dict[str, list[JsonObject]] = {}
     for tensor in tensors:
         found.setdefault(tensor["name"].partition(".")[2], []).append(tensor)

@@ -1,4 +1,4 @@
-"""`sinr learn`: signals in, a base out, from which `sinr encode --base` encodes in a few steps."""
+"""`sinr learn`: learn a base from signals, from which `sinr encode --base` encodes in a few steps."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,48 +15,53 @@ if TYPE_CHECKING:
 
 def learn(
     sources: Annotated[list[Path], typer.Argument(metavar="SIGNALS...", help="Signals to learn from, or folders.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Base to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output file for the base.")],
     method: Annotated[str, typer.Option(metavar="NAME", help="coinpp or inric-meta.")] = "coinpp",
     held_out: Annotated[
-        list[Path] | None, typer.Option(help="Signals whose quality the learning curve shows; may be repeated.")
+        list[Path] | None, typer.Option(help="Held-out signals for the quality in the learning curve; may be repeated.")
     ] = None,
     width: Annotated[int | None, typer.Option(help="Neurons a layer.")] = None,
     depth: Annotated[int | None, typer.Option(help="Hidden layers.")] = None,
     activation: Annotated[
         Any, typer.Option(parser=_common.parse_activation, metavar="NAME", help="sine, gaussian or relu.")
     ] = None,
-    encoding: Annotated[bool, typer.Option("--encoding", help="INRIC's encoding before the first layer.")] = False,
-    latents: Annotated[int | None, typer.Option(help="Of coinpp: numbers a patch.")] = None,
+    encoding: Annotated[bool, typer.Option("--encoding", help="Use INRIC's encoding before the first layer.")] = False,
+    latents: Annotated[int | None, typer.Option(help="Latents a patch, for coinpp.")] = None,
     patch: Annotated[
-        str | None, typer.Option(metavar="AxB", help="Samples of a patch by axis, such as 32x32; none for none.")
+        str | None,
+        typer.Option(metavar="AxB", help="Samples of a patch along each axis, such as 32x32; none for no patches."),
     ] = None,
-    levels: Annotated[int, typer.Option(help="Of coinpp: levels of a latent.")] = 63,
-    sigmas: Annotated[float, typer.Option(help="Of coinpp: standard deviations that they reach from the mean.")] = 6.0,
-    kind: Annotated[str | None, typer.Option("--as", metavar="KIND", help="What the signals are.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps to learn for.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Time to learn for.")] = None,
+    levels: Annotated[int, typer.Option(help="Quantisation levels of a latent, for coinpp.")] = 63,
+    sigmas: Annotated[float, typer.Option(help="Reach of the levels in standard deviations, for coinpp.")] = 6.0,
+    kind: Annotated[str | None, typer.Option("--as", metavar="KIND", help="Kind of the signals.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Learning steps.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Learning time in seconds.")] = None,
     tasks: Annotated[int | None, typer.Option(help="Patches or signals a step.")] = None,
-    at_once: Annotated[int | None, typer.Option(help="As many of them in memory at a time.")] = None,
+    at_once: Annotated[int | None, typer.Option(help="Patches or signals in memory at a time.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    inner_rate: Annotated[float | None, typer.Option(help="Rate of the inner steps, where learning begins.")] = None,
-    inner_steps: Annotated[int | None, typer.Option(help="Steps on a task.")] = None,
+    inner_rate: Annotated[float | None, typer.Option(help="Initial learning rate of the inner steps.")] = None,
+    inner_steps: Annotated[int | None, typer.Option(help="Inner steps for each task.")] = None,
     learn_rates: Annotated[
-        bool | None, typer.Option("--learn-rates/--fixed-rate", help="Learn the rates of the inner steps.")
+        bool | None, typer.Option("--learn-rates/--fixed-rate", help="Learn the learning rates of the inner steps.")
     ] = None,
-    first_order: Annotated[bool, typer.Option("--first-order", help="Do not differentiate inner gradients.")] = False,
+    first_order: Annotated[
+        bool, typer.Option("--first-order", help="Do not differentiate through inner gradients.")
+    ] = False,
     evaluate_every: Annotated[int | None, typer.Option(help="Steps between points of the learning curve.")] = None,
-    start: Annotated[Path | None, typer.Option(metavar="FILE", help="A base to begin with.")] = None,
+    start: Annotated[Path | None, typer.Option(metavar="FILE", help="Base to start from.")] = None,
     seed: SeedOption = 0,
-    device: Annotated[str, typer.Option(help="Where PyTorch learns: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="PyTorch device: cpu, cuda, ...")] = "cpu",
     compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
-    checkpoint: Annotated[Path | None, typer.Option(help="Keep the state here, and resume from it.")] = None,
-    log: Annotated[Path | None, typer.Option(help="Write the learning curve here, a line of JSON a point.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="File for the state, to resume from.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="File for the learning curve, with a line of JSON for each point.")
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Learn what signals share.
+    """Learn a base for many similar signals.
 
-    Files that `sinr encode --base` makes hold but what is their own; whoever decodes them needs the same base.
+    Files from `sinr encode --base` contain only the signal's own parameters; decoding them requires the same base.
 
     Example:
       sinr learn photos/ -o photos.sinr --seconds 3600 --checkpoint photos.checkpoint

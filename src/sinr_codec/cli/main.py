@@ -14,7 +14,7 @@ from sinr_codec.cli._kinds import DecodeCommand, EncodeCommand
 
 app = typer.Typer(
     cls=Verbs,
-    # Plain help: rich costs a tenth of a second at every start.
+    # Plain help: rich would cost a tenth of a second at every start.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -24,12 +24,12 @@ app = typer.Typer(
 
 
 def _help(function: Callable[..., None]) -> str:
-    """The docstring, with the mark that keeps the lines of its example as they are."""
+    """The docstring, with a mark that prevents wrapping of its example."""
     return inspect.cleandoc(function.__doc__ or "").replace("Example:", "\b\nExample:")
 
 
 _CLASSES: Final = {"encode": EncodeCommand, "batch": EncodeCommand, "verify": EncodeCommand, "decode": DecodeCommand}
-"""Verbs that have the options of kinds of signal."""
+"""Verbs with the options of kinds of signal."""
 
 for _verb in (
     encode.encode,

@@ -1,4 +1,4 @@
-"""`sinr verify`: is a file whole, and as good as it says?"""
+"""`sinr verify`: check a file and its quality."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,15 +14,15 @@ def verify(
     ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
     against: Annotated[
-        Path | None, typer.Option(metavar="INPUT", help="What was encoded or compressed: measure the quality.")
+        Path | None, typer.Option(metavar="INPUT", help="Original signal or network, for measuring the quality.")
     ] = None,
     base: BaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a file, and its quality.
+    """Check a file and its quality.
 
-    Checks every checksum and decodes everything; with --against, measures the quality too. Exits with 1 where
-    the file is damaged, or the quality is below what the file records.
+    Checks all checksums and decodes everything; with --against, also measures the quality. Exits with 1 if the file is
+    damaged or the quality is below the recorded one.
 
     Example:
       sinr verify photo.sinr --against photo.png
