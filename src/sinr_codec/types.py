@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+AnyArray = Any
+"""An array of NumPy or a tensor of PyTorch: code for both finds the namespace in it, or is given one (`xp`)."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

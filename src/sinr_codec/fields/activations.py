@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields._numbers import compact, id_and_numbers, is_number
+from sinr_codec.types import AnyArray
 
 
 class Activation(Protocol):
@@ -25,10 +26,10 @@ class Activation(Protocol):
     def gain(self, first: bool) -> float:
         """Factor on ``W x + b`` before `__call__`."""
 
-    def __call__(self, xp: ModuleType, z: Any) -> Any:
+    def __call__(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """Apply the function to ``z`` elementwise, in the namespace `xp`."""
 
-    def overwrite(self, xp: ModuleType, z: Any) -> Any:
+    def overwrite(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """Like `__call__`, but may overwrite ``z`` (NumPy)."""
 
     def bounds(self, fan_in: int, layer: int, last: bool) -> tuple[float, float]:
@@ -70,11 +71,11 @@ class Sine:
         """omega0 of the layer."""
         return self.first_omega0 if first and self.first_omega0 is not None else self.omega0
 
-    def __call__(self, xp: ModuleType, z: Any) -> Any:
+    def __call__(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """``sin(z)``."""
         return xp.sin(z)
 
-    def overwrite(self, xp: ModuleType, z: Any) -> Any:
+    def overwrite(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """``sin(z)`` in place."""
         return xp.sin(z, out=z)
 
@@ -111,11 +112,11 @@ class Gaussian:
         """The scale."""
         return self.scale
 
-    def __call__(self, xp: ModuleType, z: Any) -> Any:
+    def __call__(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """``exp(-z^2)``."""
         return xp.exp(-(z * z))
 
-    def overwrite(self, xp: ModuleType, z: Any) -> Any:
+    def overwrite(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """``exp(-z^2)`` in place."""
         xp.multiply(z, z, out=z)
         xp.negative(z, out=z)
@@ -151,7 +152,7 @@ class Wire:
         """1: two factors act on z, so neither is folded."""
         return 1.0
 
-    def __call__(self, xp: ModuleType, z: Any) -> Any:
+    def __call__(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """The wavelet from magnitude and phase; several times faster than a complex exponential."""
         if xp.isdtype(z.dtype, "complex floating"):
             re, im = xp.real(z), xp.imag(z)
@@ -162,7 +163,7 @@ class Wire:
         phase = self.omega0 * re
         return magnitude * xp.cos(phase) + 1j * (magnitude * xp.sin(phase))
 
-    def overwrite(self, xp: ModuleType, z: Any) -> Any:
+    def overwrite(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """As `__call__`."""
         return self(xp, z)
 
@@ -186,11 +187,11 @@ class ReLU:
         """1."""
         return 1.0
 
-    def __call__(self, xp: ModuleType, z: Any) -> Any:
+    def __call__(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """``max(z, 0)``; torch's relu has a faster backward pass than a clip."""
         return xp.relu(z) if hasattr(xp, "relu") else xp.clip(z, 0.0, None)
 
-    def overwrite(self, xp: ModuleType, z: Any) -> Any:
+    def overwrite(self, xp: ModuleType, z: AnyArray) -> AnyArray:
         """``max(z, 0)`` in place."""
         return xp.maximum(z, 0.0, out=z)
 
@@ -249,7 +250,7 @@ ACTIVATIONS: Final[dict[str, type[AnyActivation]]] = {"sine": Sine, "gaussian": 
 """Activations by name, for users."""
 
 
-def activation_from_text(text: Any) -> AnyActivation:
+def activation_from_text(text: object) -> AnyActivation:
     """An activation from "NAME" or "NAME:NUMBER,...", such as "sine:30" or "wire:20,30"."""
     name, _, numbers = text.lower().partition(":") if isinstance(text, str) else ("", "", "")
     if name not in ACTIVATIONS:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.types import Array, Cbor
+from sinr_codec.types import AnyArray, Array, Cbor
 
 if TYPE_CHECKING:
     from sinr_codec.coding.tensor import Direct
     from sinr_codec.fields.mlp import MLP
 
-Params = Mapping[str, Any]
+Params = Mapping[str, AnyArray]
 
 
 class Trainable(Protocol):
@@ -33,10 +33,10 @@ class Trainable(Protocol):
     def num_params(self) -> int:
         """Number of real parameters."""
 
-    def check(self, params: Mapping[str, Any]) -> None:
+    def check(self, params: Params) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this field."""
 
-    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+    def function(self, xp: ModuleType, device: object = None) -> Callable[[Params, AnyArray], AnyArray]:
         """``f(params, coords (n, a)) -> values (n, b)`` in an array namespace."""
 
 
@@ -105,7 +105,7 @@ class Decodable(Stored, Protocol):
     def mlp(self) -> MLP | None:
         """The network that the parameters, or their differences from a base, belong to; None for other fields."""
 
-    def whole(self, params: Params) -> dict[str, Any]:
+    def whole(self, params: Params) -> dict[str, AnyArray]:
         """The parameters of `mlp`."""
 
     def of(self, params: Params) -> Self:
@@ -178,7 +178,7 @@ class FieldDefaults:
         """None: there is no such network."""
         return None
 
-    def whole(self, params: Params) -> dict[str, Any]:
+    def whole(self, params: Params) -> dict[str, AnyArray]:
         """The parameters, unchanged."""
         return dict(params)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,13 @@ from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.fields._numbers import compact, id_and_numbers, is_number
 from sinr_codec.fields.activations import AnyActivation, activation_from_header, activation_to_header
-from sinr_codec.types import Cbor
+from sinr_codec.types import AnyArray, Cbor
 
 MAX_FEATURES: Final = 1 << 16
 #: Above this, a float32 argument has no precise phase.
 MAX_FREQUENCY: Final = 2.0**23
 
-Encode = Callable[[Any], Any]
+Encode = Callable[[AnyArray], AnyArray]
 
 
 class Encoding(Protocol):
@@ -33,7 +33,7 @@ class Encoding(Protocol):
     def out_features(self, in_features: int) -> int:
         """Number of features for `in_features` coordinates."""
 
-    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+    def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """The encoding as a function of coords (..., a), with constants on `device`."""
 
     def numbers(self) -> list[float]:
@@ -50,7 +50,7 @@ class Identity:
         """`in_features`."""
         return in_features
 
-    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+    def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """The identity."""
         return lambda coords: coords
 
@@ -98,11 +98,11 @@ class Octaves:
         """``2 L a``, plus ``a`` with the input."""
         return in_features * (2 * self.L + self.include_input)
 
-    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+    def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., a) -> (..., out_features(a))."""
         frequencies = xp.asarray((math.pi * self.sigma ** np.arange(self.L)).astype(np.float32)[:, None], device=device)
 
-        def encode(coords: Any) -> Any:
+        def encode(coords: AnyArray) -> AnyArray:
             phase = coords[..., None, :] * frequencies  # (..., L, a)
             # "coordinate" puts the pair on the last axis, "octave" before the coordinates
             pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1 if self.order == "coordinate" else -2)
@@ -147,13 +147,13 @@ class AxisOctaves:
             raise InputError(f"encoding: expected {in_features} counts, one a coordinate, got {len(self.counts)}")
         return in_features + 2 * sum(self.counts)
 
-    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+    def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., a) -> (..., out_features(a)): the coordinates, then for each j, for each i: sine, cosine."""
         features = self.out_features(in_features)
         powers = (math.pi * self.sigma ** np.arange(max(self.counts))).astype(np.float32)
         rows = [xp.asarray(powers[:count], device=device) for count in self.counts]
 
-        def encode(coords: Any) -> Any:
+        def encode(coords: AnyArray) -> AnyArray:
             phase = xp.concat([coords[..., j : j + 1] * row for j, row in enumerate(rows)], axis=-1)
             pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1)
             waves = xp.reshape(pair, (*coords.shape[:-1], features - in_features))
@@ -196,11 +196,11 @@ class Fourier:
         """``2 pi B`` as (in_features, features)."""
         return _fourier_frequencies(self.features, self.scale, self.seed, in_features)
 
-    def function(self, xp: ModuleType, in_features: int, device: Any = None) -> Encode:
+    def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., a) -> (..., 2 features)."""
         rows = [xp.asarray(row, device=device) for row in self.frequencies(in_features)]
 
-        def encode(coords: Any) -> Any:
+        def encode(coords: AnyArray) -> AnyArray:
             # an explicit sum instead of a matrix product: phases are large, so the rounding of each step matters
             phase = coords[..., 0:1] * rows[0]
             for axis, row in enumerate(rows[1:], start=1):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from types import ModuleType
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -19,7 +19,7 @@ from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import ReLU
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
-from sinr_codec.types import Array, Cbor
+from sinr_codec.types import AnyArray, Array, Cbor
 
 MAX_AXES: Final = 3
 MAX_LEVELS: Final = 32
@@ -116,7 +116,7 @@ class HashGrid(FieldDefaults):
         """Whether the vertices of a level share entries."""
         return math.prod(self.vertices(level)) > self.table
 
-    def corners(self, xp: ModuleType, level: int, coords: Any) -> Iterator[tuple[Any, Any]]:
+    def corners(self, xp: ModuleType, level: int, coords: AnyArray) -> Iterator[tuple[AnyArray, AnyArray]]:
         """The 2^a vertices around coords (n, a): for each, entries int64 (n,) and weights (n,). The weights sum to 1.
 
         Coordinates outside [-1, 1] have the values at the edge.
@@ -198,7 +198,7 @@ class HashGrid(FieldDefaults):
         """Parameters with the mean (b,) of the values to fit as last bias."""
         return self.network.centre(params, mean)
 
-    def check(self, params: Mapping[str, Any]) -> None:
+    def check(self, params: Params) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this field."""
         self.network.check({name: value for name, value in params.items() if not name.startswith("grid.")})
         for level in range(self.levels):
@@ -210,7 +210,7 @@ class HashGrid(FieldDefaults):
 
     # -- the function
 
-    def features(self, xp: ModuleType, params: Params, coords: Any) -> Any:
+    def features(self, xp: ModuleType, params: Params, coords: AnyArray) -> AnyArray:
         """Interpolated entries (n, levels x channels) at coords (n, a), level by level."""
         levels = []
         for level in range(self.levels):
@@ -219,12 +219,12 @@ class HashGrid(FieldDefaults):
             levels.append(sum(xp.take(table, entry, axis=0) * weight[..., None] for entry, weight in corners))
         return xp.concat(levels, axis=-1)
 
-    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+    def function(self, xp: ModuleType, device: object = None) -> Callable[[Params, AnyArray], AnyArray]:
         """``f(params, coords (n, a)) -> values (n, b)`` in an array namespace; see `MLP.function`."""
         network = self.network.function(xp, device)
         return lambda params, coords: network(params, self.features(xp, params, coords))
 
-    def apply(self, params: Params, coords: Any) -> Any:
+    def apply(self, params: Params, coords: AnyArray) -> AnyArray:
         """Values (..., b) at coords (..., a), for NumPy arrays and torch tensors alike."""
         xp = array_namespace(coords)
         flat = xp.reshape(coords, (-1, self.in_features))
@@ -251,7 +251,7 @@ class HashGrid(FieldDefaults):
     def to_header(self) -> list[Cbor]:
         """``[2, a, b, k, l, channels, log2 table, [cells, ...], extent]``; the extent is omitted for a cube."""
         header = [self.ID, self.in_features, self.out_features, self.width, self.hidden_layers, self.channels]
-        parts: list[Any] = [self.table.bit_length() - 1, list(self.cells)]
+        parts: list[Cbor] = [self.table.bit_length() - 1, list(self.cells)]
         return [*header, *parts, *([list(self.extent)] if self.extent else [])]
 
     @classmethod

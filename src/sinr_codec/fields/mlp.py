@@ -22,7 +22,7 @@ from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, Sine
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, layers_from_header, layers_to_header
-from sinr_codec.types import Array, Cbor
+from sinr_codec.types import AnyArray, Array, Cbor
 
 MAX_PARAMS: Final = 1 << 27
 _MAX_SIZES: Final = {"in_features": 1 << 10, "out_features": 1 << 16, "width": 1 << 14, "hidden_layers": 1 << 10}
@@ -163,7 +163,7 @@ class MLP(FieldDefaults):
         """As a base: names and shapes of the parameters adapted to a signal, which are all."""
         return self.shapes()
 
-    def check(self, params: Mapping[str, Any]) -> None:
+    def check(self, params: Params) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this network."""
         shapes = self.shapes()
         if set(params) != set(shapes):
@@ -176,7 +176,7 @@ class MLP(FieldDefaults):
 
     # -- the function
 
-    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+    def function(self, xp: ModuleType, device: object = None) -> Callable[[Params, AnyArray], AnyArray]:
         """``f(params, coords) -> values`` in the array namespace `xp` (from `array_api_compat`).
 
         Constants of the encoding are created here, on `device`. The function looks nothing up, so that it compiles to
@@ -185,7 +185,7 @@ class MLP(FieldDefaults):
         encode = self.encoding.function(xp, self.in_features, device)
         activation, last = self.activation, self.layers - 1
 
-        def f(params: Params, coords: Any) -> Any:
+        def f(params: Params, coords: AnyArray) -> AnyArray:
             x = encode(coords)
             for i in range(self.layers):
                 weight, bias = params[f"layers.{i}.weight"], params[f"layers.{i}.bias"]
@@ -198,7 +198,7 @@ class MLP(FieldDefaults):
 
         return f
 
-    def apply(self, params: Params, coords: Any) -> Any:
+    def apply(self, params: Params, coords: AnyArray) -> AnyArray:
         """Values (..., b) at coords (..., a), for both NumPy arrays and torch tensors.
 
         Parameters and coordinates must be of the same library, in float32 (complex64).
@@ -283,7 +283,7 @@ def _buffer(slot: int, rows: int, weight: Array) -> Array:
     The first layer of a complex network is real, hence the dtype in the key.
     """
     shape = (rows, weight.shape[1])
-    buffers: dict[Any, Array] = _local.__dict__.setdefault("buffers", {})
+    buffers: dict[tuple[int, np.dtype], Array] = _local.__dict__.setdefault("buffers", {})
     key = (slot, weight.dtype)
     if key not in buffers or buffers[key].shape != shape:
         buffers[key] = np.empty(shape, weight.dtype)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from sinr_codec.fields._numbers import built
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
-from sinr_codec.types import Array, Cbor
+from sinr_codec.types import AnyArray, Array, Cbor
 
 LATENTS: Final = "latents"
 """Name of a signal's latents."""
@@ -105,11 +105,11 @@ class Modulated(_AroundMLP):
             MODULATION: rng.uniform(-bound, bound, (self.shifts, self.latents)).astype(np.float32),
         }
 
-    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+    def function(self, xp: ModuleType, device: object = None) -> Callable[[Params, AnyArray], AnyArray]:
         """``f(params, coords) -> values``, with latents (d,) among `params`, or (n, d) for each sample's own."""
         apply = self.mlp.function(xp, device)
 
-        def f(params: Params, coords: Any) -> Any:
+        def f(params: Params, coords: AnyArray) -> AnyArray:
             shifts = xp.matmul(params[LATENTS], params[MODULATION].mT)
             return apply(self.shifted(params, shifts), coords)
 
@@ -119,7 +119,7 @@ class Modulated(_AroundMLP):
         """Names and shapes of the parameters adapted to a signal: the latents."""
         return {LATENTS: (self.latents,)}
 
-    def shifted(self, params: Params, shifts: Any) -> dict[str, Any]:
+    def shifted(self, params: Params, shifts: AnyArray) -> dict[str, AnyArray]:
         """Parameters of the MLP, with shifts (..., shifts) added to the biases."""
         width = self.mlp.width
         biases = {
@@ -320,15 +320,15 @@ class Difference(_AroundMLP):
         """The parameters, unchanged: the base already has the mean of the signals."""
         return dict(params)
 
-    def check(self, params: Mapping[str, Any]) -> None:
+    def check(self, params: Params) -> None:
         """See `MLP.check`."""
         self.mlp.check(params)
 
-    def whole(self, params: Params) -> dict[str, Any]:
+    def whole(self, params: Params) -> dict[str, AnyArray]:
         """The sum of base and difference, in their dtype."""
         return {name: self.shared[name] + params[name] for name in self.shapes()}
 
-    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+    def function(self, xp: ModuleType, device: object = None) -> Callable[[Params, AnyArray], AnyArray]:
         """``f(differences, coords) -> values``; see `MLP.function`."""
         apply = self.mlp.function(xp, device)
         shared = {name: xp.asarray(value, device=device) for name, value in self.shared.items()}
@@ -371,7 +371,7 @@ def beside(
 
 
 def beside_from_header(
-    value: Any, network: Shared, params: Params, patch: tuple[int, ...] = (), model: LatentModel | None = None
+    value: object, network: Shared, params: Params, patch: tuple[int, ...] = (), model: LatentModel | None = None
 ) -> Modulations | Difference:
     """The same, from the header of a signal's file.
 

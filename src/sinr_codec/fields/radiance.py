@@ -19,7 +19,7 @@ from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, Octaves, layers_from_header, layers_to_header
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
-from sinr_codec.types import Array, Cbor
+from sinr_codec.types import AnyArray, Array, Cbor
 
 _TRUNK: Final = "trunk."
 _HEAD: Final = "head."
@@ -92,7 +92,7 @@ class _TrunkAndHead(FieldDefaults):
             result[name] = bias
         return result
 
-    def check(self, params: Mapping[str, Any]) -> None:
+    def check(self, params: Params) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this network."""
         for prefix, part in self.parts.items():
             part.check(_under(prefix, params))
@@ -101,24 +101,24 @@ class _TrunkAndHead(FieldDefaults):
 
     # -- the function
 
-    def function(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+    def function(self, xp: ModuleType, device: object = None) -> Callable[[Params, AnyArray], AnyArray]:
         """``f(params, coords (n, 6)) -> (n, 4)`` in an array namespace; see `MLP.function`."""
         functions = {prefix: part.function(xp, device) for prefix, part in self.parts.items()}
         encode = self.directions.function(xp, 3, device)
 
-        def f(params: Params, coords: Any) -> Any:
+        def f(params: Params, coords: AnyArray) -> AnyArray:
             hidden = functions[_TRUNK](_under(_TRUNK, params), coords[..., :3])
             seen = xp.concat([hidden[..., 1:], encode(coords[..., 3:])], axis=-1)
             return xp.concat([functions[_HEAD](_under(_HEAD, params), seen), hidden[..., :1]], axis=-1)
 
         return f
 
-    def density(self, xp: ModuleType, device: Any = None) -> Callable[[Params, Any], Any]:
+    def density(self, xp: ModuleType, device: object = None) -> Callable[[Params, AnyArray], AnyArray]:
         """``f(params, positions (n, 3)) -> density (n,)``: the last value of `function`, computed without the head."""
         trunk = self.parts[_TRUNK].function(xp, device)
         return lambda params, positions: trunk(_under(_TRUNK, params), positions)[..., 0]
 
-    def apply(self, params: Params, coords: Any) -> Any:
+    def apply(self, params: Params, coords: AnyArray) -> AnyArray:
         """Values (..., 4) at coords (..., 6), for both NumPy arrays and torch tensors."""
         return self.function(array_namespace(coords), device(coords))(params, coords)
 
@@ -293,5 +293,5 @@ class RadianceGrid(_TrunkAndHead):
         return built(build, max_params)
 
 
-def _under(prefix: str, params: Params) -> dict[str, Any]:
+def _under(prefix: str, params: Params) -> dict[str, AnyArray]:
     return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}

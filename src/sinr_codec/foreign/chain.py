@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ from sinr_codec.errors import InputError
 from sinr_codec.fields._numbers import compact
 from sinr_codec.fields.activations import AnyActivation, activation_text
 from sinr_codec.fields.mlp import MLP
-from sinr_codec.types import Array, JsonObject
+from sinr_codec.types import AnyArray, Array, JsonObject
 
-State = Mapping[str, Any]
+State = Mapping[str, AnyArray]
 """Arrays of NumPy, or tensors, by name."""
 Apply = Callable[[NDArray[np.float32]], Array]
 Domain = tuple[tuple[float, float], ...]
@@ -124,13 +124,13 @@ class Layer:
     fan_out: int
     transposed: bool = False
 
-    def affine(self, state: State, gain: float = 1.0, xp: ModuleType = np) -> Callable[[Array], Array]:
+    def affine(self, state: State, gain: float = 1.0, xp: ModuleType = np) -> Callable[[AnyArray], AnyArray]:
         """``x -> gain (W x + b)`` for x (n, in), in float32 or complex64."""
         weight = gain * _single(state[self.weight], xp)
         weight = weight if self.transposed else xp.ascontiguousarray(weight.T) if xp is np else weight.T
         bias = None if self.bias is None else gain * _single(state[self.bias], xp)
 
-        def apply(x: Array) -> Array:
+        def apply(x: AnyArray) -> AnyArray:
             x = x @ weight
             if bias is not None:
                 x += bias
@@ -192,7 +192,7 @@ def is_inexact(array: Array) -> bool:
     return array.dtype.kind in "fc" or array.dtype.name == "bfloat16"
 
 
-def _single(array: Any, xp: ModuleType) -> Any:
+def _single(array: AnyArray, xp: ModuleType) -> AnyArray:
     if xp is not np:
         return array.to(xp.complex64 if array.is_complex() else xp.float32)
     array = np.asarray(array)
@@ -340,7 +340,7 @@ def _layer_entry(layer: Layer, prefix: str) -> str | list[str]:
     return [key.removeprefix(prefix) for key in layer.names]
 
 
-def activated(activation: AnyActivation, x: Array, xp: ModuleType) -> Array:
+def activated(activation: AnyActivation, x: AnyArray, xp: ModuleType) -> AnyArray:
     """The activation of x; may overwrite a NumPy array."""
     return activation.overwrite(np, x) if xp is np else activation(xp, x)
 
@@ -353,7 +353,7 @@ def placing(domain: Domain) -> Apply:
     return lambda points: low + (points + np.float32(1)) * ((high - low) / 2)
 
 
-def logistic(x: Array, xp: ModuleType) -> Array:
+def logistic(x: AnyArray, xp: ModuleType) -> AnyArray:
     """1 / (1 + exp(-x)), written so that its derivative is finite where exp overflows."""
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 

@@ -13,7 +13,7 @@ the result is the same.
 The same code runs on NumPy arrays and, for an accelerator, on torch tensors.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -24,7 +24,7 @@ from sinr_codec.devices import CPU, has_float64
 from sinr_codec.errors import InputError
 from sinr_codec.planning.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.tiles import cores, map_tiles
-from sinr_codec.types import Array, Floats, Ints
+from sinr_codec.types import AnyArray, Array, Floats, Ints
 
 _GUESS_CORRELATION: Final = 1e-3  # a guess below is useless, and its atom might depend on those already taken
 _BATCH: Final = 512  # most vectors that advance together
@@ -180,7 +180,7 @@ def _vectors(W: ArrayLike) -> Floats:
     return vectors
 
 
-def _least_squares(members: Any, vectors: Any, basis: Any, triangle: Any) -> Any:
+def _least_squares(members: AnyArray, vectors: AnyArray, basis: AnyArray, triangle: AnyArray) -> AnyArray:
     """Coefficients (m, t) of `vectors` (m, k1) on `members` (m, t, k1).
 
     `members` = triangle^T basis, with orthonormal rows in `basis` (m, t, k1) and `triangle` (m, t, t) upper
@@ -188,7 +188,7 @@ def _least_squares(members: Any, vectors: Any, basis: Any, triangle: Any) -> Any
     """
     xp = array_namespace(vectors)
 
-    def solved(right: Any) -> Any:
+    def solved(right: AnyArray) -> AnyArray:
         return xp.linalg.solve(triangle, basis @ right[:, :, None])[:, :, 0]
 
     try:
@@ -211,7 +211,7 @@ def _nearest_plane(vectors: Floats, basis: Floats, triangle: Floats) -> Floats:
 class _State:
     """Vectors that advance together, after t atoms each; all arrays, of NumPy or torch, have one row a vector."""
 
-    def __init__(self, vectors: Any, s: int, tol: float) -> None:
+    def __init__(self, vectors: AnyArray, s: int, tol: float) -> None:
         xp = array_namespace(vectors)
         (m, k1), device = vectors.shape, array_device(vectors)
         norms = xp.linalg.vector_norm(vectors, axis=1)
@@ -229,12 +229,12 @@ class _State:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def subset(self, rows: Any) -> "_State":
+    def subset(self, rows: AnyArray) -> "_State":
         part = object.__new__(_State)
         part.__dict__.update({name: array[rows] for name, array in self.__dict__.items()})
         return part
 
-    def append(self, t: int, selected: Any, unit_atoms: Any) -> None:
+    def append(self, t: int, selected: AnyArray, unit_atoms: AnyArray) -> None:
         """Take atom t: extend the orthonormal basis by Gram-Schmidt, then project the residual.
 
         To take steps back, restore `residuals` and append at the earlier t again.
@@ -259,10 +259,10 @@ class _State:
         along_direction = (self.residuals * direction).sum(axis=1, keepdims=True)
         self.residuals = self.residuals - along_direction * direction
 
-    def finished(self) -> Any:
+    def finished(self) -> AnyArray:
         return array_namespace(self.residuals).linalg.vector_norm(self.residuals, axis=1) <= self.goal
 
-    def values(self, search: "Search | DeviceSearch", t: int) -> Any:
+    def values(self, search: "Search | DeviceSearch", t: int) -> AnyArray:
         """Least-squares coefficients (m, t) of the first t atoms."""
         selected = self.indices[:, :t]
         triangle = self.triangle[:, :t, :t] / search.inverse_norms[selected][:, None, :]
@@ -304,7 +304,7 @@ def _pursue(search: Search | DeviceSearch, W: Floats, s: int, tol: float) -> tup
     state = _State(search.take(np.ascontiguousarray(np.ldexp(W, -exponents).T)), s, tol)
     xp = array_namespace(state.vectors)
 
-    def retire(rows: Any, t: int) -> _State:
+    def retire(rows: AnyArray, t: int) -> _State:
         """Store the results of the vectors that stop after t atoms; the others remain."""
         if not rows.any():
             return state
@@ -321,7 +321,7 @@ def _pursue(search: Search | DeviceSearch, W: Floats, s: int, tol: float) -> tup
         m = len(state)
         if not m:
             break
-        guesses: list[Any] = []
+        guesses: list[AnyArray] = []
         residuals = [state.residuals]
         if steps and isinstance(search, Search):
             guesses, residuals = _guess(state, search, t, min(steps, s - t - 1))
@@ -348,5 +348,5 @@ def _pursue(search: Search | DeviceSearch, W: Floats, s: int, tol: float) -> tup
     return indices, values
 
 
-def _on_host(array: Any) -> Array:
+def _on_host(array: AnyArray) -> Array:
     return np.asarray(array if isinstance(array, np.ndarray) else array.cpu())

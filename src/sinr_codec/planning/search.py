@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from sinr_codec.types import Array, Floats, Ints
+from sinr_codec.types import AnyArray, Array, Floats, Ints
 
 Singles = NDArray[np.float32]
 
@@ -40,7 +40,7 @@ _CHUNK_ENTRIES: Final = 1 << 18  # float64 entries (2 MiB) of atoms expanded at 
 _DEVICE_ENTRIES: Final = 1 << 25  # the same on an accelerator (256 MiB)
 
 
-def gather(atoms: Any, indices: Any) -> Any:
+def gather(atoms: AnyArray, indices: AnyArray) -> AnyArray:
     """Rows of `atoms` (k2, k1) by number, (m, t) -> float64 (m, t, k1); zeros where the number is -1."""
     xp = array_namespace(indices)
     members = xp.astype(atoms[indices], xp.float64)
@@ -81,7 +81,7 @@ class Search:
         self.members[self.members >= k2] = -1
         self.products = products(atoms, self.inverse_norms, rows)
 
-    def alone(self, several: bool) -> AbstractContextManager[Any]:
+    def alone(self, several: bool) -> AbstractContextManager[object]:
         """A context in which several threads search, each on one core, or one thread on all."""
         return self.products.alone(several)
 
@@ -127,7 +127,7 @@ class Search:
     def _maxima(self, unit_residuals: Singles) -> tuple[Array, Array]:
         """Largest |a.r| of each group, (m, groups), and the least value for the group of the true maximum, (m,)."""
         m = len(unit_residuals)
-        operand: Any = self.products.operand(unit_residuals)
+        operand: AnyArray = self.products.operand(unit_residuals)
         maxima = np.empty((m, len(self.members)), self.products.DTYPE)
         for number, groups in enumerate(self.blocks):
             _largest(self.products.absolute(number, operand), self.group, maxima[:, groups])
@@ -155,7 +155,7 @@ def _largest(products: Array, group: int, out: Array) -> None:
     np.maximum(products[:, :half], products[:, half : 2 * half], out=out)
 
 
-def at_unit(residuals: Any) -> Any:
+def at_unit(residuals: AnyArray) -> AnyArray:
     """Rows (m, k1) at unit length, in float32."""
     xp = array_namespace(residuals)
     return xp.astype(residuals / xp.linalg.vector_norm(residuals, axis=1, keepdims=True), xp.float32)
@@ -214,7 +214,7 @@ class _Singles:
         self.unit = _all_at_unit(atoms, inverse_norms, blocks[-1].stop)
 
     @staticmethod
-    def alone(_: bool) -> AbstractContextManager[Any]:
+    def alone(_: bool) -> AbstractContextManager[object]:
         """A context in which several threads multiply, each on one core; `map_tiles` makes NumPy's."""
         return nullcontext()
 
@@ -237,7 +237,7 @@ class _Singles:
 class _Levels:
     """Residuals in 127 levels of each sign, with a step for each vector; stored plus 128 as uint8."""
 
-    levels: Any
+    levels: AnyArray
     steps: Singles
     unit: float
     """One unit of the products."""
@@ -330,7 +330,7 @@ def _bytes_are_faster() -> bool:
 
     def seconds(kind: type[_Singles | _Bytes]) -> float:
         products = kind(atoms, _inverse_norms(atoms), [slice(0, len(atoms))])
-        operand: Any = products.operand(residuals)
+        operand: AnyArray = products.operand(residuals)
         times: list[float] = []
         with products.alone(True):
             while len(times) < _TRIALS and sum(times) < _TRIAL_SECONDS:
@@ -372,11 +372,11 @@ class DeviceSearch:
         finally:
             settings.fp32_precision = before
 
-    def take(self, vectors: Floats) -> Any:
+    def take(self, vectors: Floats) -> AnyArray:
         """As of `Search`."""
         return self.torch.from_numpy(vectors).to(self.device)
 
-    def best(self, residuals: Any) -> tuple[Any, Any, Any]:
+    def best(self, residuals: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
         """As of `Search`."""
         torch, m = self.torch, len(residuals)
         maxima = (at_unit(residuals) @ self.unit.T).abs_().view(m, -1, self.GROUP).amax(2)
@@ -391,11 +391,11 @@ class DeviceSearch:
         atom = torch.where(correlation == best[vector], atom, self.count)
         return atom.new_full((m,), self.count).scatter_reduce(0, vector, atom, "amin"), best, maxima
 
-    def unit_atoms(self, selected: Any) -> Any:
+    def unit_atoms(self, selected: AnyArray) -> AnyArray:
         """As of `Search`."""
         return gather(self.atoms, selected) * self.inverse_norms[selected, None]
 
-    def _exact(self, group: Any, residuals: Any) -> tuple[Any, Any]:
+    def _exact(self, group: AnyArray, residuals: AnyArray) -> tuple[AnyArray, AnyArray]:
         """As of `Search`."""
         members = self.GROUP * group[:, None] + self.torch.arange(self.GROUP, device=self.device)
         members = self.torch.where(members < self.count, members, -1)
