@@ -29,7 +29,7 @@ class VersionError(FormatError):
 
 
 class TruncatedError(FormatError):
-    """The file ends before what its header declares."""
+    """The file is shorter than its header declares."""
 
 
 class ChecksumError(FormatError):

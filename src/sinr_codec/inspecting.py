@@ -22,8 +22,8 @@ from sinr_codec.types import JsonObject
 def info(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> JsonObject:
     """Describe a file without decoding it: kind, field, bytes by part, coding of each tensor.
 
-    For a file whose base is not given, the result names the base and has what is known without it. The result is ready
-    for JSON.
+    For a file whose base is not given, the result has the base's id and everything known without the base. The result
+    is ready for JSON.
     """
     header, sections = load_source(source, limits)
     with naming(source):

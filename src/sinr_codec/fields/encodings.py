@@ -274,7 +274,7 @@ def layers_to_header(activation: AnyActivation, encoding: AnyEncoding) -> list[C
 
 
 def layers_from_header(values: Sequence[object]) -> tuple[AnyActivation, AnyEncoding]:
-    """Inverse of `layers_to_header`; errors as those of `activation_from_header` and `encoding_from_header`."""
+    """Inverse of `layers_to_header`; errors as in `activation_from_header` and `encoding_from_header`."""
     activation = activation_from_header(values[0])
     if len(values) == 1:
         return activation, Identity()

@@ -28,7 +28,7 @@ MAX_SIDE: Final = 1 << 20
 
 
 class _AroundMLP:
-    """What a network takes from the MLP in it."""
+    """Members that a network has in common with its MLP."""
 
     mlp: MLP
 
@@ -296,11 +296,11 @@ class Difference(_AroundMLP):
         return self.mlp.widest
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Those of the MLP."""
+        """As in the MLP."""
         return self.mlp.shapes()
 
     def dtypes(self) -> dict[str, np.dtype]:
-        """Those of the MLP."""
+        """As in the MLP."""
         return self.mlp.dtypes()
 
     @property

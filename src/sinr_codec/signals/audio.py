@@ -252,7 +252,7 @@ class AudioSpec:
         Parameters
         ----------
         fields
-            One network a block; those outside the wanted seconds are not decoded.
+            One network a block; blocks outside the requested seconds are not decoded.
         rate
             Samples a second of the result. Default: the source's.
         start, stop
@@ -392,7 +392,7 @@ class AudioSignal:
     array
         The source's samples, (n, channels).
     spec
-        What a file records.
+        Description for the file.
     notes
         One-line remarks.
     """
@@ -414,7 +414,7 @@ class AudioSignal:
         source
             A path, or an array and its samples a second.
         like
-            Taken for every kind; a sound needs nothing from it.
+            Accepted as for every kind; not used for a sound.
         block
             Seconds that one network represents, at least 0.05. Default: some 40,000 samples.
 

@@ -228,7 +228,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def frames_of(table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The frames of a `transforms.json`, each with a `transform_matrix`; `InputError` where there are none."""
+    """The frames of a `transforms.json`, each with a `transform_matrix`; `InputError` if there are none."""
     frames = table.get("frames")
     if not isinstance(frames, list) or not frames or not all(isinstance(f, dict) for f in frames):
         raise InputError(f"{name}: expected a list of frames")
@@ -286,7 +286,7 @@ class Orbit:
     Attributes
     ----------
     target
-        What they look at.
+        Point that the cameras look at.
     up
         Axis of the circle, a unit vector.
     start

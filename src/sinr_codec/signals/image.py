@@ -221,7 +221,7 @@ class ImageSpec(GridSpec):
         Parameters
         ----------
         fields
-            The networks, coords (y, x) -> values (channels); of blocks those outside the region are not decoded.
+            The networks, coords (y, x) -> values (channels); blocks outside the region are not decoded.
         scale
             Factor on the source's size, one or (down, across). With a region the result is that part of the whole at
             this scale.
@@ -316,9 +316,9 @@ class ImageSignal(GridSignal[ImageSpec]):
         Parameters
         ----------
         source
-            What to read.
+            The source.
         like
-            The pixels lie where its grid has them, and the picture is cut as it is.
+            A description whose grid and division into blocks are used.
         block
             Pixels a side of the blocks, at least 8. 0 keeps the picture in one piece, as None does here; `encode` cuts
             large pictures by itself where nothing is given.

@@ -50,7 +50,7 @@ def window(
     scale
         Factor on the source's size; with a region the result is that part of the whole at this scale.
     size
-        Samples of the result by axis, which shows the whole, or the region where there is one.
+        Samples of the result along each axis, for the whole or for the region.
     region
         Part of the source.
     most

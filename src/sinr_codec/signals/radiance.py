@@ -455,7 +455,7 @@ class RadianceSignal(MeanOfErrors):
     Attributes
     ----------
     spec
-        What a decoder needs.
+        Description for the file.
     views, tests
         Training views and test views, which have no picture in common.
     notes

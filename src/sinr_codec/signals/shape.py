@@ -241,8 +241,8 @@ class ShapeSpec(GridSpec):
         Parameters
         ----------
         fields
-            The networks, coords (x, y, z) -> level, or level, red, green and blue; of blocks those outside the region
-            are not decoded.
+            The networks, coords (x, y, z) -> level, or level, red, green and blue; blocks outside the region are not
+            decoded.
         resolution
             Voxels along the longest side of the whole, instead of `scale`.
         scale
@@ -353,7 +353,7 @@ class ShapeSignal(MeanOfErrors):
     solid
         Whether each voxel is inside, bool (X, Y, Z).
     spec
-        What a decoder needs.
+        Description for the file.
     mesh
         The source's triangles, or None for a volume.
     notes
@@ -429,7 +429,7 @@ class ShapeSignal(MeanOfErrors):
         ----------
         source
             A volume is an array (X, Y, Z), a .npy file, or a .mat file (key "hypercube", or its only array of three
-            axes): bool, or numbers of which those above half of the largest are inside.
+            axes): bool, or numbers, where values above half of the largest are inside.
         like
             Take grid, variant, band and blocks from this description.
         resolution

@@ -151,7 +151,7 @@ class VideoSpec(GridSpec):
         Parameters
         ----------
         fields
-            The networks, coords (t, y, x) -> values (channels); of blocks those outside the region are not decoded.
+            The networks, coords (t, y, x) -> values (channels); blocks outside the region are not decoded.
         scale
             Factor on height and width, one or two.
         size
@@ -214,7 +214,7 @@ class VideoSignal(GridSignal[VideoSpec]):
             A video that FFmpeg reads, a `.npy` or `.npz` file, a folder of PNG frames in the order of the numbers in
             their names, an array uint8 (T, H, W), (T, H, W, 1) or (T, H, W, 3), or (array, fps).
         like
-            Gives the frame rate where neither the source nor `fps` does; the clip is cut as it is.
+            A description whose division into blocks is used, and whose frame rate is the default.
         frames
             Range of frames to take, (first, stop). Default: all.
         fps

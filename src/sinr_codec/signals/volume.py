@@ -212,8 +212,7 @@ class VolumeSpec(GridSpec):
         Parameters
         ----------
         fields
-            The networks, coords (axis 0, axis 1, ...) -> values (channels); of blocks those outside the region are not
-            decoded.
+            The networks, coords (axis 0, axis 1, ...) -> values (channels); blocks outside the region are not decoded.
         scale
             Factor on the source's size, one for all axes or one each. With a region the result is that part of the
             whole at this scale.
@@ -304,9 +303,9 @@ class VolumeSignal(GridSignal[VolumeSpec]):
         Parameters
         ----------
         source
-            What to read.
+            The source.
         like
-            Its shape and dtype are those that the volume must have; it is cut as that is.
+            A description whose shape and dtype the volume must have, and whose division into blocks is used.
         block
             Voxels a side of the blocks, at least 16. 0 keeps the volume in one piece, as None does here; `encode` cuts
             large volumes by itself where nothing is given.
