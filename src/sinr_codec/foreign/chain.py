@@ -17,17 +17,16 @@ from types import ModuleType
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields._numbers import compact
 from sinr_codec.fields.activations import AnyActivation, activation_text
 from sinr_codec.fields.mlp import MLP
+from sinr_codec.signals.base import Apply
 from sinr_codec.types import AnyArray, Array, JsonObject
 
 State = Mapping[str, AnyArray]
 """Arrays of NumPy, or tensors, by name."""
-Apply = Callable[[NDArray[np.float32]], Array]
 Domain = tuple[tuple[float, float], ...]
 
 MAX_OCTAVES: Final = 64

@@ -15,7 +15,6 @@ from sinr_codec.fields._numbers import compact
 from sinr_codec.fields.activations import ReLU
 from sinr_codec.foreign.chain import (
     MAX_OCTAVES,
-    Apply,
     Domain,
     Layer,
     State,
@@ -26,6 +25,7 @@ from sinr_codec.foreign.chain import (
     logistic,
     placing,
 )
+from sinr_codec.signals.base import Apply
 from sinr_codec.types import Array, JsonObject
 
 SCENE: Final = (-1.5, 1.5)

@@ -29,7 +29,7 @@ from sinr_codec.signals.levels import Levels, checked_range, psnr
 from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.types import Array, PathLike
 
-Source = PathLike | Image.Image | Array
+PictureLike = PathLike | Image.Image | Array
 
 IMAGE: Final = 0
 IMAGE_IN_BLOCKS: Final = 7
@@ -306,7 +306,7 @@ class ImageSignal(GridSignal[ImageSpec]):
     after equal steps, in twice the time; blocks of 128 are 1.3 dB behind."""
 
     @classmethod
-    def load(cls, source: Source, like: ImageSpec | None = None, *, block: float | None = None) -> "ImageSignal":
+    def load(cls, source: PictureLike, like: ImageSpec | None = None, *, block: float | None = None) -> "ImageSignal":
         """Read a picture from a file in a format of Pillow, a `.npy` file, a Pillow image or an array.
 
         EXIF orientation is applied. Only the first frame of an animation is read. Palette colours become RGB or RGBA.
@@ -331,7 +331,7 @@ class ImageSignal(GridSignal[ImageSpec]):
         return cls._read(source, CENTRES if like is None else like.grid).cut_like(like, block)
 
     @classmethod
-    def _read(cls, source: Source, grid: Grid) -> "ImageSignal":
+    def _read(cls, source: PictureLike, grid: Grid) -> "ImageSignal":
         if isinstance(source, np.ndarray):
             return cls._from_array(source, grid, "array")
         if isinstance(source, Image.Image):
