@@ -239,8 +239,8 @@ class _Run:
                 seconds=round(outcome.seconds, 2),
                 notes=outcome.notes or None,
             )
+        self.ended[address] = entry  # first: Ctrl-C may come when the line is written, but not yet on the disk
         self.manifest.add(entry)
-        self.ended[address] = entry
         return entry
 
     def report(self, addresses: Sequence[str], seconds: float, interrupted: bool) -> BatchReport:
