@@ -361,6 +361,8 @@ class ShapeSignal(MeanOfErrors):
     """
 
     BLOCKS: ClassVar[Blocking] = Blocking(least=16, fade=2, noun="voxels")
+    """Never by itself: for a gyroid of 96^3 voxels in 16,000 bytes, one network has an IoU of 0.90 after 1,600 steps,
+    and eight blocks have 0.46 after 200 steps each."""
 
     def __init__(
         self,
