@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from sinr_codec.types import Array, PathLike
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
 _KEPT: Final = 256  # cached decoded networks of a file; two rows of blocks have fewer below 65,536 pixels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _T = TypeVar("_T")
 
@@ -154,7 +157,7 @@ class Decoder:
         check_options(self.spec.render, options, f"a file of kind {self.spec.KIND}")
         return self.spec.render(self.fields, **options)
 
-    def image(self, **options: Any) -> Any:
+    def image(self, **options: Any) -> "Image":
         """Render a picture as a Pillow image in the source's mode; options as for `render`."""
         from sinr_codec.signals.image import ImageSpec
 

@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from sinr_codec.types import JsonObject
+
 
 def machine() -> str:
     """Processor, cores and system in one line."""
@@ -58,7 +60,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> JsonObject:
     """Command, commit, date, machine and versions, ready for JSON."""
     return {
         "command": shlex.join(["sinr", *sys.argv[1:]] if Path(sys.argv[0]).name == "sinr" else ["python", *sys.argv]),
@@ -69,7 +71,7 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def write_report(path: Path | None, name: str, results: Any) -> None:
+def write_report(path: Path | None, name: str, results: object) -> None:
     """Write the results as JSON, if there is a path."""
     if path is None:
         return

@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from sinr_codec.methods import inric
 from sinr_codec.progress import Steps, Together
 from sinr_codec.quality import NO_LOSS, decibels
 from sinr_codec.signals.base import Apply, Fields, Part, SampledPart
-from sinr_codec.types import Params
+from sinr_codec.types import Options, Params
 
 if TYPE_CHECKING:
     from sinr_codec.fit import FitResult
@@ -92,7 +92,7 @@ class _Fits:
         with Interrupt(self._stopped.set):
             return list(side_by_side(self._fitted, count, self._threads))
 
-    def _settings_for(self, share: float) -> dict[str, Any]:
+    def _settings_for(self, share: float) -> Options:
         """Settings of `FitConfig` common to all parts."""
         job, parts = self._job, self._job.signal.parts
         settings = job.recipe.settings(job.preset)
