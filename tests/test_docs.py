@@ -69,9 +69,8 @@ def test_a_command_that_is_wrong_does_not_parse() -> None:
 
 
 def test_every_option_in_the_text_is_one_of_a_verb_or_a_program() -> None:
-    known = {
-        option for verb in PARSER.commands.values() for p in verb.params for option in (*p.opts, *p.secondary_opts)
-    }
+    params = [p for verb in PARSER.commands.values() for p in (*verb.params, *getattr(verb, "kind_params", list)())]
+    known = {"--help", *(option for p in params for option in (*p.opts, *p.secondary_opts))}
     known |= {
         f"--{name}"
         for path in (ROOT / "benchmarks").glob("*.py")

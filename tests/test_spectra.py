@@ -9,9 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 import sinr_codec as sinr
+from sinr_codec.cli._kinds import _as_typer
 from sinr_codec.cli.main import app
 from sinr_codec.errors import InputError, UnknownIdError
 from sinr_codec.signals import registry
+from sinr_codec.signals.options import Option
 from sinr_codec.testing import KindContract
 
 sinr_spectra = pytest.importorskip("sinr_spectra", reason="make installs tests/packages/sinr-spectra")
@@ -47,7 +49,7 @@ def test_the_command_line_has_its_options():
     encode, decode = (" ".join(command(verb, "--help").stdout.split()) for verb in ("encode", "decode"))
     assert "[spectrum] Take -log10 of transmittances" in encode
     assert "--column <int>" in encode
-    assert "[spectrum] Least and greatest position to render." in decode
+    assert "[spectrum] Greatest position to render." in decode
 
 
 def test_a_newcomer_encodes_decodes_verifies_and_batches(tmp_path, monkeypatch):
@@ -87,3 +89,12 @@ def test_a_reader_without_the_package_says_what_is_missing(tmp_path, monkeypatch
         sinr.decode(blob)
     with pytest.raises(InputError, match=r"kind: expected one of image, .*, got 'spectrum'"):
         sinr.encode(tmp_path / "a.csv", kind="spectrum")
+
+
+def test_a_package_cannot_change_the_type_of_an_option():
+    """The first kind with an option decides about it."""
+    option = Option("mesh", 0, "Points of a mesh", int)
+    flag = Option("mesh", False, "Make the surface", None)
+    made = _as_typer("mesh", [("radiance", flag), ("spectrum", option)])
+    assert made.is_flag
+    assert made.help == "[radiance] Make the surface.  [spectrum] Points of a mesh."

@@ -133,6 +133,8 @@ def verify(
     ------
     SinrError : a file that is damaged or cannot be decoded
     """
+    if against is None and options:
+        raise InputError(f"{next(iter(options))}: is for reading the source; name that with against (--against FILE)")
     header, sections = load_source(source, limits)
     recorded = None if header.quality is None else header.quality / 100
     lines = [f"checksums: {1 + len(sections)} of {1 + len(sections)} match"]

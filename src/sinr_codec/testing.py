@@ -149,6 +149,8 @@ class KindContract:
         spec = signal.spec
         assert len(signal.parts) == spec.parts
         assert signal.source_bytes > 0
+        cut = getattr(signal, "in_blocks", lambda: signal)()  # as `encode` takes it
+        assert len(cut.parts) == cut.spec.parts
         for part in signal.parts:
             if not hasattr(
                 part, "trainable"

@@ -196,3 +196,14 @@ def test_kinds_are_loaded_where_one_of_their_options_is_used(coded, tmp_path):
     for options, loaded in (([], "image"), (["--scale=2"], "image video")):
         run = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
         assert run.stdout.splitlines()[-1] == loaded
+
+
+def test_a_wrong_number_says_what_was_expected(sinr):
+    for option, expected in (("--rate=x", "an integer"), ("--fps=x", "a number")):
+        result = sinr("decode", "a.sinr", option)
+        assert result.exit_code == 2
+        assert f"'x': expected {expected}" in " ".join(result.stderr.split())
+
+
+def test_options_for_reading_need_a_source(sinr, coded, fails):
+    fails(sinr("verify", coded, "--block", 8), "block: is for reading the source", "--against FILE")

@@ -147,3 +147,10 @@ def test_windows_take_text():
     assert lattice.window(sizes, region="2,3,12,9") == lattice.window(sizes, region=((3, 9), (2, 12)))
     assert lattice.window(sizes, scale="2x3", region="3:9") == lattice.window(sizes, scale=(2, 3), region=[(3, 9)])
     assert lattice.window(sizes, size="5x6") == lattice.window(sizes, size=(5, 6))
+
+
+def test_no_ranges_are_the_whole():
+    for empty in ((), []):
+        assert Region.parse(empty).within((4, 5), "sample") == ((0, 4), (0, 5))
+    with pytest.raises(InputError, match="no names of axes here"):
+        Region.parse("time=0:1").within((4, 5), "sample")

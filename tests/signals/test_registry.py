@@ -156,3 +156,12 @@ def test_a_file_is_compared_with_its_own_kind(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     with pytest.raises(InputError, match=r"a\.wav: is a sound, but the file holds a picture"):
         registry.load(tmp_path / "a.wav", like=ImageSpec(3, 4, 3, "uint8", "RGB"))
+
+
+def test_a_file_is_compared_as_the_kind_it_was_encoded_as(tmp_path):
+    """An animation is a picture by its name, but FFmpeg reads it as a video."""
+    pytest.importorskip("av")
+    frames = [Image.new("RGB", (16, 12), (60 * number, 30, 90)) for number in range(4)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
+    spec = registry.load(tmp_path / "a.gif", "video").spec
+    assert registry.load(tmp_path / "a.gif", like=spec).spec == spec

@@ -75,7 +75,8 @@ KindOption = Annotated[
     typer.Option(
         "--as",
         metavar="KIND",
-        help="image, audio, volume, dataset, video, shape or radiance, if INPUT is ambiguous.",
+        help="image, audio, volume, dataset, video, shape, radiance or a kind of an added package, if INPUT is "
+        "ambiguous.",
     ),
 ]
 BppOption = Annotated[float | None, typer.Option(help="Target rate in bits a pixel (sample, voxel, ...).")]

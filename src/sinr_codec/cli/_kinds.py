@@ -1,6 +1,6 @@
 """Command-line options of the kinds of signal: the keyword arguments of their `load` and `render`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import typer
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _GIVEN: Final = "sinr_codec.options"
+_EXPECTED: Final[dict[Any, str]] = {int: "an integer", float: "a number"}
 
 
 class _KindCommand(TyperCommand):
@@ -26,16 +27,25 @@ class _KindCommand(TyperCommand):
     takes: ClassVar[str]
     """Function with the options: "load" or "render"."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse a command line, and keep the values of the kinds' options for `options_given`."""
+    def kind_params(self) -> list[TyperOption]:
+        """The options of all kinds, but for those whose names the verb has taken."""
         own = {text for param in self.params for text in (*param.opts, *param.secondary_opts)}
-        added: list[TyperOption] = []
-        if any(arg.startswith("--") and arg.partition("=")[0] not in own for arg in args) or "-h" in args:
-            added = [option for option in _options(self.takes) if not own & {*option.opts, *option.secondary_opts}]
-            self.params = [*self.params, *added]
-        left: list[str] = super().parse_args(ctx, args)
+        return [option for option in _options(self.takes) if not own & {*option.opts, *option.secondary_opts}]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line; values of the kinds' options are kept for `options_given`."""
+        own = self.params
+        known = {text for param in own for text in (*param.opts, *param.secondary_opts)}
+        needed = any(arg.startswith("--") and arg.partition("=")[0] not in known for arg in args) or "-h" in args
+        added = self.kind_params() if needed else []
+        try:
+            self.params = [*own, *added]
+            left: list[str] = super().parse_args(ctx, args)
+        finally:
+            self.params = own
         given = {}
         for option in added:
+            assert option.name is not None
             value = ctx.params.pop(option.name)
             if (source := ctx.get_parameter_source(option.name)) is not None and source.name == "COMMANDLINE":
                 given[option.name] = value
@@ -74,21 +84,20 @@ def _options(takes: str) -> list[TyperOption]:
     return [_as_typer(name, described) for name, described in found.items()]
 
 
-def _as_typer(name: str, described: Iterable[tuple[str, "Option"]]) -> TyperOption:
+def _as_typer(name: str, described: Sequence[tuple[str, "Option"]]) -> TyperOption:
     abouts: dict[str, list[str]] = {}
-    for kind, option in described:
-        abouts.setdefault(option.about, []).append(kind)
+    for kind, each in described:
+        abouts.setdefault(each.about, []).append(kind)
     about = "  ".join(f"[{', '.join(kinds)}] {text}." for text, kinds in abouts.items())
     flag = "--" + name.replace("_", "-")
-    # If the kinds' types differ, each parses the text itself.
-    same = len({each.parse for _, each in described}) == 1
-    if option.parse is None and same:
+    option = described[0][1]  # the type is that of the first kind: kinds of other packages cannot change it
+    if option.parse is None:
         switch = f"{flag}/--no-{flag[2:]}" if option.default is not False else flag
         return TyperOption(param_decls=[name, switch], is_flag=True, default=bool(option.default), help=about)
     return TyperOption(
         param_decls=[name, flag],
-        type=_parser(option.parse) if same and option.parse is not None else str,
-        metavar=(option.metavar if same else "") or None,
+        type=_parser(option.parse),
+        metavar=option.metavar or None,
         multiple=option.repeated,
         help=about,
     )
@@ -102,6 +111,8 @@ def _parser(parse: Callable[[str], T]) -> Callable[[str], T]:
             return parse(text)
         except InputError as error:
             raise typer.BadParameter(str(error)) from error
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r}: expected {_EXPECTED.get(parse, 'another value')}") from error
 
     parsed.__name__ = getattr(parse, "__name__", "value")
     return parsed

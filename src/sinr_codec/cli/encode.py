@@ -9,7 +9,6 @@ import typer
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
 from sinr_codec.cli._kinds import options_given
-from sinr_codec.files import without_suffix
 
 if TYPE_CHECKING:
     from sinr_codec.encoding.report import EncodeReport
@@ -54,6 +53,8 @@ def encode(
       sinr encode photo.png --method coinpp --base photos.sinr
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr)
+    from sinr_codec.files import without_suffix
+
     out = without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
 
     from sinr_codec import codec

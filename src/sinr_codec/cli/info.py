@@ -2,13 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import BaseOption, JsonOption
-from sinr_codec.types import JsonObject
+
+if TYPE_CHECKING:
+    from sinr_codec.types import JsonObject
 
 
 def info(
@@ -66,7 +68,7 @@ def info(
         )
 
 
-def _summed(tensors: list[JsonObject]) -> list[JsonObject]:
+def _summed(tensors: "list[JsonObject]") -> "list[JsonObject]":
     """One entry for each tensor, summed over the networks of all blocks, whose numbers are the prefix of names."""
     found: dict[str, list[JsonObject]] = {}
     for tensor in tensors:

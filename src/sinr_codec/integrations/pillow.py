@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 from sinr_codec import decoding
 from sinr_codec.container import FIELD, MAGIC, read
 from sinr_codec.errors import SinrError
+from sinr_codec.signals import registry
 from sinr_codec.signals.image import ImageSpec
 
 FORMAT: Final = "SINR"
@@ -35,6 +36,9 @@ class SinrImageFile(ImageFile.ImageFile):
             header, _ = read(self._data)
             if header.kind != FIELD:
                 raise OSError("the .sinr file holds the weights of a network, not a picture")
+            kind = registry.kind_in_header(header.signal)
+            if kind.name != ImageSpec.KIND:
+                raise OSError(f"the .sinr file holds {kind.noun}, not a picture; use sinr_codec.decode")
             spec = ImageSpec.from_header(header.signal)
         except SinrError as error:
             raise OSError(f"damaged .sinr file: {error}") from error

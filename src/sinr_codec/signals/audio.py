@@ -255,8 +255,10 @@ class AudioSpec:
             One network a block; blocks outside the requested seconds are not decoded.
         rate
             Samples a second of the result. Default: the source's.
-        start, stop
-            First second, and second to stop before. Default: all.
+        start
+            First second. Default: the beginning.
+        stop
+            Second to stop before. Default: the end.
 
         Raises
         ------

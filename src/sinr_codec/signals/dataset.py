@@ -207,7 +207,7 @@ class DatasetSignal(Cells):
         variables
             Names of the data variables to keep; default: all.
         block
-            Cut into blocks of about so many cells along each dimension, at least 8; 0 or None: in one piece.
+            Cells of the blocks along each dimension, at least 8. 0 and None keep the dataset in one piece.
 
         Raises
         ------

@@ -336,7 +336,8 @@ class DatasetSpec:
         variables
             Names of the data variables wanted; default: all.
         region
-            (start, stop) by dimension, in samples of the source; or for the dimensions of the fields in order.
+            Part of the dataset: (start, stop) by dimension, in samples of the source, or for the dimensions of the
+            fields in order.
         scale
             Factor on the resolution by dimension, or for each in order, or one number for latitude and longitude
             (without them, for the last two dimensions). Samples of the source that stay keep their place: scale 2 puts

@@ -92,13 +92,16 @@ class Region:
             ranges = tuple(Range.parse(item) for item in items)
         except InputError:
             ranges = ()
-        if not ranges:
+        empty = isinstance(value, Sequence) and not isinstance(value, str) and not len(value)  # all axes are whole
+        if not ranges and not empty:
             raise InputError(f"region {value!r}: expected {_REGION}")
         return cls(ranges, names)
 
     def within(self, sizes: Sequence[int], noun: str) -> tuple[Range, ...]:
         """A range for each axis of a grid; `noun` names its samples in messages."""
-        if self.names or len(self.ranges) > len(sizes) or (self.corners and len(sizes) != 2):
+        if self.names:
+            raise InputError(f"region {self}: no names of axes here; expected START:STOP for each of {len(sizes)} axes")
+        if len(self.ranges) > len(sizes) or (self.corners and len(sizes) != 2):
             raise InputError(f"region {self}: expected START:STOP for each of {len(sizes)} axes, in {noun}s")
         if self.corners:
             (top, bottom), (left, right) = self.ranges

@@ -175,7 +175,7 @@ class GridSignal(SampledPart, Generic[S]):
         One-line remarks on what reading left out.
     """
 
-    BLOCKS: ClassVar[Blocking]
+    BLOCKS: ClassVar[Blocking] = Blocking(least=8, fade=4, noun="samples")
     """How the kind is cut."""
     order: Literal["C", "F"] = "C"
     """How samples are numbered: the last axis first, or the first one."""

@@ -195,7 +195,8 @@ class RadianceSpec:
         fields
             The network.
         pose
-            Cameras to render, as a file (`cameras.read_poses`) or as camera-to-world matrices (4, 4) or (n, 4, 4).
+            Cameras to render, as a JSON file or as camera-to-world matrices (4, 4) or (n, 4, 4). `cameras.read_poses`
+            describes the file.
         orbit
             Number of views around the scene. Without a pose and an orbit, one view.
         size

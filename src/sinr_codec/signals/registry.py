@@ -156,13 +156,15 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
             raise InputError(f"{path}: expected {kind_of(path).noun}, found an empty file")
     if like is None:
         read = kind_of(source) if kind is None else kind_named(kind)
-    else:
-        read = kind_named(like.KIND)
+        return read.signal.load(source, None, **options)
+    read = kind_named(like.KIND)
+    try:
+        return read.signal.load(source, like, **options)
+    except InputError as error:
         other = next((each for each in _asked() if has_suffix(source, *each.suffixes)), read)
         if other.name != read.name:
-            raise InputError(f"{source}: is {other.noun}, but the file holds {read.noun}")
-    signal: Signal = read.signal.load(source, like, **options)
-    return signal
+            raise InputError(f"{source}: is {other.noun}, but the file holds {read.noun}") from error
+        raise
 
 
 def kind_of(source: Any) -> Kind:

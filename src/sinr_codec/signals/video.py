@@ -169,7 +169,7 @@ class VideoSpec(GridSpec):
         rate = self.fps if fps is None else fraction(fps, "fps")
         faster = float(rate / self.fps)
         most = fields.max_samples // self.channels
-        window = partial(lattice.window, self.sizes, region=region, most=most, noun="frame or pixel")
+        window = partial(lattice.window, self.sizes, region=region, most=most, noun="pixel")
         if size is None:
             spans = window(scale=(faster, *Scale.parse(1.0 if scale is None else scale).along(2)))
         elif scale is not None:

@@ -139,8 +139,10 @@ class SpectrumSpec(GridSpec):
             The network.
         scale
             Factor on the number of points. Positions between those of the source are interpolated.
-        low, high
-            Least and greatest position to render. Default: all.
+        low
+            Least position to render. Default: all.
+        high
+            Greatest position to render. Default: all.
 
         Raises
         ------
