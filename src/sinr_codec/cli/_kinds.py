@@ -1,6 +1,6 @@
 """Command-line options of the kinds of signal: the keyword arguments of their `load` and `render`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import typer
@@ -20,24 +20,25 @@ _EXPECTED: Final[dict[Any, str]] = {int: "an integer", float: "a number"}
 class _KindCommand(TyperCommand):
     """A verb with the options of all kinds besides its own.
 
-    Kinds are loaded only if a command line has an option that is not the verb's own, because loading all takes longer
-    than decoding a small file.
+    Kinds are loaded only if a command line has an option that is not the verb's own, and those of other packages only
+    if it has one of theirs, because loading all takes longer than decoding a small file.
     """
 
     takes: ClassVar[str]
     """Function with the options: "load" or "render"."""
 
-    def kind_params(self) -> list[TyperOption]:
-        """The options of all kinds, but for those whose names the verb has taken."""
-        own = {text for param in self.params for text in (*param.opts, *param.secondary_opts)}
-        return [option for option in _options(self.takes) if not own & {*option.opts, *option.secondary_opts}]
+    def kind_params(self, others: bool = True) -> list[TyperOption]:
+        """The options of all kinds, or of this package's kinds, but for those whose names the verb has taken."""
+        own = _flags(self.params)
+        return [option for option in _options(self.takes, others) if not own & _flags([option])]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse a command line; values of the kinds' options are kept for `options_given`."""
         own = self.params
-        known = {text for param in own for text in (*param.opts, *param.secondary_opts)}
-        needed = any(arg.startswith("--") and arg.partition("=")[0] not in known for arg in args) or "-h" in args
-        added = self.kind_params() if needed else []
+        added: list[TyperOption] = []
+        for others in (False, True):
+            if _has_others(args, _flags([*own, *added])):
+                added = self.kind_params(others)
         try:
             self.params = [*own, *added]
             left: list[str] = super().parse_args(ctx, args)
@@ -71,13 +72,23 @@ def options_given(ctx: typer.Context) -> dict[str, Any]:
     return given
 
 
-def _options(takes: str) -> list[TyperOption]:
+def _flags(params: Iterable[Any]) -> set[str]:
+    """All spellings of some options."""
+    return {text for param in params for text in (*param.opts, *param.secondary_opts)}
+
+
+def _has_others(args: Sequence[str], known: set[str]) -> bool:
+    """Whether a command line has options besides the known ones; help is one."""
+    return "-h" in args or any(arg.startswith("--") and arg.partition("=")[0] not in known for arg in args)
+
+
+def _options(takes: str, others: bool) -> list[TyperOption]:
     """One option for each name, with the descriptions of each kind."""
     from sinr_codec.signals.options import options_of
-    from sinr_codec.signals.registry import all_kinds
+    from sinr_codec.signals.registry import KINDS, all_kinds, kind_named
 
     found: dict[str, list[tuple[str, Option]]] = {}
-    for kind in all_kinds():
+    for kind in all_kinds() if others else map(kind_named, KINDS):
         function = kind.signal.load if takes == "load" else kind.spec.render
         for option in options_of(function):
             found.setdefault(option.name, []).append((kind.name, option))

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Self
 
 import brotli
 import numpy as np
-from array_api_compat import numpy as xnp
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -277,7 +277,7 @@ class RadianceSpec:
         """The grid of the coarse pass for a decoded network."""
         inside = self.inside()
         found = densities_of(apply, self.box, inside, tile, lambda f, work: map_tiles(f, work, threads))
-        return make_cells(xnp, self.box, found, inside)
+        return make_cells(array_namespace(found), self.box, found, inside)
 
     def _surface(self, fields: Fields, resolution: int | None) -> Mesh:
         box = self.box
@@ -358,7 +358,8 @@ def render_rays(
     apply: Apply, box: Box, cells: Cells, origins: Array, directions: Array, background: Sequence[int], tile: int
 ) -> NDArray[np.float32]:
     """Colours (n, 3) in [0, 1] of rays by a decoded network, evaluated at most `tile` points at a time."""
-    steps = walk(xnp, box, cells, origins, directions)
+    xp = array_namespace(origins)
+    steps = walk(xp, box, cells, origins, directions)
     shown = np.asarray(background, np.float32) / np.float32(255)
 
     def network(coords: Array) -> Array:
@@ -367,7 +368,7 @@ def render_rays(
         return np.concatenate([apply(coords[i : i + tile]) for i in range(0, len(coords), tile)])
 
     with np.errstate(all="ignore"):
-        colours: NDArray[np.float32] = shade(xnp, box, steps, network, directions, shown)
+        colours: NDArray[np.float32] = shade(xp, box, steps, network, directions, shown)
     return colours
 
 
