@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Params = Mapping[str, AnyArray]
 
 
-class Trainable(Protocol):
-    """A function that can be fitted to a signal from given parameters."""
+class Shaped(Protocol):
+    """What a network takes and gives."""
 
     @property
     def in_features(self) -> int:
@@ -32,6 +32,10 @@ class Trainable(Protocol):
     @property
     def num_params(self) -> int:
         """Number of real parameters."""
+
+
+class Trainable(Shaped, Protocol):
+    """A function that can be fitted to a signal from given parameters."""
 
     def check(self, params: Params) -> None:
         """Raise `InputError` unless the parameters have the names and shapes of this field."""
@@ -50,7 +54,7 @@ class Stored(Protocol):
         """Dtypes by name."""
 
 
-class Decodable(Stored, Protocol):
+class Decodable(Shaped, Stored, Protocol):
     """A network for decoding: a frozen spec, and evaluation with fixed parameters.
 
     `FieldDefaults` has defaults for the members that few families define.
@@ -60,18 +64,6 @@ class Decodable(Stored, Protocol):
     """Whether PyTorch may evaluate the field on an accelerator by `Field.function`; otherwise only by `decoder`."""
     GROWS: ClassVar[bool]
     """Whether the field has ``grown(params, rng)``, which adapts the parameters of another width."""
-
-    @property
-    def in_features(self) -> int:
-        """Number of coordinates a."""
-
-    @property
-    def out_features(self) -> int:
-        """Number of values b."""
-
-    @property
-    def num_params(self) -> int:
-        """Number of real parameters."""
 
     @property
     def width(self) -> int:
