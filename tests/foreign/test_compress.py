@@ -333,7 +333,7 @@ class TestDescription:
         (tmp_path / "a.json").write_text(json.dumps(table))
         state = foreign(MLP(1, 1, 8, 1))
         forms = (table, tmp_path / "a.toml", str(tmp_path / "a.json"), table["network"])
-        assert len({compress(state, describe=form, preset="fast") for form in forms}) == 1
+        assert len({compress(state, describe=form, preset="paper") for form in forms}) == 1
 
     def test_what_nothing_recognises(self):
         state = encoded_net(np.random.default_rng(0))
