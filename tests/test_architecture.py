@@ -1,8 +1,10 @@
 """A package imports only from the layers below its own, and nothing heavy comes in by the way."""
 
 import ast
+import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -168,3 +170,15 @@ def test_families_are_no_business_of_others(path):
     """What differs between families is in `fields`: in its table, and in what a field answers for itself."""
     if path.relative_to(ROOT).parts[0] != "fields":
         assert not classes_asked_for(path) & FAMILIES
+
+
+PAGE = (Path(__file__).parents[1] / "docs/architecture.md").read_text()
+ROOMS = dict(re.findall(r"Inside `(\w+)/`(.*?)(?=\nInside |\n## )", PAGE, re.DOTALL))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_architecture_page_names_all_modules(room):
+    modules = {path.stem for path in (ROOT / room).glob("*.py") if not path.stem.startswith("_")}
+    named = set(re.findall(r"`([\w*]+)`", ROOMS[room]))
+    assert not [module for module in modules if not any(fnmatch(module, name) for name in named)]
+    assert not [name for name in named if name.islower() and "*" not in name and name not in modules]
