@@ -6,9 +6,10 @@ import brotli
 import numpy as np
 import numpy.typing as npt
 
+from sinr_codec.coding.inflate import inflate
 from sinr_codec.coding.rangecoder import check_symbols, least_bytes
 from sinr_codec.coding.varint import Reader, write_varint
-from sinr_codec.errors import MalformedError, TruncatedError
+from sinr_codec.errors import MalformedError
 from sinr_codec.types import Ints
 
 __all__ = ["decode", "encode", "narrowest", "rough_size", "skip"]
@@ -73,17 +74,7 @@ def skip(reader: Reader) -> None:
 
 def _decompress(reader: Reader, data: memoryview, size: int) -> bytes:
     """Exactly `size` bytes from a whole Brotli stream, in memory of about that size."""
-    decompressor = brotli.Decompressor()
-    out = bytearray()
-    try:
-        out += decompressor.process(bytes(data), output_buffer_limit=size + 1)
-        while not decompressor.is_finished() and len(out) <= size:
-            more = decompressor.process(b"", output_buffer_limit=size + 1 - len(out))
-            if not more and decompressor.can_accept_more_data():
-                raise TruncatedError(f"{reader.name}: a Brotli stream ends early")
-            out += more
-    except brotli.error:
-        raise MalformedError(f"{reader.name}: a Brotli stream is damaged") from None
+    out = inflate(bytes(data), size, reader.name)
     if len(out) != size:
         raise MalformedError(f"{reader.name}: a Brotli stream holds {len(out)} bytes, expected {size}")
-    return bytes(out)
+    return out

@@ -11,7 +11,7 @@ from sinr_codec.decoding import open
 from sinr_codec.fields import Field, family_of
 from sinr_codec.inspecting import info
 from sinr_codec.quality import hundredths
-from sinr_codec.sections import part_name
+from sinr_codec.sections import part_name, section_bytes
 from sinr_codec.signals.base import Quality, Signal, Spec
 
 
@@ -48,11 +48,9 @@ def sizes_by_part(plans: Sequence[Plan], side: bytes, blob: bytes, planes: int =
         sizes = {tensor["name"]: tensor["bytes"] for tensor in about["tensors"]}
         sizes |= {f"plane {number}": size for number, size in enumerate(about["plane_bytes"], 1)}
         return sizes | ({"side": len(side)} if side else {}) | {"header": about["header_bytes"]}
-    sizes = {
-        part_name(number, len(plans), name): len(record)
+    records = {
+        part_name(number, len(plans), name): record
         for number, coded in enumerate(plans)
         for name, record in coded.records.items()
     }
-    if side:
-        sizes["side"] = len(side)
-    return sizes | {"header": len(blob) - sum(sizes.values())}
+    return section_bytes(records | ({"side": side} if side else {}), blob)

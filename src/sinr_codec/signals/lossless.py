@@ -7,8 +7,9 @@ import brotli
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.coding.inflate import inflate
 from sinr_codec.coding.varint import Reader, write_varint
-from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
+from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.types import Array
 
 MOST_BYTES: Final = 1 << 28
@@ -42,32 +43,23 @@ def unpack(data: bytes, name: str, most: int = MOST_BYTES) -> bytes:
     size = reader.varint()
     if size > most:
         raise LimitError(f"{name}: declares {size:,} bytes; this reader accepts {most:,}")
-    out = inflate(bytes(reader.take(reader.remaining)), size, name)
+    out = inflate_within(bytes(reader.take(reader.remaining)), size, name)
     if len(out) != size:
         raise MalformedError(f"{name}: a Brotli stream holds {len(out)} bytes, expected {size}")
     return out
 
 
-def inflate(data: bytes, most: int, name: str) -> bytes:
+def inflate_within(data: bytes, most: int, name: str) -> bytes:
     """Decompress a whole Brotli stream to at most `most` bytes, which also bound the memory.
 
     Raises
     ------
     MalformedError, TruncatedError : damaged or too long, or truncated
     """
-    stream, out = brotli.Decompressor(), bytearray()
-    try:
-        out += stream.process(data, output_buffer_limit=most + 1)
-        while not stream.is_finished() and len(out) <= most:
-            more = stream.process(b"", output_buffer_limit=most + 1 - len(out))
-            if not more and stream.can_accept_more_data():
-                raise TruncatedError(f"{name}: a Brotli stream ends early")
-            out += more
-    except brotli.error:
-        raise MalformedError(f"{name}: a Brotli stream is damaged") from None
+    out = inflate(data, most, name)
     if len(out) > most:
         raise MalformedError(f"{name}: a Brotli stream holds more than {most:,} bytes")
-    return bytes(out)
+    return out
 
 
 # -- arrays ----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from sinr_codec.files import atomic_folder, atomic_write
 from sinr_codec.signals import nifti
 from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.levels import known_dtype
-from sinr_codec.signals.lossless import inflate
+from sinr_codec.signals.lossless import inflate_within
 from sinr_codec.signals.sources import errors_raised, existing, translated
 from sinr_codec.types import Array, PathLike
 
@@ -276,7 +276,7 @@ def unpacked(side: bytes) -> bytes:
     """Decompress `VolumeSpec.side`, in bounded memory."""
     if not side:
         return b""
-    metadata = inflate(side, _MAX_METADATA, "volume side")
+    metadata = inflate_within(side, _MAX_METADATA, "volume side")
     if not metadata:
         raise MalformedError("volume side: expected at least one byte, unpacked")
     return metadata
