@@ -13,11 +13,12 @@ from sinr_codec.encoding.files import overhead
 from sinr_codec.encoding.job import Fitted, Job, beside
 from sinr_codec.errors import InputError
 from sinr_codec.evaluators import tile_of
-from sinr_codec.fields.base import Field, Growing, Trainable
+from sinr_codec.fields.base import Field, Growing
 from sinr_codec.methods import inric
+from sinr_codec.methods.base import trainable_of
 from sinr_codec.progress import Steps, Together
 from sinr_codec.quality import NO_LOSS, decibels
-from sinr_codec.signals.base import Apply, Fields, Part, SampledPart
+from sinr_codec.signals.base import Apply, Fields, SampledPart
 from sinr_codec.types import Options, Params
 
 if TYPE_CHECKING:
@@ -52,11 +53,6 @@ def quality_before_coding(job: Job, network: Field, decoders: Sequence[Apply]) -
         return job.signal.quality(partial(job.spec.render, Fields(decoders, tile))).db
     errors = [part.objective(job.samples, job.seed)(apply, tile) for part, apply in zip(parts, decoders)]
     return decibels(float(np.average(errors, weights=[len(part) for part in parts])))
-
-
-def trainable(network: Field, part: Part) -> Trainable:
-    """The function to fit: the network, or a wrapper of it, such as the rendering of rays."""
-    return getattr(part, "trainable", lambda network: network)(network)
 
 
 def threads_for(job: Job) -> int:
@@ -124,7 +120,7 @@ class _Fits:
         if several and checkpoint is not None:
             job.kept.append(checkpoint)
         config = FitConfig(seed=job.seed, device=job.device, checkpoint=checkpoint, keep_checkpoint=several, **own)
-        result = fit(trainable(network, part), part, config, self._start(number), self._listener(number))
+        result = fit(trainable_of(network, part), part, config, self._start(number), self._listener(number))
         if result.interrupted:
             self._stopped.set()
         return result

@@ -12,6 +12,7 @@ from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Field
 from sinr_codec.methods import METHODS, Method, method_named
+from sinr_codec.methods.base import PROBE_SAMPLES, SEARCH_SAMPLES
 from sinr_codec.presets import preset_named
 from sinr_codec.progress import Progress
 from sinr_codec.sections import Source
@@ -26,10 +27,6 @@ MAX_DROP: Final = 0.1
 """Default loss by coding in `encode`, in dB below the unquantised fit."""
 PLANES: Final = 3
 """Planes of low-order bits in a progressive file. With four, the beginning of a file shows nothing."""
-
-_SEARCH_SAMPLES: Final = 1 << 19  # samples for a planner's loss; the file itself is measured on all
-PROBE_SAMPLES: Final = 1 << 16
-"""Samples of a planner's probes; also the fewest for a part, if there are many parts."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ class Job:
     @property
     def samples(self) -> int:
         """Number of samples for the loss of each part."""
-        return max(_SEARCH_SAMPLES // self.spec.parts, PROBE_SAMPLES)
+        return max(SEARCH_SAMPLES // self.spec.parts, PROBE_SAMPLES)
 
     def network(self, width: int) -> Field:
         """The network of a given width, with the user's depth and activation if given."""

@@ -1,6 +1,6 @@
 """Coding: a plan for the network of each part, and their common file."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -9,19 +9,18 @@ import numpy as np
 
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.encoding.files import file_of, sizes_by_part
-from sinr_codec.encoding.fitting import trainable
-from sinr_codec.encoding.job import PROBE_SAMPLES, Coded, Fitted, Job
+from sinr_codec.encoding.job import Coded, Fitted, Job
 from sinr_codec.errors import InputError
-from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import Field
 from sinr_codec.methods import Method, Task
+from sinr_codec.methods.base import PROBE_SAMPLES, error_of, trainable_of
 from sinr_codec.methods.refine import refit
 from sinr_codec.planning.paper import plan_paper
 from sinr_codec.planning.plan import plan
 from sinr_codec.progress import Steps
 from sinr_codec.quality import NO_LOSS, decibels
 from sinr_codec.signals.base import Part
-from sinr_codec.types import Array, Params
+from sinr_codec.types import Params
 
 if TYPE_CHECKING:
     from sinr_codec.fit.rounding import Rounding
@@ -78,7 +77,7 @@ def _plans(job: Job, fitted: Fitted, min_db: float | None) -> list[Plan]:
         return [plan_paper(params, job.seed, device=job.device) for params in fitted.params]
     parts, network, budgets = job.signal.parts, fitted.network, fitted.budgets
     # Losses are created again below: each holds a few MB, for many parts more than the signal.
-    before = [_loss(job, network, part, job.samples)(params) for part, params in zip(parts, fitted.params)]
+    before = [error_of(network, part, job.samples, job.seed)(params) for part, params in zip(parts, fitted.params)]
     drop = job.max_drop
     if min_db is not None:
         # The excess over the requested quality may be lost; a fit without error counts as `NO_LOSS`.
@@ -105,9 +104,9 @@ def _planned(
     rounding = _rounding(job, network, part, steps)
     return plan(
         params,
-        loss=_loss(job, network, part, job.samples),
+        loss=error_of(network, part, job.samples, job.seed),
         limit=limit,
-        probe=_loss(job, network, part, PROBE_SAMPLES),
+        probe=error_of(network, part, PROBE_SAMPLES, job.seed),
         max_bytes=budget,
         dictionaries=() if job.planes else job.preset.dictionaries,
         trellis=not job.planes,
@@ -124,7 +123,7 @@ def _refitted(
 ) -> Plan:
     """The plan after further training for fewer bytes, if it is smaller at the same loss; else the given plan."""
     steps = Steps(job.progress, "refit", part.decibels)
-    begun = trainable(network, part)
+    begun = trainable_of(network, part)
     params = refit(begun, part, params, coded.bytes, seed=job.seed, device=job.device, progress=steps)
     job.progress.start("code", 0)
     try:
@@ -141,10 +140,4 @@ def _rounding(job: Job, network: Field, part: Part, steps: int) -> "Rounding | N
 
     effort = Effort(**job.preset.rounding)
     effort = replace(effort, steps=min(effort.steps, steps // _FIT_STEPS_A_ROUNDING))
-    return rounding_for(trainable(network, part), part, effort, job.seed, job.device)
-
-
-def _loss(job: Job, network: Field, part: Part, samples: int) -> Callable[[Mapping[str, Array]], float]:
-    """Error of a part's decoded samples, in terms of its quality."""
-    error, tile = part.objective(samples, job.seed), tile_of(network)
-    return lambda params: error(network.decoder(params), tile)
+    return rounding_for(trainable_of(network, part), part, effort, job.seed, job.device)

@@ -61,6 +61,17 @@ class Training:
         return {**self.fit[preset], **self.fit.get(kind, {})}
 
 
+def trainable_of(network: Field, part: Part) -> Trainable:
+    """The function to fit: the network, or a wrapper of it, such as the rendering of rays."""
+    return getattr(part, "trainable", lambda network: network)(network)
+
+
+def error_of(network: Field, part: Part, samples: int | None, seed: int) -> Callable[[Params], float]:
+    """``f(params)``: 10^(-dB / 10) of the part decoded from the parameters, on at most `samples` samples."""
+    measure, tile = part.objective(samples, seed), tile_of(network)
+    return lambda params: measure(network.decoder(dict(params)), tile)
+
+
 @dataclass(frozen=True)
 class Task:
     """A trained network to be coded, and its signal.
@@ -102,7 +113,7 @@ class Task:
     @property
     def trainable(self) -> Trainable:
         """What `fit` trains: the network, or the network inside something else, such as the rendering of rays."""
-        return getattr(self.part, "trainable", lambda network: network)(self.field)
+        return trainable_of(self.field, self.part)
 
     def once(self, key: Any, compute: Callable[[], Any]) -> Any:
         """The result of `compute`, computed once for these parameters."""
@@ -117,8 +128,7 @@ class Task:
 
     def error(self, samples: int | None = SEARCH_SAMPLES) -> Callable[[Params], float]:
         """``f(params)``: 10^(-dB / 10) of the signal decoded from the parameters, on at most `samples` samples."""
-        measure, tile = self.part.objective(samples, self.seed), tile_of(self.field)
-        return lambda params: measure(self.field.decoder(dict(params)), tile)
+        return error_of(self.field, self.part, samples, self.seed)
 
 
 @dataclass(frozen=True)
