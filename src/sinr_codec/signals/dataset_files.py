@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, MissingExtraError
 from sinr_codec.files import atomic_folder
+from sinr_codec.signals import zarrs
 from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.dataset_globe import NAMES
 from sinr_codec.signals.dataset_side import TEXT, Content, Variable, marks, unsigned
@@ -57,6 +58,7 @@ def _check_declared(path: Path) -> None:
     if path.is_dir():
         import zarr
 
+        zarrs.check(path)
         group = zarr.open_group(path, mode="r")
         declared = sum(_bytes(array) for _, array in group.arrays())
     else:

@@ -53,7 +53,7 @@ VOLUME_IN_BLOCKS: Final = 8
 _SLAB: Final = 1 << 22  # voxels rendered at once to measure the quality
 
 
-class Volume(NDArray[Any]):
+class Volume(np.ndarray[Any, np.dtype[Any]]):
     """A rendering: an array with the positions of its samples in the source.
 
     Attributes

@@ -16,7 +16,7 @@ import numpy as np
 
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.files import atomic_folder, atomic_write
-from sinr_codec.signals import nifti
+from sinr_codec.signals import nifti, zarrs
 from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.levels import known_dtype
 from sinr_codec.signals.lossless import inflate_within
@@ -154,6 +154,7 @@ def _read_tiff(path: Path) -> Found:
 
 def _read_zarr(path: Path) -> Found:
     zarr = nifti.library("zarr")
+    zarrs.check(path)
     if path.is_dir():
         return _from_zarr(zarr.open(path, mode="r"), str(path), ".zarr")
     with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as store:
@@ -163,6 +164,7 @@ def _read_zarr(path: Path) -> Found:
 def _from_zarr(source: Any, name: str, origin: str) -> Found:
     if not hasattr(source, "chunks"):
         raise InputError("expected a zarr array, found a group; name one of its arrays, or encode a dataset")
+    zarrs.check_array(source.metadata.to_dict(), name)
     array = _room(source.shape, source.dtype, "C", name)
     thick = source.chunks[0]
     for start in range(0, source.shape[0], thick):
