@@ -1,9 +1,12 @@
 """docs/format.md says what the golden files are."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sinr_codec import container
 from sinr_codec.coding.tensor import decode_tensor
@@ -52,3 +55,13 @@ def test_dtype_codes_and_limits_are_those_of_the_package():
     for name, exponent in re.findall(r"^\| `(max_\w+)`[^|]*\| 2\^(\d+) \|", DOC, re.MULTILINE):
         assert getattr(container.DEFAULT_LIMITS, name) == 2 ** int(exponent)
     assert set(re.findall(r"`(max_\w+)`", DOC)) == set(vars(container.DEFAULT_LIMITS))
+
+
+def test_file_knows_the_magic(tmp_path):
+    """The lines for `file(1)`, where that program is installed."""
+    if shutil.which("file") is None:
+        pytest.skip("file(1) is not installed")
+    (tmp_path / "magic").write_text(re.search(r"```magic\n(.*?)```", DOC, re.DOTALL)[1])
+    command = ["file", "--brief", "-m", tmp_path / "magic", Path(__file__).parent / "direct.sinr"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "Small neural field (.sinr), version 1\n"

@@ -120,6 +120,24 @@ def axes() -> bytes:
     return image(MLP(2, 3, 8, 1, encoding=AxisOctaves((0, 3), 1.5)), RGB, lambda name: Direct(step=0.01, trellis=True))
 
 
+def corners() -> bytes:
+    """The first coordinate is the column's; the first and the last pixel lie at -1 and 1 of the longer axis."""
+    spec = ImageSpec(HEIGHT, WIDTH, 1, "uint8", "L", grid=Grid(corners=True, aspect=True, xy=True))
+    return image(MLP(2, 1, 6, 1), spec, lambda name: DIRECT)
+
+
+def column_first() -> bytes:
+    """Centres, the first coordinate that of the column, on a picture that is not square."""
+    spec = ImageSpec(HEIGHT, WIDTH, 4, "uint8", "RGBA", grid=Grid(xy=True))
+    return image(MLP(2, 4, 6, 1), spec, lambda name: DIRECT)
+
+
+def wide() -> bytes:
+    """A picture with more than 4,096 weights in a layer: its bodies state their lengths."""
+    codings = {"layers.1.weight": Direct(step=0.02), "layers.2.weight": Direct(step=0.02, trellis=True)}
+    return image(MLP(2, 3, 66, 2), RGB, lambda name: codings.get(name, DIRECT))
+
+
 def progressive() -> bytes:
     """Levels without their last three bits, and these in planes; one tensor is stored as it is."""
     field = MLP(2, 3, 8, 1)
@@ -277,6 +295,9 @@ MAKERS = (
     encodings,
     axes,
     fourier,
+    corners,
+    column_first,
+    wide,
     blocks,
     hashgrid,
     state,
