@@ -368,7 +368,8 @@ Made by `python benchmarks/signals.py --data DIR --table docs/guide/comparison.m
 Sizes are those of files; quality is measured on the decoded files. The usual codecs of each field are searched for the
 best quality within our bytes and for the fewest bytes that reach our quality. They get every advantage: MP3 and Opus
 are tried at several rates and aligned in time, volumes with their axes in every order, meshes simplified before Draco,
-pictures with full and half colour resolution. The last column says which codec **wins**.
+pictures with full and half colour resolution. Qualities in dB are the SNR of sounds, the fidelity of networks, and
+elsewhere the PSNR. The last column says which codec **wins**.
 """
 
 
@@ -387,7 +388,7 @@ def table(rows: Iterable[Row]) -> str:
             f"{row['raw_bytes']:,}",
             f"{row['bytes']:,}",
             f"{row['raw_bytes'] / row['bytes']:.1f}",
-            _quality_text(row, row["db"]),
+            _quality_text(row, row["db"]) + _largest_error(row),
             f"{row['seconds']:.0f}",
             _cell(row, "at_bytes"),
             _cell(row, "at_quality"),
@@ -417,7 +418,16 @@ def table(rows: Iterable[Row]) -> str:
 def _quality_text(row: Row, db: float) -> str:
     if row["measure"] == "IoU":
         return f"IoU {1 - 10 ** (-db / 10):.4f}"
-    return "lossless" if db >= LOSSLESS else f"{db:.2f} dB"
+    if db >= LOSSLESS:
+        return "lossless"
+    # Between the PSNR and the SNR of a sound lies a constant.
+    above = row["db"] - row["figures"]["snr_db"] if row["kind"] == "audio" else 0
+    return f"{db - above:.2f} dB"
+
+
+def _largest_error(row: Row) -> str:
+    """The largest error of a volume, in its units."""
+    return f", largest error {row['figures']['max_error']:,.5g}" if row["kind"] == "volume" else ""
 
 
 def _cell(row: Row, which: str) -> str:

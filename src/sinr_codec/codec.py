@@ -35,6 +35,7 @@ def encode(
     bpp: float | None = None,
     size: int | None = None,
     psnr: float | None = None,
+    snr: float | None = None,
     seconds: float | None = None,
     seed: int = 0,
     device: str = CPU,
@@ -66,9 +67,9 @@ def encode(
         What the source is, where it does not tell: one of `signals.registry.KINDS`.
     width, depth, activation
         The network, if it should be a given one: neurons a layer, hidden layers, a `fields` activation.
-    bpp, size, psnr
-        At most one: bits a unit (pixel, sample, voxel, ...), bytes of the file, or quality in dB to reach. A target
-        that is missed is reported in `EncodeReport.target_met` and `notes`.
+    bpp, size, psnr, snr
+        At most one: bits a unit (pixel, sample, voxel, ...), bytes of the file, quality in dB to reach, or SNR in dB
+        of a sound to reach. A target that is missed is reported in `EncodeReport.target_met` and `notes`.
     seconds
         Time for the fit instead of the preset's number of steps.
     seed
@@ -107,6 +108,7 @@ def encode(
         bpp=bpp,
         size=size,
         psnr=psnr,
+        snr=snr,
         seconds=seconds,
         seed=seed,
         device=device,

@@ -15,6 +15,7 @@ from sinr_codec.foreign.headers import network_names
 from sinr_codec.quality import VERIFY_SLACK
 from sinr_codec.sections import Source, load_source, naming, only, part_name
 from sinr_codec.signals import registry
+from sinr_codec.signals.base import Quality
 from sinr_codec.signals.options import check_options
 from sinr_codec.types import JsonObject
 
@@ -105,8 +106,8 @@ def _of_network(header: Header, sections: list[bytes], limits: Limits) -> JsonOb
 class VerifyReport:
     """Result of `verify`: whether all checks passed, and one line for each.
 
-    `measured` is the quality in dB against the given source, `recorded` the quality in the file, `figures` further
-    measures.
+    `measured` is the quality in dB against the given source, `recorded` the quality in the file; `figures` are further
+    measures, with their `units`, and `headline` tells which of them lead, as in `base.Quality`.
     """
 
     ok: bool
@@ -114,6 +115,8 @@ class VerifyReport:
     measured: float | None = None
     recorded: float | None = None
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    units: dict[str, str] = dataclasses.field(default_factory=dict)
+    headline: tuple[str, ...] = ()
 
 
 def verify(
@@ -138,7 +141,6 @@ def verify(
     header, sections = load_source(source, limits)
     recorded = None if header.quality is None else header.quality / 100
     lines = [f"checksums: {1 + len(sections)} of {1 + len(sections)} match"]
-    figures: dict[str, float] = {}
     with naming(source):
         if header.kind == FIELD:
             decoder = opened(source, header, sections, limits, base)
@@ -158,13 +160,15 @@ def verify(
         kind = registry.kind_named(decoder.spec.KIND)
         check_options(kind.signal.load, options, f"{kind.name} input")
         quality = registry.load(against, like=decoder.spec, **options).quality(decoder.render)
-        measured, what, figures = quality.db, decoder.spec.MEASURE, quality.figures
+        what = decoder.spec.MEASURE
     else:
         from sinr_codec.foreign.fidelity import compare_networks
 
         measured, what = compare_networks(header, against, state)
-    ok = recorded is None or measured >= recorded - VERIFY_SLACK
+        quality = Quality(measured)
+    ok = recorded is None or quality.db >= recorded - VERIFY_SLACK
     promise = "none recorded" if recorded is None else f"{recorded:.2f} dB recorded"
-    lines.append(f"{what}: {measured:.2f} dB measured, {promise}: {'ok' if ok else 'BELOW'}")
-    lines += [f"{name}: {value:.6g}" for name, value in figures.items()]
-    return VerifyReport(ok, tuple(lines), measured, recorded, figures)
+    lines += [f"{name}: {value}" for name, value in quality.leading()]
+    lines.append(f"{what}: {quality.db:.2f} dB measured, {promise}: {'ok' if ok else 'BELOW'}")
+    lines += [f"{name}: {value}" for name, value in quality.further()]
+    return VerifyReport(ok, tuple(lines), quality.db, recorded, quality.figures, quality.units, quality.headline)

@@ -27,7 +27,7 @@ def test_an_input_becomes_a_file_with_its_report(photo):
     assert (made.input_sha256, made.input_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
     check = codec.verify(made.blob, photo)
     assert check.ok
-    assert check.measured == pytest.approx(made.quality, abs=1e-6)
+    assert check.measured == pytest.approx(made.quality.db, abs=1e-6)
     assert (made.kind, made.bpp) == ("image", 8 * len(made.blob) / (16 * 24))
 
 

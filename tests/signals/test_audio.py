@@ -222,11 +222,20 @@ def test_quality_tells_the_error_at_seams():
     even = signal.quality(lambda: noisy(1.0))
     assert even.db == pytest.approx(10 * np.log10(4 / 1e-4), abs=0.2)
     assert even.figures["snr_db"] == pytest.approx(10 * np.log10(np.mean(signal.array**2) / 1e-4), abs=0.2)
+    assert signal.psnr_at(even.figures["snr_db"]) == pytest.approx(even.db)
+    assert even.leading() == [("SNR", f"{even.figures['snr_db']:.2f} dB")]
+    assert even.brief("PSNR") == f"SNR {even.figures['snr_db']:.2f} dB"
+    assert ("max error", f"{even.figures['max_error']:.5g} of full scale") in even.further()
     assert abs(even.figures["seam_db"]) < 1.5
     assert signal.quality(lambda: noisy(10.0)).figures["seam_db"] == pytest.approx(
         even.figures["seam_db"] + 20, abs=0.1
     )
     assert "seam_db" not in AudioSignal.load(sound()).quality(lambda: sound()).figures
+
+
+def test_silence_has_no_snr_to_reach():
+    with pytest.raises(InputError, match="snr: the sound is silent"):
+        AudioSignal.load((np.zeros(100, np.int16), 8000)).psnr_at(20)
 
 
 def test_quality_wants_the_same_sound():

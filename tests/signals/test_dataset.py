@@ -472,6 +472,9 @@ def test_quality_is_over_each_range_and_the_values_that_are_there():
     expected = np.mean((sst[known] - truth[known]) ** 2) / span**2
     assert quality.figures["sst.psnr_db"] == pytest.approx(-10 * np.log10(expected), abs=1e-6)
     assert quality.figures["sst.max_error"] == pytest.approx(np.abs(sst - truth)[known].max())
+    assert quality.figures["sst.mean_error"] == pytest.approx(np.abs(sst - truth)[known].mean())
+    assert quality.units["sst.max_error"] == source["sst"].attrs["units"]
+    assert quality.leading()[0][0] in ("sst.max error", "wind.max error")
     share = known.sum() / (known.sum() + 432)
     assert quality.db == pytest.approx(-10 * np.log10(expected * share), abs=1e-3)
     # what the fit and the plan minimise is that

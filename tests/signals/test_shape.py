@@ -241,6 +241,7 @@ def test_quality_counts_voxels():
     level[:10] = -1
     quality = signal.quality(lambda: Shape(level, shape.origin, shape.spacing))
     assert quality.figures["iou"] == 0.5
+    assert quality.brief("IoU") == "IoU 0.5"
     assert quality.db == pytest.approx(3.0103)
     assert signal.quality(lambda: shape).db == math.inf
     with pytest.raises(InputError, match="expected a shape of"):

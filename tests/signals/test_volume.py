@@ -461,6 +461,22 @@ def test_quality_over_the_range_of_the_data(monkeypatch):
     error = decoded.astype(float) - array
     assert quality.db == pytest.approx(10 * math.log10(np.ptp(array) ** 2 / np.mean(error**2)))
     assert quality.figures["max_error"] == np.abs(error).max()
+    assert quality.figures["mean_error"] == pytest.approx(np.abs(error).mean())
+    assert [name for name, _ in quality.leading()] == ["max error", "mean error"]
+
+
+@pytest.mark.parametrize(("slope", "factor"), [(-0.5, 0.5), (np.nan, 1)])
+@pytest.mark.parametrize("form", ["Nifti1Image", "Nifti2Image"])
+def test_errors_are_in_units_of_the_data(tmp_path, form, slope, factor):
+    nibabel = pytest.importorskip("nibabel")
+    image = getattr(nibabel, form)(samples(), np.eye(4))
+    image.header.set_slope_inter(slope, 7 if slope == slope else slope)
+    image.to_filename(tmp_path / "a.nii")
+    signal = VolumeSignal.load(tmp_path / "a.nii")
+    decoded = signal.array + np.int16(1)
+    quality = signal.quality(lambda region: decoded[tuple(slice(*r) for r in region)])
+    assert quality.figures["max_error"] == quality.figures["mean_error"] == factor
+    assert abs(nibabel.load(tmp_path / "a.nii").dataobj.slope) == factor
 
 
 def test_quality_against_another_volume():

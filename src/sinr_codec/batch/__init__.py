@@ -45,6 +45,8 @@ class BatchReport:
         Sizes of the inputs done and skipped, as stored, and of their `.sinr` files.
     mean_quality
         Mean quality in dB by kind of signal, over inputs done and skipped with a finite quality.
+    mean_figures
+        Means of the figures in dB that lead the reports of a kind, by kind and name, such as the SNR of sounds.
     seconds
         Wall-clock time of this run.
     interrupted
@@ -62,6 +64,7 @@ class BatchReport:
     bytes_in: int
     bytes_out: int
     mean_quality: dict[str, float]
+    mean_figures: dict[str, dict[str, float]]
     seconds: float
     interrupted: bool
     entries: tuple[Entry, ...]
@@ -160,6 +163,10 @@ def _options(options: Options) -> tuple[Options, JsonObject]:
     return given, written
 
 
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
 def _in_words(value: object) -> str:
     return value.digest.hex() if isinstance(value, Base) else repr(value)
 
@@ -209,9 +216,10 @@ class _Run:
         for number in range(1, len(todo) + 1):
             while waiting and pool.room:
                 pool.submit(waiting.popleft(), self.options)
-            entry = self._end(*pool.take())
-            quality = "" if entry.quality is None else f" {entry.quality:.2f} dB"
-            self.progress.update(number, entry.output + (" failed" if entry.error is not None else quality))
+            address, outcome = pool.take()
+            ended = outcome.quality.brief(outcome.measure) if isinstance(outcome, Encoded) else "failed"
+            entry = self._end(address, outcome)
+            self.progress.update(number, f"{entry.output} {ended if entry.error is None else 'failed'}")
 
     def _end(self, address: str, outcome: Encoded | Failed) -> Entry:
         """Record the outcome of an input: first the file, so that the manifest never lists a missing one."""
@@ -225,6 +233,7 @@ class _Run:
         if isinstance(outcome, Failed):
             entry = replace(entry, error=outcome.error)
         else:
+            quality = outcome.quality
             entry = replace(
                 entry,
                 input_sha256=outcome.input_sha256,
@@ -233,7 +242,10 @@ class _Run:
                 output_bytes=len(outcome.blob),
                 kind=outcome.kind,
                 measure=outcome.measure,
-                quality=outcome.quality if math.isfinite(outcome.quality) else None,
+                quality=_finite(quality.db),
+                figures={name: _finite(value) for name, value in quality.figures.items()} or None,
+                units=quality.units or None,
+                headline=quality.headline or None,
                 bpp=outcome.bpp,
                 target_met=outcome.target_met,
                 seconds=round(outcome.seconds, 2),
@@ -247,10 +259,13 @@ class _Run:
         """The report on the inputs, in their order."""
         ended = [self.ended[address] for address in addresses if address in self.ended]
         good = [entry for entry in ended if entry.error is None]
-        qualities = defaultdict(list)
+        qualities: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for entry in good:
-            if entry.quality is not None:
-                qualities[str(entry.kind)].append(entry.quality)
+            figures = {name: (entry.figures or {}).get(name) for name in entry.headline or () if name.endswith("_db")}
+            for name, value in (figures | {"": entry.quality}).items():
+                if value is not None:
+                    qualities[str(entry.kind)][name].append(value)
+        means = {kind: {name: fmean(each) for name, each in found.items()} for kind, found in qualities.items()}
         return BatchReport(
             out=self.folder.address,
             done=len(good) - self.skipped,
@@ -260,7 +275,8 @@ class _Run:
             missed=sum(entry.target_met is False for entry in good),
             bytes_in=sum(entry.input_bytes or 0 for entry in good),
             bytes_out=sum(entry.output_bytes or 0 for entry in good),
-            mean_quality={kind: fmean(values) for kind, values in qualities.items()},
+            mean_quality={kind: found.pop("") for kind, found in means.items() if "" in found},
+            mean_figures={kind: found for kind, found in means.items() if found},
             seconds=seconds,
             interrupted=interrupted,
             entries=tuple(ended),

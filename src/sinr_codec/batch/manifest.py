@@ -30,8 +30,8 @@ class Entry:
         As from `places.content_hash`.
     output_sha256, output_bytes
         Of the output file.
-    kind, measure, quality, bpp, target_met, seconds, notes
-        As in `codec.EncodeReport`; None for a quality that is not finite.
+    kind, measure, quality, figures, units, headline, bpp, target_met, seconds, notes
+        As in `codec.EncodeReport`; None for a quality or a figure that is not finite.
     """
 
     input: str
@@ -46,6 +46,9 @@ class Entry:
     kind: str | None = None
     measure: str | None = None
     quality: float | None = None
+    figures: dict[str, float | None] | None = None
+    units: dict[str, str] | None = None
+    headline: Sequence[str] | None = None
     bpp: float | None = None
     target_met: bool | None = None
     seconds: float | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sinr_codec import __version__
 from sinr_codec.batch.places import content_hash, fetched
 from sinr_codec.errors import InputError, explain
+from sinr_codec.signals.base import Quality
 from sinr_codec.types import Options
 
 
@@ -18,7 +19,7 @@ class Encoded:
     blob: bytes
     kind: str
     measure: str
-    quality: float
+    quality: Quality
     bpp: float
     target_met: bool | None
     seconds: float
@@ -71,7 +72,7 @@ def encode_input(address: str, path: str, options: Options, version: str) -> Enc
         report.blob,
         report.kind,
         report.measure,
-        float(report.quality),
+        report.measured,
         report.bpp,
         report.target_met,
         report.seconds,

@@ -82,6 +82,7 @@ KindOption = Annotated[
 BppOption = Annotated[float | None, typer.Option(help="Target rate in bits a pixel (sample, voxel, ...).")]
 SizeOption = Annotated[int | None, typer.Option(help="Target file size in bytes.")]
 PsnrOption = Annotated[float | None, typer.Option(help="Target quality in dB.")]
+SnrOption = Annotated[float | None, typer.Option(help="Target SNR of a sound in dB.")]
 WidthOption = Annotated[int | None, typer.Option(help="Neurons a layer, instead of a target.")]
 DepthOption = Annotated[int | None, typer.Option(help="Hidden layers.")]
 ActivationOption = Annotated[
@@ -217,8 +218,10 @@ class _BarProgress:
 def show(title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ()) -> None:
     """Print a compact table, then the notes."""
     typer.echo(title)
+    rows = list(rows)
+    longest = max([9, *(len(name) for name, _ in rows)])
     for name, text in rows:
-        typer.echo(f"  {name:<9} {text}")
+        typer.echo(f"  {name:<{longest}} {text}")
     for note in notes:
         typer.echo(f"  note: {note}")
 

@@ -35,6 +35,7 @@ def batch(
     bpp: _common.BppOption = None,
     size: _common.SizeOption = None,
     psnr: _common.PsnrOption = None,
+    snr: _common.SnrOption = None,
     width: _common.WidthOption = None,
     depth: _common.DepthOption = None,
     activation: _common.ActivationOption = None,
@@ -56,7 +57,7 @@ def batch(
       sinr batch 'scans/**/*.nii.gz' --out coded --psnr 40
       sinr batch 's3://bucket/photos/*' --out s3://bucket/coded --scheduler tcp://host:8786
     """
-    _common.exclusive(bpp=bpp, size=size, psnr=psnr)
+    _common.exclusive(bpp=bpp, size=size, psnr=psnr, snr=snr)
     _common.exclusive(jobs=jobs, scheduler=scheduler)
 
     from sinr_codec.batch import encode_many
@@ -75,6 +76,7 @@ def batch(
             bpp=bpp,
             size=size,
             psnr=psnr,
+            snr=snr,
             width=width,
             depth=depth,
             activation=activation,
@@ -100,5 +102,7 @@ def batch(
 def _rows(report: "BatchReport") -> Iterator[tuple[str, str]]:
     yield "done", f"{report.done:,}, {report.skipped:,} skipped, {report.failed:,} failed"
     yield "size", f"{report.bytes_out:,} bytes of {report.bytes_in:,}"
-    yield from ((name, f"{quality:.2f} dB in the mean") for name, quality in report.mean_quality.items())
+    for kind, db in report.mean_quality.items():
+        name, value = next(iter(report.mean_figures.get(kind, {}).items()), ("", db))
+        yield kind, f"{name.removesuffix('_db').upper()} {value:.2f} dB in the mean".lstrip()
     yield "time", f"{report.seconds:.1f} s"

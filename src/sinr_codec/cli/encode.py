@@ -29,6 +29,7 @@ def encode(
     bpp: _common.BppOption = None,
     size: _common.SizeOption = None,
     psnr: _common.PsnrOption = None,
+    snr: _common.SnrOption = None,
     width: _common.WidthOption = None,
     depth: _common.DepthOption = None,
     activation: _common.ActivationOption = None,
@@ -52,7 +53,7 @@ def encode(
       sinr encode brain.nii.gz --size 90000
       sinr encode photo.png --method coinpp --base photos.sinr
     """
-    _common.exclusive(bpp=bpp, size=size, psnr=psnr)
+    _common.exclusive(bpp=bpp, size=size, psnr=psnr, snr=snr)
     from sinr_codec.files import without_suffix
 
     out = without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
@@ -73,6 +74,7 @@ def encode(
             bpp=bpp,
             size=size,
             psnr=psnr,
+            snr=snr,
             seconds=seconds,
             seed=seed,
             device=device,
@@ -90,8 +92,9 @@ def _rows(report: "EncodeReport") -> Iterator[tuple[str, str]]:
     ratio = f", 1/{share:.3g} of the samples" if share >= 1 else f", {1 / share:.3g} times the samples" if share else ""
     yield "size", f"{report.bytes:,} bytes{ratio}"
     yield "rate", f"{report.bpp:.3g} bits a {report.unit}"
+    yield from report.measured.leading()
     yield report.measure, f"{report.quality:.2f} dB ({report.fit_quality:.2f} dB before coding)"
-    yield from ((name, f"{value:.5g}") for name, value in report.figures.items() if name != "psnr_db")
+    yield from report.measured.further()
     yield "time", f"{report.seconds:.1f} s"
     yield "how", f"{report.preset}, {report.kind}, {_common.describe_field(report.field, report.parts)}"
     if report.target is not None:

@@ -45,6 +45,8 @@ class Job:
         Whether networks are trained for their byte budget.
     checkpoint
         Path for the state of a fit.
+    psnr
+        Quality to reach, in dB; None without one.
     bits
         Rate in bits a sample, for a method that trains its network for a rate.
     kept
@@ -60,6 +62,7 @@ class Job:
     base: Base | None
     rated: bool
     checkpoint: PathLike | None
+    psnr: float | None = None
     bits: float | None = None
     kept: list[Path] = dataclasses.field(default_factory=list)
 
@@ -199,9 +202,10 @@ def job_for(source: object, request: Request, base: Base | Source | None, option
     elif request.activation is not None:
         recipe = recipe.activated(spec, request.activation)
     free = request.width is None and recipe.width is None and request.max_drop is None
-    wanted = free or request.psnr is not None or request.budget(spec.samples) is not None
+    psnr = _quality_for(signal, request)
+    wanted = free or psnr is not None or request.budget(spec.samples) is not None
     rated = method is None and recipe.rated(preset) and wanted
-    return Job(signal, request, progress, preset, recipe, method, shared, rated, request.checkpoint)
+    return Job(signal, request, progress, preset, recipe, method, shared, rated, request.checkpoint, psnr)
 
 
 def beside(path: PathLike | None, mark: str) -> Path | None:
@@ -238,6 +242,16 @@ def _signal(source: object, kind: Kind, options: Options, base: Base | None) -> 
             f"{signal.spec.in_features} and {signal.spec.out_features}"
         )
     return signal
+
+
+def _quality_for(signal: Signal, request: Request) -> float | None:
+    """The requested quality in dB, as the signal's kind measures it."""
+    if request.snr is None:
+        return request.psnr
+    if not hasattr(signal, "psnr_at"):
+        raise InputError(f"snr: is for sounds; name the quality of {signal.spec.KIND} signals with psnr")
+    psnr: float = signal.psnr_at(request.snr)
+    return psnr
 
 
 def _under_method(method: Method, recipe: Recipe, preset: Preset, kind: str) -> tuple[Recipe, Preset]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sinr_codec.encoding.job import Coded, Job
 from sinr_codec.encoding.targets import outcome
 from sinr_codec.fields import Field
+from sinr_codec.signals.base import Quality
 from sinr_codec.types import Blob, PathLike
 
 
@@ -26,8 +27,8 @@ class EncodeReport:
         Size of the source's uncompressed samples in their dtype.
     measure, quality, fit_quality
         Name of the quality, its value in dB for the decoded file, and for the networks before coding.
-    figures
-        Further measures of the decoded file.
+    figures, units, headline
+        Further measures of the decoded file, their units, and which of them lead the report, as in `base.Quality`.
     seconds
         Total wall-clock time.
     preset, field, parts
@@ -56,6 +57,8 @@ class EncodeReport:
     quality: float
     fit_quality: float
     figures: dict[str, float]
+    units: dict[str, str]
+    headline: tuple[str, ...]
     seconds: float
     preset: str
     field: Field
@@ -71,6 +74,11 @@ class EncodeReport:
     def psnr(self) -> float:
         """The quality in dB, which is a PSNR for nearly all kinds; see `measure`."""
         return self.quality
+
+    @property
+    def measured(self) -> Quality:
+        """The quality of the decoded file with all figures."""
+        return Quality(self.quality, self.figures, self.units, self.headline)
 
     @property
     def fit_psnr(self) -> float:
@@ -92,6 +100,8 @@ def report_on(job: Job, coded: Coded, out: PathLike | None, seconds: float) -> E
         quality=coded.quality.db,
         fit_quality=coded.fit_quality,
         figures=coded.quality.figures,
+        units=coded.quality.units,
+        headline=coded.quality.headline,
         seconds=seconds,
         preset=job.preset.name,
         field=coded.field,

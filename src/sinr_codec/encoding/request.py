@@ -1,6 +1,7 @@
 """The user's request for an encoding, checked before a signal is read."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sinr_codec.arguments import check_activation, check_positive, check_seed
 from sinr_codec.devices import CPU
@@ -10,6 +11,9 @@ from sinr_codec.methods import method_named
 from sinr_codec.presets import preset_named
 from sinr_codec.signals import registry
 from sinr_codec.types import PathLike
+
+TARGETS: Final = ("bpp", "size", "psnr", "snr")
+"""Arguments of which a request has one at most."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Request:
     bpp: float | None = None
     size: int | None = None
     psnr: float | None = None
+    snr: float | None = None
     seconds: float | None = None
     seed: int = 0
     device: str = CPU
@@ -38,9 +43,9 @@ class Request:
     progressive: bool = False
 
     def __post_init__(self) -> None:
-        if sum(target is not None for target in (self.bpp, self.size, self.psnr)) > 1:
-            raise InputError("target: expected at most one of bpp, size and psnr")
-        for name in ("bpp", "size", "psnr", "seconds", "max_drop"):
+        if sum(getattr(self, name) is not None for name in TARGETS) > 1:
+            raise InputError(f"target: expected at most one of {', '.join(TARGETS[:-1])} and {TARGETS[-1]}")
+        for name in (*TARGETS, "seconds", "max_drop"):
             if (value := getattr(self, name)) is not None:
                 check_positive(name, value)
         check_seed(self.seed)
@@ -57,5 +62,5 @@ class Request:
 
     def following_from_base(self) -> str | None:
         """Name of a given argument that a base would determine; None without one."""
-        names = ("width", "depth", "activation", "bpp", "size", "psnr")
+        names = ("width", "depth", "activation", *TARGETS)
         return next((name for name in names if getattr(self, name) is not None), None)

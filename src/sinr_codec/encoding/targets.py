@@ -33,8 +33,8 @@ def reach(job: Job) -> Coded:
         return from_base(job)
     if job.method is not None and job.method.training.network is not None:
         return at_trained_rate(job, job.method.training.network)
-    if request.psnr is not None and request.width is None:
-        return at_quality(job, request.psnr)
+    if job.psnr is not None and request.width is None:
+        return at_quality(job, job.psnr)
     if request.width is None and job.budget is None and job.recipe.width is not None and job.spec.parts == 1:
         return code(job, fit(job, job.network(job.recipe.width)))
     return at_rate(job)
@@ -68,14 +68,14 @@ def at_rate(job: Job) -> Coded:
         params = max(params, LEAST_PARAMS)
     network = widest_within(params, job.network) if request.width is None else job.network(request.width)
     within = budget
-    if job.rated and budget is None and request.psnr is None:
+    if job.rated and budget is None and job.psnr is None:
         within = math.ceil(params * job.bits_a_param / 8 * spec.parts)
-    return code(job, fit(job, network, within), request.psnr)
+    return code(job, fit(job, network, within), job.psnr)
 
 
 def at_trained_rate(job: Job, network_for: Callable[..., Field]) -> Coded:
     """Fit networks trained for a rate; for a requested quality, at the rate that should reach it."""
-    request, spec, db = job.request, job.spec, job.request.psnr
+    request, spec, db = job.request, job.spec, job.psnr
     if request.activation is not None:
         assert job.method is not None
         raise InputError(f"activation: method {job.method.name} has one of its own; leave it out")
@@ -195,9 +195,11 @@ class Outcome:
 def outcome(job: Job, coded: Coded) -> Outcome:
     """Whether a file meets the requested target."""
     request, budget = job.request, job.budget
-    if request.psnr is not None:
-        target, met = f"{request.psnr:g} dB", coded.quality.db >= request.psnr
-        missed = f"the target of {target} was missed: {coded.quality.db:.2f} dB"
+    if job.psnr is not None:
+        met, target, reached = coded.quality.db >= job.psnr, f"{job.psnr:g} dB", coded.quality.db
+        if request.snr is not None:
+            target, reached = f"{request.snr:g} dB SNR", request.snr + reached - job.psnr
+        missed = f"the target of {target} was missed: {reached:.2f} dB"
         return Outcome(target, met, () if met else (missed,))
     if budget is None:
         return Outcome(None, None, ())

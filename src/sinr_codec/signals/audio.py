@@ -34,6 +34,7 @@ from sinr_codec.signals.claims import is_pair_of_array
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.lattice import evaluated
+from sinr_codec.signals.levels import chunks
 from sinr_codec.signals.recipe import Recipe
 from sinr_codec.signals.spectrogram import spectrogram
 from sinr_codec.tiles import map_tiles
@@ -457,8 +458,15 @@ class AudioSignal:
         """The blocks, cross-fades included."""
         return [AudioBlock(self.spec, i, self.array[self.spec.blocks.area(i)]) for i in range(self.spec.parts)]
 
+    def psnr_at(self, snr: float) -> float:
+        """The PSNR in dB at an SNR in dB; `InputError` for silence, which has no SNR."""
+        power = sum(float(np.square(amplitudes(part)).sum()) for (part,) in chunks(self.array))
+        if not power:
+            raise InputError("snr: the sound is silent; leave it out")
+        return snr + _ratio(self.spec.peak**2 * self.array.size, power)
+
     def quality(self, render: Callable[..., Sound]) -> Quality:
-        """PSNR (peak to peak), SNR, largest error relative to full scale, and the error near seams.
+        """SNR, PSNR (peak to peak), largest error relative to full scale, and the error near seams.
 
         "seam_db" is the mean squared error within cross-fades relative to that outside, in dB; 0 where seams are no
         worse.
@@ -490,7 +498,7 @@ class AudioSignal:
         if self.spec.fade:
             count = 2 * self.spec.fade * (self.spec.parts - 1)
             figures["seam_db"] = _ratio(error[0] * (len(samples) - count), error[1] * count)
-        return Quality(psnr, figures)
+        return Quality(psnr, figures, {"max_error": "of full scale"}, ("snr_db",))
 
 
 class AudioBlock(SampledPart):

@@ -47,6 +47,9 @@ class Fields:
     threads: int | None = None
 
 
+_SPELLED: Final = {"psnr": "PSNR", "snr": "SNR", "iou": "IoU", "rgb": "RGB"}
+
+
 @dataclass(frozen=True)
 class Quality:
     """Quality of a decoded signal against its source.
@@ -56,11 +59,41 @@ class Quality:
     db
         The figure for targets and reports, such as the PSNR; higher is better.
     figures
-        Further measures by name, such as "snr_db", "max_error" or "iou".
+        Further measures by name, such as "snr_db", "max_error" or "iou"; of one variable, "NAME.max_error".
+    units
+        Units of the figures that have one. Those whose names end in "_db" are in dB without being listed.
+    headline
+        Names of the figures that lead a report, before the figure in dB: those that users of the kind judge by.
     """
 
     db: float
     figures: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    headline: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        units = {name: "dB" if name.endswith("_db") else self.units.get(name, "") for name in self.figures}
+        object.__setattr__(self, "units", {name: unit for name, unit in units.items() if unit})
+
+    def leading(self) -> list[tuple[str, str]]:
+        """The figures of the headline, as names and values in words."""
+        return [self._in_words(name) for name in self.headline if name in self.figures]
+
+    def further(self) -> list[tuple[str, str]]:
+        """All other figures but for the PSNR, which `db` is wherever it is listed."""
+        return [self._in_words(name) for name in self.figures if name not in (*self.headline, "psnr_db")]
+
+    def brief(self, measure: str) -> str:
+        """The quality in one line: the first figure of the headline, or else the figure in dB named `measure`."""
+        name, value = next(iter(self.leading()), (measure, f"{self.db:.2f} dB"))
+        return f"{name} {value}"
+
+    def _in_words(self, name: str) -> tuple[str, str]:
+        value, unit = self.figures[name], self.units.get(name, "")
+        number = f"{value:.2f}" if unit == "dB" else f"{value:,.0f}" if unit == "bytes" else f"{value:.5g}"
+        variable, dot, figure = name.rpartition(".")
+        words = figure.removesuffix("_db").split("_")
+        return variable + dot + " ".join(_SPELLED.get(word, word) for word in words), f"{number} {unit}".rstrip()
 
 
 class Spec(Protocol):
@@ -161,7 +194,7 @@ class Signal(Protocol):
     """A source opened for encoding.
 
     It may have a method ``in_blocks()``: the same signal, cut into blocks if it is large; the default for encoding
-    where the user names no network.
+    where the user names no network. It may have a method ``psnr_at(snr)``: the quality in dB at an SNR in dB.
     """
 
     @property

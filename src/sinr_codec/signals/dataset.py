@@ -245,10 +245,11 @@ class DatasetSignal(Cells):
     def quality(self, render: Callable[..., Any]) -> Quality:
         """PSNR of the decoded dataset: errors over each variable's own range, all values that are there together.
 
-        The figures are, by variable, "NAME.psnr_db" and "NAME.max_error", the latter in its units.
+        The figures are, by variable, "NAME.max_error" and "NAME.mean_error" in its units, and "NAME.psnr_db".
         """
         decoded = render(decode_cf=False)
         figures: dict[str, float] = {}
+        units: dict[str, str] = {}
         total, count = 0.0, 0
         for n, v in enumerate(self.spec.variables):
             assert v.levels is not None
@@ -257,7 +258,7 @@ class DatasetSignal(Cells):
             stored, got = self.stored[v.name], decoded[v.name].values
             if got.dtype != stored.dtype:
                 raise InputError(f"{v.name}: expected {stored.dtype}, the decoded dataset has {got.dtype}")
-            squares, values, largest = 0.0, 0, 0.0
+            squares, sums, values, largest = 0.0, 0.0, 0, 0.0
             rows = max(1, len(stored) * _BLOCK // stored.size)
             for i in range(0, len(stored), rows):
                 part = slice(i, i + rows)
@@ -265,12 +266,17 @@ class DatasetSignal(Cells):
                 wide = [a[part][known].view(v.levels.dtype).astype(np.float64) for a in (stored, got)]
                 difference = np.abs(wide[0] - wide[1])
                 squares += float(np.sum((difference / v.levels.span) ** 2))
+                sums += float(np.sum(difference))
                 values += difference.size
                 largest = max(largest, float(difference.max(initial=0.0)))
+            in_units = {"max_error": largest, "mean_error": sums / max(values, 1)}
+            named = {f"{v.name}.{name}": error * abs(v.scale[0]) for name, error in in_units.items()}
+            figures |= named
+            units |= dict.fromkeys(named, v.units)
             figures[f"{v.name}.psnr_db"] = -10 * math.log10(squares / values) if squares else math.inf
-            figures[f"{v.name}.max_error"] = largest * abs(v.scale[0])
             total, count = total + squares, count + values
-        return Quality(-10 * math.log10(total / count) if total else math.inf, figures)
+        db = -10 * math.log10(total / count) if total else math.inf
+        return Quality(db, figures, units, tuple(name for name in figures if name.endswith("_error")))
 
 
 class _Nothing(MeanOfErrors):

@@ -68,6 +68,12 @@ class Variable:
         return float(fill).is_integer() and info.min <= int(fill) <= info.max
 
     @property
+    def units(self) -> str:
+        """Units of the physical numbers, as the attribute `units` says; empty where it does not."""
+        units = self.attrs.get("units")
+        return units if isinstance(units, str) else ""
+
+    @property
     def scale(self) -> tuple[float, float]:
         """(factor, offset) from stored numbers to physical ones."""
         return _number(self.attrs, "scale_factor", 1.0), _number(self.attrs, "add_offset", 0.0)

@@ -1,6 +1,7 @@
 """NIfTI headers: kept unchanged, and adjusted to the position and resolution of a rendering."""
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,14 +25,16 @@ class NiftiFields:
     shape: tuple[int, ...]
     dtype: str
     spacing: tuple[float, ...]
+    slope: float
+    """Of the data against the stored samples; 1 where the header has none."""
 
     @classmethod
     def of(cls, data: bytes) -> "NiftiFields":
         """Parse a header; `MalformedError` for other data."""
         for byte_order in "<>":
-            for size, dim, code, pixdim in (
-                (348, ("i2", 40), 70, ("f4", 76)),
-                (540, ("i8", 16), 12, ("f8", 104)),
+            for size, dim, code, pixdim, scaling in (
+                (348, ("i2", 40), 70, ("f4", 76), ("f4", 112)),
+                (540, ("i8", 16), 12, ("f8", 104), ("f8", 176)),
             ):
                 if len(data) < size + 4 or int(np.frombuffer(data, byte_order + "i4", 1)[0]) != size:
                     continue
@@ -40,7 +43,9 @@ class NiftiFields:
                 if not 1 <= axes <= 7 or number not in _DTYPES:
                     break
                 spacing = np.frombuffer(data, byte_order + pixdim[0], 8, pixdim[1])[1:]
-                return cls(tuple(shape[:axes]), _DTYPES[number], tuple(spacing.tolist()))
+                slope = float(np.frombuffer(data, byte_order + scaling[0], 1, scaling[1])[0])
+                scaled = math.isfinite(slope) and slope != 0
+                return cls(tuple(shape[:axes]), _DTYPES[number], tuple(spacing.tolist()), slope if scaled else 1.0)
         raise MalformedError("volume: expected a NIfTI header in the side section")
 
 

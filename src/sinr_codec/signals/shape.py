@@ -517,7 +517,8 @@ class ShapeSignal(MeanOfErrors):
             got = decoded.colours.reshape(-1, 3)[self._near].astype(np.float64)
             mse = float(((got - self._colours) ** 2).mean())
             figures["rgb_psnr_db"] = 10 * math.log10(255**2 / mse) if mse else math.inf
-        return Quality(-10 * math.log10(1 - iou) if iou < 1 else math.inf, figures)
+        units = {"chamfer": "of the diagonal", "distance_error": "voxels"}
+        return Quality(-10 * math.log10(1 - iou) if iou < 1 else math.inf, figures, units, ("iou",))
 
     # -- samples
 

@@ -251,12 +251,12 @@ class VideoSignal(GridSignal[VideoSpec]):
         each = [min(psnr(a, b, 255.0), BEST_PSNR) for a, b in zip(self.array, decoded)]
         mean = sum(each) / len(each)
         figures = {"psnr_db": mean, "worst_frame_db": min(each), "max_error": max_error(self.array, decoded)}
-        if self.spec.cut is None:
-            return Quality(mean, figures)
-        seams = cuts.Seams(self.spec.cut)
-        for number, (a, b) in enumerate(zip(self.array, decoded)):
-            seams.add(np.square(a.astype(np.float64) - b).sum(-1)[None], 0, (number, number + 1))
-        return Quality(mean, figures | seams.figures())
+        if self.spec.cut is not None:
+            seams = cuts.Seams(self.spec.cut)
+            for number, (a, b) in enumerate(zip(self.array, decoded)):
+                seams.add(np.square(a.astype(np.float64) - b).sum(-1)[None], 0, (number, number + 1))
+            figures |= seams.figures()
+        return Quality(mean, figures, {"max_error": "levels"})
 
 
 def _range(frames: RangeLike | None) -> tuple[int, int | None]:

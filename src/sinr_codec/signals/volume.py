@@ -248,6 +248,11 @@ class VolumeSpec(GridSpec):
         """Voxel size along each axis in the unit of the NIfTI header; 1 if unknown."""
         return self._form.spacing
 
+    @property
+    def slope(self) -> float:
+        """Units of the data for one unit of the stored samples: NIfTI's slope, without its sign."""
+        return self._form.slope
+
     def save(self, decoded: Array, path: PathLike) -> None:
         """Write a rendering as .nii, .nii.gz, .npy, .npz, .zarr (a folder), .zarr.zip, .tif, or .png (three slices).
 
@@ -359,14 +364,14 @@ class VolumeSignal(GridSignal[VolumeSpec]):
         return busy(self.array, self.spec.channels > 0, self.order)
 
     def quality(self, render: Callable[..., Array]) -> Quality:
-        """PSNR in dB relative to the range of the data, and the largest error in units of the stored samples.
+        """PSNR in dB relative to the range of the data; largest and mean error in its units, NIfTI's slope included.
 
         Slabs are rendered and compared one by one, which bounds memory. For blocks, also "seam_db" (`cut.Seams`).
         """
         sizes = self.spec.sizes
         axis = 0 if self.order == "C" else len(sizes) - 1
         thick = max(1, _SLAB * sizes[axis] // self.spec.samples)
-        total, worst = 0.0, 0.0
+        total, sums, worst = 0.0, 0.0, 0.0
         seams = None if self.spec.cut is None else cuts.Seams(self.spec.cut)
         for start in range(0, sizes[axis], thick):
             slab = (start, min(start + thick, sizes[axis]))
@@ -374,12 +379,15 @@ class VolumeSignal(GridSignal[VolumeSpec]):
             wanted = self.array[(slice(None),) * axis + (slice(*slab),)]
             off = np.abs(np.asarray(decoded, np.float64) - wanted)
             total += float(np.sum(np.square(off)))
+            sums += float(np.sum(off))
             worst = max(worst, float(off.max()))
             if seams is not None:
                 seams.add(np.square(off).reshape(*off.shape[: len(sizes)], -1).sum(-1), axis, slab)
         db = 10 * math.log10(self.peak**2 * self.array.size / total) if total else math.inf
-        figures = {"psnr_db": db, "max_error": worst}
-        return Quality(db, figures if seams is None else figures | seams.figures())
+        slope = self.spec.slope
+        errors = {"max_error": slope * worst, "mean_error": slope * sums / self.array.size}
+        figures = {"psnr_db": db} | errors | ({} if seams is None else seams.figures())
+        return Quality(db, figures, headline=tuple(errors))
 
 
 def recognises(source: Any) -> bool:

@@ -321,6 +321,11 @@ class Form:
         found = [float(abs(x)) for x in nifti.NiftiFields.of(self.metadata).spacing[: len(self.sizes)]]
         return tuple(x if 0 < x < math.inf else 1.0 for x in found)
 
+    @property
+    def slope(self) -> float:
+        """Units of the data for one unit of the stored samples: NIfTI's slope, without its sign."""
+        return abs(nifti.NiftiFields.of(self.metadata).slope) if self.is_nifti else 1.0
+
     def check(self, dtype: str) -> None:
         """Raise `MalformedError` for metadata of another format, shape or dtype."""
         if self.is_nifti:
