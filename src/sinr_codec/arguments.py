@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from sinr_codec.container import MAGIC
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import AnyActivation
 from sinr_codec.types import PathLike
 
@@ -12,19 +12,19 @@ from sinr_codec.types import PathLike
 def check_positive(name: str, value: object) -> None:
     """Raise `InputError` unless the argument is a positive, finite number."""
     if not (isinstance(value, int | float) and value > 0 and math.isfinite(value)):
-        raise InputError(f"{name}: expected a positive number, got {value!r}")
+        raise InputError(f"{name}: expected a positive number, got {quoted(value)}")
 
 
 def check_seed(seed: object) -> None:
     """Raise `InputError` unless the seed is an integer from 0 to 2**63 - 1."""
     if not (isinstance(seed, int) and 0 <= seed < 2**63):
-        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
+        raise InputError(f"seed: expected an integer from 0 to 2**63 - 1, got {quoted(seed)}")
 
 
 def check_activation(activation: object) -> None:
     """Raise `InputError` unless the argument is None or an activation of `fields`."""
     if activation is not None and not isinstance(activation, AnyActivation):
-        raise InputError(f"activation: expected one of sinr_codec.fields, such as Sine(30), got {activation!r}")
+        raise InputError(f"activation: expected one of sinr_codec.fields, such as Sine(30), got {quoted(activation)}")
 
 
 def check_replaceable(out: PathLike) -> None:

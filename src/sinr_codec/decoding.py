@@ -12,7 +12,7 @@ from sinr_codec.bases import Base, base_of, network_of
 from sinr_codec.coding.records import CodedNetwork
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.devices import CPU, check_device, is_cpu
-from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError
+from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, quoted
 from sinr_codec.evaluators import decoder_on, evaluate, tile_of
 from sinr_codec.fields import Decodable, family_of
 from sinr_codec.files import check_output
@@ -141,7 +141,7 @@ class Decoder:
         if coords.shape[-1:] != (self.network.in_features,):
             raise InputError(f"coords: expected shape (..., {self.network.in_features}), found {coords.shape}")
         if not 0 <= part < len(self._networks):
-            raise InputError(f"part: expected 0 to {len(self._networks) - 1}, got {part!r}")
+            raise InputError(f"part: expected 0 to {len(self._networks) - 1}, got {quoted(part)}")
         flat = coords.reshape(-1, self.network.in_features)
         outputs = self.network.out_features
         if not len(flat):

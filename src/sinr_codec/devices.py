@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.errors import InputError, MissingExtraError, quoted
 
 CPU: Final = "cpu"
 
@@ -25,17 +25,17 @@ def check_device(device: str) -> None:
     if is_cpu(device):
         return
     if not isinstance(device, str):
-        raise InputError(f"device: expected the name of one, such as {CPU} or cuda, got {device!r}")
+        raise InputError(f"device: expected the name of one, such as {CPU} or cuda, got {quoted(device)}")
     try:
         import torch
     except ImportError as error:
-        raise MissingExtraError(f"device: {device!r} needs torch: pip install 'sinr-codec[fit]'") from error
+        raise MissingExtraError(f"device: {quoted(device)} needs torch: pip install 'sinr-codec[fit]'") from error
     try:
         torch.ones(1, device=device).item()
     except Exception as error:  # each backend has its own way to say no: RuntimeError, AssertionError, ImportError
         reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
         remedy = f"take {CPU}, or cuda where PyTorch is built for it"
-        raise InputError(f"device: {device!r} cannot be used ({reason}); {remedy}") from error
+        raise InputError(f"device: {quoted(device)} cannot be used ({reason}); {remedy}") from error
 
 
 def has_float64(device: str) -> bool:

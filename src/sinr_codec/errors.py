@@ -3,6 +3,14 @@
 Every message is one line that names the file or the argument and the expected value.
 """
 
+import reprlib
+from typing import Final
+
+_QUOTED: Final = 60
+_short = reprlib.Repr()  # takes no longer for a long value than for a short one
+_short.maxstring = _short.maxother = _short.maxlong = _QUOTED
+_short.maxlist = _short.maxtuple = _short.maxdict = _QUOTED // 2
+
 
 class SinrError(Exception):
     """Base of all errors that a caller or a file can cause."""
@@ -48,6 +56,27 @@ class UnknownIdError(FormatError):
     """The file uses a field, signal or coder id that this reader does not know."""
 
 
+def quoted(value: object) -> str:
+    """A value as Python writes it, for messages: one line of at most 60 characters, without control characters.
+
+    The middle of a longer text is left out.
+    """
+    try:
+        text = repr(value[:_QUOTED]) if isinstance(value, bytes) else _short.repr(value)
+    except ValueError:  # an integer of too many digits
+        text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
+    text = printable(text)
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 3]}..."
+
+
+def printable(text: str) -> str:
+    """A text as one line: spaces for line breaks, escapes for characters that are not printable, bidi ones included."""
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+
+
 def explain(error: BaseException) -> str | None:
     """An error's message for the user, in one line; None for errors not caused by the user, a file or the system."""
     if isinstance(error, SinrError):
@@ -55,10 +84,10 @@ def explain(error: BaseException) -> str | None:
     elif isinstance(error, OSError):
         text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     elif isinstance(error, MemoryError) or _out_of_memory_in_torch(error):
-        text = "not enough memory"
+        text = "not enough memory; free some, or ask for less at a time (a region, a smaller size)"
     else:
         return None
-    return " ".join(text.split())
+    return printable(text)
 
 
 def _out_of_memory_in_torch(error: BaseException) -> bool:

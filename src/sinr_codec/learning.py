@@ -12,7 +12,7 @@ import numpy as np
 
 from sinr_codec.arguments import check_positive, check_replaceable, check_seed
 from sinr_codec.bases import Base, load_signal, make_base, read_base, sizes_of, with_model
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import MLP, AnyActivation, AnyEncoding, Identity, Modulated, Sine
 from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import LATENTS, MODULATION
@@ -267,14 +267,14 @@ def learn(
 
 def _check_arguments(method: str, out: PathLike | None, seed: int, levels: int, sigmas: float) -> None:
     if method not in RECIPES:
-        raise InputError(f"method: expected one of {', '.join(RECIPES)} to learn for, got {method!r}")
+        raise InputError(f"method: expected one of {', '.join(RECIPES)} to learn for, got {quoted(method)}")
     if out is not None:
         check_output(out)
         check_replaceable(out)
     check_seed(seed)
     check_positive("sigmas", sigmas)
     if type(levels) is not int or not 2 <= levels <= 1024:
-        raise InputError(f"levels: expected 2 to 1024, got {levels!r}")
+        raise InputError(f"levels: expected 2 to 1024, got {quoted(levels)}")
 
 
 def _is_gridded(spec: Spec) -> bool:

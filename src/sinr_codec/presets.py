@@ -7,7 +7,7 @@ Bits a parameter are those of `sinr bench coding` and c1 (results/coding.json, r
 from collections.abc import Callable
 from typing import Final
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import Field
 from sinr_codec.signals.recipe import Preset
 
@@ -49,7 +49,7 @@ MAX_WIDTH: Final = 256
 def preset_named(name: str) -> Preset:
     """Look a preset up; `InputError` names the ones there are."""
     if name not in PRESETS:
-        raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+        raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {quoted(name)}")
     return PRESETS[name]
 
 

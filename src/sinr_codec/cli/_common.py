@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from sinr_codec.errors import InputError, explain
+from sinr_codec.errors import InputError, explain, printable
 from sinr_codec.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _fail(message: str, code: int = 1) -> None:
 
 def show_error(message: str) -> None:
     """Print an error as one line on stderr."""
-    typer.echo("sinr: error: " + " ".join(message.split()), err=True)
+    typer.echo(f"sinr: error: {printable(message)}", err=True)
 
 
 # -- progress ----------------------------------------------------------------------------------------------
@@ -217,13 +217,18 @@ class _BarProgress:
 
 def show(title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ()) -> None:
     """Print a compact table, then the notes."""
-    typer.echo(title)
+    say(title)
     rows = list(rows)
     longest = max([9, *(len(name) for name, _ in rows)])
     for name, text in rows:
-        typer.echo(f"  {name:<{longest}} {text}")
+        say(text, f"  {name:<{longest}} ")
     for note in notes:
-        typer.echo(f"  note: {note}")
+        say(note, "  note: ")
+
+
+def say(text: str, before: str = "") -> None:
+    """Print one line, whatever characters the texts and names of a file have."""
+    typer.echo(before + printable(text))
 
 
 def show_report(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 
 if TYPE_CHECKING:
     from sinr_codec.signals.options import Option
@@ -123,7 +123,7 @@ def _parser(parse: Callable[[str], T]) -> Callable[[str], T]:
         except InputError as error:
             raise typer.BadParameter(str(error)) from error
         except ValueError as error:
-            raise typer.BadParameter(f"{text!r}: expected {_EXPECTED.get(parse, 'another value')}") from error
+            raise typer.BadParameter(f"{quoted(text)}: expected {_EXPECTED.get(parse, 'another value')}") from error
 
     parsed.__name__ = getattr(parse, "__name__", "value")
     return parsed

@@ -8,6 +8,7 @@ import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import BaseOption, JsonOption
+from sinr_codec.errors import printable
 
 if TYPE_CHECKING:
     from sinr_codec.types import JsonObject
@@ -59,13 +60,13 @@ def info(
     _common.show(str(source), rows)
     known = ("name", "shape", "dtype", "bytes")
     tensors = _summed(answer["tensors"]) if answer.get("networks", 1) > 1 else answer["tensors"]
-    longest = max((len(tensor["name"]) for tensor in tensors), default=0)
+    names = {tensor["name"]: printable(tensor["name"]) for tensor in tensors}
+    longest = max(map(len, names.values()), default=0)
     for tensor in tensors:
         shape = "x".join(map(str, tensor["shape"])) or "scalar"
         coding = ", ".join(f"{key} {_short(value)}" for key, value in tensor.items() if key not in known)
-        typer.echo(
-            f"  {tensor['name']:<{longest}}  {shape:>9} {tensor['dtype']}  {tensor['bytes']:>8,} bytes  {coding}"
-        )
+        size = f"{shape:>9} {tensor['dtype']}  {tensor['bytes']:>8,} bytes"
+        typer.echo(f"  {names[tensor['name']]:<{longest}}  {size}  {printable(coding)}")
 
 
 def _summed(tensors: "list[JsonObject]") -> "list[JsonObject]":

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sinr_codec.errors import InputError, LimitError
+from sinr_codec.errors import InputError, LimitError, quoted
 from sinr_codec.types import Ints
 
 KINDS: Final[dict[str, int]] = {"gaussian": 0, "sign": 1, "hadamard": 2, "dct": 3}
@@ -117,7 +117,7 @@ def fits(kind: str, seed: int, k1: int, k2: int) -> bool:
 
 def _check(kind: str, seed: int, k1: int, k2: int) -> None:
     if kind not in KINDS:
-        raise InputError(f"kind: unknown dictionary {kind!r}, expected one of {', '.join(KINDS)}")
+        raise InputError(f"kind: unknown dictionary {quoted(kind)}, expected one of {', '.join(KINDS)}")
     if not 0 <= seed < 2**64:
         raise InputError(f"seed: {seed} is not in [0, 2^64)")
     if k1 < 1 or k2 < 1:

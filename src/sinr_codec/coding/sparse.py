@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sinr_codec.coding.dictionary import MAX_MAGNITUDES, atoms
-from sinr_codec.errors import InputError, LimitError
+from sinr_codec.errors import InputError, LimitError, quoted
 from sinr_codec.types import Floats, Ints
 
 TINY_WIDTH: Final = 50
@@ -41,7 +41,7 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.axis not in (0, 1, None):
-            raise InputError(f"layout: axis {self.axis!r}, expected 0, 1 or None")
+            raise InputError(f"layout: axis {quoted(self.axis)}, expected 0, 1 or None")
 
     def dims(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """(k1, n): length and number of the vectors of a tensor of this shape."""

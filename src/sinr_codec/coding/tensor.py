@@ -33,7 +33,7 @@ from sinr_codec.coding.sets import MAX_POSITIONS, encode_sets, set_bits
 from sinr_codec.coding.sparse import SENT, Layout, SparseCode, fill_unused
 from sinr_codec.coding.trellis import follows_trellis, quantise
 from sinr_codec.coding.varint import UINT64_MAX, Reader
-from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError, quoted
 from sinr_codec.types import Array, Floats, Ints, JsonObject
 
 __all__ = [
@@ -113,7 +113,7 @@ class Sparse:
     def __post_init__(self) -> None:
         _check_quantiser(self.step, self.bits, self.paper)
         if self.kind not in KIND_IDS:
-            raise InputError(f"kind: unknown dictionary {self.kind!r}, expected one of {', '.join(KIND_IDS)}")
+            raise InputError(f"kind: unknown dictionary {quoted(self.kind)}, expected one of {', '.join(KIND_IDS)}")
         if not (1 <= self.s <= self.k2 <= MAX_POSITIONS and 0 <= self.seed <= UINT64_MAX):
             raise InputError(
                 f"sparse coding: expected 1 <= s <= k2 <= {MAX_POSITIONS} and a 64-bit seed, "

@@ -34,6 +34,7 @@ from sinr_codec.errors import (
     TruncatedError,
     UnknownIdError,
     VersionError,
+    quoted,
 )
 from sinr_codec.types import Cbor, PathLike
 
@@ -284,7 +285,7 @@ def _parse(items: object, limits: Limits) -> Header:
     if not isinstance(items, dict):
         raise MalformedError("the header is not a map")
     if unknown := [key for key in items if not _is_uint(key) or key > _PLANES]:
-        raise UnknownIdError(f"unknown header key {unknown[0]!r:.40}; the last one known is {_PLANES}")
+        raise UnknownIdError(f"unknown header key {quoted(unknown[0])}; the last one known is {_PLANES}")
     kind, quality, extra = items.get(_KIND), items.get(_QUALITY), items.get(_EXTRA)
     if not _is_uint(kind):
         raise MalformedError("the header does not state the kind of its content")
@@ -293,7 +294,7 @@ def _parse(items: object, limits: Limits) -> Header:
     if _PLANES in items and not (_is_uint(planes) and 1 <= planes <= MAX_PLANES and kind == FIELD and base is None):
         raise MalformedError(f"only a file of kind 0 without a base has planes, 1..{MAX_PLANES} of them")
     if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):
-        raise MalformedError(f"quality {quality!r:.40} is not an integer in 0..{MAX_QUALITY}")
+        raise MalformedError(f"quality {quoted(quality)} is not an integer in 0..{MAX_QUALITY}")
     if extra is not None and not (isinstance(extra, dict) and extra):
         raise MalformedError("extra is not a map with entries")
     lengths = items.get(_SECTIONS)
@@ -341,7 +342,7 @@ def _manifest_to_cbor(tensors: Sequence[TensorEntry]) -> list[list[int | str]]:
     previous = ""
     for tensor in tensors:
         if tensor.dtype not in DTYPES:
-            raise MalformedError(f"tensor {tensor.name!r} has dtype {tensor.dtype}, which the format lacks")
+            raise MalformedError(f"tensor {quoted(tensor.name)} has dtype {tensor.dtype}, which the format lacks")
         shared = _common_prefix(previous, tensor.name)
         entries.append([shared, tensor.name[shared:], DTYPES.index(tensor.dtype), *tensor.shape])
         previous = tensor.name
@@ -370,7 +371,7 @@ def _manifest_from_cbor(entries: object, limits: Limits) -> tuple[TensorEntry, .
         if len(name) > _MAX_NAME:
             raise LimitError(f"a tensor name has {len(name):,} characters; the format allows {_MAX_NAME}")
         if name in tensors:
-            raise MalformedError(f"two tensors are named {name!r:.80}")
+            raise MalformedError(f"two tensors are named {quoted(name)}")
         # An empty tensor still carries its other dimensions into allocations, so zeros count as one.
         params += math.prod(max(length, 1) for length in shape)
         limits.check("max_params", params)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar, Final, Protocol
 
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.fields._numbers import compact, id_and_numbers, is_number
 from sinr_codec.types import AnyArray
 
@@ -241,7 +241,7 @@ def activation_from_header(value: object) -> AnyActivation:
 
 def _positive(name: str, value: float) -> None:
     if not is_number(value) or not 0 < value < 1e6:
-        raise InputError(f"activation: {name} must be a number in (0, 1e6), got {value!r}")
+        raise InputError(f"activation: {name} must be a number in (0, 1e6), got {quoted(value)}")
 
 
 # -- as text -----------------------------------------------------------------------------------------------
@@ -255,13 +255,13 @@ def activation_from_text(text: object) -> AnyActivation:
     name, _, numbers = text.lower().partition(":") if isinstance(text, str) else ("", "", "")
     if name not in ACTIVATIONS:
         raise InputError(
-            f"activation: expected {', '.join(ACTIVATIONS)}, with numbers as in sine:30, found {text!r:.40}"
+            f"activation: expected {', '.join(ACTIVATIONS)}, with numbers as in sine:30, found {quoted(text)}"
         )
     try:
         return ACTIVATIONS[name](*(float(number) for number in numbers.split(",") if number))
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"activation: expected {name} with its numbers, such as sine:30, found {text!r:.40}"
+            f"activation: expected {name} with its numbers, such as sine:30, found {quoted(text)}"
         ) from error
 
 

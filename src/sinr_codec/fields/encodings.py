@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.coding.dictionary import make_dictionary
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, quoted
 from sinr_codec.fields._numbers import compact, id_and_numbers, is_number
 from sinr_codec.fields.activations import AnyActivation, activation_from_header, activation_to_header
 from sinr_codec.types import AnyArray, Cbor
@@ -86,13 +86,13 @@ class Octaves:
 
     def __post_init__(self) -> None:
         if type(self.L) is not int or not 1 <= self.L <= 64:
-            raise InputError(f"encoding: L must be an integer in [1, 64], got {self.L!r}")
+            raise InputError(f"encoding: L must be an integer in [1, 64], got {quoted(self.L)}")
         if not is_number(self.sigma) or not 0 < self.sigma <= 16:
-            raise InputError(f"encoding: sigma must be a number in (0, 16], got {self.sigma!r}")
+            raise InputError(f"encoding: sigma must be a number in (0, 16], got {quoted(self.sigma)}")
         if math.pi * self.sigma ** (self.L - 1) > MAX_FREQUENCY:
             raise InputError(f"encoding: pi sigma^(L-1) must be at most {MAX_FREQUENCY:g}")
         if self.order not in self._ORDERS:
-            raise InputError(f"encoding: order must be one of {', '.join(self._ORDERS)}, got {self.order!r}")
+            raise InputError(f"encoding: order must be one of {', '.join(self._ORDERS)}, got {quoted(self.order)}")
 
     def out_features(self, in_features: int) -> int:
         """``2 L a``, plus ``a`` with the input."""
@@ -138,7 +138,7 @@ class AxisOctaves:
 
     def __post_init__(self) -> None:
         if not self.counts or any(type(n) is not int or not 0 <= n <= 64 for n in self.counts):
-            raise InputError(f"encoding: counts must be integers in [0, 64], got {self.counts!r}")
+            raise InputError(f"encoding: counts must be integers in [0, 64], got {quoted(self.counts)}")
         Octaves(max(1, *self.counts), self.sigma)  # checks the same limits
 
     def out_features(self, in_features: int) -> int:
@@ -182,11 +182,11 @@ class Fourier:
 
     def __post_init__(self) -> None:
         if type(self.features) is not int or not 1 <= self.features <= MAX_FEATURES // 2:
-            raise InputError(f"encoding: features must be in [1, {MAX_FEATURES // 2}], got {self.features!r}")
+            raise InputError(f"encoding: features must be in [1, {MAX_FEATURES // 2}], got {quoted(self.features)}")
         if not is_number(self.scale) or not 0 < self.scale <= 1e4:
-            raise InputError(f"encoding: scale must be a number in (0, 1e4], got {self.scale!r}")
+            raise InputError(f"encoding: scale must be a number in (0, 1e4], got {quoted(self.scale)}")
         if type(self.seed) is not int or not 0 <= self.seed < 2**32:
-            raise InputError(f"encoding: seed must be an integer in [0, 2^32), got {self.seed!r}")
+            raise InputError(f"encoding: seed must be an integer in [0, 2^32), got {quoted(self.seed)}")
 
     def out_features(self, in_features: int) -> int:
         """``2 features``."""

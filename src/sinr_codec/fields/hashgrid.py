@@ -14,7 +14,7 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sinr_codec.coding.tensor import Direct
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import ReLU
 from sinr_codec.fields.base import FieldDefaults, Params
@@ -83,7 +83,8 @@ class HashGrid(FieldDefaults):
         for value in self.cells:
             _check("cells", value, MAX_CELLS)
         if self.extent and len(self.extent) != self.in_features:
-            raise InputError(f"hash grid: extent must have {self.in_features} entries or none, got {self.extent!r}")
+            given = quoted(self.extent)
+            raise InputError(f"hash grid: extent must have {self.in_features} entries or none, got {given}")
         for value in self.extent:
             _check("extent", value, (1 << 31) - 1)
         _ = self.network  # checks the limits of an MLP
@@ -206,7 +207,7 @@ class HashGrid(FieldDefaults):
             if name not in params or tuple(params[name].shape) != shape:
                 raise InputError(f"params: {name} must be there and have the shape {shape}")
         if odd := sorted(set(params) - set(self.shapes())):
-            raise InputError(f"params: the names must be those of the field; {odd[0]!r} is too much")
+            raise InputError(f"params: the names must be those of the field; {quoted(odd[0])} is too much")
 
     # -- the function
 
@@ -286,4 +287,4 @@ def grid_name(level: int) -> str:
 
 def _check(name: str, value: object, most: int) -> None:
     if type(value) is not int or not 1 <= value <= most:
-        raise InputError(f"hash grid: {name} must be an integer in [1, {most}], got {value!r}")
+        raise InputError(f"hash grid: {name} must be an integer in [1, {most}], got {quoted(value)}")

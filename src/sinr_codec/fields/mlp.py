@@ -17,7 +17,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, quoted
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, Sine
 from sinr_codec.fields.base import FieldDefaults, Params
@@ -65,7 +65,7 @@ class MLP(FieldDefaults):
         for name, limit in _MAX_SIZES.items():
             value, least = getattr(self, name), 0 if name == "hidden_layers" else 1
             if type(value) is not int or not least <= value <= limit:
-                raise InputError(f"MLP: {name} must be an integer in [{least}, {limit}], got {value!r}")
+                raise InputError(f"MLP: {name} must be an integer in [{least}, {limit}], got {quoted(value)}")
         self.encoding.out_features(self.in_features)  # rejects encodings for other coordinates
 
     # -- parameters
@@ -168,7 +168,7 @@ class MLP(FieldDefaults):
         shapes = self.shapes()
         if set(params) != set(shapes):
             odd = sorted(set(params) ^ set(shapes))[0]
-            raise InputError(f"params: the names must be those of the field; {odd!r} is missing or too much")
+            raise InputError(f"params: the names must be those of the field; {quoted(odd)} is missing or too much")
         for name, shape in shapes.items():
             if tuple(params[name].shape) != shape:
                 found = tuple(params[name].shape)

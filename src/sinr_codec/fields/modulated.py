@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.latents import LatentModel
@@ -77,7 +77,7 @@ class Modulated(_AroundMLP):
         if self.mlp.activation.COMPLEX:
             raise InputError("modulations: expected a real activation")
         if type(self.latents) is not int or not 1 <= self.latents <= MAX_LATENTS:
-            raise InputError(f"modulations: latents must be an integer in [1, {MAX_LATENTS}], got {self.latents!r}")
+            raise InputError(f"modulations: expected 1 to {MAX_LATENTS} latents, got {quoted(self.latents)}")
 
     @property
     def shifts(self) -> int:
@@ -191,7 +191,7 @@ class Modulations(FieldDefaults):
             raise InputError("patches: expected a length for every axis of the signal, or none")
         for n in (*self.sizes, *self.patch):
             if type(n) is not int or not 1 <= n <= MAX_SIDE:
-                raise InputError(f"patches: expected 1 to {MAX_SIDE} samples along an axis, got {n!r}")
+                raise InputError(f"patches: expected 1 to {MAX_SIDE} samples along an axis, got {quoted(n)}")
 
     @property
     def in_features(self) -> int:

@@ -12,7 +12,7 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sinr_codec.coding.tensor import Direct
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, ReLU
 from sinr_codec.fields.base import FieldDefaults, Params
@@ -41,7 +41,7 @@ class _TrunkAndHead(FieldDefaults):
         for name, least, most in (("features", 1, _MAX_FEATURES), ("head", 1, 1 << 14), ("octaves", 0, 16)):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
-                raise InputError(f"radiance field: {name} must be an integer in [{least}, {most}], got {value!r}")
+                raise InputError(f"radiance field: {name} must be an integer in [{least}, {most}], got {quoted(value)}")
         _ = self.parts  # checks the limits of an MLP
 
     @property
@@ -97,7 +97,7 @@ class _TrunkAndHead(FieldDefaults):
         for prefix, part in self.parts.items():
             part.check(_under(prefix, params))
         if odd := sorted(set(params) - set(self.shapes())):
-            raise InputError(f"params: the names must be those of the field; {odd[0]!r} is too much")
+            raise InputError(f"params: the names must be those of the field; {quoted(odd[0])} is too much")
 
     # -- the function
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields.activations import Gaussian, ReLU, Sine, Wire
 from sinr_codec.fields.base import Trainable
 
@@ -97,19 +97,19 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:
-            raise InputError(f"fit: optimizer must be one of {', '.join(DEFAULT_LR)}, got {self.optimizer!r}")
+            raise InputError(f"fit: optimizer must be one of {', '.join(DEFAULT_LR)}, got {quoted(self.optimizer)}")
         for name in ("lr", "pace", "steps", "seconds", "batch", "bits"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise InputError(f"fit: {name} must be positive, got {value!r}")
+                raise InputError(f"fit: {name} must be positive, got {quoted(value)}")
         if self.schedule not in ("cosine", "constant"):
-            raise InputError(f"fit: schedule must be cosine or constant, got {self.schedule!r}")
+            raise InputError(f"fit: schedule must be cosine or constant, got {quoted(self.schedule)}")
         if self.sampling not in ("even", "error"):
-            raise InputError(f"fit: sampling must be even or error, got {self.sampling!r}")
+            raise InputError(f"fit: sampling must be even or error, got {quoted(self.sampling)}")
         if not self.l1 >= 0:
-            raise InputError(f"fit: l1 must not be negative, got {self.l1!r}")
+            raise InputError(f"fit: l1 must not be negative, got {quoted(self.l1)}")
         if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
-            raise InputError(f"fit: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
+            raise InputError(f"fit: seed must be a whole number with 0 <= seed < 2^63, got {quoted(self.seed)}")
 
     def peak_lr(self, field: Trainable) -> float:
         """The peak learning rate for a field."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sinr_codec.devices import check_device
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields.mlp import MLP
 from sinr_codec.fields.modulated import LATENTS, Modulated
 from sinr_codec.files import check_output
@@ -115,13 +115,13 @@ class MetaConfig:
         for name in ("seconds", "tasks", "at_once", "inner_steps", "inner_rate", "lr", "evaluate_every"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise InputError(f"learn: {name} must be positive, got {value!r}")
+                raise InputError(f"learn: {name} must be positive, got {quoted(value)}")
         if self.steps is not None and self.steps < 0:
-            raise InputError(f"learn: steps must not be negative, got {self.steps!r}")
+            raise InputError(f"learn: steps must not be negative, got {quoted(self.steps)}")
         if self.precision not in ("float32", "tf32"):
-            raise InputError(f"learn: precision must be float32 or tf32, got {self.precision!r}")
+            raise InputError(f"learn: precision must be float32 or tf32, got {quoted(self.precision)}")
         if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 63):
-            raise InputError(f"learn: seed must be a whole number with 0 <= seed < 2^63, got {self.seed!r}")
+            raise InputError(f"learn: seed must be a whole number with 0 <= seed < 2^63, got {quoted(self.seed)}")
 
     @property
     def max_steps(self) -> int | None:

@@ -22,7 +22,7 @@ import ml_dtypes
 import numpy as np
 
 from sinr_codec.container import DEFAULT_LIMITS, DTYPES
-from sinr_codec.errors import InputError, MissingExtraError
+from sinr_codec.errors import InputError, MissingExtraError, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.types import Cbor, PathLike
 
@@ -181,7 +181,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         view = views[name]
         dtype = _SAFETENSORS_DTYPES.get(view["dtype"])
         if dtype is None:
-            raise InputError(f"{path}: tensor {name!r} has dtype {view['dtype']}; expected {_known_dtypes()}")
+            raise InputError(f"{path}: tensor {quoted(name)} has dtype {view['dtype']}; expected {_known_dtypes()}")
         state[name] = np.frombuffer(view["data"], np.dtype(dtype)).reshape(view["shape"])
     return state
 
@@ -241,7 +241,7 @@ def _collect(source: str, tree: Mapping[Any, object], keep_optimiser: bool) -> C
     for keys, leaf in walk.leaves(tree, ()):
         name = ".".join(keys)
         if name in paths:
-            raise InputError(f"{source}: joined with dots, two entries have the name {name!r}")
+            raise InputError(f"{source}: joined with dots, two entries have the name {quoted(name)}")
         if not _is_tensor(leaf):
             room += len(name) + len(repr(leaf))
             if room > _MOST_VALUES:
@@ -357,16 +357,16 @@ def _to_array(source: str, name: str, leaf: object) -> np.ndarray:
     array = _from_torch(source, name, leaf) if hasattr(leaf, "detach") else np.asarray(leaf)
     array = array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
     if array.dtype not in DTYPES:
-        raise InputError(f"{source}: tensor {name!r} has dtype {array.dtype}; expected {_known_dtypes()}")
+        raise InputError(f"{source}: tensor {quoted(name)} has dtype {array.dtype}; expected {_known_dtypes()}")
     return array
 
 
 def _from_torch(source: str, name: str, tensor: Any) -> np.ndarray:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if tensor.is_quantized or tensor.is_meta or str(tensor.layout) != "torch.strided":
-        raise InputError(f"{source}: tensor {name!r} is quantised, sparse or without data; expected a dense tensor")
+        raise InputError(f"{source}: tensor {quoted(name)} is quantised, sparse or without data; save it dense")
     if dtype != "bfloat16" and dtype not in [known.name for known in DTYPES]:
-        raise InputError(f"{source}: tensor {name!r} has dtype {dtype}; expected {_known_dtypes()}")
+        raise InputError(f"{source}: tensor {quoted(name)} has dtype {dtype}; expected {_known_dtypes()}")
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     if dtype == "bfloat16":
         return tensor.view(_torch(source).int16).numpy().view(ml_dtypes.bfloat16)
@@ -390,7 +390,7 @@ def _write_safetensors(state: dict[str, np.ndarray], path: PathLike) -> None:
 
     for name, array in state.items():
         if array.dtype.name not in _SAFETENSORS_DTYPES.values():
-            raise InputError(f"{path}: tensor {name!r} is {array.dtype}, which .safetensors lacks; use .npz or .pt")
+            raise InputError(f"{path}: tensor {quoted(name)} is {array.dtype}; .safetensors lacks it; use .npz or .pt")
     with atomic_write(path) as temporary:
         save_file(state, temporary)
 
@@ -398,7 +398,7 @@ def _write_safetensors(state: dict[str, np.ndarray], path: PathLike) -> None:
 def _write_npz(state: dict[str, np.ndarray], path: PathLike) -> None:
     for name, array in state.items():
         if array.dtype == ml_dtypes.bfloat16:
-            raise InputError(f"{path}: tensor {name!r} is bfloat16, which .npz lacks; use .safetensors or .pt")
+            raise InputError(f"{path}: tensor {quoted(name)} is bfloat16, which .npz lacks; use .safetensors or .pt")
     # Not np.savez: its own parameters would collide with a tensor named "file".
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in state.items():

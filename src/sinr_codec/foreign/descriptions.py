@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sinr_codec.arguments import check_activation
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields.activations import AnyActivation, activation_text
 from sinr_codec.foreign.chain import layers_under
 from sinr_codec.foreign.checkpoints import read_checkpoint
@@ -26,7 +26,7 @@ def tables_of(description: Description) -> tuple[str, list[object]]:
         name, tree = "describe", description
     if isinstance(tree, Mapping):
         if unknown := sorted(map(str, set(tree) - {"network"})):
-            raise InputError(f"{name}: unknown entry {unknown[0]!r:.40}; expected network")
+            raise InputError(f"{name}: unknown entry {quoted(unknown[0])}; expected network")
         tree = tree.get("network")
     if isinstance(tree, Mapping):
         tree = [tree]

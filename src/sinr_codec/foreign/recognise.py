@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields.activations import AnyActivation, Sine, Wire
 from sinr_codec.foreign.chain import Chain, Layer, in_order, layers_under
 from sinr_codec.foreign.nerf import NERFS, find_nerf
@@ -88,7 +88,7 @@ def described(state: Params, tables: Sequence[object]) -> list[Recognised]:
         except InputError as error:
             raise InputError(f"network {number}: {error}") from error
         if twice := sorted(taken.intersection(network.names)):
-            raise InputError(f"network {number}: tensor {twice[0]!r} is already part of another network")
+            raise InputError(f"network {number}: tensor {quoted(twice[0])} is already part of another network")
         taken.update(network.names)
         found.append(Recognised(network, f"{_named(network.prefix)}{network.describe()}, as described"))
     return found

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields._numbers import is_number
 from sinr_codec.fields.activations import ACTIVATIONS, activation_from_text, activation_text
 from sinr_codec.foreign.chain import (
@@ -43,18 +43,18 @@ def network_from_table(table: object, state: State) -> Network:
         The table has unknown or wrong entries, or the state no such tensors; one line says which.
     """
     if not isinstance(table, Mapping):
-        raise InputError(f"expected a table of entries, found {table!r:.40}")
+        raise InputError(f"expected a table of entries, found {quoted(table)}")
     kind = table.get("kind", Chain.KIND)
     if kind not in (Chain.KIND, Nerf.KIND):
-        raise InputError(f"kind: expected mlp or nerf, found {kind!r:.40}")
+        raise InputError(f"kind: expected mlp or nerf, found {quoted(kind)}")
     known = {"kind", "prefix", "domain"} | (
         set() if kind == Nerf.KIND else {"layers", "activation", "encoding", "skip", "output", "transposed"}
     )
     if unknown := sorted(map(str, set(table) - known)):
-        raise InputError(f"unknown entry {unknown[0]!r:.40}; expected some of {', '.join(sorted(known))}")
+        raise InputError(f"unknown entry {quoted(unknown[0])}; expected some of {', '.join(sorted(known))}")
     prefix = table.get("prefix", "")
     if not isinstance(prefix, str):
-        raise InputError(f"prefix: expected text, found {prefix!r:.40}")
+        raise InputError(f"prefix: expected text, found {quoted(prefix)}")
     if kind == Nerf.KIND:
         return _nerf_from_table(table, prefix, state)
     return _chain_from_table(table, prefix, state)
@@ -64,7 +64,7 @@ def _nerf_from_table(table: Table, prefix: str, state: State) -> Nerf:
     found = find_nerf(state, prefix)
     if found is None:
         names = " or ".join(style.trunk.format(0) for style in NERFS.values())
-        raise InputError(f"no NeRF under the prefix {prefix!r}: expected {names} there, and its other layers")
+        raise InputError(f"no NeRF under the prefix {quoted(prefix)}: expected {names} there, and its other layers")
     return replace(found, domain=_domain(table.get("domain", SCENE), 3))
 
 
@@ -78,7 +78,7 @@ def _chain_from_table(table: Table, prefix: str, state: State) -> Chain:
     if entries is None:
         layers = in_order(layers_under(state, prefix), skips=True)
         if not layers:
-            raise InputError(f"no layers in one chain under the prefix {prefix!r}: name them in order (layers)")
+            raise InputError(f"no layers in one chain under the prefix {quoted(prefix)}: name them in order (layers)")
     elif isinstance(entries, list) and 1 <= len(entries) <= 1024:
         layers = [_layer(entry, prefix, state, transposed) for entry in entries]
     else:
@@ -87,7 +87,8 @@ def _chain_from_table(table: Table, prefix: str, state: State) -> Chain:
         kind = np.asarray(state[layer.weight]).dtype.kind
         if (kind == "c") != (activation.COMPLEX and i > 0):
             wanted = "complex" if activation.COMPLEX and i > 0 else "real"
-            raise InputError(f"layer {layer.weight!r}: expected {wanted} weights with {activation_text(activation)}")
+            name = activation_text(activation)
+            raise InputError(f"layer {quoted(layer.weight)}: expected {wanted} weights with {name}")
     encoding = _encoding(table.get("encoding"), prefix, state)
     features = layers[0].fan_in
     coordinates = features if encoding is None else encoding.coordinates(features)
@@ -100,7 +101,7 @@ def _chain_from_table(table: Table, prefix: str, state: State) -> Chain:
     for before, layer in pairwise(layers):
         if layer.fan_in not in (before.fan_out, before.fan_out + features):
             raise InputError(
-                f"layer {layer.weight!r}: expected {before.fan_out} inputs, as the layer before has outputs, or "
+                f"layer {quoted(layer.weight)}: expected {before.fan_out} inputs, as the layer before has outputs, or "
                 f"{before.fan_out + features} with a skip, found {layer.fan_in}"
             )
     return Chain(
@@ -123,14 +124,14 @@ def _layer(entry: object, prefix: str, state: State, transposed: bool) -> Layer:
     elif isinstance(entry, list) and 1 <= len(entry) <= 2 and all(isinstance(name, str) for name in entry):
         keys = [prefix + name for name in entry]
     else:
-        raise InputError(f"layers: expected a name, or a list of a weight's and a bias's name, found {entry!r:.60}")
+        raise InputError(f"layers: expected a name, or a list of a weight's and a bias's name, found {quoted(entry)}")
     for key in keys:
         if key not in state:
-            raise InputError(f"layers: no tensor {key!r}")
+            raise InputError(f"layers: no tensor {quoted(key)}")
     layer = layer_of(state, keys[0], keys[1] if len(keys) == 2 else None, transposed)
     if layer is None:
         shape = "(in, out)" if transposed else "(out, in)"
-        raise InputError(f"layers: {keys[0]!r}: expected a matrix {shape} of floats and a bias (out,)")
+        raise InputError(f"layers: {quoted(keys[0])}: expected a matrix {shape} of floats and a bias (out,)")
     return layer
 
 
@@ -138,19 +139,19 @@ def _encoding(table: object, prefix: str, state: State) -> Waves | Projection | 
     if table is None:
         return None
     if not isinstance(table, Mapping):
-        raise InputError(f"encoding: expected a table with octaves or matrix, found {table!r:.40}")
+        raise InputError(f"encoding: expected a table with octaves or matrix, found {quoted(table)}")
     if "matrix" in table:
         _only(table, "matrix", "factor")
         name = table["matrix"]
         key = name if not isinstance(name, str) or name in state else prefix + name
         if not isinstance(key, str) or key not in state or len(state[key].shape) != 2 or not is_inexact(state[key]):
-            raise InputError(f"encoding: matrix: expected the name of a matrix of floats, found {name!r:.60}")
+            raise InputError(f"encoding: matrix: expected the name of a matrix of floats, found {quoted(name)}")
         rows, columns = state[key].shape
         return Projection(key, rows, columns, _number(table, "factor", 2 * math.pi))
     _only(table, "octaves", "base", "input", "interleaved")
     octaves = table.get("octaves")
     if type(octaves) is not int or not 0 <= octaves <= MAX_OCTAVES:
-        raise InputError(f"encoding: octaves: expected an integer from 0 to {MAX_OCTAVES}, found {octaves!r:.40}")
+        raise InputError(f"encoding: octaves: expected an integer from 0 to {MAX_OCTAVES}, found {quoted(octaves)}")
     return Waves(octaves, _number(table, "base", 1.0), _flag(table, "input", True), _flag(table, "interleaved", False))
 
 
@@ -158,7 +159,7 @@ def _domain(value: object, coordinates: int) -> Domain:
     """A range for all coordinates, or a list of one each."""
     pairs = [value] * coordinates if isinstance(value, list | tuple) and value and is_number(value[0]) else value
     if not isinstance(pairs, list | tuple) or len(pairs) != coordinates:
-        raise InputError(f"domain: expected a range [low, high], or a list of {coordinates}, found {value!r:.60}")
+        raise InputError(f"domain: expected a range [low, high], or a list of {coordinates}, found {quoted(value)}")
     for pair in pairs:
         if (
             not isinstance(pair, list | tuple)
@@ -166,31 +167,31 @@ def _domain(value: object, coordinates: int) -> Domain:
             or not all(is_number(x) and abs(x) < 1e6 for x in pair)
             or not pair[0] < pair[1]
         ):
-            raise InputError(f"domain: expected ranges [low, high] with low < high, found {pair!r:.60}")
+            raise InputError(f"domain: expected ranges [low, high] with low < high, found {quoted(pair)}")
     return tuple((float(low), float(high)) for low, high in pairs)
 
 
 def _choice(table: Table, name: str, choices: Sequence[str]) -> str:
     value = table.get(name, choices[0])
     if value not in choices:
-        raise InputError(f"{name}: expected {' or '.join(choices)}, found {value!r:.40}")
+        raise InputError(f"{name}: expected {' or '.join(choices)}, found {quoted(value)}")
     return str(value)
 
 
 def _flag(table: Table, name: str, default: bool) -> bool:
     value = table.get(name, default)
     if type(value) is not bool:
-        raise InputError(f"{name}: expected true or false, found {value!r:.40}")
+        raise InputError(f"{name}: expected true or false, found {quoted(value)}")
     return value
 
 
 def _only(table: Table, *known: str) -> None:
     if unknown := sorted(map(str, set(table) - set(known))):
-        raise InputError(f"encoding: unknown entry {unknown[0]!r:.40}; expected {', '.join(known)}")
+        raise InputError(f"encoding: unknown entry {quoted(unknown[0])}; expected {', '.join(known)}")
 
 
 def _number(table: Table, name: str, default: float) -> float:
     value = table.get(name, default)
     if not is_number(value) or not 0 < value < 1e6:
-        raise InputError(f"encoding: {name}: expected a positive number, found {value!r:.40}")
+        raise InputError(f"encoding: {name}: expected a positive number, found {quoted(value)}")
     return float(value)

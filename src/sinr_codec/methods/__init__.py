@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import FAMILIES, ReLU
 from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, shacira, sinr, trained
 from sinr_codec.methods.base import Coded, Method, ProtocolName, Task, Training
@@ -117,7 +117,7 @@ def method_named(name: str) -> Method:
     """Look up a method; the `InputError` for an unknown name lists the known ones."""
     found = METHODS.get(name) or _of_family(name)
     if found is None:
-        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {name!r}")
+        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {quoted(name)}")
     return found
 
 

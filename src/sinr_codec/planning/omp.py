@@ -21,7 +21,7 @@ from array_api_compat import device as array_device
 from numpy.typing import ArrayLike
 
 from sinr_codec.devices import CPU, has_float64
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.planning.search import DeviceSearch, Search, at_unit, gather
 from sinr_codec.tiles import cores, map_tiles
 from sinr_codec.types import AnyArray, Array, Floats, Ints
@@ -68,7 +68,7 @@ def omp(A: ArrayLike, W: ArrayLike, s: int, tol: float | None = None, device: st
     atoms, vectors = _atoms_as_rows(A), _vectors(W)
     k2, k1 = atoms.shape
     if not isinstance(s, int | np.integer):
-        raise InputError(f"s: expected a whole number of atoms, got {s!r}")
+        raise InputError(f"s: expected a whole number of atoms, got {quoted(s)}")
     if len(vectors) != k1:
         raise InputError(f"W: vectors of length {len(vectors)}, expected {k1} as in A")
     if not 0 <= s <= min(k1, k2):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.audio_files import (
@@ -191,9 +191,9 @@ class AudioSpec:
         limits = {"rate": (rate, MAX_RATE), "frames": (frames, _MAX_FRAMES), "channels": (channels, MAX_CHANNELS)}
         for name, (value, most) in limits.items():
             if type(value) is not int or not 1 <= value <= most:
-                raise MalformedError(f"audio {name}: expected 1 to {most}, found {value!r}")
+                raise MalformedError(f"audio {name}: expected 1 to {most}, found {quoted(value)}")
         if type(number) is not int or not 0 <= number < len(FORMATS):
-            raise UnknownIdError(f"audio format {number!r}: not known to this version")
+            raise UnknownIdError(f"audio format {quoted(number)}: not known to this version")
         if type(gains) is not list or not 1 <= len(gains) <= frames:
             raise MalformedError("audio gains: expected a list of one number a block, and no more blocks than samples")
         most_gain = 1.0 if FORMATS[number].bits else _MAX_GAIN
@@ -201,7 +201,7 @@ class AudioSpec:
             raise MalformedError(f"audio gains: expected floats from 0 to {most_gain:g}")
         most_fade = Cut((frames,), (len(gains),), 0).most_fade
         if type(fade) is not int or not 0 <= fade <= most_fade:
-            raise MalformedError(f"audio fade: expected 0 to {most_fade}, found {fade!r}")
+            raise MalformedError(f"audio fade: expected 0 to {most_fade}, found {quoted(fade)}")
         return cls(rate, frames, channels, number, tuple(gains), fade)
 
     @staticmethod
@@ -268,7 +268,7 @@ class AudioSpec:
         """
         rate = self.rate if rate is None else rate
         if not isinstance(rate, int | np.integer) or not 1 <= rate <= MAX_RATE:
-            raise InputError(f"rate {rate!r}: expected samples a second, an integer of at least 1")
+            raise InputError(f"rate {quoted(rate)}: expected samples a second, an integer of at least 1")
         rate = int(rate)
         first, last = self._range(rate, start, stop)
         if (last - first) * self.channels > fields.max_samples:
@@ -427,7 +427,7 @@ class AudioSignal:
         MissingExtraError : the source is a file, and soundfile is not installed
         """
         if block is not None and not (isinstance(block, int | float) and 0.05 <= block < math.inf):
-            raise InputError(f"block {block!r}: expected seconds, at least 0.05")
+            raise InputError(f"block {quoted(block)}: expected seconds, at least 0.05")
         if isinstance(source, str | os.PathLike):
             name = str(source)
             array, rate, number, notes = read(Path(source))

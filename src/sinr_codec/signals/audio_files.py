@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.sources import library, reason, translated
@@ -92,7 +92,7 @@ def checked(array: Any, rate: Any) -> tuple[Array, int, int]:
     if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.size == 0:
         raise InputError(f"sound: expected a non-empty array (n,) or (n, channels), found {_what(array)}")
     if not isinstance(rate, int | float | np.integer | np.floating) or not 1 <= rate <= MAX_RATE or rate % 1:
-        raise InputError(f"rate {rate!r}: expected samples a second, an integer of at least 1")
+        raise InputError(f"rate {quoted(rate)}: expected samples a second, an integer of at least 1")
     array = array.reshape(len(array), -1)
     if array.shape[1] > min(len(array), MAX_CHANNELS):
         raise InputError(f"sound: expected (n, channels), found shape {array.shape}; transpose it")

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.signals.sources import translated
 from sinr_codec.types import Array
 
@@ -51,7 +51,7 @@ class Camera:
 
     def __post_init__(self) -> None:
         if not (type(self.width) is int and type(self.height) is int and min(self.width, self.height) >= 1):
-            raise InputError(f"camera: expected at least one pixel, got {self.width!r} x {self.height!r}")
+            raise InputError(f"camera: expected at least one pixel, got {quoted(self.width)} x {quoted(self.height)}")
         if not all(math.isfinite(v) and abs(v) < 1e9 for v in (*self.intrinsics, *self.distortion)):
             raise InputError("camera: expected finite intrinsics and distortion")
         if min(self.fx, self.fy) <= 0:
@@ -177,7 +177,7 @@ def _number(table: Mapping[str, Any], key: str, name: str, default: Any) -> Any:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{name}: expected a number for {key}, found {value!r}")
+        raise InputError(f"{name}: expected a number for {key}, found {quoted(value)}")
     return float(value)
 
 

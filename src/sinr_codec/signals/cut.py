@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.lattice import Span
@@ -55,12 +55,12 @@ class Cut:
         """The cut that a header describes; `MalformedError` for what no writer can have written."""
         for n, count in zip(sizes, counts):
             if type(count) is not int or not 1 <= count <= n:
-                raise MalformedError(f"blocks: expected 1 to {n} along an axis of {n}, found {count!r}")
+                raise MalformedError(f"blocks: expected 1 to {n} along an axis of {n}, found {quoted(count)}")
         cut = cls(tuple(sizes), tuple(counts), 0)
         if cut.parts == 1:
             raise MalformedError("blocks: expected more than one")
         if type(fade) is not int or not 0 <= fade <= cut.most_fade:
-            raise MalformedError(f"fade of blocks: expected 0 to {cut.most_fade}, found {fade!r}")
+            raise MalformedError(f"fade of blocks: expected 0 to {cut.most_fade}, found {quoted(fade)}")
         return cls(cut.sizes, cut.counts, fade)
 
     def describe(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.signals import dataset_files as files
 from sinr_codec.signals.base import Apply, MeanOfErrors, Part, Quality
@@ -230,7 +230,7 @@ class DatasetSignal(Cells):
         else:
             chosen = [v.name for v in like.variables]
             if lost := [n for n in chosen if n not in stored]:
-                raise InputError(f"{name}: has no variable {lost[0]!r}, which the file to compare with has")
+                raise InputError(f"{name}: has no variable {quoted(lost[0])}, which the file to compare with has")
         content, masks = files.described(raw, stored, chosen, name, notes)
         earth = find_earth(content)
         if like is not None:

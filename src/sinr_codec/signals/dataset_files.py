@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError, MissingExtraError
+from sinr_codec.errors import InputError, MalformedError, MissingExtraError, quoted
 from sinr_codec.files import atomic_folder
 from sinr_codec.signals import zarrs
 from sinr_codec.signals.base import MAX_SAMPLES
@@ -113,7 +113,8 @@ def encoded_times(values: Array, attrs: Mapping[str, Any]) -> NDArray[np.float64
 def restricted(raw: Any, names: Sequence[str], source: str) -> Any:
     """The data variables asked for, and what they refer to."""
     if unknown := [n for n in names if n not in raw.variables]:
-        raise InputError(f"{source}: no variable {unknown[0]!r}; expected some of {', '.join(map(str, raw.variables))}")
+        names = ", ".join(map(str, raw.variables))
+        raise InputError(f"{source}: no variable {quoted(unknown[0])}; expected some of {names}")
     refers = _references(raw)
     dims = {d for n in names for d in raw[n].dims}
     keep = [n for n, v in raw.variables.items() if n in names or (n in {*refers, *raw.dims} and set(v.dims) <= dims)]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import dataset_files as files
@@ -171,7 +171,7 @@ class DatasetSpec:
             cls.parts_in(header)
             spec = cls.from_header([DATASET], side)
             if len(header[1]) != len(spec.dims):
-                raise MalformedError(f"dataset blocks: expected a number for each dimension, found {header[1]!r}")
+                raise MalformedError(f"dataset blocks: expected a number for each dimension, found {quoted(header[1])}")
             return replace(spec, cut=Cut.from_header(spec.shape, header[1], header[2]))
         if number != DATASET:
             raise UnknownIdError(f"signal id {number}: not that of a dataset")
@@ -261,7 +261,7 @@ class DatasetSpec:
         """
         if (part is None) != (self.cut is None) or not 0 <= (part or 0) < self.parts:
             parts = f"0 to {self.parts - 1}" if self.cut is not None else "no number: the dataset is in one piece"
-            raise InputError(f"coords: block {part!r}: expected {parts}")
+            raise InputError(f"coords: block {quoted(part)}: expected {parts}")
         where = dict(where)
         sphere = None
         if self._globe is not None and self.content.sphere:
@@ -362,7 +362,7 @@ class DatasetSpec:
         wanted = [variables] if isinstance(variables, str) else variables
         if wanted is not None and (unknown := [n for n in wanted if not isinstance(n, str) or content.find(n) is None]):
             names = ", ".join(v.name for v in content.variables)
-            raise InputError(f"variables: {unknown[0]!r} is not in the file; expected some of {names}")
+            raise InputError(f"variables: {quoted(unknown[0])} is not in the file; expected some of {names}")
         spans = self._spans(region, scale)
         chosen = [n for n, v in enumerate(self.variables) if wanted is None or v.name in wanted]
         count = sum(math.prod(spans[d].count for d in self.variables[n].dims) for n in chosen)

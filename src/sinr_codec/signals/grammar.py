@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Final, NamedTuple, Self
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 
 _MOST: Final = 2**31  # largest factor
 _REGION: Final = "START:STOP for each axis, such as 0:32,0:64, or of a picture L,T,R,B, such as 0,0,256,128"
@@ -44,7 +44,7 @@ class Range(NamedTuple):
             numbers = [_integer(end) for end in ends]
             if None not in numbers:
                 return cls(*(number for number in numbers if number is not None))
-        raise InputError(f"{name} {value!r}: expected START:STOP, such as 0:32")
+        raise InputError(f"{name} {quoted(value)}: expected START:STOP, such as 0:32")
 
     def within(self, size: int, noun: str, name: str = "region") -> "Range":
         """The range itself, after a check that it is not empty and within an axis of `size` samples."""
@@ -94,7 +94,7 @@ class Region:
             ranges = ()
         empty = isinstance(value, Sequence) and not isinstance(value, str) and not len(value)  # all axes are whole
         if not ranges and not empty:
-            raise InputError(f"region {value!r}: expected {_REGION}")
+            raise InputError(f"region {quoted(value)}: expected {_REGION}")
         return cls(ranges, names)
 
     def within(self, sizes: Sequence[int], noun: str) -> tuple[Range, ...]:
@@ -152,7 +152,7 @@ class Scale:
         items, names = _items([value] if isinstance(value, Real) else value, "x")
         factors = [_number(item) for item in items]
         if not factors or None in factors:
-            raise InputError(f"scale {value!r}: expected {_SCALE}")
+            raise InputError(f"scale {quoted(value)}: expected {_SCALE}")
         return cls(tuple(factor for factor in factors if factor is not None), names)
 
     def _check(self) -> None:
@@ -194,7 +194,7 @@ class Size(tuple[int, ...]):
         counts = [_integer(item) for item in items]
         few = len(counts) < (2 if isinstance(value, str) else 1)
         if names or few or not all(count is not None and count >= 1 for count in counts):
-            raise InputError(f"size {value!r}: expected {_SIZE}")
+            raise InputError(f"size {quoted(value)}: expected {_SIZE}")
         return cls(count for count in counts if count is not None)
 
     def along(self, axes: int, what: str = "an axis") -> tuple[int, ...]:
@@ -245,7 +245,7 @@ def _number(value: Any) -> float | None:
 def _known(wanted: Sequence[str], names: Sequence[str]) -> Sequence[str]:
     """The wanted names, after a check that all are known."""
     if unknown := [name for name in wanted if name not in names]:
-        raise InputError(f"dimension {unknown[0]!r}: expected one of {', '.join(names)}")
+        raise InputError(f"dimension {quoted(unknown[0])}: expected one of {', '.join(names)}")
     return wanted
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import MalformedError
+from sinr_codec.errors import MalformedError, quoted
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Grid:
     def from_header(cls, value: Any) -> "Grid":
         """Inverse of `to_header`; `MalformedError` for anything but 0..7."""
         if type(value) is not int or not 0 <= value <= 7:
-            raise MalformedError(f"image grid: expected an integer from 0 to 7, found {value!r}")
+            raise MalformedError(f"image grid: expected an integer from 0 to 7, found {quoted(value)}")
         return cls(bool(value & 1), bool(value & 2), bool(value & 4))
 
     def axis(

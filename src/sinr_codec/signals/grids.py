@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, Self, 
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import MalformedError
+from sinr_codec.errors import MalformedError, quoted
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields, Part, SampledPart
@@ -283,4 +283,4 @@ def check_sides(sides: dict[str, Any], kind: str) -> None:
     """Raise `MalformedError` for sizes in a header, by their names, that are none."""
     for name, value in sides.items():
         if type(value) is not int or not 1 <= value <= MAX_SIDE:
-            raise MalformedError(f"{kind} {name}: expected 1 to {MAX_SIDE}, found {value!r}")
+            raise MalformedError(f"{kind} {name}: expected 1 to {MAX_SIDE}, found {quoted(value)}")

@@ -9,7 +9,7 @@ import brotli
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, quoted
 from sinr_codec.signals.cameras import Camera, focus
 from sinr_codec.signals.radiance_files import Views
 from sinr_codec.types import Array
@@ -29,7 +29,7 @@ def hull_from(cells: Any, side: bytes) -> NDArray[np.bool_] | None:
             raise MalformedError("scene header: a side section that nothing declares")
         return None
     if type(cells) is not int or cells != HULL:
-        raise MalformedError(f"scene header: expected a hull of {HULL} cells a side, found {cells!r}")
+        raise MalformedError(f"scene header: expected a hull of {HULL} cells a side, found {quoted(cells)}")
     if len(side) > HULL**3:
         raise LimitError("scene hull: more bytes than it has cells")
     try:

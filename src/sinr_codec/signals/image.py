@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import arrays, sources
@@ -200,7 +200,7 @@ class ImageSpec(GridSpec):
             return replace(spec, low=low, high=high)
         if mode == "P":
             if len(rest) != 1 or type(rest[0]) is not int or not 1 <= rest[0] <= 256:
-                raise MalformedError(f"image palette: expected its size from 1 to 256, found {rest!r}")
+                raise MalformedError(f"image palette: expected its size from 1 to 256, found {quoted(rest)}")
             return replace(spec, colours=rest[0])
         if rest:
             raise MalformedError(f"image header: {len(rest)} unexpected trailing values")
@@ -294,7 +294,7 @@ def _mode_of(number: Any) -> tuple[str, str, int]:
     if type(number) is int and 64 <= number < 64 + 8 * len(_DTYPES) and number % 8 < 5:
         channels = number % 8
         return _ARRAY if channels else _PLANE, _DTYPES[(number - 64) // 8], channels or 1
-    raise UnknownIdError(f"image mode {number!r}: not known to this version")
+    raise UnknownIdError(f"image mode {quoted(number)}: not known to this version")
 
 
 class ImageSignal(GridSignal[ImageSpec]):

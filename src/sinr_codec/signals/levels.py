@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.types import Array
 
 DTYPES: Final = (
@@ -107,7 +107,7 @@ class Levels:
     def from_header(cls, value: Any) -> "Levels":
         """Inverse of `to_header`; `MalformedError` for anything it cannot have written."""
         if type(value) is not list or len(value) != 3 or type(value[0]) is not int or not 0 <= value[0] < len(DTYPES):
-            raise MalformedError(f"levels: expected [dtype, low, high], found {value!r}")
+            raise MalformedError(f"levels: expected [dtype, low, high], found {quoted(value)}")
         dtype = DTYPES[value[0]]
         return cls(dtype, *checked_range(value[1:], dtype))
 
@@ -130,7 +130,7 @@ def checked_range(values: list[Any], dtype: str) -> tuple[float, float]:
         # For 64-bit dtypes, the range was rounded to float64 before it was written.
         fits = len(values) == 2 and all(type(v) is int and float(least) <= v <= float(most) for v in values)
     if not fits or not values[0] <= values[1] or not math.isfinite(values[1] - values[0]):
-        raise MalformedError(f"value range: expected two ordered {dtype} numbers, found {values!r}")
+        raise MalformedError(f"value range: expected two ordered {dtype} numbers, found {quoted(values)}")
     return float(values[0]), float(values[1])
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.sources import library, translated
 from sinr_codec.types import Array, PathLike
@@ -259,9 +259,9 @@ def shaded(
         Samples a pixel along each axis.
     """
     if up is not None and up not in ("x", "y", "z"):
-        raise InputError(f"up: expected x, y or z, got {up!r}")
+        raise InputError(f"up: expected x, y or z, got {quoted(up)}")
     if not 16 <= size <= 8192:
-        raise InputError(f"size: expected 16 to 8192 pixels, got {size!r}")
+        raise InputError(f"size: expected 16 to 8192 pixels, got {quoted(size)}")
     turn = _view(mesh, azimuth, elevation, up)
     points = mesh.vertices @ turn.T  # right, up, towards the viewer
     low, high = points.min(0), points.max(0)

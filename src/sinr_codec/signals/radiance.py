@@ -16,7 +16,7 @@ from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from PIL import Image
 
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, quoted
 from sinr_codec.fields import Octaves, ReLU
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.files import atomic_write
@@ -162,7 +162,7 @@ class RadianceSpec:
         if lens[0] * lens[1] > MOST_PIXELS or max(lens[:2]) > 1 << 16:
             raise LimitError(f"scene header: views of {lens[0]} x {lens[1]} pixels are too large")
         if type(views) is not int or not 1 <= views <= 1 << 24:
-            raise MalformedError(f"scene header: expected a number of views, found {views!r}")
+            raise MalformedError(f"scene header: expected a number of views, found {quoted(views)}")
         try:
             camera = Camera(*lens)
         except InputError as error:
@@ -226,7 +226,7 @@ class RadianceSpec:
         if pose is not None and orbit is not None:
             raise InputError("pose and orbit: expected one of them, not both")
         if orbit is not None and not (isinstance(orbit, int) and 1 <= orbit <= 10_000):
-            raise InputError(f"orbit: expected a number of views from 1 to 10000, got {orbit!r}")
+            raise InputError(f"orbit: expected a number of views from 1 to 10000, got {quoted(orbit)}")
         poses = self.orbit.poses(orbit or 1) if pose is None else read_poses(pose)
         camera = self._camera(size, scale)
         count = len(poses) * camera.height * camera.width * 3
@@ -283,7 +283,7 @@ class RadianceSpec:
         box = self.box
         count = 2 * box.cells if resolution is None else resolution
         if not (isinstance(count, int) and 8 <= count <= 1024):
-            raise InputError(f"resolution: expected a number of cells from 8 to 1024, got {resolution!r}")
+            raise InputError(f"resolution: expected a number of cells from 8 to 1024, got {quoted(resolution)}")
         if count**3 > fields.max_samples:
             raise LimitError(f"a grid of {count}^3 cells: above {fields.max_samples:,}")
         inside = upsampled(self.hull, count)
@@ -626,9 +626,9 @@ def _checked_box(box: Corners) -> tuple[Array, Array]:
     try:
         low, high = np.asarray(box, np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"box: expected two corners of three numbers, got {box!r}") from error
+        raise InputError(f"box: expected two corners of three numbers, got {quoted(box)}") from error
     if low.shape != (3,) or not np.isfinite([low, high]).all() or not (low < high).all():
-        raise InputError(f"box: expected two corners of three numbers, the lower first, got {box!r}")
+        raise InputError(f"box: expected two corners of three numbers, the lower first, got {quoted(box)}")
     if np.abs([low, high]).max() > 60_000:
         raise InputError("box: expected corners within 60000 of the origin; scale the poses")
     return low, high
@@ -637,7 +637,7 @@ def _checked_box(box: Corners) -> tuple[Array, Array]:
 def _checked_background(colour: Sequence[int]) -> tuple[int, int, int]:
     values = tuple(colour)
     if len(values) != 3 or not all(isinstance(v, int | np.integer) and 0 <= v <= 255 for v in values):
-        raise InputError(f"background: expected three integers from 0 to 255, got {colour!r}")
+        raise InputError(f"background: expected three integers from 0 to 255, got {quoted(colour)}")
     return tuple(int(v) for v in values)  # type: ignore[return-value]
 
 

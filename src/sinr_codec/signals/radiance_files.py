@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.signals.arrays import npz_headers
 from sinr_codec.signals.cameras import Camera, check_poses, frames_of, read_json
 from sinr_codec.signals.sources import picture, translated
@@ -114,7 +114,7 @@ def _read_transforms(path: Path, most: int | None = None) -> tuple[Camera, Views
 def _picture_path(transforms: Path, frame: dict[str, Any]) -> Path:
     name = frame.get("file_path")
     if not isinstance(name, str) or not name or "\0" in name:
-        raise InputError(f"{transforms}: expected a file_path in every frame, found {name!r}")
+        raise InputError(f"{transforms}: expected a file_path in every frame, found {quoted(name)}")
     path = transforms.parent / name
     # Blender's exporter omits the extension.
     for candidate in (path, *(path.with_name(path.name + end) for end in PICTURES)):

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.signals.base import Signal, Spec
 from sinr_codec.signals.claims import folder, has_suffix, is_path
 from sinr_codec.signals.kinds import Kind
@@ -51,7 +51,7 @@ def kind_named(name: str) -> Kind:
             return other
         case InputError() as error:
             raise error
-    raise InputError(f"kind: expected one of {', '.join([*KINDS, *other_kinds()])}, got {name!r}")
+    raise InputError(f"kind: expected one of {', '.join([*KINDS, *other_kinds()])}, got {quoted(name)}")
 
 
 def all_kinds() -> list[Kind]:
@@ -87,9 +87,9 @@ def _registered() -> dict[str, Kind | InputError]:
 def _check(name: str, kind: Any, taken: Collection[int | str]) -> None:
     """Raise `InputError` for what is no kind, or has the name or an id of another."""
     if not isinstance(kind, Kind) or kind.name != name:
-        raise InputError(f"expected a Kind named {name}, found {kind!r:.60}")
+        raise InputError(f"expected a Kind named {name}, found {quoted(kind)}")
     if not kind.ids or not all(isinstance(each, str) and 1 <= len(each) <= _MOST_LETTERS for each in kind.ids):
-        raise InputError(f"expected ids of 1 to {_MOST_LETTERS} letters, found {kind.ids!r:.60}")
+        raise InputError(f"expected ids of 1 to {_MOST_LETTERS} letters, found {quoted(kind.ids)}")
     if doubled := {kind.name, *kind.ids} & set(taken):
         raise InputError(f"{doubled.pop()} is the name or an id of another kind; uninstall one of them")
 
@@ -109,7 +109,7 @@ def kind_in_header(header: Any) -> Kind:
         for kind in other_kinds().values():
             if header[0] in kind.ids:
                 return kind
-        raise UnknownIdError(f"signal id {header[0]!r}: not known here; install the package that has this kind")
+        raise UnknownIdError(f"signal id {quoted(header[0])}: not known here; install the package that has this kind")
     for name, ids in KINDS.items():
         if header[0] in ids:
             return kind_named(name)
@@ -189,7 +189,7 @@ def kind_of(source: Any) -> Kind:
             f"{os.fspath(source)}: expected a folder with transforms*.json (a scene), .zarr data or PNG frames"
         )
     if not is_path(source):
-        raise InputError(f"source: expected a path, an array or an object of a known library, got {source!r:.40}")
+        raise InputError(f"source: expected a path, an array or an object of a known library, got {quoted(source)}")
     return kind_named("image")
 
 

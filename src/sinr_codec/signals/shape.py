@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Gaussian, Sine
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import lattice
@@ -207,13 +207,13 @@ class ShapeSpec(GridSpec):
             raise MalformedError("shape: expected no side section")
         number, mesh, *shape = header[1:6]
         if type(number) is not int or not 0 <= number < len(VARIANTS):
-            raise UnknownIdError(f"shape variant {number!r}: not known to this version")
+            raise UnknownIdError(f"shape variant {quoted(number)}: not known to this version")
         if type(mesh) is not int or mesh not in (0, 1):
-            raise MalformedError(f"shape source: expected 0 (volume) or 1 (mesh), found {mesh!r}")
+            raise MalformedError(f"shape source: expected 0 (volume) or 1 (mesh), found {quoted(mesh)}")
         if not all(type(n) is int and 1 <= n <= MAX_SIDE for n in shape):
-            raise MalformedError(f"shape: expected three sizes from 1 to {MAX_SIDE}, found {shape!r}")
+            raise MalformedError(f"shape: expected three sizes from 1 to {MAX_SIDE}, found {quoted(shape)}")
         if not all(type(x) is float and math.isfinite(x) for x in header[6:]):
-            raise MalformedError(f"shape: expected five finite numbers, found {header[6:]!r}")
+            raise MalformedError(f"shape: expected five finite numbers, found {quoted(header[6:])}")
         band, voxel, *origin = header[6:]
         variant = VARIANTS[number]
         if not (0 < band <= _MAX_BAND or (band == 0 and variant == "occupancy")):
@@ -262,7 +262,7 @@ class ShapeSpec(GridSpec):
             if scale is not None or size is not None:
                 raise InputError("resolution, scale and size: expected one of them")
             if not (isinstance(resolution, int | np.integer) and resolution >= 1):
-                raise InputError(f"resolution: expected an integer of at least 1, got {resolution!r}")
+                raise InputError(f"resolution: expected an integer of at least 1, got {quoted(resolution)}")
             scale = int(resolution) / max(self.shape)
         spans = self.window(fields, scale, size, region)
         out = self.evaluate(fields, spans)
@@ -456,15 +456,15 @@ class ShapeSignal(MeanOfErrors):
         MissingExtraError : a library of the extra `mesh` is not installed
         """
         if variant is not None and variant not in VARIANTS:
-            raise InputError(f"variant: expected one of {', '.join(VARIANTS)}, got {variant!r}")
+            raise InputError(f"variant: expected one of {', '.join(VARIANTS)}, got {quoted(variant)}")
         cls.BLOCKS.check(block)
         if sampling not in ("surface", "uniform"):
-            raise InputError(f"sampling: expected surface or uniform, got {sampling!r}")
+            raise InputError(f"sampling: expected surface or uniform, got {quoted(sampling)}")
         if like is not None:
             variant, band = like.variant, like.band
         variant = variant or "occupancy"
         if band is not None and not (isinstance(band, int | float) and 0 <= band <= _MAX_BAND):
-            raise InputError(f"band: expected 0 to {_MAX_BAND} voxels, got {band!r}")
+            raise InputError(f"band: expected 0 to {_MAX_BAND} voxels, got {quoted(band)}")
         if band == 0 and variant != "occupancy":
             raise InputError(f"band: {variant} needs one above 0")
         name = str(source) if isinstance(source, str | os.PathLike) else "shape"

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.signals import arrays
 from sinr_codec.signals import mesh as meshes
 from sinr_codec.signals.mesh import Mesh
@@ -49,7 +49,7 @@ def voxels_of(
     if grid is None:
         if not isinstance(resolution, int | np.integer) or resolution not in _RESOLUTIONS:
             low, high = _RESOLUTIONS[0], _RESOLUTIONS[-1]
-            raise InputError(f"resolution: expected an integer from {low} to {high}, got {resolution!r}")
+            raise InputError(f"resolution: expected an integer from {low} to {high}, got {quoted(resolution)}")
         grid = _placed(mesh, int(resolution), name)
     if mesh.open_edges():
         notes.append("the surface is not closed; the winding number decides what is inside")

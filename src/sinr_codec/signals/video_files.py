@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.arrays import npy_header, npz_headers
 from sinr_codec.signals.sources import existing, library, picture, reason, translated
@@ -93,7 +93,7 @@ def read(source: Any, first: int, stop: int | None) -> tuple[Array, Fraction | N
 def fraction(rate: Any, name: str) -> Fraction:
     """A frame rate as a fraction that fits the header; 29.97 and the like become the fractions they stand for."""
     if not isinstance(rate, int | float | Fraction | np.number) or not 1e-3 <= rate <= 1e6:
-        raise InputError(f"{name} {rate!r}: expected frames a second, from 0.001 to 1,000,000")
+        raise InputError(f"{name} {quoted(rate)}: expected frames a second, from 0.001 to 1,000,000")
     exact = rate if isinstance(rate, Fraction) else Fraction(float(rate))
     ntsc = Fraction(round(exact * 1001), 1001)
     meant = ntsc.numerator % 1000 == 0 and abs(ntsc / exact - 1) < 2e-5

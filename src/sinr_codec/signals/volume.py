@@ -21,7 +21,7 @@ import brotli
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError, UnknownIdError
+from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
@@ -168,7 +168,7 @@ class VolumeSpec(GridSpec):
                 raise MalformedError("volume header: expected id, sizes, channels, format, levels, blocks and fade")
             spec = cls.from_header([VOLUME, *header[1:5]], side)
             if len(header[5]) != len(spec.sizes):
-                raise MalformedError(f"volume blocks: expected a number for each axis, found {header[5]!r}")
+                raise MalformedError(f"volume blocks: expected a number for each axis, found {quoted(header[5])}")
             return spec.with_cut(Cut.from_header(spec.sizes, header[5], header[6]))
         if header[0] != VOLUME:
             raise UnknownIdError(f"signal id {header[0]}: expected that of a volume, {VOLUME}")
@@ -176,13 +176,13 @@ class VolumeSpec(GridSpec):
             raise MalformedError("volume header: expected a list of id, sizes, channels, format and levels")
         _, sizes, channels, number, levels = header
         if type(sizes) is not list or len(sizes) not in (3, 4):
-            raise MalformedError(f"volume sizes: expected three or four, found {sizes!r}")
+            raise MalformedError(f"volume sizes: expected three or four, found {quoted(sizes)}")
         if not all(type(n) is int and 1 <= n <= MAX_SIDE for n in sizes):
-            raise MalformedError(f"volume sizes: expected 1 to {MAX_SIDE} each, found {sizes!r}")
+            raise MalformedError(f"volume sizes: expected 1 to {MAX_SIDE} each, found {quoted(sizes)}")
         if type(channels) is not int or not 0 <= channels <= MAX_CHANNELS:
-            raise MalformedError(f"volume channels: expected 0 to {MAX_CHANNELS}, found {channels!r}")
+            raise MalformedError(f"volume channels: expected 0 to {MAX_CHANNELS}, found {quoted(channels)}")
         if type(number) is not int or number < 0:
-            raise MalformedError(f"volume format: expected a number, found {number!r}")
+            raise MalformedError(f"volume format: expected a number, found {quoted(number)}")
         if number >= len(FORMATS):
             raise UnknownIdError(f"volume format {number}: not known to this version")
         spec = cls(tuple(sizes), channels, Levels.from_header(levels), FORMATS[number], unpacked(side))
