@@ -16,6 +16,7 @@ from sinr_codec import fields
 ROOT = Path(sinr_codec.__file__).parent
 LAYERS = [
     ("errors", "progress", "tiles", "types"),
+    ("streams",),
     ("devices", "files"),
     ("coding",),
     ("container",),
@@ -146,7 +147,7 @@ def test_a_receiver_needs_the_receivers_wing_alone():
     run = subprocess.run([sys.executable, "-c", RECEIVER, *files], check=True, capture_output=True, text=True)
     heavy, ours, torch = run.stdout.splitlines()
     assert {name.removeprefix("sinr_codec.") for name in ours.split()} == {
-        *("errors", "types", "tiles", "devices", "files", "coding", "container", "fields", "signals"),
+        *("errors", "types", "tiles", "devices", "files", "streams", "coding", "container", "fields", "signals"),
         *("evaluators", "sections", "bases", "decoding"),
     }
     assert (heavy, torch) == ("", "False")

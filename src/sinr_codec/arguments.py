@@ -1,11 +1,13 @@
 """Checks of arguments that several commands share."""
 
 import math
+import os
 from pathlib import Path
 
 from sinr_codec.container import MAGIC
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import AnyActivation
+from sinr_codec.streams import Output
 from sinr_codec.types import PathLike
 
 
@@ -27,10 +29,9 @@ def check_activation(activation: object) -> None:
         raise InputError(f"activation: expected one of sinr_codec.fields, such as Sine(30), got {quoted(activation)}")
 
 
-def check_replaceable(out: PathLike) -> None:
+def check_replaceable(out: Output) -> None:
     """Raise `InputError` where an output exists that is no `.sinr` file: a slip would cost somebody's recording."""
-    path = Path(out)
-    if path.is_file() and path.stat().st_size:
+    if isinstance(out, str | os.PathLike) and (path := Path(out)).is_file() and path.stat().st_size:
         with path.open("rb") as file:
             check_magic(out, file.read(len(MAGIC)))
 

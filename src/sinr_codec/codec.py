@@ -16,6 +16,8 @@ from sinr_codec.files import check_output, write_bytes
 from sinr_codec.inspecting import VerifyReport, info, verify
 from sinr_codec.progress import NullProgress, Progress
 from sinr_codec.sections import Source
+from sinr_codec.signals import registry
+from sinr_codec.streams import Output
 from sinr_codec.types import PathLike
 
 __all__ = ["Decoder", "EncodeReport", "VerifyReport", "decode", "encode", "info", "open", "verify"]
@@ -23,7 +25,7 @@ __all__ = ["Decoder", "EncodeReport", "VerifyReport", "decode", "encode", "info"
 
 def encode(
     source: object,
-    out: PathLike | None = None,
+    out: Output | None = None,
     *,
     preset: str = "balanced",
     method: str | None = None,
@@ -50,10 +52,11 @@ def encode(
     Parameters
     ----------
     source
-        A picture, a sound, a volume, a dataset, a video, a shape or a scene: a file, a folder, an array, or an object
-        of the library its users use. What it is, is told by its name, type and shape.
+        A picture, a sound, a volume, a dataset, a video, a shape or a scene: a file, a folder, an array, an open binary
+        file (`io.BytesIO`, a pipe), or an object of the library its users use. What it is, is told by its name, type
+        and shape, or by its first bytes.
     out
-        File to write; without it the bytes are in the report.
+        File to write, or an open binary file; without it the bytes are in the report.
     preset
         "fast", "balanced", "best" or "paper" (SINR as published).
     method
@@ -64,7 +67,7 @@ def encode(
         What `learning.learn` made, or its file; a decoder needs it, too. Width, depth, activation and the rate follow
         from it.
     kind
-        What the source is, where it does not tell: one of `signals.registry.KINDS`.
+        What the source is, where it does not tell: one of `signals.registry.KINDS`, or an extension such as ".stl".
     width, depth, activation
         The network, if it should be a given one: neurons a layer, hidden layers, a `fields` activation.
     bpp, size, psnr, snr
@@ -117,8 +120,9 @@ def encode(
         progressive=progressive,
     )
     check_device(device)
-    job = job_for(source, request, base, options, progress or NullProgress())
-    coded = reach(job)
+    with registry.at_hand(source, kind) as there:
+        job = job_for(there, request, base, options, progress or NullProgress())
+        coded = reach(job)
     if out is not None:
         write_bytes(out, coded.blob)
     job.discard_checkpoints()

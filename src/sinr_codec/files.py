@@ -1,6 +1,7 @@
 """Atomic writing of files and folders."""
 
 import contextlib
+import io
 import os
 import secrets
 import shutil
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sinr_codec.errors import InputError
+from sinr_codec.streams import Output, check_stream, copy, is_special
 from sinr_codec.types import PathLike
 
 
@@ -81,15 +83,18 @@ def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_output(path: PathLike, source: object = None) -> None:
+def check_output(out: Output, source: object = None) -> None:
     """Refuse an output that cannot be written, before long work; `atomic_write` checks again.
 
     Raises
     ------
     InputError
-        `path` is a folder, its folder is missing, it is not writable, or it is the file `source` itself.
+        `out` is a folder, its folder is missing, it is not writable, or it is the file `source` itself.
     """
-    target = Path(path)
+    if not isinstance(out, str | os.PathLike) or is_special(out):
+        check_stream(out)
+        return
+    target, path = Path(out), os.fspath(out)
     folder = target.resolve().parent
     if target.is_dir():
         raise InputError(f"{path}: is a folder that exists already; expected a new name")
@@ -101,9 +106,12 @@ def check_output(path: PathLike, source: object = None) -> None:
         raise InputError(f"{path}: cannot be written (permission denied)")
 
 
-def write_bytes(path: PathLike, data: bytes) -> None:
-    """Write `data` to `path` through `atomic_write`."""
-    with atomic_write(path) as temporary:
+def write_bytes(out: Output, data: bytes) -> None:
+    """Write `data` to a stream, or to a path through `atomic_write`."""
+    if not isinstance(out, str | os.PathLike) or is_special(out):
+        copy(io.BytesIO(data), out)
+        return
+    with atomic_write(out) as temporary:
         temporary.write_bytes(data)
 
 

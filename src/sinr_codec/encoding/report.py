@@ -1,6 +1,7 @@
 """The report on an encoding."""
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from sinr_codec.encoding.job import Coded, Job
 from sinr_codec.encoding.targets import outcome
 from sinr_codec.fields import Field
 from sinr_codec.signals.base import Quality
-from sinr_codec.types import Blob, PathLike
+from sinr_codec.streams import Output
+from sinr_codec.types import Blob
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,11 @@ class EncodeReport:
         return self.fit_quality
 
 
-def report_on(job: Job, coded: Coded, out: PathLike | None, seconds: float) -> EncodeReport:
-    """The report on a coded file, written to `out` unless that is None."""
+def report_on(job: Job, coded: Coded, out: Output | None, seconds: float) -> EncodeReport:
+    """The report on a coded file, written to `out` where that is a path."""
     spec, result = job.spec, outcome(job, coded)
     return EncodeReport(
-        path=Path(out) if out is not None else None,
+        path=Path(out) if isinstance(out, str | os.PathLike) else None,
         kind=spec.KIND,
         unit=spec.UNIT,
         bytes=len(coded.blob),

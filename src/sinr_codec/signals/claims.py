@@ -62,6 +62,17 @@ def made_by(source: Any, library: str) -> bool:
     return any(base.__module__.partition(".")[0] == library for base in type(source).__mro__)
 
 
+def is_picture(path: Path) -> bool:
+    """Whether Pillow reads the format of a file."""
+    from PIL import Image, ImageFile
+
+    try:
+        with Image.open(path) as picture:
+            return not isinstance(picture, ImageFile.StubImageFile)  # a format that Pillow only knows by name
+    except Exception:  # no picture, or a damaged one
+        return False
+
+
 def is_zarr_group(path: Path) -> bool:
     """Whether a folder of zarr data holds a group of arrays rather than one."""
     import json

@@ -330,6 +330,6 @@ KIND: Final = Kind(
         db=46.0,
         fit={"": {"sampling": "error"}},
     ),
-    suffixes=(".nc", ".nc4", ".netcdf", ".cdf"),
+    suffixes=(".nc", ".nc3", ".nc4", ".netcdf", ".cdf", ".h5", ".hdf5", ".he5", ".grib", ".grib2", ".grb", ".grb2"),
     recognises=recognises,
 )

@@ -4,17 +4,23 @@ Modules are imported when their kind is met: the libraries of one are no concern
 kind by an entry point of the group `sinr_codec.kinds`, whose name is that of the kind and whose value is a `Kind`.
 """
 
+import contextlib
 import os
-from collections.abc import Collection, Iterable
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from sinr_codec import streams
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
+from sinr_codec.signals import magic
 from sinr_codec.signals.base import Signal, Spec
-from sinr_codec.signals.claims import folder, has_suffix, is_path
+from sinr_codec.signals.claims import folder, has_suffix, is_path, is_picture
 from sinr_codec.signals.kinds import Kind
+from sinr_codec.types import Options
 
 KINDS: Final = {
     "image": (0, 7),
@@ -37,7 +43,7 @@ _NETWORKS: Final = (".pth", ".pt", ".ckpt", ".safetensors")
 
 
 def kind_named(name: str) -> Kind:
-    """The kind of a name.
+    """The kind of a name, or of an extension such as ".stl".
 
     Raises
     ------
@@ -51,7 +57,9 @@ def kind_named(name: str) -> Kind:
             return other
         case InputError() as error:
             raise error
-    raise InputError(f"kind: expected one of {', '.join([*KINDS, *other_kinds()])}, got {quoted(name)}")
+    if name.startswith(".") and (found := _of_suffix(name)) is not None:
+        return found
+    raise InputError(f"kind: expected one of {', '.join([*KINDS, *other_kinds()])} or an extension, got {quoted(name)}")
 
 
 def all_kinds() -> list[Kind]:
@@ -136,9 +144,10 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
     Parameters
     ----------
     source
-        A path, an array, or an object of the library its users use (`PIL.Image`, `xarray.Dataset`, ...).
+        A path, an array, an open binary file, or an object of the library its users use (`PIL.Image`,
+        `xarray.Dataset`, ...).
     kind
-        Name of the kind, where the source does not tell or tells otherwise.
+        Name of the kind, or an extension, where the source does not tell or tells otherwise.
     like
         The `Spec` of a file to compare with: its kind and conventions are taken.
     options
@@ -153,10 +162,17 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
         if not path.exists():
             raise InputError(f"{path}: no such file")
         if path.is_file() and path.stat().st_size == 0:
-            raise InputError(f"{path}: expected {kind_of(path).noun}, found an empty file")
-    if like is None:
-        read = kind_of(source) if kind is None else kind_named(kind)
-        return read.signal.load(source, None, **options)
+            noun = named.noun if (named := _claiming(path)) else "a signal"
+            raise InputError(f"{path}: expected {noun}, found an empty file")
+    with at_hand(source, kind) as there:
+        if like is None:
+            read = kind_of(there) if kind is None else kind_named(kind)
+            return read.signal.load(there, None, **options)
+        return _load_like(there, like, options)
+
+
+def _load_like(source: Any, like: Spec, options: Options) -> Signal:
+    """Read a signal to compare with a file."""
     read = kind_named(like.KIND)
     try:
         return read.signal.load(source, like, **options)
@@ -170,27 +186,111 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
 def kind_of(source: Any) -> Kind:
     """The kind of a path or an object, by name, type, shape and content.
 
-    What no kind claims is a picture: Pillow knows many formats.
+    A file whose name tells nothing is what its first bytes say, or a picture if Pillow knows it.
 
     Raises
     ------
     InputError : a source of no kind
     """
-    if is_path(source):
-        if has_suffix(source, *_NETWORKS):
-            raise InputError(f"{os.fspath(source)}: holds a network; use compress")
-        if has_suffix(source, ".sinr"):
-            raise InputError(f"{os.fspath(source)}: is a .sinr file already; expected a signal")
-    for kind in _asked():
-        if kind.claims(source):
-            return kind
+    _refuse_finished(source)
+    if (kind := _claiming(source)) is not None:
+        return kind
     if folder(source) is not None:
         raise InputError(
             f"{os.fspath(source)}: expected a folder with transforms*.json (a scene), .zarr data or PNG frames"
         )
     if not is_path(source):
-        raise InputError(f"source: expected a path, an array or an object of a known library, got {quoted(source)}")
-    return kind_named("image")
+        raise InputError(
+            f"source: expected a path, an array, an open file or an object of a known library, got {quoted(source)}"
+        )
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    with at_hand(path) as named:
+        if named != path:
+            return kind_of(named)
+    if is_picture(path):
+        return kind_named("image")
+    raise InputError(f"{path}: {_UNTOLD}")
+
+
+@contextlib.contextmanager
+def at_hand(source: Any, kind: str | None = None) -> Iterator[Any]:
+    """A source as the kinds read it: the libraries go by the names of files.
+
+    Open files and pipes are copied to a temporary file, and a file whose name tells nothing gets a second name; both
+    have the extension that `kind`, where it is one, or the first bytes tell. Other sources are left as they are.
+
+    Raises
+    ------
+    InputError : a stream that cannot be read, or whose first bytes tell nothing
+    """
+    if streams.is_stream(source):
+        with streams.as_file(source, lambda head: _suffix_of_stream(source, head, kind)) as path:
+            yield path
+        return
+    suffix = _missing_suffix(Path(source), kind) if is_path(source) and Path(source).is_file() else ""
+    if not suffix:
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix=streams.PREFIX, ignore_cleanup_errors=True) as temporary:
+        named = Path(temporary) / f"{Path(source).name}{suffix}"
+        try:
+            named.symlink_to(Path(source).resolve())
+        except OSError:  # a system without links
+            shutil.copyfile(source, named)
+        with streams.renamed(named, os.fspath(source)):
+            yield named
+
+
+_FINISHED: Final = "is a .sinr file already; expected a signal"
+_UNTOLD: Final = (
+    "neither the name nor the first bytes tell what it is; name the kind (--as, kind=), one of "
+    f"{', '.join(KINDS)}, or an extension, such as .stl"
+)
+
+
+def _suffix_of_stream(source: Any, head: bytes, kind: str | None) -> str:
+    """The extension for a copy of a stream."""
+    if kind is not None and kind.startswith("."):
+        return kind
+    name, suffix = streams.name_of(source), magic.suffix_of(head)
+    if suffix == ".sinr":
+        raise InputError(f"{name}: {_FINISHED}")
+    if kind is not None:
+        return suffix or next(iter(kind_named(kind).suffixes), "")
+    if not suffix and _claiming(name) is not None:
+        suffix = "".join(Path(name).suffixes[-2:]) if name.endswith(".gz") else Path(name).suffix
+    if not suffix:
+        raise InputError(f"{name}: {_UNTOLD}")
+    return suffix
+
+
+def _missing_suffix(path: Path, kind: str | None) -> str:
+    """The extension that the name of a file lacks; empty if it lacks none or nothing tells."""
+    if kind is not None and kind.startswith("."):
+        return "" if has_suffix(path, kind.lower()) else kind
+    if has_suffix(path, ".sinr", *_NETWORKS) or _claiming(path) is not None:
+        return ""
+    suffix = magic.suffix_in(path)
+    return "" if suffix and has_suffix(path, suffix) else suffix
+
+
+def _refuse_finished(source: Any) -> None:
+    if has_suffix(source, *_NETWORKS):
+        raise InputError(f"{os.fspath(source)}: holds a network; use compress")
+    if has_suffix(source, ".sinr"):
+        raise InputError(f"{os.fspath(source)}: {_FINISHED}")
+
+
+def _claiming(source: Any) -> Kind | None:
+    """The first kind that claims a source."""
+    return next((kind for kind in _asked() if kind.claims(source)), None)
+
+
+def _of_suffix(suffix: str) -> Kind | None:
+    """The kind of files with an extension."""
+    return next((kind for kind in _asked() if has_suffix(suffix, *kind.suffixes)), None)
 
 
 def _asked() -> Iterable[Kind]:
