@@ -83,6 +83,39 @@ def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def atomic_files(folder: PathLike) -> Iterator[Path]:
+    """Yield a temporary folder, whose files are moved to `folder` when the block succeeds.
+
+    `folder` is made if needed; other files in it stay.
+
+    Raises
+    ------
+    InputError
+        `folder` cannot be made, or the system refuses to write.
+    """
+    folder = Path(folder)
+    made = not folder.exists()
+    temporary = folder / f".{secrets.token_hex(4)}.partial"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror or error})") from error
+    try:
+        temporary.mkdir()
+        yield temporary
+        for path in sorted(temporary.iterdir()):
+            os.replace(path, folder / path.name)
+        made = False
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
 def check_output(out: Output, source: object = None) -> None:
     """Refuse an output that cannot be written, before long work; `atomic_write` checks again.
 

@@ -68,11 +68,14 @@ def test_folders(tmp_path):
         ("scene", "transforms_train.json", "{}", "radiance"),
         ("group.zarr", "zarr.json", json.dumps({"node_type": "group"}), "dataset"),
         ("array.zarr", "zarr.json", json.dumps({"node_type": "array"}), "volume"),
-        ("frames", "0001.png", "", "video"),
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_text(content)
         assert kind_of(tmp_path / name) == kind
+    (tmp_path / "frames").mkdir()
+    for number in range(2):
+        Image.new("L", (4, 3)).save(tmp_path / "frames" / f"000{number}.png")
+    assert kind_of(tmp_path / "frames") == "video"
     (tmp_path / "nothing").mkdir()
     with pytest.raises(InputError, match="nothing: expected a folder"):
         kind_of(tmp_path / "nothing")

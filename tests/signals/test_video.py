@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.signals import video, video_files
+from sinr_codec.signals import registry, video, video_files
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.video import Clip, VideoSignal, VideoSpec
 
@@ -56,10 +56,12 @@ def test_videos_are_written_and_read(tmp_path, name, height, width):
     assert spec.fps == Fraction(30_000, 1001)
     spec.save(Clip(frames, spec.fps), tmp_path / name)
     again = VideoSignal.load(tmp_path / name)
-    assert again.array.shape == frames.shape
+    even = height + height % 2, width + width % 2  # H.264 at half the resolution has no odd sizes
+    assert again.array.shape[1:3] == ((height, width) if name == "a.webm" else even)
+    assert again.notes == ()
     assert float(again.spec.fps) == pytest.approx(float(spec.fps), rel=1e-3)
     # Colours at half the resolution, but the right ones, and every frame in its place.
-    grey = [array.astype(float).mean(-1) for array in (again.array, frames)]
+    grey = [array.astype(float).mean(-1) for array in (again.array[:, :height, :width], frames)]
     assert np.sqrt(np.mean((grey[0] - grey[1]) ** 2)) < 6
 
 
@@ -107,6 +109,104 @@ def test_frames_of_a_folder_are_ordered_by_their_numbers(tmp_path):
     Image.new("RGB", (5, 4)).save(tmp_path / "f101.png")
     with pytest.raises(InputError, match="one size"):
         VideoSignal.load(tmp_path)
+
+
+def test_deep_and_clear_frames_are_scaled_and_said(tmp_path):
+    deep = [np.full((6, 8), 8000 * i + 1000, np.uint16) for i in range(4)]
+    for i, frame in enumerate(deep):
+        Image.fromarray(frame).save(tmp_path / f"{i}.png")
+    signal = VideoSignal.load(tmp_path)
+    assert signal.array[:, 0, 0, 0].tolist() == [round(value[0, 0] / 257) for value in deep]
+    assert signal.notes == ("its samples are stored with 8 bits",)
+    for mode in ("RGBA", "LA"):
+        for alpha, notes in ((255, ()), (9, ("its transparency is not stored",))):
+            for i in range(2):
+                frame = Image.new("L", (8, 6), 50 * i).convert(mode)
+                frame.putalpha(alpha)
+                frame.save(tmp_path / f"{mode}{i}.png")
+            folder = tmp_path / f"{mode}{alpha}"
+            folder.mkdir()
+            for i in range(2):
+                (tmp_path / f"{mode}{i}.png").rename(folder / f"{i}.png")
+            signal = VideoSignal.load(folder)
+            assert signal.notes == notes
+            assert signal.array[:, 0, 0, 0].tolist() == [0, 50]
+
+
+def test_colours_of_16_bits_are_said_to_be_8(tmp_path):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    frame = np.full((6, 8, 3), (60_000, 30_000, 257), np.uint16)
+    for i in range(2):
+        (tmp_path / f"{i}.png").write_bytes(imagecodecs.png_encode(frame))
+    signal = VideoSignal.load(tmp_path)
+    assert abs(signal.array[0, 0, 0] - frame[0, 0] / 257).max() <= 1
+    assert signal.notes == ("its samples are stored with 8 bits",)
+
+
+def test_grey_frames_among_coloured_ones_are_grey(tmp_path):
+    Image.new("L", (8, 6), 7).save(tmp_path / "0.png")
+    Image.new("RGB", (8, 6), (1, 2, 3)).save(tmp_path / "1.png")
+    assert VideoSignal.load(tmp_path).array[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3]]
+
+
+def folder_of(path, names, sizes=((8, 6),), taken=None):
+    path.mkdir()
+    for i, name in enumerate(names):
+        exif = Image.Exif()
+        if taken:
+            exif[0x0110] = "camera"
+            exif.get_ifd(0x8769)[0x9003] = taken[i]
+        Image.new("RGB", sizes[i % len(sizes)]).save(path / name, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["f1.png", "f2.png", "f3.png"],
+        ["f0009.png", "f0010.PNG"],
+        ["shot2_f10.png", "shot2_f20.png", "shot2_f30.png"],
+        ["8.png", "9.png", "10.png"],
+    ],
+)
+def test_numbered_pictures_are_a_clip(tmp_path, names):
+    assert registry.kind_of(folder_of(tmp_path / "a", names)).name == "video"
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "reason"),
+    [
+        (["cat.png", "dog.png"], {}, "by one number"),
+        (["a1.png", "b2.png"], {}, "by one number"),
+        (["1.png"], {}, "one PNG file"),
+        ([], {}, "no PNG files"),
+        (["IMG_1234.png", "IMG_1240.png", "IMG_1300.png"], {}, "rise evenly"),
+        (["IMG_1.png", "IMG_2.png"], {"sizes": [(8, 6), (6, 8)]}, "differ in size"),
+        (["IMG_1.png", "IMG_2.png"], {"taken": ["2026:01:01 10:00:00", "2026:01:02 09:00:00"]}, "photographs"),
+    ],
+)
+def test_pictures_of_their_own_are_no_clip(tmp_path, names, options, reason):
+    path = folder_of(tmp_path / "a", names, **options)
+    with pytest.raises(InputError, match=rf"{reason}.*sinr batch '.*a/\*'.*--as video"):
+        registry.load(path)
+    if names and "sizes" not in options:
+        assert registry.load(path, "video").spec.frames == len(names)
+
+
+def test_frames_are_written_all_or_none(tmp_path, monkeypatch):
+    def interrupted(self, path, *rest):
+        if "0002" in str(path):
+            raise KeyboardInterrupt
+        original(self, path, *rest)
+
+    original = Image.Image.save
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "mine.txt").write_text("")
+    for name in ("new", "old"):
+        with pytest.raises(KeyboardInterrupt):
+            video_files.save(Clip(clip(4), Fraction(25)), tmp_path / name)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["old", "old/mine.txt"]
 
 
 def test_a_contact_sheet(tmp_path):

@@ -195,9 +195,12 @@ def kind_of(source: Any) -> Kind:
     _refuse_finished(source)
     if (kind := _claiming(source)) is not None:
         return kind
-    if folder(source) is not None:
+    if (path := folder(source)) is not None:
+        from sinr_codec.signals.video_files import no_frames
+
         raise InputError(
-            f"{os.fspath(source)}: expected a folder with transforms*.json (a scene), .zarr data or PNG frames"
+            f"{path}: expected a folder with transforms*.json (a scene), .zarr data or numbered PNG frames, but "
+            f"{no_frames(path)}; for files of their own: sinr batch '{path}/*'; for frames: --as video"
         )
     if not is_path(source):
         raise InputError(

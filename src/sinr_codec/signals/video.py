@@ -21,12 +21,13 @@ from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields, Quality
 from sinr_codec.signals.claims import archive, array_header, folder, is_pair_of_array, is_zarr
 from sinr_codec.signals.cut import Blocking, Cut
+from sinr_codec.signals.ffmpeg import READS
 from sinr_codec.signals.grammar import Range, RangeLike, RegionLike, Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.grids import GridSignal, GridSpec, check_sides
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, max_error, psnr
 from sinr_codec.signals.recipe import Recipe, octaves
-from sinr_codec.signals.video_files import Clip, Rate, fraction, read, save
+from sinr_codec.signals.video_files import Clip, Rate, fraction, no_frames, read, save
 from sinr_codec.types import PathLike
 
 VIDEO: Final = 4
@@ -230,7 +231,9 @@ class VideoSignal(GridSignal[VideoSpec]):
         """
         first, stop = _range(frames)
         cls.BLOCKS.check(block)
-        array, rate, notes = read(source, first, stop)
+        array, rate, notes = read(source, first, stop, even=fps is None)
+        if like is not None and len(array) != like.frames:
+            array, rate, notes = read(source, first, stop, even=False)  # `fps` was named when the file was made
         if fps is not None:
             rate = fraction(fps, "fps")
         rate = rate or (like.fps if like is not None else DEFAULT_FPS)
@@ -269,9 +272,9 @@ def _range(frames: RangeLike | None) -> tuple[int, int | None]:
 
 
 def recognises(source: Any) -> bool:
-    """Whether a source is a folder of PNG frames, or a uint8 array (T, H, W, 3), alone or with its frame rate."""
+    """Whether a source is a folder of numbered PNG frames, or a uint8 array (T, H, W, 3), alone or with its rate."""
     if (path := folder(source)) is not None:
-        return not is_zarr(path) and any(path.glob("*.png"))
+        return not is_zarr(path) and no_frames(path) is None
     if is_pair_of_array(source):
         return source[0].ndim >= 3
     if (header := array_header(source)) is None:
@@ -288,29 +291,6 @@ KIND: Final = Kind(
     VideoSignal,
     VideoSpec,
     Recipe(Sine(30.0), octaves, published=Sine(30.0), rate=0.2, bits=5.6, rated_bits=5.0, db=32.0),
-    suffixes=(
-        ".mp4",
-        ".mkv",
-        ".mov",
-        ".webm",
-        ".avi",
-        ".m4v",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".m2ts",
-        ".mts",
-        ".3gp",
-        ".3g2",
-        ".wmv",
-        ".asf",
-        ".flv",
-        ".f4v",
-        ".ogv",
-        ".y4m",
-        ".vob",
-        ".mxf",
-        ".m2v",
-    ),
+    suffixes=READS,
     recognises=recognises,
 )

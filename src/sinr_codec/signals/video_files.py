@@ -1,11 +1,12 @@
-"""Reading and writing clips: files by FFmpeg, folders of PNG frames, NumPy arrays, contact sheets."""
+"""Reading and writing clips: video files, folders of PNG frames, NumPy arrays, contact sheets."""
 
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
-from itertools import islice
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,22 +14,17 @@ import numpy as np
 from PIL import Image
 
 from sinr_codec.errors import InputError, quoted
-from sinr_codec.files import atomic_write
+from sinr_codec.files import atomic_files, atomic_write
+from sinr_codec.signals import ffmpeg
 from sinr_codec.signals.arrays import npy_header, npz_headers
-from sinr_codec.signals.sources import existing, library, picture, reason, translated
+from sinr_codec.signals.sources import existing, picture, translated
 from sinr_codec.types import Array, PathLike
 
 Rate = int | float | Fraction
 _NUMBER: Final = r"%0?\d*d"
-_CONTAINERS: Final = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".avi": "avi",
-    ".webm": "webm",
-}
 _SHEET: Final = 9
+_EXIF: Final = 0x8769  # the part of EXIF with the times
+_TAKEN: Final = 0x9003  # DateTimeOriginal
 MAX_BYTES: Final = 1 << 30
 """Most bytes of raw frames to read, as they are held in memory."""
 
@@ -56,8 +52,12 @@ class Clip(NamedTuple):
 # -- reading ---------------------------------------------------------------------------------------------------
 
 
-def read(source: Any, first: int, stop: int | None) -> tuple[Array, Fraction | None, tuple[str, ...]]:
+def read(
+    source: Any, first: int, stop: int | None, even: bool = True
+) -> tuple[Array, Fraction | None, tuple[str, ...]]:
     """Frames first to stop - 1 of a source, uint8 (T, H, W, C), their rate if recorded, and remarks.
+
+    With `even`, frames of varying durations are repeated or left out, so that all last equally long.
 
     Raises
     ------
@@ -75,12 +75,13 @@ def read(source: Any, first: int, stop: int | None) -> tuple[Array, Fraction | N
         path = existing(source, "a video")
         name = str(path)
         if path.is_dir():
-            array = _read_folder(path, first, stop)
+            array, notes = _read_folder(path, first, stop)
         elif path.suffix.lower() in (".npy", ".npz"):
             array, rate = _read_arrays(path)
             array = array[first:stop]
         else:
-            array, rate, notes = _read_video(path, first, stop)
+            array, rate, notes = ffmpeg.read(path, first, stop, partial(_collected, name), even)
+            rate = rate and fraction(rate, f"{name}: fps")
     else:
         raise InputError(f"clip: expected a file, a folder of PNG frames or an array, got {type(source).__name__}")
     if len(array) == 0:
@@ -117,35 +118,92 @@ def _too_long(name: str, frame_bytes: int) -> InputError:
 
 
 def _collected(name: str, frames: Iterable[Array]) -> Array:
-    """Stack frames of one size, up to the memory limit."""
+    """Stack frames (H, W) or (H, W, 3) of one size, up to the memory limit; all in colours if one is."""
     kept: list[Array] = []
     for frame in frames:
-        if kept and frame.shape != kept[0].shape:
-            raise InputError(f"{name}: expected frames of one size, found {kept[0].shape} and {frame.shape}")
+        if kept and frame.shape[:2] != kept[0].shape[:2]:
+            (height, width), (rows, columns) = kept[0].shape[:2], frame.shape[:2]
+            raise InputError(f"{name}: expected frames of one size, found {width} x {height} and {columns} x {rows}")
         if (len(kept) + 1) * frame.nbytes > MAX_BYTES:
             raise _too_long(name, frame.nbytes)
         kept.append(frame)
     if not kept:
         return np.empty((0, 1, 1, 3), np.uint8)
+    if len({frame.ndim for frame in kept}) > 1:  # optimised PNG files are grey where a frame has no colours
+        kept = [frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, axis=2) for frame in kept]
     array = np.stack(kept)
     return array if array.ndim == 4 else array[..., None]
 
 
-def _read_folder(path: Path, first: int, stop: int | None) -> Array:
-    names = sorted(path.glob("*.png"), key=_natural)
+def _read_folder(path: Path, first: int, stop: int | None) -> tuple[Array, tuple[str, ...]]:
+    names = pictures_in(path)
     if not names:
         raise InputError(f"{path}: expected a folder of PNG frames, found none in it")
-    return _collected(str(path), map(_read_picture, names[first:stop]))
+    notes: list[str] = []
+    array = _collected(str(path), (_read_picture(name, notes) for name in names[first:stop]))
+    return array, tuple(dict.fromkeys(notes))
+
+
+def no_frames(path: Path) -> str | None:
+    """Why the PNG files of a folder are pictures of their own rather than the frames of a clip; None for frames.
+
+    Frames are of one size, and their names differ in one number, which rises evenly. Photographs may be so, too: their
+    EXIF times tell them, which programs that make frames do not write.
+    """
+    names = pictures_in(path)
+    if len(names) < 2:
+        return f"it holds {'one PNG file' if names else 'no PNG files'}"
+    parts = [re.split(r"(\d+)", name.stem) for name in names]
+    varied = [column for column in zip(*parts) if len(set(column)) > 1]
+    if len({len(part) for part in parts}) > 1 or len(varied) != 1 or not all(text.isdecimal() for text in varied[0]):
+        return f"the names of its pictures do not differ by one number alone ({names[0].name}, {names[1].name})"
+    numbers = [int(text) for text in varied[0]]
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
+    if len(steps) > 1:
+        return (
+            f"the numbers of its pictures do not rise evenly ({numbers[0]} to {numbers[-1]}, {len(numbers)} pictures)"
+        )
+    (size, taken), (other, later) = (_seen(name) for name in (names[0], names[-1]))
+    if size != other:
+        return f"its pictures differ in size ({names[0].name}, {names[-1].name})"
+    if taken != later:
+        return f"its pictures are photographs, taken at different times ({taken}, {later})"
+    return None
+
+
+def _seen(path: Path) -> tuple[tuple[int, int], Any]:
+    """Size of a picture, and the time at which a camera took it, if any."""
+    with translated(path, "damaged picture: {reason}"), Image.open(path) as opened:
+        return opened.size, opened.getexif().get_ifd(_EXIF).get(_TAKEN)
+
+
+def pictures_in(path: Path) -> list[Path]:
+    """The PNG files of a folder, in the order of the numbers in their names."""
+    return sorted((name for name in path.iterdir() if name.suffix.lower() == ".png"), key=_natural)
 
 
 def _natural(path: Path) -> list[Any]:
     """A sort key that puts frame_10 after frame_9."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
-def _read_picture(path: Path) -> Array:
+def _read_picture(path: Path, notes: list[str]) -> Array:
+    """Samples of a PNG file, uint8 (H, W) or (H, W, 3); remarks are added to the notes."""
     with picture(path) as opened:
-        return np.asarray(opened.convert("L" if opened.mode in ("L", "1") else "RGB"))
+        deep = opened.mode.startswith(("I", "F"))
+        if deep or _bits(path) > 8:
+            notes.append("its samples are stored with 8 bits")
+        if opened.has_transparency_data and np.asarray(opened.convert("RGBA"))[..., 3].min() < 255:
+            notes.append(ffmpeg.TRANSPARENT)
+        if deep:
+            return np.rint(np.asarray(opened, np.float64) / 257).clip(0, 255).astype(np.uint8)
+        return np.asarray(opened.convert("L" if opened.mode in ("L", "LA", "1") else "RGB"))
+
+
+def _bits(path: Path) -> int:
+    """Bits of a PNG file's samples, of which Pillow keeps 8 where there are colours."""
+    with open(path, "rb") as file:
+        return file.read(25)[24]
 
 
 def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
@@ -165,36 +223,6 @@ def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
                 raise InputError(f"{path}: expected an array called frames, found {', '.join(rest) or 'none'}")
             rate = float(loaded["fps"]) if "fps" in loaded.files else None
             return _checked(loaded[name], str(path)), None if rate is None else fraction(rate, f"{path}: fps")
-
-
-def _read_video(path: Path, first: int, stop: int | None) -> tuple[Array, Fraction | None, tuple[str, ...]]:
-    av = library("av", "video", path, "PyAV")
-    notes = []
-    # Playlists refer to other files and URLs, none of which is opened.
-    options = {"protocol_whitelist": "file"}
-    failure = "expected a video that FFmpeg reads ({reason})"
-    with translated(path, failure), av.open(str(path), options=options) as container:
-        if container.format.name in ("hls", "concat"):
-            raise InputError(f"{path}: expected a video, found a list of others")
-        if not container.streams.video:
-            raise InputError(f"{path}: expected a video, found no pictures in it")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        rate = stream.average_rate or stream.guessed_rate
-        layout = stream.codec_context.format
-        if container.streams.audio:
-            notes.append("its sound is not stored")
-        if len(container.streams.video) > 1:
-            notes.append("only the first of its video streams is stored")
-        if layout is not None and any(component.bits > 8 for component in layout.components):
-            notes.append("its samples are stored with 8 bits")
-        array = _collected(str(path), islice(_decoded(container, stream), first, stop))
-    return array, fraction(rate, f"{path}: fps") if rate else None, tuple(notes)
-
-
-def _decoded(container: Any, stream: Any) -> Iterator[Array]:
-    for frame in container.decode(stream):
-        yield frame.to_ndarray(format="gray" if frame.format.name.startswith("gray") else "rgb24")
 
 
 # -- writing ---------------------------------------------------------------------------------------------------
@@ -227,20 +255,18 @@ def save(decoded: Clip, path: PathLike) -> None:
         _save_frames(decoded.frames, path)
     elif suffix == ".png":
         _save_picture(_sheet(decoded.frames), path)
-    elif suffix in _CONTAINERS:
-        _save_video(decoded, path)
+    elif suffix in ffmpeg.WRITES:
+        ffmpeg.write(decoded.frames, decoded.fps, path)
     else:
         raise InputError(f"{path}: expected .mp4, .mkv, .webm, .npy, .npz, .png, or a folder for PNG frames")
 
 
 def _save_frames(frames: Array, pattern: Path) -> None:
-    """Write PNG files numbered from 0, in a folder that is created if needed."""
-    try:
-        pattern.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{pattern.parent}: cannot be made ({error.strerror or error})") from error
-    for i, frame in enumerate(frames):
-        _save_picture(frame, pattern.with_name(re.sub(_NUMBER, lambda match: match[0] % i, pattern.name)))  # noqa: B023
+    """Write PNG files numbered from 0, all or none, in a folder that is created if needed."""
+    with atomic_files(pattern.parent) as folder:
+        for i, frame in enumerate(frames):
+            name = re.sub(_NUMBER, lambda match: match[0] % i, pattern.name)  # noqa: B023
+            Image.fromarray(frame).save(folder / name, "PNG")
 
 
 def _save_picture(frame: Array, path: Path) -> None:
@@ -260,41 +286,3 @@ def _sheet(frames: Array) -> Array:
         frame = frames[(2 * i + 1) * len(frames) // (2 * count)]
         sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = frame
     return sheet
-
-
-def _save_video(clip: Clip, path: Path) -> None:
-    av = library("av", "video", path, "PyAV")
-    height, width = clip.frames.shape[1:3]
-    # All players support 4:2:0, but H.264 has it for even sizes only.
-    even = height % 2 == 0 and width % 2 == 0
-    names = ("libvpx-vp9",) if path.suffix.lower() == ".webm" else ("libx264", "mpeg4")
-    codec = next((name for name in names if _encodes(av, name)), None)
-    if codec is None:
-        raise InputError(f"{path}: this FFmpeg lacks {' and '.join(names)}; expected a folder for PNG frames, or .npz")
-    with atomic_write(path) as temporary:
-        try:
-            with av.open(str(temporary), "w", format=_CONTAINERS[path.suffix.lower()]) as container:
-                stream = container.add_stream(codec, rate=clip.fps)
-                stream.width, stream.height = width, height
-                stream.pix_fmt = "yuv420p" if even or codec == "mpeg4" else "yuv444p"
-                if codec == "mpeg4":
-                    stream.codec_context.qmax = 3
-                else:
-                    stream.options = {"crf": "12", "b": "0"} if codec == "libvpx-vp9" else {"crf": "12"}
-                for pixels in clip.frames:
-                    layout = "rgb24" if pixels.ndim == 3 else "gray"
-                    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=layout)
-                    container.mux(stream.encode(frame))
-                container.mux(stream.encode())
-        except av.FFmpegError as error:
-            raise InputError(
-                f"{path}: {codec} does not take {width} x {height} pixels at {float(clip.fps):g} fps ({reason(error)})"
-            ) from error
-
-
-def _encodes(av: Any, name: str) -> bool:
-    try:
-        av.Codec(name, "w")
-    except ValueError:  # PyAV's UnknownCodecError
-        return False
-    return True

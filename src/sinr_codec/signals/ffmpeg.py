@@ -1,0 +1,248 @@
+"""Video files, read and written by FFmpeg through PyAV: upright 8-bit frames, evenly spaced in time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinr_codec.errors import InputError
+from sinr_codec.files import atomic_write
+from sinr_codec.signals.sources import library, reason, translated
+from sinr_codec.types import Array
+
+_NAMES: Final = (
+    "mp4 m4v mov qt mkv mk3d webm avi divx mpg mpeg mpe m1v m2v mpv vob ts mts m2ts m2t mxf gxf 3gp 3g2 mj2 wmv asf "
+    "flv f4v ogv ogm y4m nut ivf obu dv rm rmvb wtv amv mjpeg mjpg h261 h263 h264 264 avc h265 265 hevc h266 266 vvc "
+    "av1 vc1 bik flc fli nsv nuv mlv"
+)
+READS: Final = tuple(f".{name}" for name in _NAMES.split())
+"""Extensions of videos. FFmpeg goes by the content: other names are read, too."""
+WRITES: Final = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".avi": "avi",
+    ".webm": "webm",
+}
+"""Containers by extension."""
+
+TRANSPARENT: Final = "its transparency is not stored"
+
+_LISTS: Final = ("hls", "concat", "dash", "imf")  # formats that refer to other files
+_DELAYS: Final = ("gif", "apng", "webp", "webp_anim")  # formats that say how long the last frame is shown
+_HDR: Final = (16, 18)  # transfer characteristics PQ and HLG
+_RATES: Final = tuple(Fraction(n, d) for n in (24, 25, 30, 50, 60, 120) for d in (1, Fraction(1001, 1000)))
+_SAME: Final = Fraction(1, 500)  # relative difference of rates that are the same but for rounded times
+_HD: Final = 720  # rows above which players take untagged video for BT.709
+_BT709: Final = 1
+_BT601: Final = 6
+
+
+class _Moment(NamedTuple):
+    """Time of a frame in seconds, if known, and its duration."""
+
+    time: Fraction | None
+    duration: Fraction
+
+
+# -- reading ---------------------------------------------------------------------------------------------------
+
+
+def read(
+    path: Path, first: int, stop: int | None, collected: Callable[[Iterator[Array]], Array], even: bool
+) -> tuple[Array, Fraction | None, tuple[str, ...]]:
+    """Frames first to stop - 1 of a file, uint8 (T, H, W, C), their rate if known, and remarks.
+
+    Parameters
+    ----------
+    path, first, stop
+        The file, and a range of its frames.
+    collected
+        Function that stacks frames in bounded memory.
+    even
+        Whether frames of varying durations are repeated or left out, so that all last equally long.
+
+    Raises
+    ------
+    InputError : not a video, damaged, or what `collected` raises
+    MissingExtraError : PyAV is not installed
+    """
+    av = library("av", "video", path, "PyAV")
+    # Playlists refer to other files and URLs, none of which is opened.
+    options = {"protocol_whitelist": "file"}
+    failure = "expected a video that FFmpeg reads ({reason})"
+    with translated(path, failure), av.open(str(path), options=options) as container:
+        if container.format.name in _LISTS:
+            raise InputError(f"{path}: expected a video, found a list of others")
+        stream = container.streams.best("video")  # not a cover
+        if stream is None:
+            raise InputError(f"{path}: expected a video, found no pictures in it")
+        stream.thread_type = "AUTO"
+        notes = _omitted(container, stream)
+        moments: list[_Moment] = []
+        frames = islice(container.decode(stream), first, stop)
+        array = collected(_upright(frame, moments, notes) for frame in frames)
+        rates = [Fraction(rate.numerator, rate.denominator) for rate in _rates(stream) if rate]
+        rate, shown = rates[0] if rates else None, None
+        if even and len(array):
+            rate, shown = _evenly(moments, rates, container.format.name in _DELAYS)
+    if shown is not None:
+        array = collected(array[i] for i in shown)
+        notes.append(f"frames of varying durations are repeated or left out, for {float(rate or 0):g} frames a second")
+    return array, rate, tuple(dict.fromkeys(notes))
+
+
+def _rates(stream: Any) -> tuple[Any, ...]:
+    return stream.average_rate, stream.guessed_rate, stream.base_rate
+
+
+def _omitted(container: Any, stream: Any) -> list[str]:
+    """Remarks on what is not stored, as far as the container tells."""
+    notes = []
+    if container.streams.audio:
+        notes.append("its sound is not stored")
+    if len(container.streams.video) > 1:
+        notes.append("only the first of its video streams is stored")
+    if container.streams.subtitles:
+        notes.append("its subtitles are not stored")
+    layout = stream.codec_context.format
+    if layout is not None and any(component.bits > 8 for component in layout.components):
+        notes.append("its samples are stored with 8 bits")
+    if (aspect := stream.sample_aspect_ratio) and aspect != 1:
+        notes.append(f"its pixels of {aspect.numerator}:{aspect.denominator} are stored as squares")
+    if stream.metadata.get("alpha_mode") == "1":
+        notes.append(TRANSPARENT)
+    return notes
+
+
+def _upright(frame: Any, moments: list[_Moment], notes: list[str]) -> Array:
+    """Samples of a frame as it is displayed, (H, W) or (H, W, 3); its moment and remarks are added to the lists."""
+    base = frame.time_base
+    time = None if frame.pts is None or not base else frame.pts * Fraction(base.numerator, base.denominator)
+    moments.append(_Moment(time, frame.duration * Fraction(base.numerator, base.denominator) if base else Fraction(0)))
+    if frame.interlaced_frame:
+        notes.append("its fields are stored in pairs, as frames")
+    if frame.color_trc in _HDR:
+        notes.append("its high dynamic range is stored in 8 bits as it is, without tone mapping")
+    if frame.format.name.startswith("gray"):
+        array = frame.to_ndarray(format="gray")
+    elif any(component.is_alpha for component in frame.format.components):
+        array = frame.to_ndarray(format="rgba")
+        if (array[..., 3] < 255).any():
+            notes.append(TRANSPARENT)
+        array = array[..., :3]
+    else:
+        array = frame.to_ndarray(format="rgb24")
+    for side in frame.side_data:
+        if side.type.name == "DISPLAYMATRIX":
+            array = turned(array, np.frombuffer(bytes(side), np.int32)[:9].reshape(3, 3))
+    return array
+
+
+def turned(array: Array, matrix: Array) -> Array:
+    """A picture (H, W, ...) under a display matrix, to the nearest of the eight right-angled positions.
+
+    The matrix, int32 (3, 3), takes (x, y, 1), x right and y down, to a row vector in the same directions.
+    """
+    (a, b), (c, d) = matrix[:2, :2].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        array, across, down = np.swapaxes(array, 0, 1), c, b
+    else:
+        across, down = a, d
+    return array[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+
+
+def _evenly(
+    moments: Sequence[_Moment], stated: Sequence[Fraction], delays: bool
+) -> tuple[Fraction | None, NDArray[np.int64] | None]:
+    """The frame rate, and the frame that each tick of its clock shows; None where that is one after the other.
+
+    Rates that the file states come before usual ones, and these before that of the intervals. As with FFmpeg's filter
+    `fps`, a frame belongs to the tick that is nearest to its time. With `delays`, the last frame is shown for its
+    duration.
+    """
+    times = [moment.time for moment in moments if moment.time is not None]
+    intervals = sorted(later - earlier for earlier, later in pairwise(times))
+    if len(times) < len(moments) or not intervals or intervals[0] <= 0:
+        return stated[0] if stated else None, None  # there are no times, or senseless ones
+    median = intervals[(len(intervals) - 1) // 2]
+    common = [interval for interval in intervals if median / 2 <= interval <= median * 3 / 2]
+    mean = len(common) / sum(common, Fraction(0))  # times may be rounded to milliseconds
+    usual = sorted((rate for rate in _RATES if abs(rate / mean - 1) < _SAME), key=lambda rate: abs(rate - mean))
+    rates = [*stated, *usual, mean]
+    hold = moments[-1].duration if delays else Fraction(0)
+    for most in (Fraction(1, 4), Fraction(1, 2)):
+        for rate in rates:
+            off = max(abs((time - times[0]) * rate - i) for i, time in enumerate(times))
+            if off < most and hold * rate < Fraction(3, 2):
+                return rate, None
+    rate = next(rate for rate in rates if abs(rate / mean - 1) < _SAME)
+    ticks = [round((time - times[0]) * rate) for time in times]
+    ticks.append(ticks[-1] + max(1, round(hold * rate)))
+    return rate, np.repeat(np.arange(len(times)), np.diff(ticks))
+
+
+# -- writing ---------------------------------------------------------------------------------------------------
+
+
+def write(frames: Array, fps: Fraction, path: Path) -> None:
+    """Write frames, uint8 (T, H, W, 3) or (T, H, W), as H.264, or VP9 in WebM, with colours at half the resolution.
+
+    H.264 has only even sizes at that: others get a row or column more, a copy of the last. The file states its matrix,
+    BT.709 for HD and BT.601 for smaller pictures, which is what players assume, too.
+
+    Raises
+    ------
+    InputError : this FFmpeg has no such encoder, or the encoder does not take such frames
+    MissingExtraError : PyAV is not installed
+    """
+    av = library("av", "video", path, "PyAV")
+    suffix = path.suffix.lower()
+    names = ("libvpx-vp9",) if suffix == ".webm" else ("libx264", "mpeg4")
+    codec = next((name for name in names if _encodes(av, name)), None)
+    if codec is None:
+        raise InputError(f"{path}: this FFmpeg lacks {' and '.join(names)}; expected a folder for PNG frames, or .npz")
+    height, width = frames.shape[1:3]
+    bottom, right = (height % 2, width % 2) if codec == "libx264" else (0, 0)
+    matrix = _BT709 if height >= _HD else _BT601
+    layout = {
+        "format": "yuv420p",
+        "src_color_range": "JPEG",
+        "dst_color_range": "MPEG",
+        "dst_colorspace": "ITU709" if matrix == _BT709 else "ITU601",
+    }
+    with atomic_write(path) as temporary:
+        try:
+            with av.open(str(temporary), "w", format=WRITES[suffix]) as container:
+                stream = container.add_stream(codec, rate=fps)
+                stream.width, stream.height, stream.pix_fmt = width + right, height + bottom, "yuv420p"
+                context = stream.codec_context
+                context.colorspace, context.color_range = matrix, 1
+                context.color_primaries = context.color_trc = _BT709  # those of sRGB, or nearly
+                if codec == "mpeg4":
+                    context.qmax = 3
+                else:
+                    stream.options = {"crf": "12", "b": "0"} if codec == "libvpx-vp9" else {"crf": "12"}
+                for pixels in frames:
+                    shown = np.broadcast_to(pixels[..., None], (*pixels.shape, 3)) if pixels.ndim == 2 else pixels
+                    shown = np.pad(shown, ((0, bottom), (0, right), (0, 0)), "edge")
+                    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format="rgb24")
+                    container.mux(stream.encode(frame.reformat(**layout)))
+                container.mux(stream.encode())
+        except av.FFmpegError as error:
+            raise InputError(
+                f"{path}: {codec} does not take {width} x {height} pixels at {float(fps):g} fps ({reason(error)})"
+            ) from error
+
+
+def _encodes(av: Any, name: str) -> bool:
+    try:
+        av.Codec(name, "w")
+    except ValueError:  # PyAV's UnknownCodecError
+        return False
+    return True
