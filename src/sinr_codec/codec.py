@@ -83,8 +83,9 @@ def encode(
         dB that coding may lose, where neither a target nor the rate of the kind rules it: where a width or this is
         given without a target, under "fast", and with a method. None for 0.1.
     checkpoint
-        File in which a fit that is interrupted leaves its state, and from which it goes on; of a signal in blocks one
-        file a block beside it, all of which stay until the whole is written.
+        File in which a fit that is interrupted leaves its state, and from which it goes on. A signal in blocks, or a
+        search for a quality, has one file a fit beside it. They stay until the `.sinr` file of uninterrupted fits is
+        written.
     progressive
         Put the last bits of all weights behind the rest, so that the beginning of the file decodes at lower quality.
     progress
@@ -125,5 +126,6 @@ def encode(
         coded = reach(job)
     if out is not None:
         write_bytes(out, coded.blob)
-    job.discard_checkpoints()
+    if not coded.interrupted:
+        job.discard_checkpoints()
     return report_on(job, coded, out, time.perf_counter() - start)

@@ -9,13 +9,26 @@ Listener = Callable[[int, int, float], None]
 
 
 class Progress(Protocol):
-    """A display for one task at a time: `start` names it, `update` moves it."""
+    """A display for one task at a time: `start` names it, `update` moves it.
+
+    A display may also have a method ``say(text)``, which shows a line that stays.
+    """
 
     def start(self, label: str, total: float) -> None:
         """Begin a task that ends when `update` reports `total` (any unit)."""
 
     def update(self, done: float, text: str = "") -> None:
         """Report how much of the total is done; `text` is a short remark such as the PSNR so far."""
+
+
+def say(progress: Progress, text: str) -> None:
+    """Show a line on a display that has a method ``say(text)``."""
+    getattr(progress, "say", lambda _: None)(text)
+
+
+def acknowledge(progress: Progress) -> None:
+    """Say that Ctrl-C was noticed."""
+    say(progress, "stopping, and writing what is there; Ctrl-C again gives up")
 
 
 class NullProgress:
@@ -75,6 +88,10 @@ class Steps:
     def __init__(self, progress: Progress, label: str, decibels: Callable[[float], float | None]) -> None:
         self._progress, self._label, self._decibels = progress, label, decibels
         self._started = False
+
+    def stopping(self) -> None:
+        """Acknowledge a Ctrl-C."""
+        acknowledge(self._progress)
 
     def __call__(self, step: int, total: int, loss: float) -> None:
         """Report a step."""

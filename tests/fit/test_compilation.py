@@ -15,7 +15,8 @@ def pays(**budget):
 
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
-    """A machine with a compiler, and its cache, which is empty."""
+    """A machine with a compiler, without other work, and its cache, which is empty."""
+    monkeypatch.setattr(compilation, "crowd", lambda: 1.0)
     monkeypatch.setattr(compilation, "has_compiler", lambda: True)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     return tmp_path
@@ -36,6 +37,24 @@ def test_shorter_ones_in_seconds_pay_where_it_is_cached():
     assert pays(seconds=20.0)
     assert not pays(seconds=3.0)
     assert not pays(work=20 * compilation.MODEST_CPU)  # steps give the same bits, cached or not
+
+
+@pytest.mark.usefixtures("cache")
+def test_seconds_are_worth_less_on_a_busy_machine(monkeypatch):
+    assert pays(seconds=100.0)
+    monkeypatch.setattr(compilation, "crowd", lambda: 4.0)
+    assert not pays(seconds=100.0)
+    assert pays(seconds=600.0)
+    assert pays(work=100 * compilation.MODEST_CPU)  # steps give the same bits, busy or not
+
+
+def test_processes_that_share_a_core_are_counted(monkeypatch):
+    assert compilation.crowd() >= 1
+    monkeypatch.setattr(compilation.os, "getloadavg", lambda: (12.0, 0.0, 0.0), raising=False)
+    monkeypatch.setattr(compilation.os, "cpu_count", lambda: 4)
+    assert compilation.crowd() == 3
+    monkeypatch.delattr(compilation.os, "getloadavg")
+    assert compilation.crowd() == 1
 
 
 def test_nothing_pays_on_a_cpu_without_a_compiler(monkeypatch, cache):

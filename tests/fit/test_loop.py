@@ -108,14 +108,19 @@ class TestFit:
 
     def test_budget_in_seconds(self, clock):
         shorter, longer = (fit(FIELD, Waves(), config(steps=None, seconds=seconds)) for seconds in (0.3, 0.6))
-        assert 0.29 < shorter.seconds < 0.31
-        assert 0.58 < longer.seconds < 0.61
+        assert 0.29 < shorter.seconds < 0.32  # the first two steps do not count
+        assert 0.58 < longer.seconds < 0.62
         assert 1.9 < longer.steps / shorter.steps < 2.1
         assert longer.loss < 0.1
 
     def test_of_two_budgets_the_first_that_is_spent_counts(self, clock):
         assert fit(FIELD, Waves(), config(steps=20, seconds=0.6)).steps == 20
-        assert fit(FIELD, Waves(), config(steps=1000, seconds=0.3)).steps < 100
+        assert fit(FIELD, Waves(), config(steps=1000, seconds=0.3)).steps < 110
+
+    def test_some_steps_run_whatever_the_clock_says(self, clock):
+        starved = fit(FIELD, Waves(), config(steps=None, seconds=1e-9, least_steps=30))
+        assert starved.steps == 30
+        assert starved.loss < 0.9 * fit(FIELD, Waves(), config(steps=1)).loss
 
     def test_time_is_left_for_the_last_evaluation(self, clock):
         class Slow(Waves):
@@ -125,19 +130,21 @@ class TestFit:
                 clock.now += 0 if predicted.requires_grad else 1e-3 * len(predicted) / 128
                 return super().loss(predicted, values)
 
-        assert 0.9 < fit(FIELD, Slow(), config(steps=None, seconds=1.0)).seconds < 1.01
+        # 0.025 seconds pass before the budget begins, in the loss of the mean and in the first steps
+        assert 0.9 < fit(FIELD, Slow(), config(steps=None, seconds=1.0)).seconds < 1.03
 
     def test_the_schedule_starts_after_the_compilation(self, monkeypatch, clock):
         def slow(function, key, *example):
-            clock.now += 0.9
+            clock.now += 9.0  # more than the whole budget
             return function
 
         monkeypatch.setattr(compilation, "compiled", slow)
         rates = []
         original = Stepper.step
         monkeypatch.setattr(Stepper, "step", lambda self, factor: (rates.append(factor), original(self, factor)))
-        fit(FIELD, Waves(), config(steps=None, seconds=1.5, compile=True))
+        compiled = fit(FIELD, Waves(), config(steps=None, seconds=1.5, compile=True))
         assert max(rates) > 0.9
+        assert compiled.steps == fit(FIELD, Waves(), config(steps=None, seconds=1.5)).steps
 
     def test_a_slow_first_step_does_not_end_the_fit(self, clock):
         class Slow(Waves):
@@ -367,7 +374,7 @@ class TestInterrupt:
         assert caplog.messages
         assert all(m.startswith(f"checkpoint skipped: {path}: ") and "\n" not in m for m in caplog.messages)
 
-    def test_a_second_interrupt_while_saving_keeps_result_and_older_checkpoint(self, tmp_path, monkeypatch):
+    def test_a_second_interrupt_while_saving_keeps_the_older_checkpoint(self, tmp_path, monkeypatch):
         path = tmp_path / "fit.safetensors"
         settings = config(checkpoint=path)
         fit(FIELD, Waves(), settings, progress=Stop(20, False))
@@ -377,9 +384,8 @@ class TestInterrupt:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(checkpoint, "save_file", impatient)
-        result = fit(FIELD, Waves(), settings, progress=Stop(100, False))
-        assert (result.interrupted, result.steps) == (True, 100)
-        assert result.loss < 0.2
+        with pytest.raises(KeyboardInterrupt):
+            fit(FIELD, Waves(), settings, progress=Stop(100, False))
         assert [p.name for p in tmp_path.iterdir()] == [path.name]
         assert path.read_bytes() == older
 

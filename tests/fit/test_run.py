@@ -17,6 +17,7 @@ from sinr_codec.fit.run import Run
 class Limits:
     max_steps: int | None = None
     seconds: float | None = None
+    least_steps: int = 0
     checkpoint: Path | None = None
     checkpoint_seconds: float = 60.0
 
@@ -68,6 +69,9 @@ class TestBudget:
             (Limits(max_steps=5, seconds=7.0), 5),
             (Limits(max_steps=9, seconds=7.0), 7),
             (Limits(max_steps=0), 0),
+            (Limits(seconds=0.001, least_steps=5), 5),
+            (Limits(seconds=7.0, least_steps=5), 7),
+            (Limits(max_steps=3, seconds=0.001, least_steps=5), 3),
         ],
     )
     def test_ends_with_whichever_budget_is_spent_first(self, limits, steps):
@@ -87,15 +91,26 @@ class TestBudget:
     def test_the_schedule_spans_the_seconds_between_origin_and_reserve(self):
         training = Counting(Limits(seconds=10.0))
         run, clock, shares = training.run, training.clock, []
-        clock.now += 2  # imports
-        run.origin, run.reserve = run.elapsed, 4.0
+        clock.now += 50  # imports and compilation, which the budget does not count
+        run.reserve = 4.0
         for share in run:
             shares.append(share)
             clock.now += 1
+            if run.step == 0:
+                clock.now += 20  # a first step that allocates
+                run.exclude(20.0)
             run.advance()
-            assert run.latest == 1
+        assert shares == [number / 6 for number in range(6)]
+        assert run.elapsed == 76
+
+    def test_the_schedule_of_a_starved_run_goes_by_steps(self):
+        run = Counting(Limits(seconds=0.001, least_steps=4)).run
+        shares = []
+        for share in run:
+            shares.append(share)
+            run.clock.now += 1
+            run.advance()
         assert shares == [0, 0.25, 0.5, 0.75]
-        assert run.elapsed == 6
 
     def test_nothing_is_left_where_the_reserve_takes_it_all(self):
         run = Counting(Limits(seconds=3.0)).run
@@ -130,24 +145,37 @@ class TestInterruption:
         assert training.result() == 0 + 1 + 2 + 3
         assert training.run.interrupted
 
-    def test_the_first_ctrl_c_ends_after_the_step_and_a_second_one_at_once(self):
-        before = signal.getsignal(signal.SIGINT)
-        for presses, total in ((1, 0 + 1 + 2), (2, 0 + 1)):
-            training = Counting(Limits(max_steps=9))
+    @pytest.mark.parametrize("presses", [1, 2])
+    def test_the_first_ctrl_c_ends_after_the_step_and_a_second_one_gives_up(self, presses):
+        before, acknowledged = signal.getsignal(signal.SIGINT), []
 
-            class Pressed(Clock):
-                """Ctrl-C in the midst of the third step, when the clock moves."""
+        class Listener:
+            def __call__(self, step, total, loss):
+                pass
 
-                def __setattr__(self, name, value, training=training, presses=presses):
-                    super().__setattr__(name, value)
-                    if training.run.step == 2:
-                        for _ in range(presses):
-                            os.kill(os.getpid(), signal.SIGINT)
+            def stopping(self):
+                acknowledged.append(training.sum)
 
-            training.clock = training.run.clock = Pressed()
-            assert training.result() == total
-            assert training.run.interrupted
-            assert signal.getsignal(signal.SIGINT) is before
+        training = Counting(Limits(max_steps=9), Listener())
+
+        class Pressed(Clock):
+            """Ctrl-C in the midst of the third step, when the clock moves."""
+
+            def __setattr__(self, name, value):
+                super().__setattr__(name, value)
+                if training.run.step == 2:
+                    for _ in range(presses):
+                        os.kill(os.getpid(), signal.SIGINT)
+
+        training.clock = training.run.clock = Pressed()
+        if presses == 1:
+            assert training.result() == 0 + 1 + 2
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                training.result()
+        assert training.run.interrupted
+        assert acknowledged == [0 + 1]  # at once, before the step is done
+        assert signal.getsignal(signal.SIGINT) is before
 
 
 class TestCheckpoints:

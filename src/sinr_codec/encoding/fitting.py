@@ -16,7 +16,7 @@ from sinr_codec.evaluators import tile_of
 from sinr_codec.fields.base import Field, Growing
 from sinr_codec.methods import inric
 from sinr_codec.methods.base import trainable_of
-from sinr_codec.progress import Steps, Together
+from sinr_codec.progress import Steps, Together, acknowledge
 from sinr_codec.quality import NO_LOSS, decibels
 from sinr_codec.signals.base import Apply, Fields, SampledPart
 from sinr_codec.types import Options, Params
@@ -85,8 +85,12 @@ class _Fits:
         if self._threads == 1:
             return [self._fitted(number) for number in range(count)]
         self._together = Together(self._job.progress, f"fit {count} blocks", count, self._stopped.is_set)
-        with Interrupt(self._stopped.set):
+        with Interrupt(self._stop):
             return list(side_by_side(self._fitted, count, self._threads))
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        acknowledge(self._job.progress)
 
     def _settings_for(self, share: float) -> Options:
         """Settings of `FitConfig` common to all parts."""
@@ -117,9 +121,9 @@ class _Fits:
             own |= {"bits": bits / len(part)}
         several = len(job.signal.parts) > 1
         checkpoint = beside(job.checkpoint, f"-{number}" if several else "")
-        if several and checkpoint is not None:
+        if checkpoint is not None:
             job.kept.append(checkpoint)
-        config = FitConfig(seed=job.seed, device=job.device, checkpoint=checkpoint, keep_checkpoint=several, **own)
+        config = FitConfig(seed=job.seed, device=job.device, checkpoint=checkpoint, keep_checkpoint=True, **own)
         result = fit(trainable_of(network, part), part, config, self._start(number), self._listener(number))
         if result.interrupted:
             self._stopped.set()

@@ -50,7 +50,7 @@ class Job:
     bits
         Rate in bits a sample, for a method that trains its network for a rate.
     kept
-        Checkpoints of fitted blocks.
+        Checkpoints of all fits, which stay until the file is written.
     """
 
     signal: Signal
@@ -122,7 +122,7 @@ class Job:
         return replace(self, checkpoint=beside(self.checkpoint, mark))
 
     def discard_checkpoints(self) -> None:
-        """Remove the checkpoints of blocks, which are needed only after an interrupt."""
+        """Remove the checkpoints of all fits."""
         if self.kept:
             from sinr_codec.fit.checkpoint import discard
 

@@ -38,11 +38,22 @@ def marker(key: str) -> Path:
     return Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or default) / f"sinr-{name}"
 
 
+def crowd() -> float:
+    """Processes that share a core, on the mean of the last minute; at least 1."""
+    try:
+        return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    except (AttributeError, OSError):  # Windows
+        return 1.0
+
+
 def pays(key: str, *, seconds: float | None, work: float | None, device: str) -> bool:
-    """Whether compilation pays for a budget of seconds, or of `work` multiply-adds."""
+    """Whether compilation pays for a budget of seconds, or of `work` multiply-adds.
+
+    Seconds on a machine with other work are worth less, and compilation takes more of them.
+    """
     if device.startswith("cpu") and not has_compiler():
         return False
-    estimates = [seconds, None if work is None else work / MODEST_CPU]
+    estimates = [None if seconds is None else seconds / crowd(), None if work is None else work / MODEST_CPU]
     budget = min(e for e in estimates if e is not None)
     if budget >= COLD_BUDGET:
         return True

@@ -44,7 +44,9 @@ class FitConfig:
         Least factor on the default learning rate, without effect where `lr` is given. Some networks have a higher one.
     steps, seconds
         Budget. With both, the fit ends when the first is spent; with neither, after 2,000 steps. Seconds include
-        compilation and evaluation, and the schedule follows elapsed time.
+        evaluation, but nothing before the first steps, such as compilation. The schedule follows elapsed time.
+    least_steps
+        Steps that a fit with a budget in seconds makes whatever the clock says. The schedule then follows them.
     batch
         Samples per step; the whole signal where it has fewer.
     schedule
@@ -83,6 +85,7 @@ class FitConfig:
     pace: float = 1.0
     steps: int | None = None
     seconds: float | None = None
+    least_steps: int = 50
     batch: int = 4096
     schedule: Schedule = "cosine"
     sampling: Sampling = "even"

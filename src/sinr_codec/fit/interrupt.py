@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -45,4 +46,6 @@ class Interrupt:
             raise KeyboardInterrupt
         self.seen = True
         if self._tell_others is not None:
-            self._tell_others()
+            # A display that was interrupted as it wrote a line refuses another one.
+            with contextlib.suppress(RuntimeError):
+                self._tell_others()

@@ -259,7 +259,7 @@ class _Latents:
         with run:
             run.complete(self.loop)
         self._fit_in()
-        run.finish()
+        run.finish(self.config.keep_checkpoint)
         return self._result()
 
     def loop(self) -> None:
@@ -401,7 +401,7 @@ class _Latents:
     def state_dict(self) -> dict[str, Any]:
         """See `run.Resumable`."""
         return {
-            "state": [self.run.step, self.run.elapsed, self.weight, self.taken, self.looked],
+            "state": [self.run.step, self.run.elapsed - self.run.uncounted, self.weight, self.taken, self.looked],
             "leaves": dict(self._leaves()),
             "optimizer": self.optimizer.state_dict(),
             "generators": [self.generator.get_state(), self.batches.generator.get_state()],

@@ -45,7 +45,7 @@ RESTART_FACTOR: Final = 1 / 3
 MOST_RESERVED: Final = 0.1
 #: No fit is called diverged before this many steps: the beginning of a short fit looks the same.
 LEAST_STEPS: Final = 100
-#: First steps, which a schedule in seconds leaves out: imports and allocations fall into them.
+#: First steps, which a budget in seconds does not count: imports and allocations fall into them.
 FIRST_STEPS: Final = 2
 #: Steps between checks of the running loss.
 LOOK: Final = 10
@@ -228,7 +228,7 @@ class _Fit:
         with run:
             run.complete(self.attempts)
             self.keep_best()
-        run.finish(self.config.keep_checkpoint)
+        run.finish(self.config.keep_checkpoint and state.best is not None)
         if state.best is None:
             tried = state.restarts + 1
             raise InputError(f"fit: diverged {tried} time(s); expected a lower lr than {self.peak_lr:g}")
@@ -259,9 +259,6 @@ class _Fit:
     def attempt(self) -> None:
         """Step until the budget is spent or Ctrl-C."""
         run = self.run
-        if run.step == 0:
-            # the schedule spans the seconds left after imports and compilation
-            run.origin = run.elapsed
         for share in run:
             value = self.descend(share)
             run.advance()
@@ -299,10 +296,10 @@ class _Fit:
         return value
 
     def time(self) -> None:
-        """Exclude the first steps from the schedule, and reserve time for the last evaluation."""
+        """Exclude the first steps from the budget, and reserve time for the last evaluation."""
         run, seconds = self.run, self.config.seconds
         if run.step <= FIRST_STEPS:
-            run.origin = run.elapsed
+            run.exclude(run.elapsed - run.origin)
             return
         self.fastest = min(self.fastest, run.latest)
         if seconds is not None and run.step >= LOOK:  # earlier steps are too slow to tell
@@ -338,7 +335,7 @@ class _Fit:
                 best=old.best,
             ).__dict__
         )
-        self.run.step, self.run.reserve = 0, 0.0
+        self.run.step, self.run.reserve, self.run.origin = 0, 0.0, self.run.elapsed
         self.begin()
 
     # -- schedule
@@ -428,7 +425,9 @@ class _Fit:
         """See `run.Resumable`."""
         run = self.run
         return {
-            "state": self.state.__dict__ | {"step": run.step, "before": run.elapsed, "attempt": run.origin},
+            "state": self.state.__dict__
+            | {"step": run.step, "before": run.elapsed, "attempt": run.origin}
+            | {"uncounted": run.uncounted},
             "leaves": self.leaves,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.batches.generator.get_state(),
@@ -440,6 +439,7 @@ class _Fit:
         """See `run.Resumable`."""
         run, own = self.run, dict(state["state"])
         run.step, run.before, run.origin = own.pop("step"), own.pop("before"), own.pop("attempt")
+        run.uncounted = own.pop("uncounted", 0.0)
         self.state.__dict__.update(own)
         self.begin()
         with torch.no_grad():

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
@@ -110,6 +110,8 @@ class MetaConfig:
     checkpoint_seconds: float = 60.0
     log: Path | None = None
     evaluate_every: int = 500
+    least_steps: ClassVar[int] = 10
+    """Steps that learning for some seconds makes whatever the clock says."""
 
     def __post_init__(self) -> None:
         for name in ("seconds", "tasks", "at_once", "inner_steps", "inner_rate", "lr", "evaluate_every"):
@@ -370,6 +372,8 @@ class _Learning:
         with run:
             for share in run:
                 self.one_step(share)
+                if config.compile and run.step == 1:
+                    run.exclude(run.latest)
                 if run.step % config.evaluate_every == 0:
                     self.look()
         if not self.curve or self.curve[-1]["step"] != run.step:
@@ -479,7 +483,7 @@ class _Learning:
         """See `run.Resumable`."""
         return {
             "step": self.run.step,
-            "before": self.run.elapsed,
+            "before": self.run.elapsed - self.run.uncounted,
             "recent": None if math.isnan(self.recent) else self.recent,
             "curve": self.curve,
             "least": None if math.isinf(self.least) else self.least,

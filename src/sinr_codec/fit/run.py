@@ -24,6 +24,10 @@ class Limits(Protocol):
         """The budget in seconds; None where only steps bound it."""
 
     @property
+    def least_steps(self) -> int:
+        """Steps that a run in seconds makes whatever the clock says."""
+
+    @property
     def checkpoint(self) -> Path | None:
         """The file that an interrupted run resumes from."""
 
@@ -55,6 +59,7 @@ class Run:
                 run.advance()
                 run.report(loss)
 
+    A budget in seconds is spent on steps alone: what comes before the first one, such as compilation, does not count.
     Checkpoints are written between steps, whenever `checkpoint_seconds` have passed.
 
     Parameters
@@ -64,7 +69,7 @@ class Run:
     training
         What is trained.
     listener
-        Hears `report`.
+        Hears `report`. It may have a method ``stopping()``, which is called at once at the first Ctrl-C.
     clock
         Seconds from some fixed time on.
     """
@@ -79,12 +84,15 @@ class Run:
         self.limits, self._training, self._listener = limits, training, listener
         self.clock = clock or perf_counter
         self._began = self.clock()
-        self._interrupt = Interrupt()
+        self._interrupt = Interrupt(getattr(listener, "stopping", None))
         self.step = 0
         #: Seconds that the processes took whose work was resumed.
         self.before = 0.0
         #: Seconds before the schedule begins, and seconds to leave for the work after the last step.
         self.origin = self.reserve = 0.0
+        #: Seconds that the budget does not count.
+        self.uncounted = 0.0
+        self._iterated = False
         #: Seconds of the last step.
         self.latest = 0.0
 
@@ -102,9 +110,17 @@ class Run:
         if limits.max_steps is not None:
             spent = self.step / limits.max_steps if limits.max_steps else 1.0
         if limits.seconds is not None:
-            left = limits.seconds - self.origin - self.reserve
-            spent = max(spent, (self.elapsed - self.origin) / left if left > 0 else 1.0)
+            left = limits.seconds - (self.origin - self.uncounted) - self.reserve
+            share = (self.elapsed - self.origin) / left if left > 0 else 1.0
+            if self.step < limits.least_steps:  # then the schedule goes by steps
+                share = min(share, self.step / limits.least_steps)
+            spent = max(spent, share)
         return spent
+
+    def exclude(self, seconds: float) -> None:
+        """Leave seconds that have passed out of the budget, and shift the schedule by them."""
+        self.uncounted += seconds
+        self.origin += seconds
 
     @property
     def total(self) -> int:
@@ -112,6 +128,9 @@ class Run:
         return self.limits.max_steps or max(self.step, round(self.step / max(self.share, 1e-9)))
 
     def __iter__(self) -> Iterator[float]:
+        if not self._iterated:
+            self._iterated = True
+            self.exclude(self.clock() - self._began)
         saved = self.clock()
         while (share := self.share) < 1 and not self.interrupted:
             self._step_began = self.clock()
@@ -140,16 +159,10 @@ class Run:
         self._interrupt.__exit__(*error)
 
     def complete(self, loop: Callable[[], None]) -> None:
-        """Call a loop over this run; write a checkpoint where Ctrl-C ends it.
-
-        A second Ctrl-C ends it at once. The state may then be halfway through a step, so it is not saved.
-        """
-        try:
-            loop()
-            if self.interrupted:
-                self.save()
-        except KeyboardInterrupt:
-            self._interrupt.seen = True
+        """Call a loop over this run; write a checkpoint where Ctrl-C ends it. A second Ctrl-C raises at once."""
+        loop()
+        if self.interrupted:
+            self.save()
 
     def report(self, loss: float, total: int | None = None) -> None:
         """Tell the listener step, total and loss."""
