@@ -14,7 +14,7 @@ from PIL import Image
 
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, MissingExtraError, UnknownIdError
 from sinr_codec.fields import MLP, Sine
-from sinr_codec.signals import volume, volume_files
+from sinr_codec.signals import volume, volume_arrays
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.volume import FORMATS, VolumeSignal, VolumeSpec
 
@@ -263,7 +263,7 @@ def test_large_packed_files_go_to_a_temporary_file(nifti, tmp_path, monkeypatch,
     if suffix != ".nii.gz":
         signal = VolumeSignal.load(samples())
         signal.spec.save(signal.spec.render(exactly(signal)), path)
-    monkeypatch.setattr(volume_files, "IN_MEMORY", 100)
+    monkeypatch.setattr(volume_arrays, "IN_MEMORY", 100)
     signal = VolumeSignal.load(path)
     assert isinstance(signal.array, np.memmap)
     np.testing.assert_array_equal(signal.array, samples())

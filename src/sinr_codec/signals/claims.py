@@ -74,15 +74,26 @@ def is_picture(path: Path) -> bool:
 
 
 def is_zarr_group(path: Path) -> bool:
-    """Whether a folder of zarr data holds a group of arrays rather than one."""
+    """Whether a folder of zarr data holds a group of arrays rather than one, or one at several resolutions."""
+    attributes = _json(path / ".zattrs")
+    if not (path / ".zgroup").exists():
+        document = _json(path / "zarr.json")
+        if document.get("node_type") != "group":
+            return False
+        attributes = document.get("attributes", {})
+    inner = attributes.get("ome", attributes)
+    return not {"multiscales", "bioformats2raw.layout"} & set(inner)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The map in a JSON file; an empty one where there is none."""
     import json
 
-    if (path / ".zgroup").exists():
-        return True
     try:
-        return bool(json.loads((path / "zarr.json").read_text()).get("node_type") == "group")
-    except (OSError, ValueError):
-        return False
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_zarr(path: Path) -> bool:

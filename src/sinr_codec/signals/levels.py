@@ -115,6 +115,8 @@ class Levels:
 def known_dtype(dtype: np.dtype[Any], name: str) -> str:
     """The dtype's name in native byte order; `InputError` if it is not in `DTYPES`."""
     known = dtype.newbyteorder("=").name
+    if dtype.kind == "c":
+        raise InputError(f"{name}: expected real samples, found complex ones; encode magnitude and phase by themselves")
     if known not in DTYPES:
         raise InputError(f"{name}: expected samples of {', '.join(DTYPES)}, found {dtype}")
     return known

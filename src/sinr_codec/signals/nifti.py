@@ -1,15 +1,21 @@
-"""NIfTI headers: kept unchanged, and adjusted to the position and resolution of a rendering."""
+"""NIfTI and the other formats of nibabel.
+
+A NIfTI header is kept unchanged, and adjusted to the position and resolution of a rendering. Images of other formats
+become NIfTI images.
+"""
 
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.errors import MalformedError
+from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.signals import sources
+from sinr_codec.signals.volume_arrays import Found, axes_of_shape, check_count, checked_metadata, fill, room
 from sinr_codec.types import Array
 
 
@@ -108,3 +114,92 @@ def move(header: Any, placement: Sequence[tuple[float, float]]) -> None:
     for (affine, code), put in affines:
         if affine is not None:
             put(affine @ change, int(code))
+
+
+# -- images ----------------------------------------------------------------------------------------------------
+
+_COLOURS: Final = {("R", "G", "B"): ("RGB24", "rgb vector"), ("R", "G", "B", "A"): ("RGBA32", "rgba vector")}
+
+
+def read_image(image: Any, name: str, path: Path | None = None) -> Found:
+    """Stored samples and header of a nibabel image; `path` if it is an unmodified file.
+
+    Samples with one slope and intercept are kept as they are stored, with the scaling in the header. Those of formats
+    that scale slices or volumes by themselves are scaled, to float32.
+
+    Raises
+    ------
+    InputError : no grid of voxels, too many of them, or complex samples
+    """
+    nibabel = library("nibabel")
+    if not isinstance(image, nibabel.spatialimages.SpatialImage):
+        raise InputError(f"{name}: is a {type(image).__name__}, expected a grid of voxels")
+    notes = []
+    if not isinstance(image, nibabel.Nifti1Pair):
+        notes.append(f"of the header of {type(image).__name__} only what NIfTI has is stored")
+        image, path = nibabel.Nifti1Image.from_image(image), None
+    axes_of_shape(_squeezed(image.shape), name)
+    check_count(image.shape, name)
+    proxy = image.dataobj if nibabel.is_proxy(image.dataobj) else None
+    if path is not None and image.header.is_single and image.get_data_dtype().names is None:
+        return _read_file(image, proxy, path, name)
+    header = image.header.copy()
+    array, slope, inter = (np.asanyarray(image.dataobj), 1.0, 0.0) if proxy is None else _unscaled(proxy, notes)
+    if array.dtype.names in _COLOURS:
+        what, intent = _COLOURS[array.dtype.names]
+        notes.append(f"{what} samples become an {intent.upper().replace('VECTOR', 'vector')} of uint8")
+        shape = (*array.shape, *(1,) * (4 - array.ndim), len(array.dtype.names))
+        array = np.stack([array[field] for field in array.dtype.names], axis=-1).reshape(shape, order="F")
+        header.set_intent(intent)
+    if array.dtype.kind == "c":
+        raise InputError(f"{name}: expected real samples, found complex ones; encode magnitude and phase by themselves")
+    header.set_data_dtype(array.dtype)
+    header.set_data_shape(array.shape)
+    array = array.reshape(_squeezed(array.shape), order="F")
+    header["scl_slope"], header["scl_inter"] = slope, inter
+    suffix = ".nii" if path is not None and path.suffix.lower() == ".nii" else ".nii.gz"
+    return Found(array, suffix, checked_metadata(header_bytes(header)), tuple(notes))
+
+
+def _read_file(image: Any, proxy: Any, path: Path, name: str) -> Found:
+    """A NIfTI file as it is: its header with the scaling, which nibabel removes, and its samples, mapped if plain."""
+    nibabel = library("nibabel")
+    with nibabel.openers.ImageOpener(path) as file:
+        header = read_header(file)
+        shape, packed = _squeezed(image.shape), path.suffix.lower() != ".nii"
+        if packed:
+            array = room(shape, proxy.dtype, "F", name)
+            file.seek(proxy.offset)
+            fill(array, file)
+        else:
+            array = np.asanyarray(proxy.get_unscaled()).reshape(shape, order="F")
+    return Found(array, ".nii.gz" if packed else ".nii", checked_metadata(header_bytes(header)))
+
+
+def _unscaled(proxy: Any, notes: list[str]) -> tuple[Array, float, float]:
+    """Stored samples with their slope and intercept; scaled ones where these are not the same for all."""
+    from nibabel.arrayproxy import ArrayProxy
+
+    if getattr(type(proxy), "_get_scaled", None) is ArrayProxy._get_scaled:
+        return np.asanyarray(proxy.get_unscaled()), proxy.slope, proxy.inter
+    scaled = np.asanyarray(proxy)
+    stored = np.asanyarray(proxy.get_unscaled()) if hasattr(proxy, "get_unscaled") else scaled
+    if stored.dtype.kind in "iu" and stored.dtype == scaled.dtype:
+        return stored, 1.0, 0.0
+    if stored.dtype.kind in "iu":
+        ends = [np.unravel_index(find(stored), stored.shape) for find in (np.argmin, np.argmax)]
+        (low, first), (high, last) = ((float(stored[end]), float(scaled[end])) for end in ends)
+        slope = float(np.float32((last - first) / (high - low))) if high > low else 0.0
+        inter = float(np.float32(first - slope * low))
+        if slope and np.allclose(stored * slope + inter, scaled, rtol=0, atol=1e-6 * np.abs([first, last]).max()):
+            return stored, slope, inter
+    if stored is not scaled:
+        notes.append("slices or volumes have scalings of their own; the scaled samples are stored, as float32")
+    return scaled.astype(np.float32) if scaled.dtype.kind == "f" else scaled, 1.0, 0.0
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without trailing axes of length 1 after the third."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape

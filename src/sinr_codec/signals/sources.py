@@ -96,6 +96,8 @@ def translated(
         raise
     except PermissionError as denied:
         raise InputError(f"{name}: permission denied") from denied
+    except ModuleNotFoundError as missing:  # that of a library's own extra
+        raise MissingExtraError(f"{name}: needs {missing.name}: pip install {missing.name}") from missing
     except Exception as other:  # on damage, libraries raise anything: struct.error, EOFError, SyntaxError, ...
         raise error(f"{name}: {failure.format(reason=reason(other))}") from other
 

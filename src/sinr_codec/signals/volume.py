@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.signals import cut as cuts
-from sinr_codec.signals import lattice
+from sinr_codec.signals import lattice, volume_tiff
 from sinr_codec.signals.base import Fields, Part, Quality
 from sinr_codec.signals.claims import archive, array_header, folder, has_suffix, is_zarr, is_zarr_group, made_by
 from sinr_codec.signals.cut import Blocking, Cut
@@ -34,17 +34,9 @@ from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, known_dtype
 from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.signals.thinning import Thinned, busy
-from sinr_codec.signals.volume_files import (
-    FORMATS,
-    MAX_CHANNELS,
-    Form,
-    Found,
-    axes_of_shape,
-    check_count,
-    read,
-    slices,
-    unpacked,
-)
+from sinr_codec.signals.volume_arrays import MAX_CHANNELS, Found, axes_of_shape, check_count
+from sinr_codec.signals.volume_files import FORMATS, Form, read, unpacked
+from sinr_codec.signals.volume_slices import slices
 from sinr_codec.types import Array, PathLike
 
 VOLUME: Final = 2
@@ -150,7 +142,7 @@ class VolumeSpec(GridSpec):
 
     def to_header(self) -> list[Any]:
         """[2, sizes, channels, format, levels]; in blocks [8, the same, blocks by axis, fade]."""
-        header = [list(self.sizes), self.channels, FORMATS.index(self.format), self.levels.to_header()]
+        header = [list(self.sizes), self.channels, self._form.number, self.levels.to_header()]
         if self.cut is None:
             return [VOLUME, *header]
         return [VOLUME_IN_BLOCKS, *header, list(self.cut.counts), self.cut.fade]
@@ -187,6 +179,8 @@ class VolumeSpec(GridSpec):
             raise UnknownIdError(f"volume format {number}: not known to this version")
         spec = cls(tuple(sizes), channels, Levels.from_header(levels), FORMATS[number], unpacked(side))
         spec._form.check(spec.levels.dtype)
+        if spec._form.number != number:
+            raise MalformedError(f"volume format {number}: does not go with the metadata")
         return spec
 
     @classmethod
@@ -334,7 +328,7 @@ class VolumeSignal(GridSignal[VolumeSpec]):
     @classmethod
     def _build(cls, found: Found, name: str) -> "VolumeSignal":
         array = found.array
-        sizes, channels = axes_of_shape(array.shape, name)
+        sizes, channels = axes_of_shape(array.shape, name, found.channels)
         check_count(array.shape, name)
         known_dtype(array.dtype, name)
         try:
@@ -391,7 +385,7 @@ class VolumeSignal(GridSignal[VolumeSpec]):
 
 
 def recognises(source: Any) -> bool:
-    """Whether a source is a nibabel or zarr object, a zarr folder, an array, or a stack of grey TIFF pages."""
+    """Whether a source is a nibabel or zarr object, a zarr folder, an array, a pair of files or a stack of pages."""
     if made_by(source, "nibabel") or made_by(source, "zarr"):
         return True
     if (path := folder(source)) is not None:
@@ -399,23 +393,11 @@ def recognises(source: Any) -> bool:
     if has_suffix(source, ".zarr"):
         return True
     if has_suffix(source, ".tif", ".tiff"):
-        return _is_stack(Path(source))
+        return volume_tiff.is_stack(Path(source))
     if (header := array_header(source)) is None:
         return bool(archive(source))
     shape, _ = header
     return (len(shape) == 3 and shape[2] > 4) or len(shape) == 4
-
-
-def _is_stack(path: Path) -> bool:
-    """Whether a TIFF file has several single-channel pages."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            pages, mode = getattr(picture, "n_frames", 1), picture.mode
-    except Exception:  # damaged, or a format that Pillow does not support
-        return False
-    return pages > 1 and mode in ("L", "1", "F", "I", "I;16", "I;16B")
 
 
 # On an MRI template at width 180, without an encoding, omega0 = 30 is 0.6 dB above 20 and 2 dB above 45; three layers
@@ -444,6 +426,8 @@ KIND: Final = Kind(
     suffixes=(
         ".nii",
         ".nii.gz",
+        ".nii.bz2",
+        ".nii.zst",
         ".zarr.zip",
         ".mgz",
         ".mgh",
