@@ -1,6 +1,7 @@
 """Decoding of files to signals."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from sinr_codec.sections import Source, coded_networks, load_source, naming
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Spec
 from sinr_codec.signals.options import check_options
-from sinr_codec.types import Array, PathLike
+from sinr_codec.streams import Output, as_output, is_name, name_of
+from sinr_codec.types import Array
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
 _KEPT: Final = 256  # cached decoded networks of a file; two rows of blocks have fewer below 65,536 pixels
@@ -35,12 +37,15 @@ class _Networks(Sequence[Apply]):
     """The networks of a file, each decoded on access; errors name the file and the network."""
 
     def __init__(
-        self, network: Decodable, coded: Sequence[CodedNetwork], base: Base | None, source: Source, device: str
+        self, network: Decodable, coded: Sequence[CodedNetwork], base: Base | None, source: str, device: str
     ) -> None:
         self.network, self.coded, self.device, self._base, self._source = network, coded, device, base, source
         self._params: dict[int, dict[str, Array]] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Networks, (self.network, self.coded, self._base, self._source, self.device)
 
     def __len__(self) -> int:
         return len(self.coded)
@@ -165,13 +170,38 @@ class Decoder:
             raise InputError(f"image: the file holds a signal of kind {self.spec.KIND}; use render or save")
         return self.spec.image(self.render(**options))
 
-    def save(self, out: PathLike, **options: Any) -> Any:
+    def save(self, out: Output, *, format: str | None = None, **options: Any) -> Any:
         """Render the signal and write it; the extension selects the format. Options as for `render`.
 
-        Returns the rendering.
+        Parameters
+        ----------
+        out
+            A path, or a file open for writing bytes, such as a pipe.
+        format
+            The extension, for an output without a name; default: that of the kind.
+        options
+            Options of the kind's `Spec.render`.
+
+        Returns
+        -------
+        The rendering.
+
+        Raises
+        ------
+        InputError : a format that is not written, a path that cannot be written, or an unsuitable option; most of
+            these before anything is rendered
+        MissingExtraError : the library of the format is not installed; before anything is rendered
         """
-        decoded = self.render(**options)
-        self.spec.save(decoded, out)
+        suffix = self.spec.suffix if format is None else f".{format.removeprefix('.')}"
+        if format is not None and is_name(out) and not os.fspath(out).lower().endswith(suffix.lower()):
+            raise InputError(f"{os.fspath(out)}: expected the extension {suffix} of the format, or no format")
+        check_options(self.spec.render, options, f"a file of kind {self.spec.KIND}")
+        check_output(out)
+        with as_output(out, suffix) as path:
+            # kinds of other packages need not have it
+            getattr(self.spec, "check_save", lambda _: None)(path)
+            decoded = self.render(**options)
+            self.spec.save(decoded, path)
         return decoded
 
 
@@ -218,7 +248,7 @@ def opened(
         raise InputError("holds the weights of a network, not a signal; use decompress")
     shared = base_of(header, base, limits)
     network, spec, records = described(header, sections, limits, shared)
-    networks = _Networks(network, records, shared, source, device)
+    networks = _Networks(network, records, shared, name_of(source), device)
     if len(networks) == 1:
         networks.params(0)
     return Decoder(header, network, spec, limits, networks)
@@ -242,8 +272,9 @@ def described(
 
 def decode(
     source: Source,
-    out: PathLike | None = None,
+    out: Output | None = None,
     *,
+    format: str | None = None,
     base: Base | Source | None = None,
     progressive: bool = False,
     device: str = CPU,
@@ -255,9 +286,11 @@ def decode(
     Parameters
     ----------
     source
-        A file or its bytes.
+        A file, its bytes, or an open binary file.
     out
-        File to write; the extension names the format.
+        File to write, or an open binary file; the extension names the format.
+    format
+        Extension of the format, such as "png", for an open file; default: that of the kind.
     base
         The base, if the file needs one.
     progressive
@@ -277,4 +310,6 @@ def decode(
     if out is not None:
         check_output(out, source)
     decoder = open(source, base=base, progressive=progressive, device=device, limits=limits)
-    return decoder.render(**options) if out is None else decoder.save(out, **options)
+    if out is None:
+        return decoder.render(**options)
+    return decoder.save(out, format=format, **options)

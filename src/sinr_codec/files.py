@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sinr_codec.errors import InputError
-from sinr_codec.streams import Output, check_stream, copy, is_special
+from sinr_codec.streams import Output, check_stream, copy, is_name
 from sinr_codec.types import PathLike
 
 
@@ -124,7 +124,7 @@ def check_output(out: Output, source: object = None) -> None:
     InputError
         `out` is a folder, its folder is missing, it is not writable, or it is the file `source` itself.
     """
-    if not isinstance(out, str | os.PathLike) or is_special(out):
+    if not is_name(out):
         check_stream(out)
         return
     target, path = Path(out), os.fspath(out)
@@ -141,7 +141,7 @@ def check_output(out: Output, source: object = None) -> None:
 
 def write_bytes(out: Output, data: bytes) -> None:
     """Write `data` to a stream, or to a path through `atomic_write`."""
-    if not isinstance(out, str | os.PathLike) or is_special(out):
+    if not is_name(out):
         copy(io.BytesIO(data), out)
         return
     with atomic_write(out) as temporary:

@@ -7,7 +7,7 @@ from typing import Any
 from sinr_codec.bases import Base, base_in, base_of
 from sinr_codec.coding.records import describe_records
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
-from sinr_codec.decoding import described, opened
+from sinr_codec.decoding import Decoder, described, opened
 from sinr_codec.errors import InputError
 from sinr_codec.fields import family_of, field_from_header
 from sinr_codec.foreign.decompress import state_of
@@ -17,7 +17,8 @@ from sinr_codec.sections import Source, load_source, naming, only, part_name
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Quality
 from sinr_codec.signals.options import check_options
-from sinr_codec.types import JsonObject
+from sinr_codec.streams import name_of
+from sinr_codec.types import JsonObject, Options
 
 
 def info(source: Source, *, base: Base | Source | None = None, limits: Limits = DEFAULT_LIMITS) -> JsonObject:
@@ -102,6 +103,18 @@ def _of_network(header: Header, sections: list[bytes], limits: Limits) -> JsonOb
     return about | {"tensors": describe_records(manifest, only(sections))}
 
 
+def _quality(against: object, decoder: Decoder, name: str, options: Options) -> Quality:
+    """The quality of a file against its source; an error says which of the two has which shape."""
+    signal = registry.load(against, like=decoder.spec, **options)
+    try:
+        return signal.quality(decoder.render)
+    except InputError as error:
+        shapes = [" x ".join(map(str, spec.describe()["shape"])) for spec in (signal.spec, decoder.spec)]
+        if shapes[0] == shapes[1]:
+            raise
+        raise InputError(f"{name_of(against)}: is {shapes[0]}, but {name} holds {shapes[1]}") from error
+
+
 @dataclass(frozen=True)
 class VerifyReport:
     """Result of `verify`: whether all checks passed, and one line for each.
@@ -159,7 +172,7 @@ def verify(
     if header.kind == FIELD:
         kind = registry.kind_named(decoder.spec.KIND)
         check_options(kind.signal.load, options, f"{kind.name} input")
-        quality = registry.load(against, like=decoder.spec, **options).quality(decoder.render)
+        quality = _quality(against, decoder, name_of(source), options)
         what = decoder.spec.MEASURE
     else:
         from sinr_codec.foreign.fidelity import compare_networks

@@ -1,23 +1,35 @@
 """Reading files of signals and of networks, and their common sections."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 
+from sinr_codec import streams
 from sinr_codec.coding.records import CodedNetwork
-from sinr_codec.container import Header, Limits, load, read
-from sinr_codec.errors import MalformedError, SinrError, TruncatedError
+from sinr_codec.container import MAGIC, Header, Limits, load, read
+from sinr_codec.errors import InputError, MalformedError, SinrError, TruncatedError, quoted
 from sinr_codec.types import PathLike
 
-Source = PathLike | bytes | bytearray | memoryview
+Source = PathLike | bytes | bytearray | memoryview | streams.Readable
 
 
 def load_source(source: Source, limits: Limits, *, partial: bool = False) -> tuple[Header, list[bytes]]:
-    """Read a file from a path or from bytes; errors name the source. With `partial`, the end may be missing."""
+    """Read a file from a path, bytes or a stream; errors name the source. With `partial`, the end may be missing."""
+    if streams.is_name(source):
+        return load(source, limits, partial=partial)
+    with naming(source):
+        return read(_taken(source, limits), limits, partial=partial)
+
+
+def _taken(source: Source, limits: Limits) -> bytes:
+    """The bytes of a source; of a stream no more than the limit allows, and few if it is no `.sinr` file."""
     if isinstance(source, bytes | bytearray | memoryview):
-        with naming(source):
-            return read(bytes(source), limits, partial=partial)
-    return load(source, limits, partial=partial)
+        return bytes(source)
+    if not streams.is_stream(source):
+        raise InputError(f"expected a path, bytes or an open file, got {quoted(source)}")
+    name = streams.name_of(source)
+    with streams.opened(source) as stream:
+        head = streams.read(stream, len(MAGIC), name)
+        return head if head != MAGIC else head + streams.read(stream, limits.max_file_bytes, name)
 
 
 @contextlib.contextmanager
@@ -26,7 +38,7 @@ def naming(source: Source) -> Iterator[None]:
     try:
         yield
     except SinrError as error:
-        name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the data"
+        name = streams.name_of(source)
         if str(error).startswith(f"{name}: "):
             raise
         raise type(error)(f"{name}: {error}") from error

@@ -10,7 +10,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeGuard, runtime_checkable
 
 from sinr_codec.errors import InputError, SinrError
 from sinr_codec.types import PathLike
@@ -52,6 +52,11 @@ def is_special(path: object) -> bool:
     except (OSError, ValueError):
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def is_name(path: object) -> TypeGuard[PathLike]:
+    """Whether this is a path, of no special file."""
+    return isinstance(path, str | os.PathLike) and not is_special(path)
 
 
 def is_stream(source: object) -> bool:
@@ -167,7 +172,7 @@ def as_output(out: Output, suffix: str = "") -> Iterator[PathLike]:
     ------
     InputError : the stream does not take the bytes, or what was written is a folder
     """
-    if isinstance(out, str | os.PathLike) and not is_special(out):
+    if is_name(out):
         yield out
         return
     name = name_of(out)

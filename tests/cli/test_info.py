@@ -16,6 +16,15 @@ def test_info(sinr, coded):
     assert answer["bytes"] == answer["header_bytes"] + sum(tensor["bytes"] for tensor in answer["tensors"])
 
 
+def test_info_of_several_files(sinr, coded, photo):
+    result = sinr("info", coded, photo, coded)
+    assert result.exit_code == 1
+    assert result.stdout.count(f"{coded}\n  kind") == 2
+    assert result.stderr.startswith(f"sinr: error: {photo}: not a .sinr file")
+    answers = json.loads(sinr("info", coded, coded, "--json").stdout)
+    assert [answer["path"] for answer in answers] == [str(coded)] * 2
+
+
 def test_info_of_many_networks_is_a_line_a_tensor(sinr):
     file = Path(__file__).parents[1] / "conformance/blocks.sinr"
     lines = [line for line in sinr("info", file).stdout.splitlines() if "layers." in line]

@@ -21,6 +21,15 @@ def test_help_has_an_example(sinr, verb):
     assert f"Example:\n    sinr {verb} " in result.stdout
 
 
+def test_the_module_is_the_command_and_completes():
+    run = subprocess.run([sys.executable, "-m", "sinr_codec", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("sinr ")
+    environment = os.environ | {"_SINR_COMPLETE": "complete_bash", "COMP_WORDS": "sinr dec", "COMP_CWORD": "1"}
+    command = "import sys; sys.argv[0] = 'sinr'; from sinr_codec.cli.main import main; main()"
+    run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, env=environment, check=False)
+    assert run.stdout.split() == ["decode", "decompress"]
+
+
 def test_general_help_and_version(sinr):
     assert all(verb in sinr("--help").stdout for verb in VERBS)
     assert sinr("--version").stdout.startswith("sinr ")
@@ -46,7 +55,7 @@ def test_general_help_and_version(sinr):
         ["decode", "a.sinr", "--region", "a,b,c,d"],
         ["compress", "a.pth", "--fidelity", "46", "--signal", "a.png"],
         ["compress", "a.pth", "--max-drop", "1"],
-        ["decompress", "a.sinr"],
+        ["decompress", "a.sinr", "b.npz"],
         ["info"],
         ["verify", "a.sinr", "--wrong"],
         ["batch", "a.png"],

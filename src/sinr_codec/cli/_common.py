@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from sinr_codec.errors import InputError, explain, printable
+from sinr_codec.errors import InputError, explain, printable, quoted
 from sinr_codec.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -114,6 +114,27 @@ def exclusive(**options: object) -> None:
 
 
 # -- errors ------------------------------------------------------------------------------------------------
+
+
+class Verb(TyperCommand):
+    """A verb that says where further arguments belong."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line."""
+        ctx.allow_extra_args = True
+        left: list[str] = super().parse_args(ctx, args)
+        if ctx.args:
+            hint = _EXTRA.get(self.name or "")
+            ctx.fail(f"Got unexpected extra argument {quoted(ctx.args[0])}" + (f"; {hint}" if hint else ""))
+        return left
+
+
+_EXTRA: Final = {
+    "encode": "for many inputs: sinr batch INPUTS --out FOLDER; for the output: -o FILE",
+    **dict.fromkeys(("decode", "compress", "decompress"), "for the output: -o FILE"),
+    "verify": "for the original: --against INPUT",
+}
+"""Where an argument too many belongs, by verb."""
 
 
 class Verbs(TyperGroup):

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
+from sinr_codec.cli._common import Verb
 from sinr_codec.errors import InputError, quoted
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _GIVEN: Final = "sinr_codec.options"
 _EXPECTED: Final[dict[Any, str]] = {int: "an integer", float: "a number"}
 
 
-class _KindCommand(TyperCommand):
+class _KindCommand(Verb):
     """A verb with the options of all kinds besides its own.
 
     Kinds are loaded only if a command line has an option that is not the verb's own, and those of other packages only

@@ -8,17 +8,22 @@ import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
+from sinr_codec.cli._sources import name_beside, output_of, source_of
 
 if TYPE_CHECKING:
     from sinr_codec.foreign.compress import CompressReport
 
 
 def compress(
+    ctx: typer.Context,
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help=".safetensors, .npz, or .pt, .pth, .ckpt (no code in it is run).")
+        str,
+        typer.Argument(
+            metavar="MODEL", help=".safetensors, .npz, or .pt, .pth, .ckpt (no code in it is run); a URL; - is stdin."
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write.", show_default="MODEL with .sinr")
+        Path | None, typer.Option("--out", "-o", help="File to write; - is stdout.", show_default="MODEL with .sinr")
     ] = None,
     preset: PresetOption = Preset.BALANCED,
     fidelity: Annotated[
@@ -74,18 +79,20 @@ def compress(
     _common.exclusive(write_description=write_description or None, describe=describe)
     if max_drop is not None and signal is None:
         raise typer.BadParameter("--max-drop: expected --signal beside it")
-    out = model.with_suffix(".sinr") if out is None else out
+    out = name_beside(model, ".sinr", replacing=True) if out is None else out
+    output = out if write_description else output_of(ctx, out)
 
     from sinr_codec.foreign.compress import compress_report
     from sinr_codec.foreign.descriptions import description_of
 
     if write_description:
-        typer.echo(description_of(model, activation), nl=False)
+        with source_of(model) as network:
+            typer.echo(description_of(network, activation), nl=False)
         return
-    with _common.progress(quiet) as progress:
+    with source_of(model) as network, _common.progress(quiet) as progress:
         report = compress_report(
-            model,
-            out,
+            network,
+            output,
             preset=preset.value,
             signal=signal,
             activation=activation,

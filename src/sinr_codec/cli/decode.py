@@ -8,18 +8,27 @@ import typer
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import BaseOption, JsonOption
 from sinr_codec.cli._kinds import options_given
+from sinr_codec.cli._sources import name_beside, output_of, source_of
 
 
 def decode(
     ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file of a signal.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="A .sinr file of a signal; a URL; - is standard input.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="Output file; the extension selects the format, .npy the array.",
+            help="Output file; the extension selects the format, .npy the array; - is standard output.",
             show_default="FILE with the kind's extension behind it, as in photo.sinr.png",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXT", help="Extension of the format, where --out does not tell it.", show_default="the kind's"
         ),
     ] = None,
     base: BaseOption = None,
@@ -28,6 +37,7 @@ def decode(
     ] = False,
     device: Annotated[str, typer.Option(help="Device for evaluating the network: cpu, cuda, ...")] = "cpu",
     as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
     """Render a signal from its file, at any size.
 
@@ -35,6 +45,7 @@ def decode(
       sinr decode photo.sinr
       sinr decode photo.sinr -o large.png --scale 2
       sinr decode photo.sinr -o part.png --region 100,50,356,306 --scale 4
+      sinr decode - -o - --format png < photo.sinr > photo.png
       sinr decode brain.sinr -o slice.nii.gz --region 90:91,0:233,0:189
     """
     options = options_given(ctx)
@@ -43,10 +54,18 @@ def decode(
     from sinr_codec.decoding import open
     from sinr_codec.files import check_output
 
-    decoder = open(source, base=base, progressive=progressive, device=device)
-    out = source.with_name(source.name + decoder.spec.suffix) if out is None else out
-    check_output(out, source)
-    decoded = decoder.save(out, **options)
+    if out is not None:
+        output = output_of(ctx, out)
+        check_output(output, source)
+    with source_of(source) as file:
+        decoder = open(file, base=base, progressive=progressive, device=device)
+    if out is None:
+        suffix = decoder.spec.suffix if format is None else f".{format.removeprefix('.')}"
+        out = name_beside(source, suffix, replacing=False)
+        output = output_of(ctx, out)
+    decoded = decoder.save(output, format=format, **options)
+    if quiet:
+        return
     if as_json:
         shape = list(decoded.shape) if hasattr(decoded, "shape") else None
         planes = {"planes": list(decoder.planes)} if decoder.header.planes else {}

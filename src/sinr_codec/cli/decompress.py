@@ -7,11 +7,24 @@ import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption
+from sinr_codec.cli._sources import name_beside, output_of, source_of
 
 
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Network to write: .safetensors, .npz, .pt, .pth or .ckpt.")],
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A .sinr file; a URL; - is standard input.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Network to write: .safetensors, .npz, .pt, .pth or .ckpt; - is standard output.",
+            show_default="FILE with .safetensors behind it",
+        ),
+    ] = None,
+    format: Annotated[
+        str, typer.Option(metavar="EXT", help="Extension of the format, where --out does not tell it.")
+    ] = "safetensors",
     as_json: JsonOption = False,
 ) -> None:
     """Restore a compressed network.
@@ -24,7 +37,10 @@ def decompress(
     """
     from sinr_codec.foreign import decompress as receiver
 
-    state = receiver.decompress(source, out)
+    out = name_beside(source, f".{format.removeprefix('.')}", replacing=False) if out is None else out
+    output = output_of(ctx, out)
+    with source_of(source) as file:
+        state = receiver.decompress(file, output, format=format)
     numbers = sum(tensor.size for tensor in state.values())
     if as_json:
         tensors = {name: {"shape": tensor.shape, "dtype": str(tensor.dtype)} for name, tensor in state.items()}

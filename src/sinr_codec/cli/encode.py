@@ -9,6 +9,7 @@ import typer
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
 from sinr_codec.cli._kinds import options_given
+from sinr_codec.cli._sources import name_beside, output_of, source_of
 
 if TYPE_CHECKING:
     from sinr_codec.encoding.report import EncodeReport
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 def encode(
     ctx: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A picture, sound, volume, dataset, video, mesh or scene.")
+        str,
+        typer.Argument(
+            metavar="INPUT", help="A picture, sound, volume, dataset, video, mesh or scene; a URL; - is stdin."
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write.", show_default="INPUT with .sinr")
+        Path | None, typer.Option("--out", "-o", help="File to write; - is stdout.", show_default="INPUT with .sinr")
     ] = None,
     preset: PresetOption = Preset.BALANCED,
     method: _common.MethodOption = None,
@@ -54,16 +58,15 @@ def encode(
       sinr encode photo.png --method coinpp --base photos.sinr
     """
     _common.exclusive(bpp=bpp, size=size, psnr=psnr, snr=snr)
-    from sinr_codec.files import without_suffix
-
-    out = without_suffix(source if source.name else source.resolve()).with_suffix(".sinr") if out is None else out
+    out = name_beside(source, ".sinr", replacing=True) if out is None else out
+    output = output_of(ctx, out)
 
     from sinr_codec import codec
 
-    with _common.progress(quiet) as progress:
+    with source_of(source) as signal, _common.progress(quiet) as progress:
         report = codec.encode(
-            source,
-            out,
+            signal,
+            output,
             preset=preset.value,
             method=method,
             base=base,

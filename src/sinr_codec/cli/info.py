@@ -1,37 +1,54 @@
 """`sinr info`: describe a file."""
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import BaseOption, JsonOption
-from sinr_codec.errors import printable
+from sinr_codec.cli._sources import source_of
+from sinr_codec.errors import SinrError, printable
 
 if TYPE_CHECKING:
     from sinr_codec.types import JsonObject
 
 
 def info(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
+    sources: Annotated[list[str], typer.Argument(metavar="FILE...", help=".sinr files; a URL; - is standard input.")],
     base: BaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe the content of a file.
+    """Describe the content of files.
 
-    The description has the network, the bytes of each part, and the coding of each tensor.
+    The description has the network, the bytes of each part, and the coding of each tensor. Of several files, JSON is a
+    list; a file that cannot be read leaves the others, and the exit code is 1.
 
     Example:
       sinr info photo.sinr
     """
     from sinr_codec import inspecting
 
-    answer = inspecting.info(source, base=base)
+    answers = []
+    for source in sources:
+        try:
+            with source_of(source) as file:
+                answers.append(inspecting.info(file, base=base) | ({"path": source} if len(sources) > 1 else {}))
+        except SinrError as error:
+            if len(sources) == 1:
+                raise
+            _common.show_error(str(error))
+            continue
+        if not as_json:
+            _describe(source, answers[-1])
     if as_json:
-        _common.show_json(answer)
-        return
+        _common.show_json(answers if len(sources) > 1 else answers[0])
+    if len(answers) < len(sources):
+        raise typer.Exit(1)
+
+
+def _describe(source: str, answer: "JsonObject") -> None:
+    """Print a description."""
     rows = [("kind", answer["kind"])]
     if "signal" in answer:
         signal = dict(answer["signal"])
@@ -57,7 +74,7 @@ def info(
         rows.append(("planes", f"{planes} bytes of last bits, behind all else"))
     if answer["quality_db"] is not None:
         rows.append(("quality", f"{answer['quality_db']:.2f} dB {answer.get('measure', 'fidelity')} recorded"))
-    _common.show(str(source), rows)
+    _common.show(source, rows)
     known = ("name", "shape", "dtype", "bytes")
     tensors = _summed(answer["tensors"]) if answer.get("networks", 1) > 1 else answer["tensors"]
     names = {tensor["name"]: printable(tensor["name"]) for tensor in tensors}

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
-from typer.core import TyperCommand
 
 from sinr_codec import __version__
 from sinr_codec.cli import batch, bench, compress, decode, decompress, encode, info, learn, verify
-from sinr_codec.cli._common import Verbs
+from sinr_codec.cli._common import Verb, Verbs
 from sinr_codec.cli._kinds import DecodeCommand, EncodeCommand
 
 app = typer.Typer(
@@ -17,7 +16,6 @@ app = typer.Typer(
     # Plain help: rich would cost a tenth of a second at every start.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -42,7 +40,7 @@ for _verb in (
     verify.verify,
     bench.bench,
 ):
-    app.command(help=_help(_verb), cls=_CLASSES.get(_verb.__name__, TyperCommand))(_verb)
+    app.command(help=_help(_verb), cls=_CLASSES.get(_verb.__name__, Verb))(_verb)
 
 
 def _version(wanted: bool) -> None:

@@ -1,6 +1,6 @@
 """`sinr verify`: check a file and its quality."""
 
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -8,13 +8,14 @@ import typer
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import BaseOption, JsonOption
 from sinr_codec.cli._kinds import options_given
+from sinr_codec.cli._sources import source_of
 
 
 def verify(
     ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .sinr file.")],
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A .sinr file; a URL; - is standard input.")],
     against: Annotated[
-        Path | None, typer.Option(metavar="INPUT", help="Original signal or network, for measuring the quality.")
+        str | None, typer.Option(metavar="INPUT", help="Original signal or network, for measuring the quality.")
     ] = None,
     base: BaseOption = None,
     as_json: JsonOption = False,
@@ -29,7 +30,8 @@ def verify(
     """
     from sinr_codec.inspecting import verify
 
-    report = verify(source, against, base=base, **options_given(ctx))
+    with source_of(source) as file, nullcontext() if against is None else source_of(against) as original:
+        report = verify(file, original, base=base, **options_given(ctx))
     if as_json:
         _common.show_json(report)
     else:

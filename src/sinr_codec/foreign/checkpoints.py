@@ -21,6 +21,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
+from sinr_codec import streams
 from sinr_codec.container import DEFAULT_LIMITS, DTYPES
 from sinr_codec.errors import InputError, MissingExtraError, quoted
 from sinr_codec.files import atomic_write
@@ -28,6 +29,11 @@ from sinr_codec.types import Cbor, PathLike
 
 TORCH_SUFFIXES: Final = (".pt", ".pth", ".ckpt", ".bin")
 SUFFIXES: Final = (".safetensors", ".npz", *TORCH_SUFFIXES)
+_MAGIC: Final = {
+    ".npz": rb"PK\x03\x04.{26}[^\x00]{1,200}?\.npy",
+    ".pt": rb"PK\x03\x04|\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.",
+    ".safetensors": rb".{8}\{",
+}
 
 _SAFETENSORS_DTYPES: Final = {
     "F16": "float16",
@@ -99,6 +105,9 @@ def read_checkpoint(source: object, keep_optimiser: bool = False) -> Checkpoint:
     MissingExtraError
         The file needs PyTorch and there is none.
     """
+    if streams.is_stream(source):
+        with streams.as_file(source, lambda head: _suffix_of(head, streams.name_of(source))) as copied:
+            return read_checkpoint(copied, keep_optimiser)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         name, tree = str(source), _reader(path)(path)
@@ -131,17 +140,25 @@ def write_checkpoint(
     MissingExtraError
         The file needs PyTorch and there is none.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = check_format(path)
     # NumPy's own order="C" keeps 0-d arrays 0-d; safetensors reads memory as it lies.
     state = {name: np.asarray(array, order="C") for name, array in state.items()}
     if suffix == ".safetensors":
         _write_safetensors(state, path)
     elif suffix == ".npz":
         _write_npz(state, path)
-    elif suffix in TORCH_SUFFIXES:
-        _write_torch(state, path, containers or {}, values or {})
     else:
+        _write_torch(state, path, containers or {}, values or {})
+
+
+def check_format(path: PathLike) -> str:
+    """The extension of a network file, in lower case; `InputError` and `MissingExtraError` as `write_checkpoint`."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError(f"{path}: unknown kind of network file; {_expected()}")
+    if suffix in TORCH_SUFFIXES:
+        _torch(path)
+    return suffix
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -156,6 +173,16 @@ def _reader(path: Path) -> Callable[[Path], Mapping[str, object]]:
     if suffix == ".safetensors":
         return _read_safetensors
     return _read_npz if suffix == ".npz" else _read_torch
+
+
+def _suffix_of(head: bytes, name: str) -> str:
+    """Extension of a stream's first bytes, or of its name."""
+    for suffix, magic in _MAGIC.items():
+        if re.match(magic, head, re.DOTALL):
+            return suffix
+    if (suffix := Path(name).suffix.lower()) in SUFFIXES:
+        return suffix
+    raise InputError(f"{name}: the first bytes are not those of a network; {_expected()}")
 
 
 def _expected() -> str:

@@ -1,6 +1,7 @@
 """`compress`: networks that somebody trained, into a file that gives back the same keys, shapes and dtypes."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +33,8 @@ from sinr_codec.quality import NO_LOSS, VERIFY_SLACK, decibels, hundredths
 from sinr_codec.sections import section_bytes
 from sinr_codec.signals.base import Part
 from sinr_codec.signals.recipe import Preset
-from sinr_codec.types import Array, Blob, Params, PathLike
+from sinr_codec.streams import Output
+from sinr_codec.types import Array, Blob, Params
 
 if TYPE_CHECKING:
     from sinr_codec.fit.rounding import Rounding
@@ -121,14 +123,14 @@ class CompressReport:
     blob: Blob = dataclasses.field(repr=False)
 
 
-def compress(model: object, out: PathLike | None = None, **options: Any) -> bytes:
+def compress(model: object, out: Output | None = None, **options: Any) -> bytes:
     """Compress trained coordinate networks; see `compress_report` for the options. Returns the file's bytes."""
     return compress_report(model, out, **options).blob
 
 
 def compress_report(
     model: object,
-    out: PathLike | None = None,
+    out: Output | None = None,
     *,
     preset: str = "balanced",
     fidelity: float = FIDELITY,
@@ -151,9 +153,10 @@ def compress_report(
     Parameters
     ----------
     model
-        A file (.safetensors, .npz, or .pt, .pth, .ckpt read weights only), a torch module or a state dict.
+        A file (.safetensors, .npz, or .pt, .pth, .ckpt read weights only), an open binary file of one of these, a torch
+        module or a state dict.
     out
-        File to write.
+        File to write, or an open binary file.
     preset
         "fast", "balanced", "best" or "paper".
     fidelity
@@ -207,7 +210,7 @@ def compress_report(
     if out is not None:
         write_bytes(out, blob)
     return CompressReport(
-        path=Path(out) if out is not None else None,
+        path=Path(out) if isinstance(out, str | os.PathLike) else None,
         bytes=len(blob),
         weights=sum(tensor.size for tensor in checkpoint.state.values()),
         baseline_bytes=baseline_bytes(checkpoint.state),

@@ -5,7 +5,7 @@ from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.errors import InputError
 from sinr_codec.fields import family_of, field_from_header
 from sinr_codec.files import check_output
-from sinr_codec.foreign.checkpoints import write_checkpoint
+from sinr_codec.foreign.checkpoints import check_format, write_checkpoint
 from sinr_codec.foreign.headers import surroundings
 from sinr_codec.sections import (
     Source,
@@ -15,23 +15,33 @@ from sinr_codec.sections import (
     only,
 )
 from sinr_codec.signals import registry
-from sinr_codec.types import Array, PathLike
+from sinr_codec.streams import Output, as_output
+from sinr_codec.types import Array
 
 
-def decompress(source: Source, out: PathLike | None = None, *, limits: Limits = DEFAULT_LIMITS) -> dict[str, Array]:
+def decompress(
+    source: Source, out: Output | None = None, *, format: str = "safetensors", limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Array]:
     """Give back the tensors of a compressed network: the same keys in the same order, shapes and dtypes.
 
-    `out` names a .safetensors, .npz, .pt, .pth or .ckpt file to write; a torch file gets the nesting of the dicts that
-    were compressed, and the plain values in them. A file of a signal gives its field's weights.
+    `out` names a .safetensors, .npz, .pt, .pth or .ckpt file to write, or is an open binary file, which gets this
+    `format`. A torch file gets the nesting of the dicts that were compressed, and the plain values in them. A file of a
+    signal gives its field's weights.
     """
-    if out is not None:
-        check_output(out, source)
+    if out is None:
+        return _state_in(source, limits)[0]
+    check_output(out, source)
+    with as_output(out, f".{format.removeprefix('.')}") as path:
+        check_format(path)
+        state, header = _state_in(source, limits)
+        write_checkpoint(state, path, **surroundings(header))
+    return state
+
+
+def _state_in(source: Source, limits: Limits) -> tuple[dict[str, Array], Header]:
     header, sections = load_source(source, limits)
     with naming(source):
-        state = state_of(header, sections, limits)
-    if out is not None:
-        write_checkpoint(state, out, **surroundings(header))
-    return state
+        return state_of(header, sections, limits), header
 
 
 def state_of(header: Header, sections: list[bytes], limits: Limits) -> dict[str, Array]:

@@ -1,0 +1,5 @@
+"""`python -m sinr_codec`: the command `sinr`."""
+
+from sinr_codec.cli.main import main
+
+main()
