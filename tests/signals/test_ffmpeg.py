@@ -86,8 +86,10 @@ def test_times_in_milliseconds_are_a_steady_rate(tmp_path, rate):
 
 def test_the_last_picture_of_an_animation_is_held(tmp_path):
     frames = [Image.new("RGB", (16, 12), (80 * i, 0, 0)) for i in range(3)]
-    for name in ("a.gif", "a.png"):
-        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=[100, 100, 500], loop=0)
+    for name in ("a.gif", "a.png", "a.webp"):
+        frames[0].save(
+            tmp_path / name, save_all=True, append_images=frames[1:], duration=[100, 100, 500], lossless=True
+        )
         signal = VideoSignal.load(tmp_path / name)
         assert (signal.spec.fps, signal.array[:, 0, 0, 0].tolist()) == (10, [0, 80, *5 * [160]])
         assert "transparency" not in " ".join(signal.notes)

@@ -34,7 +34,7 @@ WRITES: Final = {
 TRANSPARENT: Final = "its transparency is not stored"
 
 _LISTS: Final = ("hls", "concat", "dash", "imf")  # formats that refer to other files
-_DELAYS: Final = ("gif", "apng", "webp", "webp_anim")  # formats that say how long the last frame is shown
+_DELAYS: Final = ("gif", "apng")  # formats that say how long the last frame is shown
 _HDR: Final = (16, 18)  # transfer characteristics PQ and HLG
 _RATES: Final = tuple(Fraction(n, d) for n in (24, 25, 30, 50, 60, 120) for d in (1, Fraction(1001, 1000)))
 _SAME: Final = Fraction(1, 500)  # relative difference of rates that are the same but for rounded times
@@ -43,7 +43,7 @@ _BT709: Final = 1
 _BT601: Final = 6
 
 
-class _Moment(NamedTuple):
+class Moment(NamedTuple):
     """Time of a frame in seconds, if known, and its duration."""
 
     time: Fraction | None
@@ -84,17 +84,22 @@ def read(
             raise InputError(f"{path}: expected a video, found no pictures in it")
         stream.thread_type = "AUTO"
         notes = _omitted(container, stream)
-        moments: list[_Moment] = []
+        moments: list[Moment] = []
         frames = islice(container.decode(stream), first, stop)
         array = collected(_upright(frame, moments, notes) for frame in frames)
         rates = [Fraction(rate.numerator, rate.denominator) for rate in _rates(stream) if rate]
         rate, shown = rates[0] if rates else None, None
         if even and len(array):
-            rate, shown = _evenly(moments, rates, container.format.name in _DELAYS)
+            rate, shown = evenly(moments, rates, container.format.name in _DELAYS)
     if shown is not None:
         array = collected(array[i] for i in shown)
-        notes.append(f"frames of varying durations are repeated or left out, for {float(rate or 0):g} frames a second")
+        notes.append(repeated(rate))
     return array, rate, tuple(dict.fromkeys(notes))
+
+
+def repeated(rate: Fraction | None) -> str:
+    """The remark on frames that `evenly` repeats or leaves out."""
+    return f"frames of varying durations are repeated or left out, for {float(rate or 0):g} frames a second"
 
 
 def _rates(stream: Any) -> tuple[Any, ...]:
@@ -120,11 +125,11 @@ def _omitted(container: Any, stream: Any) -> list[str]:
     return notes
 
 
-def _upright(frame: Any, moments: list[_Moment], notes: list[str]) -> Array:
+def _upright(frame: Any, moments: list[Moment], notes: list[str]) -> Array:
     """Samples of a frame as it is displayed, (H, W) or (H, W, 3); its moment and remarks are added to the lists."""
     base = frame.time_base
     time = None if frame.pts is None or not base else frame.pts * Fraction(base.numerator, base.denominator)
-    moments.append(_Moment(time, frame.duration * Fraction(base.numerator, base.denominator) if base else Fraction(0)))
+    moments.append(Moment(time, frame.duration * Fraction(base.numerator, base.denominator) if base else Fraction(0)))
     if frame.interlaced_frame:
         notes.append("its fields are stored in pairs, as frames")
     if frame.color_trc in _HDR:
@@ -157,8 +162,8 @@ def turned(array: Array, matrix: Array) -> Array:
     return array[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
-def _evenly(
-    moments: Sequence[_Moment], stated: Sequence[Fraction], delays: bool
+def evenly(
+    moments: Sequence[Moment], stated: Sequence[Fraction], delays: bool
 ) -> tuple[Fraction | None, NDArray[np.int64] | None]:
     """The frame rate, and the frame that each tick of its clock shows; None where that is one after the other.
 

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -79,6 +79,8 @@ def read(
         elif path.suffix.lower() in (".npy", ".npz"):
             array, rate = _read_arrays(path)
             array = array[first:stop]
+        elif path.suffix.lower() == ".webp":
+            array, rate, notes = _read_webp(path, first, stop, even)
         else:
             array, rate, notes = ffmpeg.read(path, first, stop, partial(_collected, name), even)
             rate = rate and fraction(rate, f"{name}: fps")
@@ -198,6 +200,32 @@ def _read_picture(path: Path, notes: list[str]) -> Array:
         if deep:
             return np.rint(np.asarray(opened, np.float64) / 257).clip(0, 255).astype(np.uint8)
         return np.asarray(opened.convert("L" if opened.mode in ("L", "LA", "1") else "RGB"))
+
+
+def _read_webp(path: Path, first: int, stop: int | None, even: bool) -> tuple[Array, Fraction | None, tuple[str, ...]]:
+    """Frames of an animated WebP picture, which FFmpeg does not read."""
+    notes: list[str] = []
+    moments: list[ffmpeg.Moment] = []
+
+    def frames(opened: Image.Image) -> Iterator[Array]:
+        time, count = Fraction(0), getattr(opened, "n_frames", 1)
+        for number in range(first, min(stop or count, count)):
+            opened.seek(number)
+            pixels = np.asarray(opened.convert("RGBA"))
+            if pixels[..., 3].min() < 255:
+                notes.append(ffmpeg.TRANSPARENT)
+            duration = Fraction(round(opened.info.get("duration", 0)), 1000)
+            moments.append(ffmpeg.Moment(time, duration))
+            time += duration
+            yield pixels[..., :3]
+
+    with picture(path) as opened:
+        array = _collected(str(path), frames(opened))
+    rate, shown = ffmpeg.evenly(moments, (), True) if even else (None, None)
+    if shown is not None:
+        array = _collected(str(path), (array[i] for i in shown))
+        notes.append(ffmpeg.repeated(rate))
+    return array, rate, tuple(dict.fromkeys(notes))
 
 
 def _bits(path: Path) -> int:
