@@ -248,7 +248,7 @@ def _of_shape(signal: Any) -> Rivals:
         return Rivals(yardsticks=yardsticks)
 
     def quality(decoded: Any) -> float:
-        found = occupancy(Mesh(decoded[0], decoded[1]), spec.origin, spec.voxel, spec.shape)
+        found, _ = occupancy(Mesh(decoded[0], decoded[1]), spec.origin, spec.voxel, spec.shape)
         iou = np.count_nonzero(found & solid) / np.count_nonzero(found | solid)
         return math.inf if iou == 1 else -10 * math.log10(1 - iou)
 

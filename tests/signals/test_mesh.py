@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, LimitError
 from sinr_codec.signals import mesh as meshes
-from sinr_codec.signals.mesh import Mesh, chamfer, marching_cubes, occupancy, read_mesh, shaded, write_mesh
+from sinr_codec.signals.mesh import Mesh, chamfer, marching_cubes, occupancy, shaded
+from sinr_codec.signals.mesh_files import READS, WRITES, read_mesh, write_mesh
 
 trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("igl")
@@ -39,7 +40,7 @@ def sphere_level(n=40):
 
 
 def test_voxels_of_a_ball_are_those_within_its_radius():
-    solid = occupancy(ball(subdivisions=4), *grid())
+    solid = occupancy(ball(subdivisions=4), *grid())[0]
     centre = (np.arange(24) + 0.5) / 10 - 1.2
     distance = np.sqrt(sum(np.square(np.meshgrid(centre, centre, centre, indexing="ij"))))
     sure = np.abs(distance - 1) > 0.01
@@ -50,11 +51,11 @@ def test_inverted_and_slightly_open_surfaces_have_the_same_inside():
     whole = ball()
     inverted = Mesh(whole.vertices, whole.faces[:, ::-1])
     opened = Mesh(whole.vertices, whole.faces[:-3])
-    solid = occupancy(whole, *grid())
-    assert whole.open_edges() == 0
-    assert opened.open_edges() > 0
-    assert np.array_equal(occupancy(inverted, *grid()), solid)
-    assert np.mean(occupancy(opened, *grid()) != solid) < 1e-3
+    solid = occupancy(whole, *grid())[0]
+    assert whole.flawed_edges() == (0, 0)
+    assert opened.flawed_edges()[0] > 0
+    assert np.array_equal(occupancy(inverted, *grid())[0], solid)
+    assert np.mean(occupancy(opened, *grid())[0] != solid) < 1e-3
 
 
 def test_a_cavity_is_outside_and_slabs_change_nothing(monkeypatch):
@@ -63,17 +64,17 @@ def test_a_cavity_is_outside_and_slabs_change_nothing(monkeypatch):
         np.concatenate([outer.vertices, inner.vertices]),
         np.concatenate([outer.faces, inner.faces[:, ::-1] + len(outer.vertices)]),
     )
-    solid = occupancy(hollow, *grid())
+    solid = occupancy(hollow, *grid())[0]
     assert not solid[12, 12, 12]
     assert solid[12, 12, 20]
     monkeypatch.setattr(meshes, "_QUERIES", 1000)
-    assert np.array_equal(occupancy(hollow, *grid()), solid)
+    assert np.array_equal(occupancy(hollow, *grid())[0], solid)
 
 
 # -- files -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", meshes.WRITES)
+@pytest.mark.parametrize("suffix", WRITES)
 def test_every_format_keeps_the_surface(tmp_path, suffix):
     box = coloured_box()
     write_mesh(box, tmp_path / f"box{suffix}")
@@ -93,7 +94,7 @@ def test_scenes_are_joined_and_arrays_are_read():
     assert np.array_equal(read_mesh(corner).faces, [[0, 1, 2]])
 
 
-@pytest.mark.parametrize("suffix", meshes.READS)
+@pytest.mark.parametrize("suffix", READS)
 def test_damaged_files_are_refused_in_one_line(tmp_path, suffix):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(b"ply\nformat ascii 1.0\nelement vertex 9\n" + bytes(range(256)) * 3)
@@ -124,14 +125,24 @@ def test_unknown_output_is_refused(tmp_path):
 
 def test_marching_cubes_give_a_closed_surface_in_place():
     surface = marching_cubes(sphere_level(), (-1.5, -1.5, -1.5), (3 / 40,) * 3)
-    assert surface.open_edges() == 0
+    assert surface.flawed_edges() == (0, 0)
     assert volume(surface) == pytest.approx(4 / 3 * np.pi, rel=0.01)  # positive: faces wound outwards
     assert np.abs(np.linalg.norm(surface.vertices, axis=1) - 1).max() < 0.005
 
 
 def test_marching_cubes_close_at_the_border_and_know_the_empty():
-    assert marching_cubes(np.full((4, 5, 6), np.float32(1)), (0, 0, 0), (1, 1, 1)).open_edges() == 0
+    assert marching_cubes(np.full((4, 5, 6), np.float32(1)), (0, 0, 0), (1, 1, 1)).flawed_edges() == (0, 0)
     assert len(marching_cubes(np.full((4, 5, 6), np.float32(-1)), (0, 0, 0), (1, 1, 1)).faces) == 0
+
+
+def test_surfaces_of_noise_are_refused_before_they_are_made(monkeypatch):
+    noise = np.random.default_rng(0).standard_normal((8, 8, 8)).astype(np.float32)
+    count = len(marching_cubes(noise, (0, 0, 0), (1, 1, 1)).vertices)
+    monkeypatch.setattr(meshes, "MOST_VERTICES", count)
+    assert len(marching_cubes(noise, (0, 0, 0), (1, 1, 1)).vertices) == count
+    monkeypatch.setattr(meshes, "MOST_VERTICES", count // 2)
+    with pytest.raises(LimitError, match="points: above"):
+        marching_cubes(noise, (0, 0, 0), (1, 1, 1))
 
 
 def test_chamfer_is_the_distance_of_concentric_balls():

@@ -388,9 +388,10 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_flat_and_tiny_meshes_are_refused():
-    sheet = (np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], float), np.array([[0, 1, 2]]))
-    with pytest.raises(InputError, match="nothing is inside"):
-        ShapeSignal.load(sheet, resolution=16)
+    triangle = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], float)
+    for turn in (np.eye(3), [[0.6, 0.8, 0], [-0.48, 0.36, 0.8], [0.64, -0.48, 0.6]]):
+        with pytest.raises(InputError, match="is flat"):
+            ShapeSignal.load((triangle @ turn + 3, np.array([[0, 1, 2]])), resolution=16)
     with pytest.raises(InputError, match="single point"):
         ShapeSignal.load((np.zeros((3, 3)), np.array([[0, 1, 2]])))
 

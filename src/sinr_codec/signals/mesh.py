@@ -1,26 +1,23 @@
-"""Triangle meshes: files, occupancy, distances, marching cubes, shaded views.
+"""Triangle meshes: occupancy, distances, marching cubes, shaded views.
 
-Meshes are read and written by trimesh. Occupancy comes from the generalised winding number (Jacobson et al. 2013,
+Occupancy comes from the generalised winding number (Jacobson et al. 2013,
 evaluated hierarchically as in Barill et al. 2018, by libigl): a point is inside if the magnitude is above 1/2. It is
 also defined for open, inverted and self-intersecting surfaces.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
-from sinr_codec.errors import InputError, quoted
-from sinr_codec.files import atomic_write
-from sinr_codec.signals.sources import library, translated
-from sinr_codec.types import Array, PathLike
+from sinr_codec.errors import InputError, LimitError, quoted
+from sinr_codec.signals.sources import library
+from sinr_codec.types import Array
 
-READS: Final = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
-WRITES: Final = (".ply", ".obj", ".stl", ".off", ".glb")
+MOST_VERTICES: Final = 1 << 24
+"""Vertices of a surface from a grid. A statue of 1,024 voxels has a third of them; noise on 256 has more."""
 
 # Points in one call of libigl: each call rebuilds the tree, and each point takes some 100 bytes.
 _QUERIES: Final = 1 << 21
@@ -56,101 +53,56 @@ class Mesh:
         """Length of the diagonal of the bounding box."""
         return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
 
-    def open_edges(self) -> int:
-        """Number of edges without exactly two faces; coincident vertices count as one."""
+    def flawed_edges(self) -> tuple[int, int]:
+        """Number of edges without exactly two faces, and of those whose two faces disagree on the outside.
+
+        Coincident vertices count as one.
+        """
         _, same = np.unique(self.vertices, axis=0, return_inverse=True)
         corners = same.reshape(-1)[self.faces]
-        edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
-        _, counts = np.unique(edges, axis=0, return_counts=True)
-        return int((counts != 2).sum())
+        directed = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+        _, edge, counts = np.unique(np.sort(directed, axis=1), axis=0, return_inverse=True, return_counts=True)
+        # Faces that agree pass an edge in opposite directions.
+        balance = np.bincount(edge.reshape(-1), np.sign(directed[:, 1] - directed[:, 0]), len(counts))
+        return int((counts != 2).sum()), int(((counts == 2) & (balance != 0)).sum())
 
-
-# -- files -----------------------------------------------------------------------------------------------------
-
-
-def read_mesh(source: Any) -> Mesh:
-    """A mesh from a file, a `trimesh.Trimesh` or `Scene`, or arrays (vertices, faces).
-
-    A scene becomes one mesh; textures become vertex colours.
-
-    Raises
-    ------
-    InputError : unreadable, without faces, or coordinates that are not finite
-    MissingExtraError : trimesh is not installed
-    """
-    trimesh = require("trimesh", "meshes")
-    name = str(source) if isinstance(source, str | os.PathLike) else "mesh"
-    with translated(name, "not a readable mesh ({reason})"):
-        if isinstance(source, tuple):
-            source = trimesh.Trimesh(*source, process=False)
-        elif isinstance(source, str | os.PathLike):
-            source = trimesh.load(Path(source), process=False)
-        if isinstance(source, trimesh.Scene):
-            source = source.to_mesh()
-    faces = np.asarray(getattr(source, "faces", ()), np.int64)
-    vertices = np.asarray(getattr(source, "vertices", ()), np.float64)
-    if faces.size == 0 or vertices.size == 0:
-        raise InputError(f"{name}: expected a mesh of triangles, found no faces (a point cloud needs meshing first)")
-    if faces.shape[1:] != (3,) or vertices.shape[1:] != (3,):
-        raise InputError(f"{name}: damaged mesh: expected triangles of points (x, y, z)")
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise InputError(f"{name}: damaged mesh: a face names vertex {faces.max()} of {len(vertices)}")
-    if not np.isfinite(vertices).all():
-        raise InputError(f"{name}: damaged mesh: a vertex is not finite")
-    return Mesh(vertices, faces, _colours_of(source, len(vertices)))
-
-
-def _colours_of(mesh: Any, count: int) -> Array | None:
-    """RGB of the vertices; None without colours."""
-    visual = mesh.visual
-    if visual.kind == "texture" and visual.uv is not None:
-        visual = visual.to_color()
-    if visual.kind not in ("vertex", "face"):
-        return None
-    colours = np.asarray(visual.vertex_colors)[:, :3].astype(np.uint8)
-    return colours if colours.shape == (count, 3) else None
-
-
-def write_mesh(mesh: Mesh, path: PathLike) -> None:
-    """Write a mesh; the extension selects the format. Colours are written if the format has them.
-
-    Raises
-    ------
-    InputError : an extension not in `WRITES`, or a path that cannot be written
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in WRITES:
-        raise InputError(f"{path}: expected one of {', '.join(WRITES)} for a mesh")
-    trimesh = require("trimesh", "meshes")
-    colours = None if suffix == ".stl" else mesh.colours
-    result = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colours, process=False)
-    with atomic_write(path) as temporary:
-        result.export(temporary, file_type=suffix[1:])
+    def rounding(self) -> float:
+        """The error of coordinates in single precision, as a share of the median edge."""
+        ends = self.vertices[self.faces[:, :2]]
+        edge = float(np.median(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1))) if len(ends) else 0.0
+        error = float(np.abs(self.vertices).max(initial=0.0)) * 2.0**-24
+        return error / edge if edge > 0 else 0.0
 
 
 # -- inside, outside and distances -----------------------------------------------------------------------------
 
 
-def occupancy(mesh: Mesh, origin: Sequence[float], voxel: float, shape: Sequence[int]) -> Array:
+def occupancy(mesh: Mesh, origin: Sequence[float], voxel: float, shape: Sequence[int]) -> tuple[Array, bool]:
     """Whether the centres of cubic voxels are inside, bool of `shape`; computed in slabs of bounded memory.
+
+    A point is inside if the winding number's magnitude is above 1/2. The second result tells whether winding numbers
+    of both signs are, as where a solid is turned inside out beside others.
 
     Parameters
     ----------
     mesh
-        May be open or inverted: a point is inside if the winding number's magnitude is above 1/2.
+        May be open or inverted.
     origin, voxel, shape
         The outer corner of voxel (0, 0, 0) and the side of a voxel, in the mesh's units; voxels along each axis.
     """
     igl = require("igl", "voxelising a mesh")
-    axes = [o + voxel * (np.arange(n) + 0.5) for o, n in zip(origin, shape)]
+    # libigl computes in single precision: coordinates are relative to the grid.
+    vertices = mesh.vertices - np.asarray(origin, np.float64)
+    axes = [voxel * (np.arange(n) + 0.5) for n in shape]
     inside = np.empty(tuple(shape), bool)
+    signs = np.zeros(2, bool)
     step = max(1, _QUERIES // (shape[1] * shape[2]))
     for i in range(0, shape[0], step):
         centres = np.stack(np.meshgrid(axes[0][i : i + step], *axes[1:], indexing="ij"), -1).reshape(-1, 3)
-        winding = igl.fast_winding_number(mesh.vertices, mesh.faces, centres)
+        winding = igl.fast_winding_number(vertices, mesh.faces, centres)
         inside[i : i + step] = (np.abs(winding) > 0.5).reshape(-1, *inside.shape[1:])
-    return inside
+        signs |= winding.min() < -0.5, winding.max() > 0.5
+    return inside, bool(signs.all())
 
 
 def nearest(mesh: Mesh, points: Array) -> tuple[Array, Array, Array]:
@@ -220,10 +172,21 @@ def marching_cubes(level: Array, origin: Sequence[float], spacing: Sequence[floa
     Returns
     -------
     A mesh, without faces if nothing is inside.
+
+    Raises
+    ------
+    LimitError : more than `MOST_VERTICES`, before they are made
     """
     measure = require("skimage.measure", "marching cubes")
     padded = np.pad(level, 1, constant_values=np.float32(-1))
-    if not (padded > 0).any():
+    inside = padded > 0
+    # There is a vertex on each line between neighbours that the surface separates.
+    count = sum(int(np.count_nonzero(np.diff(inside, axis=axis))) for axis in range(3))
+    if count > MOST_VERTICES:
+        raise LimitError(
+            f"a surface of {count:,} points: above {MOST_VERTICES:,}; decode a region, fewer voxels, or voxels (.npy)"
+        )
+    if not count:
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
     vertices, faces, _, _ = measure.marching_cubes(padded, 0.0)
     vertices = np.asarray(origin) + (vertices.astype(np.float64) - 0.5) * np.asarray(spacing)
@@ -308,7 +271,7 @@ def _rasterise(points: Array, faces: Array, width: int, height: int) -> tuple[Ar
         most = max(1, (1 << 21) // len(weights))
         for start in range(0, len(chosen), most):
             some = chosen[start : start + most]
-            x, y, z = np.einsum("wk,fkc->cfw", weights, corners[some])
+            x, y, z = corners[some].transpose(2, 0, 1) @ weights.T  # (faces, points) each
             pixel = np.clip(y.astype(np.int64), 0, height - 1) * width + np.clip(x.astype(np.int64), 0, width - 1)
             near = ((z - low) / ((high - low) or 1.0) * 0x7FFFFFFE + 1).astype(np.uint64)
             key = (near << np.uint64(32)) | some.astype(np.uint64)[:, None]
@@ -351,8 +314,14 @@ def _hollows(depth: Array, seen: Array) -> Array:
 
     It shows hollows and occlusion.
     """
-    ndimage: Callable[..., Array] = require("scipy.ndimage", "a shaded view").gaussian_filter
-    sigma = max(depth.shape) / 90
-    weight = ndimage(seen.astype(np.float32), sigma)
-    around = ndimage(np.where(seen, depth, 0).astype(np.float32), sigma) / np.maximum(weight, 1e-6)
+    running_mean: Callable[..., Array] = require("scipy.ndimage", "a shaded view").uniform_filter
+    side = 2 * (max(depth.shape) // 90) + 1
+
+    def blurred(values: Array) -> Array:
+        values = values.astype(np.float32)
+        for _ in range(3):  # nearly a Gaussian with a sigma of half the side
+            values = running_mean(values, side, mode="constant")
+        return values
+
+    around = blurred(np.where(seen, depth, 0)) / np.maximum(blurred(seen), 1e-6)
     return 1 - np.clip((around - depth) * 9, 0, 0.6)

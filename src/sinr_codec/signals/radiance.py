@@ -27,7 +27,8 @@ from sinr_codec.signals.grammar import Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.hull import HULL, behind, box_of, carve, hull_from, rounded, upsampled
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import psnr
-from sinr_codec.signals.mesh import WRITES, Mesh, marching_cubes, shaded, write_mesh
+from sinr_codec.signals.mesh import Mesh, marching_cubes, shaded
+from sinr_codec.signals.mesh_files import WRITES, write_mesh
 from sinr_codec.signals.radiance_files import MOST_PIXELS, MOST_TESTS, PICTURES, Views, read_scene
 from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
 from sinr_codec.signals.recipe import Recipe

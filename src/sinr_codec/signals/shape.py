@@ -31,6 +31,7 @@ from sinr_codec.signals.grid import CENTRES
 from sinr_codec.signals.grids import GridSpec, Parts, id_of
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.mesh import Mesh
+from sinr_codec.signals.mesh_files import WRITES, read_mesh, write_mesh
 from sinr_codec.signals.recipe import Recipe
 from sinr_codec.signals.shape_files import MAX_SIDE, Placement, triple, volume_of, voxels_of
 from sinr_codec.signals.voxels import near_surface
@@ -304,13 +305,13 @@ class ShapeSpec(GridSpec):
             with atomic_write(path) as temporary:
                 np.save(temporary, decoded.array(self.variant), allow_pickle=False)
             return
-        if suffix != ".png" and suffix not in meshes.WRITES:
-            raise InputError(f"{path}: expected .npy for voxels, .png for a view, or {', '.join(meshes.WRITES)}")
+        if suffix != ".png" and suffix not in WRITES:
+            raise InputError(f"{path}: expected .npy for voxels, .png for a view, or {', '.join(WRITES)}")
         surface = decoded.mesh()
         if not len(surface.faces):
             raise InputError(f"{path}: the decoded shape is empty, there is no surface to write; expected .npy")
         if suffix != ".png":
-            meshes.write_mesh(surface, path)
+            write_mesh(surface, path)
             return
         picture = meshes.shaded(surface, **view)
         with atomic_write(path) as temporary:
@@ -478,7 +479,7 @@ class ShapeSignal(MeanOfErrors):
         else:
             if crop:
                 raise InputError(f"{name}: crop is for volumes; a mesh is voxelised within its bounding box")
-            mesh = meshes.read_mesh(source)
+            mesh = read_mesh(source)
             if resolution is None:
                 resolution = SDF_RESOLUTION if variant == "sdf" else RESOLUTION
             solid, grid = voxels_of(mesh, name, resolution, grid, notes)

@@ -21,6 +21,7 @@ from sinr_codec.types import Array
 MAX_SIDE: Final = 1 << 16
 """Most voxels along an axis."""
 _MARGIN: Final = 1  # voxels around the bounding box of a mesh, on every side
+_FLAT: Final = 1e-9  # extent of a plane across, as a share of that along it
 _RESOLUTIONS: Final = range(8, 2049)
 
 
@@ -51,12 +52,16 @@ def voxels_of(
             low, high = _RESOLUTIONS[0], _RESOLUTIONS[-1]
             raise InputError(f"resolution: expected an integer from {low} to {high}, got {quoted(resolution)}")
         grid = _placed(mesh, int(resolution), name)
-    if mesh.open_edges():
+    unmatched, turned = mesh.flawed_edges()
+    if unmatched:
         notes.append("the surface is not closed; the winding number decides what is inside")
-    solid = meshes.occupancy(mesh, grid.origin, grid.voxel, grid.shape)
+    solid, opposed = meshes.occupancy(mesh, grid.origin, grid.voxel, grid.shape)
+    if turned or opposed:
+        notes.append("faces disagree on the outside of the surface; parts that are turned inside out cancel others")
     if not solid.any():
         raise InputError(
-            f"{name}: nothing is inside of {' x '.join(map(str, grid.shape))} voxels; expected a closed surface"
+            f"{name}: nothing is inside of {' x '.join(map(str, grid.shape))} voxels; "
+            + ("expected a closed surface" if unmatched else "its walls are thinner than a voxel: raise the resolution")
         )
     return solid, grid
 
@@ -67,6 +72,8 @@ def _placed(mesh: Mesh, resolution: int, name: str) -> Placement:
     low, extent = used.min(0), np.ptp(used, axis=0)
     if not extent.max() > 0:
         raise InputError(f"{name}: the mesh is a single point; expected one with an extent")
+    if np.linalg.matrix_rank(used - used.mean(0), rtol=_FLAT) < 3:
+        raise InputError(f"{name}: the mesh is flat, without an inside; expected a solid")
     voxel = float(np.float32(extent.max() / (resolution - 2 * _MARGIN)))
     if not 0 < voxel < math.inf:
         raise InputError(f"{name}: an extent of {extent.max():g} is out of range; scale the mesh")
