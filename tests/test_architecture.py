@@ -143,7 +143,8 @@ print("torch" in sys.modules)
 
 def test_a_receiver_needs_the_receivers_wing_alone():
     """No plans, methods, fits or foreign networks are loaded to decode any file; this is what a port consists of."""
-    files = sorted(map(str, (Path(__file__).parent / "conformance").rglob("*.sinr")))
+    paths = (Path(__file__).parent / "conformance").rglob("*.sinr")
+    files = sorted(str(path) for path in paths if path.parent.name != "malformed")
     run = subprocess.run([sys.executable, "-c", RECEIVER, *files], check=True, capture_output=True, text=True)
     heavy, ours, torch = run.stdout.splitlines()
     assert {name.removeprefix("sinr_codec.") for name in ours.split()} == {

@@ -505,7 +505,7 @@ HEAD = bytes([3 << 4, 0x00, 0x88])  # sparse with a step, constant coefficients
         (HEAD + bytes([0x00, 0, 8, 0, 0, 0]), (4, 4), MalformedError),  # s = 0
         (HEAD + bytes([0x00, 0, 8, 5, 0, 0]), (4, 4), MalformedError),  # s > k1
         (HEAD + bytes([0x00, 0, 2, 3, 0, 0]), (4, 4), MalformedError),  # s > k2
-        (HEAD + bytes([0x00, 0, 0x81, 0x80, 0x04, 1, 0]), (4, 4), LimitError),  # k2 = 65,537
+        (HEAD + bytes([0x00, 0, 0x81, 0x80, 0x04, 1, 0]), (4, 4), MalformedError),  # k2 = 65,537
         (HEAD + bytes([0x00, 0, 8, 1, 0, 0]), (), MalformedError),  # rows of a number
         (HEAD + bytes([0x40, 0, 8, 1, 0, 0, 16]), (4, 4), MalformedError),  # index 8 of 8
         (HEAD + bytes([0x40, 0, 8, 1, 0, 0, 1]), (4, 4), MalformedError),  # index -1

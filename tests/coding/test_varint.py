@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinr_codec.coding.varint import UINT64_MAX, Reader, unzigzag, write_varint, write_zigzag, zigzag
-from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, TruncatedError
+from sinr_codec.errors import FormatError, InputError, MalformedError, TruncatedError
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_truncated(data: str) -> None:
 
 def test_limit_is_inclusive() -> None:
     assert Reader(b"\x05").varint(5) == 5
-    with pytest.raises(LimitError, match="at most 4"):
+    with pytest.raises(MalformedError, match="at most 4"):
         Reader(b"\x05").varint(4)
 
 

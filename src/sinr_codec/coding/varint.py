@@ -6,7 +6,7 @@ error and nothing is allocated for bytes that are not there.
 
 from typing import Final
 
-from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
+from sinr_codec.errors import InputError, MalformedError, TruncatedError
 
 __all__ = ["UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
 
@@ -85,7 +85,7 @@ class Reader:
     def varint(self, limit: int = UINT64_MAX) -> int:
         """A canonical LEB128 integer of at most `limit`.
 
-        Raises MalformedError for a form that is not the shortest or above 64 bits, LimitError above `limit`.
+        Raises MalformedError for a form that is not the shortest, above 64 bits, or above `limit`.
         """
         value = shift = 0
         while True:
@@ -99,7 +99,7 @@ class Reader:
         if (byte == 0 and shift > 7) or value > UINT64_MAX:
             raise MalformedError(f"{self.name}: the varint before offset {self._at} is not canonical")
         if value > limit:
-            raise LimitError(f"{self.name}: expected a number of at most {limit}, got {value}")
+            raise MalformedError(f"{self.name}: expected a number of at most {limit}, got {value}")
         return value
 
     def zigzag(self) -> int:

@@ -184,7 +184,9 @@ def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
     reader.take(len(MAGIC))
     if (version := reader.byte()) != VERSION:
         raise VersionError(f"format version {version}; this reader knows version {VERSION}")
-    cbor = bytes(reader.take(reader.varint(limits.max_header_bytes)))
+    length = reader.varint()
+    limits.check("max_header_bytes", length)
+    cbor = bytes(reader.take(length))
     checked = data[: reader.position]
     if bytes(reader.take(4)) != _crc(checked):
         raise ChecksumError("the header's checksum does not match; the file is damaged")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container.format import loads
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.signals.levels import DTYPES, Levels
 from sinr_codec.signals.lossless import Mask, pack, read_array, unpack, write_array, write_mask
 from sinr_codec.types import Array
@@ -187,7 +187,10 @@ def write_side(content: Content, masks: Mapping[str, tuple[tuple[str, ...], NDAr
 def read_side(side: bytes) -> Content:
     """Inverse of `write_side`."""
     reader = Reader(unpack(side, "dataset side"), "dataset side")
-    coded = reader.take(reader.varint(_MOST_META))
+    length = reader.varint()
+    if length > _MOST_META:
+        raise LimitError(f"dataset side: {length:,} bytes of metadata; this reader accepts {_MOST_META:,}")
+    coded = reader.take(length)
     meta = loads(bytes(coded))
     expect(type(meta) is list and len(meta) == 6 and all(type(part) is list for i, part in enumerate(meta) if i != 1))
     sizes, attrs, unlimited, earth, mask_dims, records = meta
