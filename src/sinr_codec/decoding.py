@@ -1,6 +1,7 @@
 """Decoding of files to signals."""
 
 import contextlib
+import inspect
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,10 @@ from sinr_codec.files import check_output
 from sinr_codec.sections import Source, coded_networks, load_source, naming
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Spec
+from sinr_codec.signals.metadata import KEY, metadata_in
 from sinr_codec.signals.options import check_options
 from sinr_codec.streams import Output, as_output, is_name, name_of
-from sinr_codec.types import Array
+from sinr_codec.types import Array, Cbor
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
 _KEPT: Final = 256  # cached decoded networks of a file; two rows of blocks have fewer below 65,536 pixels
@@ -123,6 +125,17 @@ class Decoder:
         return self._networks.params(0)
 
     @property
+    def metadata(self) -> dict[str, Cbor]:
+        """What the source told besides its samples, such as a picture's colour profile; empty where that is damaged.
+
+        `verify` reports damage.
+        """
+        try:
+            return metadata_in(self.header.extra)
+        except FormatError:
+            return {}
+
+    @property
     def fields(self) -> Fields:
         """The networks, for a renderer."""
         positions = self.limits.max_work // self.network.work
@@ -168,10 +181,12 @@ class Decoder:
 
         if not isinstance(self.spec, ImageSpec):
             raise InputError(f"image: the file holds a signal of kind {self.spec.KIND}; use render or save")
-        return self.spec.image(self.render(**options))
+        return self.spec.image(self.render(**options), self.metadata)
 
     def save(self, out: Output, *, format: str | None = None, **options: Any) -> Any:
-        """Render the signal and write it; the extension selects the format. Options as for `render`.
+        """Render the signal and write it, with the metadata that the format holds.
+
+        The extension selects the format. Options as for `render`.
 
         Parameters
         ----------
@@ -201,7 +216,8 @@ class Decoder:
             # kinds of other packages need not have it
             getattr(self.spec, "check_save", lambda _: None)(path)
             decoded = self.render(**options)
-            self.spec.save(decoded, path)
+            about = {KEY: self.metadata} if KEY in inspect.signature(self.spec.save).parameters else {}
+            self.spec.save(decoded, path, **about)
         return decoded
 
 

@@ -8,7 +8,7 @@ from sinr_codec.bases import Base, base_in, base_of
 from sinr_codec.coding.records import describe_records
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.decoding import Decoder, described, opened
-from sinr_codec.errors import InputError
+from sinr_codec.errors import FormatError, InputError
 from sinr_codec.fields import family_of, field_from_header
 from sinr_codec.foreign.decompress import state_of
 from sinr_codec.foreign.headers import network_names
@@ -16,6 +16,7 @@ from sinr_codec.quality import VERIFY_SLACK
 from sinr_codec.sections import Source, load_source, naming, only, part_name
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Quality
+from sinr_codec.signals.metadata import metadata_in, packed_in, sizes
 from sinr_codec.signals.options import check_options
 from sinr_codec.streams import name_of
 from sinr_codec.types import JsonObject, Options
@@ -35,6 +36,8 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
             "bytes": size,
             "quality_db": None if header.quality is None else header.quality / 100,
         }
+        if data := packed_in(header.extra):
+            about |= {"metadata": _metadata_sizes(header), "metadata_bytes": len(data)}
         if header.kind == BASE:
             return about | _of_base(header, base_in(header, sections, limits))
         if isinstance(header.base, bytes):
@@ -45,10 +48,23 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
             about |= _of_signal(header, sections, size, limits, base_of(header, base, limits))
         else:
             about |= _of_network(header, sections, limits)
-        known = [about.get("side_bytes", 0), *about.get("plane_bytes", ()), *(t["bytes"] for t in about["tensors"])]
+        known = [
+            about.get("side_bytes", 0),
+            about.get("metadata_bytes", 0),
+            *about.get("plane_bytes", ()),
+            *(t["bytes"] for t in about["tensors"]),
+        ]
         about["header_bytes"] = size - sum(known)
         about["bits_per_parameter"] = 8 * size / max(about["parameters"], 1)
         return about
+
+
+def _metadata_sizes(header: Header) -> dict[str, int] | None:
+    """Bytes of each item of a file's metadata, unpacked; None for damaged metadata, which no decoder needs."""
+    try:
+        return sizes(metadata_in(header.extra))
+    except FormatError:
+        return None
 
 
 def _of_base(header: Header, base: Base) -> JsonObject:
@@ -157,6 +173,7 @@ def verify(
     with naming(source):
         if header.kind == FIELD:
             decoder = opened(source, header, sections, limits, base)
+            metadata_in(header.extra)
             if against is None:
                 lines.append(f"decoded: {decoder.spec.summary(decoder.render())}")
         elif header.kind == BASE:

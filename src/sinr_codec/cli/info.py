@@ -65,6 +65,10 @@ def _describe(source: str, answer: "JsonObject") -> None:
     rate = f", {answer['bpp']:.3g} bits a {answer['unit']}" if "bpp" in answer else ""
     beside = f", beside the networks {answer['side_bytes']:,} bytes" if answer.get("side_bytes") else ""
     rows.append(("size", f"{answer['bytes']:,} bytes{rate}; header {answer['header_bytes']:,} bytes{beside}"))
+    if "metadata_bytes" in answer:
+        items = answer["metadata"]
+        named = "damaged" if items is None else ", ".join(f"{name} {size:,}" for name, size in items.items())
+        rows.append(("metadata", f"{answer['metadata_bytes']:,} bytes in the file: {named}"))
     if "receiver_bytes" in answer:
         rows.append(("decoding", f"{answer['receiver_bytes']:,} bytes are needed"))
     if "bits_per_parameter" in answer:

@@ -13,18 +13,24 @@ from sinr_codec.inspecting import info
 from sinr_codec.quality import hundredths
 from sinr_codec.sections import part_name, section_bytes
 from sinr_codec.signals.base import Quality, Signal, Spec
+from sinr_codec.signals.metadata import KEY, entry
 
 
 def file_of(
-    signal: Signal, network: Field, plans: Sequence[Plan], base: Base | None = None, planes: int = 0
+    signal: Signal,
+    network: Field,
+    plans: Sequence[Plan],
+    base: Base | None = None,
+    planes: int = 0,
+    metadata: bytes = b"",
 ) -> tuple[bytes, Quality]:
     """The file of a signal's coded networks, and its quality, measured by decoding it.
 
-    With `planes`, that many low-order bits of the weights are in separate sections at the end.
+    With `planes`, that many low-order bits of the weights are in separate sections at the end. `metadata` is packed.
     """
     spec = signal.spec
     digest = None if base is None else base.digest
-    header = Header(FIELD, network.to_header(), spec.to_header(), base=digest, planes=planes)
+    header = Header(FIELD, network.to_header(), spec.to_header(), base=digest, planes=planes, extra=entry(metadata))
     codec = family_of(network).section
     coded = [codec.assemble(network, plan.records, planes) for plan in plans]
     sections = [one.section for one in coded] + ([spec.side] if spec.side else [])
@@ -34,23 +40,27 @@ def file_of(
     return write(replace(header, quality=hundredths(quality.db)), sections), quality
 
 
-def overhead(spec: Spec, network: Field, records: Sequence[bytes], planes: int) -> int:
+def overhead(spec: Spec, network: Field, records: Sequence[bytes], planes: int, metadata: bytes = b"") -> int:
     """Overhead of a file beside the records of its networks, in bytes, with the longest header."""
-    header = Header(FIELD, network.to_header(), spec.to_header(), quality=MAX_QUALITY, planes=planes)
+    extra = entry(metadata)
+    header = Header(FIELD, network.to_header(), spec.to_header(), quality=MAX_QUALITY, planes=planes, extra=extra)
     coded = [*records, *(record[:256] for record in list(records) * planes)]
     return len(write(header, coded + ([spec.side] if spec.side else []))) - sum(map(len, coded))
 
 
-def sizes_by_part(plans: Sequence[Plan], side: bytes, blob: bytes, planes: int = 0) -> dict[str, int]:
-    """Bytes by part of a file: each record, the side section, planes, and "header" for the rest."""
+def sizes_by_part(
+    plans: Sequence[Plan], side: bytes, blob: bytes, planes: int = 0, metadata: bytes = b""
+) -> dict[str, int]:
+    """Bytes by part of a file: each record, the side section, planes, metadata, and "header" for the rest."""
+    beside = {name: data for name, data in (("side", side), (KEY, metadata)) if data}
     if planes:
         about = info(blob)
         sizes = {tensor["name"]: tensor["bytes"] for tensor in about["tensors"]}
         sizes |= {f"plane {number}": size for number, size in enumerate(about["plane_bytes"], 1)}
-        return sizes | ({"side": len(side)} if side else {}) | {"header": about["header_bytes"]}
+        return sizes | {name: len(data) for name, data in beside.items()} | {"header": about["header_bytes"]}
     records = {
         part_name(number, len(plans), name): record
         for number, coded in enumerate(plans)
         for name, record in coded.records.items()
     }
-    return section_bytes(records | ({"side": side} if side else {}), blob)
+    return section_bytes(records | beside, blob)

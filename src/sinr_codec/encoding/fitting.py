@@ -170,7 +170,8 @@ def _budgets(job: Job, network: Field, max_bytes: int | None) -> list[int | None
         return [None] * len(parts)
     # Records never exceed the size of float64 numbers, whatever the budget.
     records = [bytes(min(max_bytes // len(parts), 8 * network.num_params)) for _ in parts]
-    left, total = max_bytes - overhead(job.spec, network, records, job.planes), sum(len(part) for part in parts)
+    left = max_bytes - overhead(job.spec, network, records, job.planes, job.metadata)
+    total = sum(len(part) for part in parts)
     if job.planes:
         left = int((1 - _PLANES_COST) * left)
     return [max(left * len(part) // total, 1) for part in parts]

@@ -19,12 +19,15 @@ from sinr_codec.sections import Source
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Quality, Signal, Spec
 from sinr_codec.signals.kinds import Kind
+from sinr_codec.signals.metadata import Metadata, packed_within, sizes
 from sinr_codec.signals.options import check_options
 from sinr_codec.signals.recipe import Preset, Recipe
 from sinr_codec.types import Options, Params, PathLike
 
 MAX_DROP: Final = 0.1
 """Default loss by coding in `encode`, in dB below the unquantised fit."""
+_METADATA_SHARE: Final = 4  # metadata take at most this part of a file: a quarter,
+_METADATA_FREE: Final = 4096  # or as many bytes where the user does not say how large the file may be
 PLANES: Final = 3
 """Planes of low-order bits in a progressive file. With four, the beginning of a file shows nothing."""
 
@@ -51,6 +54,10 @@ class Job:
         Rate in bits a sample, for a method that trains its network for a rate.
     kept
         Checkpoints of all fits, which stay until the file is written.
+    metadata
+        Packed metadata of the source for the file.
+    notes
+        One-line remarks on the settings.
     """
 
     signal: Signal
@@ -65,6 +72,8 @@ class Job:
     psnr: float | None = None
     bits: float | None = None
     kept: list[Path] = dataclasses.field(default_factory=list)
+    metadata: bytes = b""
+    notes: tuple[str, ...] = ()
 
     @property
     def spec(self) -> Spec:
@@ -205,7 +214,23 @@ def job_for(source: object, request: Request, base: Base | Source | None, option
     psnr = _quality_for(signal, request)
     wanted = free or psnr is not None or request.budget(spec.samples) is not None
     rated = method is None and recipe.rated(preset) and wanted
-    return Job(signal, request, progress, preset, recipe, method, shared, rated, request.checkpoint, psnr)
+    metadata, notes = _metadata(signal, request.budget(spec.samples), recipe.rate)
+    return Job(
+        *(signal, request, progress, preset, recipe, method, shared, rated, request.checkpoint, psnr),
+        metadata=metadata,
+        notes=notes,
+    )
+
+
+def _metadata(signal: Signal, budget: int | None, rate: float) -> tuple[bytes, tuple[str, ...]]:
+    """Packed metadata in a share of the file, and a remark on what is left out for it."""
+    found: Metadata = getattr(signal, "metadata", {})
+    most = max(_METADATA_FREE, int(rate * signal.spec.samples / 8 / _METADATA_SHARE))
+    data, left_out = packed_within(found, most if budget is None else budget // _METADATA_SHARE)
+    if not left_out:
+        return data, ()
+    items = ", ".join(f"{name} ({size:,} bytes)" for name, size in sizes(found).items() if name in left_out)
+    return data, (f"metadata are left out, too large for this file: {items}",)
 
 
 def beside(path: PathLike | None, mark: str) -> Path | None:

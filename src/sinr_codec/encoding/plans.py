@@ -49,8 +49,8 @@ def file_with(
 ) -> Coded:
     """The file of coded networks, with its quality and remarks."""
     job.progress.start("check", 0)
-    blob, quality = file_of(job.signal, network, plans, job.base, job.planes)
-    sizes = sizes_by_part(plans, job.spec.side, blob, job.planes)
+    blob, quality = file_of(job.signal, network, plans, job.base, job.planes, job.metadata)
+    sizes = sizes_by_part(plans, job.spec.side, blob, job.planes, job.metadata)
     return Coded(network, blob, quality, fit_quality, sizes, interrupted, notes)
 
 

@@ -42,7 +42,7 @@ class EncodeReport:
     notes
         One-line remarks on omissions and missed targets, with reasons.
     sections
-        Bytes by part: "header", each tensor, and "side" for the signal's data beside the networks.
+        Bytes by part: "header", each tensor, "side" for the signal's data beside the networks, and "metadata".
     interrupted
         Whether the fit was stopped early.
     blob
@@ -110,7 +110,7 @@ def report_on(job: Job, coded: Coded, out: Output | None, seconds: float) -> Enc
         parts=spec.parts,
         target=result.target,
         target_met=result.met,
-        notes=(*job.signal.notes, *coded.notes, *result.notes),
+        notes=(*job.signal.notes, *job.notes, *coded.notes, *result.notes),
         sections=coded.sections,
         interrupted=coded.interrupted,
         blob=coded.blob,

@@ -66,10 +66,12 @@ def at_rate(job: Job) -> Coded:
     params = rate * spec.samples / job.bits_a_param / spec.parts
     if budget is None:
         params = max(params, LEAST_PARAMS)
+    else:
+        params -= 8 * len(job.metadata) / job.bits_a_param / spec.parts
     network = widest_within(params, job.network) if request.width is None else job.network(request.width)
     within = budget
     if job.rated and budget is None and job.psnr is None:
-        within = math.ceil(params * job.bits_a_param / 8 * spec.parts)
+        within = math.ceil(params * job.bits_a_param / 8 * spec.parts) + len(job.metadata)
     return code(job, fit(job, network, within), job.psnr)
 
 

@@ -7,6 +7,7 @@
 Opening reads the header only; the pixels are computed on `load`, which Pillow calls when they are needed.
 """
 
+import contextlib
 import inspect
 from typing import IO, Any, Final
 
@@ -17,13 +18,15 @@ from sinr_codec.container import FIELD, MAGIC, read
 from sinr_codec.errors import SinrError
 from sinr_codec.signals import registry
 from sinr_codec.signals.image import ImageSpec
+from sinr_codec.signals.image_metadata import checked, info_of
+from sinr_codec.signals.metadata import metadata_in
 
 FORMAT: Final = "SINR"
 MIME: Final = "image/x-sinr"
 
 
 class SinrImageFile(ImageFile.ImageFile):
-    """A picture in a `.sinr` file; `info["psnr"]` is the recorded quality in dB."""
+    """A picture in a `.sinr` file; `info` has its metadata, and "psnr", the recorded quality in dB."""
 
     format = FORMAT
     format_description = "Sparse implicit neural representation"
@@ -49,6 +52,10 @@ class SinrImageFile(ImageFile.ImageFile):
             )
         self._mode = spec.pillow_mode
         self._size = spec.width, spec.height
+        with contextlib.suppress(SinrError):  # damaged metadata do no harm
+            metadata = metadata_in(header.extra)
+            self.info.update(info_of(metadata))
+            self.text: dict[str, str] = checked(metadata).get("text", {})
         if header.quality is not None:
             self.info["psnr"] = header.quality / 100
         self.tile = []

@@ -194,7 +194,10 @@ class Signal(Protocol):
     """A source opened for encoding.
 
     It may have a method ``in_blocks()``: the same signal, cut into blocks if it is large; the default for encoding
-    where the user names no network. It may have a method ``psnr_at(snr)``: the quality in dB at an SNR in dB.
+    where the user names no network. It may have a method ``psnr_at(snr)``: the quality in dB at an SNR in dB. It may
+    have ``metadata``, a mapping of names to CBOR-ready items, the most important first: what the source tells besides
+    its samples (`signals.metadata`). The `save` of its `Spec` then has a keyword argument ``metadata`` and writes what
+    the format holds.
     """
 
     @property

@@ -21,6 +21,7 @@ from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import CENTRES, Grid
 from sinr_codec.signals.lattice import Span
 from sinr_codec.signals.levels import Levels
+from sinr_codec.signals.metadata import Metadata
 from sinr_codec.types import Array
 
 MAX_SIDE: Final = 2**31 - 1
@@ -173,6 +174,8 @@ class GridSignal(SampledPart, Generic[S]):
         What a decoder needs.
     notes
         One-line remarks on what reading left out.
+    metadata
+        What the source tells besides the samples.
     """
 
     BLOCKS: ClassVar[Blocking] = Blocking(least=8, fade=4, noun="samples")
@@ -190,6 +193,7 @@ class GridSignal(SampledPart, Generic[S]):
         self.array = array
         self.spec = spec
         self.notes = notes
+        self.metadata: Metadata = {}
         self.levels, self.peak = spec.levels, spec.peak
         self._axes = lattice.axes_of(spec.grid, lattice.window(spec.sizes)) if axes is None else axes
 
@@ -209,7 +213,9 @@ class GridSignal(SampledPart, Generic[S]):
         return self._with(self.BLOCKS.cut(self.spec.sizes, block)) if block else self
 
     def _with(self, cut: Cut) -> Self:
-        return type(self)(self.array, self.spec.with_cut(cut), self.notes)
+        signal = type(self)(self.array, self.spec.with_cut(cut), self.notes)
+        signal.metadata = self.metadata
+        return signal
 
     @property
     def parts(self) -> Sequence[Part]:

@@ -8,15 +8,16 @@ are cut into blocks (`Cut`), each with its own network.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import arrays, sources
+from sinr_codec.signals import arrays, image_metadata, sources
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals.base import Fields, Quality
 from sinr_codec.signals.claims import array_header, made_by
@@ -26,6 +27,7 @@ from sinr_codec.signals.grid import CENTRES, Grid
 from sinr_codec.signals.grids import GridSignal, GridSpec, check_sides, id_of
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, checked_range, psnr
+from sinr_codec.signals.metadata import Metadata
 from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.types import Array, PathLike
 
@@ -245,8 +247,16 @@ class ImageSpec(GridSpec):
 
     # -- files and Pillow images ---------------------------------------------------------------------------
 
-    def image(self, array: Array) -> Image.Image:
-        """A Pillow image in the source's mode from a rendering (h, w) or (h, w, C) in the source's dtype."""
+    def image(self, array: Array, metadata: Metadata = MappingProxyType({})) -> Image.Image:
+        """A Pillow image in the source's mode from a rendering (h, w) or (h, w, C) in the source's dtype.
+
+        Its `info` has the metadata.
+        """
+        picture = self._image(array)
+        picture.info.update(image_metadata.info_of(metadata))
+        return picture
+
+    def _image(self, array: Array) -> Image.Image:
         h, w = array.shape[:2]
         if self.pillow_mode is None:
             kind = f"{self.channels}-channel {self.dtype}"
@@ -259,10 +269,13 @@ class ImageSpec(GridSpec):
             return Image.frombytes(self.mode, (w, h), np.ascontiguousarray(array).tobytes())
         return Image.fromarray(array)
 
-    def save(self, decoded: Array, path: PathLike, **options: Any) -> None:
+    def save(
+        self, decoded: Array, path: PathLike, *, metadata: Metadata = MappingProxyType({}), **options: Any
+    ) -> None:
         """Write a rendering in the source's mode; the extension selects the format, *.npy the array.
 
-        Raises `InputError` if the format is unknown or does not support the mode.
+        Of the metadata, what the format holds is written. Raises `InputError` if the format is unknown or does not
+        support the mode.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -277,9 +290,13 @@ class ImageSpec(GridSpec):
         picture = self.image(decoded)
         if name == "JPEG":
             options = {"quality": 95, "subsampling": 0} | options
+        about = image_metadata.save_options(metadata, name, decoded.shape[:2] == self.sizes)
         with atomic_write(path) as temporary:
             try:
-                picture.save(temporary, name, **options)
+                try:
+                    picture.save(temporary, name, **about | options)
+                except Exception:  # metadata that the writer stumbles over
+                    picture.save(temporary, name, **options)
             except (OSError, ValueError, KeyError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
@@ -306,7 +323,14 @@ class ImageSignal(GridSignal[ImageSpec]):
     after equal steps, in twice the time; blocks of 128 are 1.3 dB behind."""
 
     @classmethod
-    def load(cls, source: PictureLike, like: ImageSpec | None = None, *, block: float | None = None) -> "ImageSignal":
+    def load(
+        cls,
+        source: PictureLike,
+        like: ImageSpec | None = None,
+        *,
+        block: float | None = None,
+        metadata: bool = True,
+    ) -> "ImageSignal":
         """Read a picture from a file in a format of Pillow, a `.npy` file, a Pillow image or an array.
 
         EXIF orientation is applied. Only the first frame of an animation is read. Palette colours become RGB or RGBA.
@@ -322,13 +346,18 @@ class ImageSignal(GridSignal[ImageSpec]):
         block
             Pixels a side of the blocks, at least 8. 0 keeps the picture in one piece, as None does here; `encode` cuts
             large pictures by itself where nothing is given.
+        metadata
+            Keep colour profile, EXIF, XMP, resolution, texts and comment.
 
         Raises
         ------
         InputError : no such file, not a picture, damaged, empty, or an array of another shape or dtype
         """
         cls.BLOCKS.check(block)
-        return cls._read(source, CENTRES if like is None else like.grid).cut_like(like, block)
+        signal = cls._read(source, CENTRES if like is None else like.grid)
+        if not metadata:
+            signal.metadata = {}
+        return signal.cut_like(like, block)
 
     @classmethod
     def _read(cls, source: PictureLike, grid: Grid) -> "ImageSignal":
@@ -354,15 +383,16 @@ class ImageSignal(GridSignal[ImageSpec]):
         mode = _PLANE if array.ndim == 2 else _ARRAY
         if array.ndim == 2 or channels > 1:
             mode = next((m for m, d, c in _MODES.values() if (d, c) == (dtype, channels)), mode)
-        return cls._build(array.reshape(*array.shape[:2], channels), mode, 0, grid, name, ())
+        return cls._build(array.reshape(*array.shape[:2], channels), mode, 0, grid, name)
 
     @classmethod
     def _from_picture(cls, picture: Image.Image, grid: Grid, name: str) -> "ImageSignal":
-        notes = _remarks(picture)
         if 0 in picture.size:
             raise InputError(f"{name}: expected at least one pixel, found {picture.width}x{picture.height}")
-        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            picture = ImageOps.exif_transpose(picture)
+        metadata, notes = image_metadata.read(picture)
+        notes = (*_remarks(picture), *notes)
+        if (upright := image_metadata.orientation(picture)) is not None:
+            picture = picture.transpose(upright)
         mode, colours = _READ_AS.get(picture.mode, picture.mode), 0
         if picture.mode.startswith("I;16"):
             mode = "I;16"
@@ -376,16 +406,26 @@ class ImageSignal(GridSignal[ImageSpec]):
         if mode not in ("P", "I;16") and mode != picture.mode:
             picture = picture.convert(mode)
         array = _samples(picture)
-        return cls._build(array.reshape(*array.shape[:2], -1), mode, colours, grid, name, notes)
+        return cls._build(array.reshape(*array.shape[:2], -1), mode, colours, grid, name, notes, metadata)
 
     @classmethod
     def _build(
-        cls, array: Array, mode: str, colours: int, grid: Grid, name: str, notes: tuple[str, ...]
+        cls,
+        array: Array,
+        mode: str,
+        colours: int,
+        grid: Grid,
+        name: str,
+        notes: tuple[str, ...] = (),
+        metadata: Metadata = MappingProxyType({}),
     ) -> "ImageSignal":
         height, width, channels = array.shape
         levels = Levels.of(array, name, dtype_range=True)
         dtype, low, high = levels.dtype, levels.low, levels.high
-        return cls(array, ImageSpec(height, width, channels, dtype, mode, low, high, colours, grid), notes)
+        spec = ImageSpec(height, width, channels, dtype, mode, low, high, colours, grid)
+        signal = cls(array, spec, notes)
+        signal.metadata = metadata
+        return signal
 
     def quality(self, render: Callable[..., Array]) -> Quality:
         """PSNR in dB of the decoded picture; `InputError` if its shape or dtype differs from the source's.
@@ -435,8 +475,6 @@ def _remarks(picture: Image.Image) -> tuple[str, ...]:
     frames = getattr(picture, "n_frames", 1)
     if frames > 1:
         notes.append(f"only the first of {frames} frames is stored")
-    if picture.info.get("icc_profile"):
-        notes.append("the colour profile is not stored")
     return tuple(notes)
 
 
