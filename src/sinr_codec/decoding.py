@@ -215,6 +215,8 @@ class Decoder:
         with as_output(out, suffix) as path:
             # kinds of other packages need not have it
             getattr(self.spec, "check_save", lambda _: None)(path)
+            if hasattr(self.spec, "write"):
+                return self.spec.write(self.fields, path, **options)
             decoded = self.render(**options)
             about = {KEY: self.metadata} if KEY in inspect.signature(self.spec.save).parameters else {}
             self.spec.save(decoded, path, **about)

@@ -97,7 +97,11 @@ class Quality:
 
 
 class Spec(Protocol):
-    """Description of a signal: all that a decoder needs besides the networks; immutable."""
+    """Description of a signal: all that a decoder needs besides the networks; immutable.
+
+    It may have a method ``write(fields, path, **options)``: `render` and `save` together, where a file holds more than
+    what `render` returns.
+    """
 
     KIND: ClassVar[str]
     """Name of the kind: "image", "audio", ..."""

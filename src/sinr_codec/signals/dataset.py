@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import Sine
+from sinr_codec.signals import dataset_choice as choice
 from sinr_codec.signals import dataset_files as files
 from sinr_codec.signals.base import Apply, MeanOfErrors, Part, Quality
 from sinr_codec.signals.claims import folder, is_zarr, is_zarr_group, made_by
@@ -168,9 +170,12 @@ class DatasetSignal(Cells):
         self.notes = tuple(notes)
         self.source_bytes = source_bytes
         missing = {
-            number: spread(v.mask.unpack(), v.mask_dims, v.dims, spec.content.shape(v.dims))
+            number: reduce(
+                np.logical_or,
+                [spread(gap.mask.unpack(), gap.dims, v.dims, spec.content.shape(v.dims)) for gap in v.gaps],
+            )
             for number, v in enumerate(spec.variables)
-            if v.mask is not None
+            if v.gaps
         }
         super().__init__(spec, stored, missing)
 
@@ -191,6 +196,9 @@ class DatasetSignal(Cells):
         *,
         sphere: bool | None = None,
         variables: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        exact: Sequence[str] = (),
+        group: str | None = None,
         block: float | None = None,
     ) -> "DatasetSignal":
         """Read a dataset.
@@ -205,7 +213,13 @@ class DatasetSignal(Cells):
             Give the network points of the sphere instead of latitude and longitude along axes; default: unless a
             field is the component of a vector, such as the eastward wind.
         variables
-            Names of the data variables to keep; default: all.
+            Names of the data variables to keep; default: all that can be stored.
+        without
+            Names of variables to leave out.
+        exact
+            Names of variables to store exactly, not by the network.
+        group
+            The group of the file to read, as "forecast/surface"; default: the root group.
         block
             Cells of the blocks along each dimension, at least 8. 0 and None keep the dataset in one piece.
 
@@ -218,27 +232,29 @@ class DatasetSignal(Cells):
         xr = files.import_xarray()
         name = str(source) if isinstance(source, str | os.PathLike) else "dataset"
         notes: list[str] = []
-        raw = files.opened(xr, source, notes)
+        wanted, left, precise = (
+            [names] if isinstance(names, str) else list(names or ()) for names in (variables, without, exact)
+        )
+        raw = files.opened(xr, source, group, notes)
+        files.check_names(raw, [*left, *precise], name)
+        raw = raw.drop_vars(left)
         if variables is not None:
-            raw = files.restricted(raw, [variables] if isinstance(variables, str) else variables, name)
-        stored = {str(key): files.plain(v, f"{name}: {key}") for key, v in raw.variables.items()}
-        if not all(raw.sizes.values()):
-            empty = next(d for d, n in raw.sizes.items() if n == 0)
-            raise InputError(f"{name}: the dimension {empty} has no samples")
+            raw = files.restricted(raw, wanted, name)
+        stored = choice.stored_in(raw, wanted, name, notes)
         if like is None:
-            chosen = files.choose(raw, stored, name, notes)
+            chosen = choice.choose(raw, stored, precise, name, notes)
         else:
             chosen = [v.name for v in like.variables]
             if lost := [n for n in chosen if n not in stored]:
                 raise InputError(f"{name}: has no variable {quoted(lost[0])}, which the file to compare with has")
-        content, masks = files.described(raw, stored, chosen, name, notes)
-        earth = find_earth(content)
+        content, holes = choice.described(raw, stored, chosen, name, notes)
+        earth, steady = find_earth(content) or (None, ())
         if like is not None:
             sphere = like.content.sphere
         elif sphere is None:
             sphere = not any(v.levels is not None and follows_grid(v) for v in content.variables)
-        content = replace(content, earth=earth, sphere=sphere)
-        spec = DatasetSpec(write_side(content, masks))
+        content = replace(content, earth=earth, sphere=sphere, steady=steady)
+        spec = DatasetSpec(write_side(content, holes))
         spec = spec.with_cut(like.cut if like is not None else cls.BLOCKS.cut(spec.shape, block) if block else None)
         return cls(spec, {n: stored[n] for n in chosen}, notes, sum(a.nbytes for a in stored.values()))
 
@@ -330,6 +346,6 @@ KIND: Final = Kind(
         db=46.0,
         fit={"": {"sampling": "error"}},
     ),
-    suffixes=(".nc", ".nc3", ".nc4", ".netcdf", ".cdf", ".h5", ".hdf5", ".he5", ".grib", ".grib2", ".grb", ".grb2"),
+    suffixes=(".nc", ".nc3", ".nc4", ".netcdf", ".cdf", ".h5", ".hdf5", ".he5", *files.GRIB),
     recognises=recognises,
 )

@@ -1,37 +1,69 @@
 """Latitude and longitude of gridded data: which variables they are, and points of the sphere from them."""
 
 import copy
+import math
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.errors import MalformedError
 from sinr_codec.signals.dataset_side import Content, Variable
 from sinr_codec.types import Array
 
 Grids = Mapping[str, Array]
 """Positions by dimension, in samples of the source, fractions included; the arrays broadcast together."""
 
-NAMES: Final = {
-    "latitude": ("latitude", "lat", "nav_lat", "xlat", "clat"),
-    "longitude": ("longitude", "lon", "nav_lon", "xlong", "clon"),
+_PLACES: Final = r"(_?(rho|psi|vert(ex|ices)?|cell|edge|node|face|center|corner|grid|bn?ds|bounds)|_[a-z])?\d?"
+_UNITS: Final = {
+    "latitude": re.compile(r"degrees?_?(north|N)$", re.IGNORECASE),
+    "longitude": re.compile(r"degrees?_?(east|E)$", re.IGNORECASE),
 }
-"""Usual names, in lower case, for files without the attributes of the CF conventions."""
-_UNITS: Final = {"latitude": re.compile(r"degrees?_?(north|N)$"), "longitude": re.compile(r"degrees?_?(east|E)$")}
+_NAMES: Final = {
+    "latitude": re.compile(rf"(nav_?|geo|grid_?|[xtuvcg])?lat(itude)?s?{_PLACES}|gphi[tuvf]", re.IGNORECASE),
+    "longitude": re.compile(rf"(nav_?|geo|grid_?|[xtuvcg])?lon(g|gitude)?s?{_PLACES}|glam[tuvf]", re.IGNORECASE),
+}
+"""Usual names, for files without the attributes of the CF conventions."""
+_AXES: Final = {"latitude": {"Y", "Lat"}, "longitude": {"X", "Lon"}}  # in `axis` and `_CoordinateAxisType`
+_AT_ONCE: Final = 1 << 20  # points whose ends are sought at once
 
 
-def is_earth(content: Content, lat: str, lon: str) -> bool:
-    """Whether two variables place the fields on the globe: one axis each, or both over the same dimensions."""
+def likeness(name: str, attrs: Mapping[str, Any], what: str) -> int:
+    """How surely a variable is "latitude" or "longitude", from 0 (it is not) to 3.
+
+    3 is for its `standard_name`, 2 for its `units`, 1 for its name, `long_name` or axis.
+    """
+    if "standard_name" in attrs:
+        return 3 if attrs["standard_name"] == what else 0
+    units = str(attrs.get("units", ""))
+    if _UNITS[what].match(units):
+        return 2
+    angle = units.lower().startswith(("deg", "rad")) and not any(other.match(units) for other in _UNITS.values())
+    axes = {attrs.get("axis") if angle else None, attrs.get("_CoordinateAxisType")}
+    said = _NAMES[what].fullmatch(name) or str(attrs.get("long_name", "")).lower() == what or axes & _AXES[what]
+    return int(bool(said) and (angle or not units))
+
+
+def is_place(name: str, attrs: Mapping[str, Any]) -> bool:
+    """Whether a variable is latitude or longitude."""
+    return any(likeness(name, attrs, what) for what in _NAMES)
+
+
+def is_earth(content: Content, lat: str, lon: str, steady: Sequence[str]) -> bool:
+    """Whether two variables can place the fields on the globe: one axis each, or both over the same dimensions.
+
+    Dimensions along which neither changes do not count. The elements are not looked at.
+    """
     pair = [content.find(lat), content.find(lon)]
-    if any(v is None or v.data is None or v.data.dtype.kind not in "iuf" or not v.dims for v in pair):
+    if any(v is None or v.read is None or not v.is_number for v in pair):
         return False
-    a, b = (v.dims for v in pair if v is not None)
-    if not (len(a) == len(b) == 1 or a == b) or not {*a, *b} <= field_dims(content):
-        return False
-    degrees = [_degrees(v) for v in pair if v is not None]
-    return all(np.isfinite(d).all() for d in degrees) and bool((np.abs(degrees[0]) <= 90.5).all())
+    whole = [v.dims for v in pair if v is not None]
+    a, b = (_without(dims, steady) for dims in whole)
+    alike = len(a) == len(b) == 1 or (a == b and len(set(a)) == len(a))
+    return bool(a and b) and alike and {*steady} <= {*whole[0]} & {*whole[1]} and {*a, *b} <= field_dims(content)
 
 
 def field_dims(content: Content) -> set[str]:
@@ -39,27 +71,60 @@ def field_dims(content: Content) -> set[str]:
     return {d for v in content.variables if v.levels is not None for d in v.dims}
 
 
+def _without(dims: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
+    return tuple(d for d in dims if d not in others)
+
+
 def _degrees(variable: Variable) -> NDArray[np.float64]:
     """Latitudes or longitudes in degrees, of the variable's shape."""
-    assert variable.data is not None
     values = variable.physical(variable.data)
-    return np.degrees(values) if str(variable.attrs.get("units", "")).startswith("rad") else values
+    return np.degrees(values) if variable.units.startswith("rad") else values
 
 
-def find_earth(content: Content) -> tuple[str, str] | None:
-    """Names of latitude and longitude by the CF conventions or by usual names."""
+def _are_degrees(lat: Array, lon: Array) -> bool:
+    """Whether these can be latitudes and longitudes."""
+    return bool(np.isfinite(lat).all() and np.isfinite(lon).all() and (np.abs(lat) <= 90.5).all())
 
-    def likeness(v: Variable, what: str) -> int:
-        if "standard_name" in v.attrs:
-            return 3 if v.attrs["standard_name"] == what else 0
-        return 2 if _UNITS[what].match(str(v.attrs.get("units", ""))) else int(v.name.lower() in NAMES[what])
 
-    def candidates(what: str) -> list[str]:
-        found = sorted(content.variables, key=lambda v: -likeness(v, what))
-        return [v.name for v in found if likeness(v, what)]
+def find_earth(content: Content) -> tuple[tuple[str, str], tuple[str, ...]] | None:
+    """Names of latitude and longitude, and the dimensions along which neither changes.
 
-    pairs = [(a, b) for a in candidates("latitude") for b in candidates("longitude")]
-    return next((pair for pair in pairs if is_earth(content, *pair)), None)
+    Of several pairs, such as those of a staggered grid, it is the surest one, and then that of most values of fields.
+    Positions that change with time are left out: the sphere would stand for the axis of time, too.
+    """
+    found = {what: [v for v in content.variables if likeness(v.name, v.attrs, what)] for what in _NAMES}
+
+    def rank(pair: tuple[Variable, Variable]) -> tuple[int, int]:
+        sure = sum(likeness(v.name, v.attrs, what) for v, what in zip(pair, _NAMES))
+        dims = {d for v in pair for d in v.dims}
+        fields = (v for v in content.variables if v.levels is not None and dims <= {*v.dims})
+        return sure, sum(math.prod(content.shape(v.dims)) for v in fields)
+
+    pairs = [(a, b) for a in found["latitude"] for b in found["longitude"]]
+    pairs = [(a, b) for a, b in pairs if is_earth(content, a.name, b.name, ())]
+    for a, b in sorted(pairs, key=rank, reverse=True):
+        lat, lon = a.data, b.data
+        steady = _steady(a.dims, lat, lon) if a.dims == b.dims else ()
+        rest = {*_without(a.dims, steady), *b.dims} - {*steady}
+        if _are_degrees(_degrees(a), _degrees(b)) and not (a.dims == b.dims and rest & _times(content, len(rest) > 1)):
+            return (a.name, b.name), steady
+    return None
+
+
+def _steady(dims: Sequence[str], *arrays: Array) -> tuple[str, ...]:
+    """Dimensions along which none of some arrays changes; none where that is all of them."""
+    steady = [d for i, d in enumerate(dims) if all((a == a.take([0], i)).all() for a in arrays)]
+    return tuple(steady) if len(steady) < len(dims) else ()
+
+
+def _times(content: Content, auxiliary: bool) -> set[str]:
+    """Dimensions with times as coordinates; those whose times have another name, too, where `auxiliary` says so."""
+    times = {d for d in content.dims if d.lower() == "time"}
+    for v in content.variables:
+        said = " since " in v.units or v.attrs.get("standard_name") == "time" or v.attrs.get("axis") == "T"
+        if said and len(v.dims) == 1 and (auxiliary or v.dims[0] == v.name):
+            times |= {*v.dims}
+    return times
 
 
 def follows_grid(variable: Variable) -> bool:
@@ -82,31 +147,36 @@ class Globe:
     change: without the scaling, the network would see next to nothing of it.
     """
 
-    def __init__(self, lat: Variable, lon: Variable) -> None:
-        self.dims = (lat.dims, lon.dims)
+    def __init__(self, lat: Variable, lon: Variable, steady: Collection[str] = ()) -> None:
+        self.dims = (_without(lat.dims, steady), _without(lon.dims, steady))
         #: One axis each, so that positions between samples have a meaning.
-        self.separable = lat.dims != lon.dims
-        self.lat, self.lon = _degrees(lat), _degrees(lon)
+        self.separable = self.dims[0] != self.dims[1]
+        first = [tuple(0 if d in steady else slice(None) for d in v.dims) for v in (lat, lon)]
+        self.lat, self.lon = _degrees(lat)[first[0]], _degrees(lon)[first[1]]
+        if not _are_degrees(self.lat, self.lon):
+            raise MalformedError("dataset: latitudes or longitudes are not those of places")
         if self.separable:
             self.lon = np.unwrap(self.lon, period=360)
-        self._fill(self.lat, self.lon)
+        self._area = tuple(tuple(slice(None) for _ in dims) for dims in self.dims)
 
-    def _fill(self, lat: Array, lon: Array) -> None:
-        """Move and scale the points of some latitudes and longitudes into [-1, 1]."""
+    @cached_property
+    def _domain(self) -> tuple[NDArray[np.float64], float]:
+        """Middle and half the size of the box of all points."""
+        lat, lon = (angles[area] for angles, area in zip((self.lat, self.lon), self._area))
         if self.separable:
             # The least and greatest products are among those of least and greatest factors.
-            across, (x, y, _) = np.cos(np.radians(lat)), np.moveaxis(_unit(0 * lon, lon), -1, 0)
-            products = [np.multiply.outer(_ends(across), _ends(side)).ravel() for side in (x, y)]
-            ends = np.stack([*(_ends(p) for p in products), _ends(np.sin(np.radians(lat)))], -1)
+            across, up = (_ends_of(lambda a, of=of: of(np.radians(a)), lat) for of in (np.cos, np.sin))
+            sides = (_ends_of(lambda b, of=of: of(np.radians(b)), lon) for of in (np.cos, np.sin))
+            ends = np.stack([*(_ends(np.multiply.outer(across, side).ravel()) for side in sides), up], -1)
         else:
-            ends = _ends(_unit(lat, lon))
-        self.middle, self.radius = ends.mean(0), float((ends[1] - ends[0]).max() / 2) or 1.0
+            ends = _ends_of(_unit, lat, lon)
+        return ends.mean(0), float((ends[1] - ends[0]).max() / 2) or 1.0
 
     def of_area(self, area: Mapping[str, slice]) -> "Globe":
         """The same with the points of a part of the grid, a slice by dimension, moved and scaled to fill [-1, 1]."""
         other = copy.copy(self)
-        lat, lon = (tuple(area[d] for d in dims) for dims in self.dims)
-        other._fill(self.lat[lat], self.lon[lon])
+        other.__dict__.pop("_domain", None)
+        other._area = tuple(tuple(area[d] for d in dims) for dims in self.dims)
         return other
 
     @property
@@ -132,7 +202,8 @@ class Globe:
 
     def points(self, lat: Array, lon: Array) -> NDArray[np.float64]:
         """Coordinates (..., 3) at latitudes and longitudes in degrees."""
-        moved: NDArray[np.float64] = (_unit(lat, lon) - self.middle) / self.radius
+        middle, radius = self._domain
+        moved: NDArray[np.float64] = (_unit(lat, lon) - middle) / radius
         return moved
 
 
@@ -145,6 +216,13 @@ def _ends(array: Array) -> Array:
     """Least and greatest along all axes but the last: (2, n), or (2,) of a vector."""
     flat = array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array
     return np.stack([flat.min(0), flat.max(0)])
+
+
+def _ends_of(function: Callable[..., Array], *angles: Array) -> Array:
+    """Least and greatest of a function of angles, which may take many times their memory: in parts."""
+    flat = [np.ascontiguousarray(a).reshape(-1) for a in angles]
+    starts = range(0, len(flat[0]), _AT_ONCE)
+    return _ends(np.concatenate([_ends(function(*(a[i : i + _AT_ONCE] for a in flat))) for i in starts]))
 
 
 def between(samples: Array, positions: Array) -> NDArray[np.float64]:

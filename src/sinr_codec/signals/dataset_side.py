@@ -3,7 +3,8 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Final
 
 import cbor2
@@ -14,7 +15,7 @@ from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container.format import loads
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.signals.levels import DTYPES, Levels
-from sinr_codec.signals.lossless import Mask, pack, read_array, unpack, write_array, write_mask
+from sinr_codec.signals.lossless import Mask, Packed, array_bytes, pack, read_array, write_array, write_mask
 from sinr_codec.types import Array
 
 TEXT: Final = "text"
@@ -24,7 +25,45 @@ MOST_SIZE: Final = 1 << 40
 _MOST_META: Final = 1 << 22
 _MOST_DIMS: Final = 32
 _MOST_AXES: Final = 8
+_VARINT: Final = 10  # bytes of the longest one
 _NUMBERS: Final = {"_FillValue", "missing_value", "scale_factor", "add_offset"}  # attributes that are computed with
+
+
+Hole = tuple[Any, tuple[str, ...], NDArray[np.bool_]]
+"""Cells of a field that hold a number instead of a value: the number, None for what the attributes declare; and where
+they are, over those dimensions along which that changes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """Cells of a field that hold a number instead of a value.
+
+    Attributes
+    ----------
+    number
+        As the source stores it: a fill value, NaN or infinity.
+    dims
+        Dimensions along which the cells change.
+    read
+        The cells, unpacked when they are asked for.
+    """
+
+    number: Any
+    dims: tuple[str, ...]
+    read: Callable[[], Mask]
+
+    @property
+    def mask(self) -> Mask:
+        """Where the cells are, over `dims`."""
+        return self.read()
+
+
+@dataclass(frozen=True)
+class EnumType:
+    """A type of integers with names, as netCDF has it: its name, and the integers by name."""
+
+    name: str
+    members: dict[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +76,12 @@ class Variable:
         As in the source; `dtype` is NumPy's name, or "S" and a length, or "text".
     levels
         Of a field: the stored numbers that map to -1 and +1 (unsigned where the attribute `_Unsigned` says so).
-    mask, mask_dims
-        Of a field with missing values: true where one is, over those dimensions along which it changes.
-    data
-        Of any other variable: its elements.
+    gaps
+        Of a field: the cells without a value.
+    read
+        Of any other variable: its elements, unpacked when they are asked for.
+    enum
+        Of integers with names: their type.
     """
 
     name: str
@@ -48,24 +89,29 @@ class Variable:
     dtype: str
     attrs: dict[str, Any]
     levels: Levels | None = None
-    mask: Mask | None = None
-    mask_dims: tuple[str, ...] = ()
-    data: Array | None = None
+    gaps: tuple[Gap, ...] = ()
+    read: Callable[[], Array] | None = None
+    enum: EnumType | None = None
 
     @property
-    def fill(self) -> Any:
-        """What stands for a missing value: `_FillValue`, else `missing_value`, else NaN."""
+    def data(self) -> Array:
+        """The elements of a variable that is no field."""
+        assert self.read is not None
+        return self.read()
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the elements are integers or floats."""
+        return self.dtype in DTYPES and self.dtype != "bool"
+
+    @property
+    def declared(self) -> Any:
+        """What the attributes declare to stand for a missing value, as the dtype holds it; None where it cannot.
+
+        That is the first number of `_FillValue`, else of `missing_value`, else NaN.
+        """
         found = marks(self.attrs)
-        return found[0] if found else math.nan
-
-    @property
-    def has_fill(self) -> bool:
-        """Whether the dtype can hold `fill`."""
-        if np.dtype(self.dtype).kind == "f":
-            return True
-        info, fill = np.iinfo(self.dtype), self.fill
-        # As Python's integers, which compare exactly.
-        return float(fill).is_integer() and info.min <= int(fill) <= info.max
+        return as_stored(found[0] if found else math.nan, np.dtype(self.dtype))
 
     @property
     def units(self) -> str:
@@ -81,7 +127,8 @@ class Variable:
     def physical(self, stored: Array) -> NDArray[np.float64]:
         """Stored numbers, unpacked."""
         factor, offset = self.scale
-        return stored.astype(np.float64) * factor + offset
+        with np.errstate(over="ignore", invalid="ignore"):
+            return stored.astype(np.float64) * factor + offset
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +147,10 @@ class Content:
         Names of the variables with latitude and longitude, where the fields have both.
     sphere
         Whether those become points of the unit sphere, or their dimensions axes like others.
+    steady
+        Dimensions of latitude and longitude along which neither changes.
+    unused
+        Of dimensions that no variable has: size, and whether it may grow.
     """
 
     dims: dict[str, int]
@@ -108,18 +159,39 @@ class Content:
     unlimited: tuple[str, ...] = ()
     earth: tuple[str, str] | None = None
     sphere: bool = True
+    steady: tuple[str, ...] = ()
+    unused: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
     def shape(self, dims: Sequence[str]) -> tuple[int, ...]:
         """Sizes of some dimensions."""
         return tuple(self.dims[d] for d in dims)
 
+    @cached_property
+    def by_name(self) -> dict[str, Variable]:
+        """The variables by name."""
+        return {v.name: v for v in self.variables}
+
     def find(self, name: str) -> Variable | None:
         """The variable of a name, if there is one."""
-        return next((v for v in self.variables if v.name == name), None)
+        return self.by_name.get(name)
 
     def named(self, name: str) -> Variable:
         """The variable of a name that is there."""
-        return next(v for v in self.variables if v.name == name)
+        return self.by_name[name]
+
+
+def as_stored(number: Any, dtype: np.dtype[Any]) -> Any:
+    """A number of an attribute as cells of a dtype hold it; None where they cannot.
+
+    Floats are rounded to the dtype, as by a program that writes the attribute in double precision and the cells not.
+    """
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return np.asarray(number).astype(dtype)[()]
+    if not float(number).is_integer():
+        return None
+    info, whole = np.iinfo(dtype), int(number)  # Python's integers compare exactly
+    return dtype.type(whole) if info.min <= whole <= info.max else None
 
 
 def marks(attrs: Mapping[str, Any]) -> list[Any]:
@@ -145,34 +217,45 @@ def _is_flat(value: Any) -> bool:
     return not isinstance(value, Mapping) and np.ndim(value) <= 1
 
 
-def write_side(content: Content, masks: Mapping[str, tuple[tuple[str, ...], NDArray[np.bool_]]]) -> bytes:
+def write_side(content: Content, holes: Mapping[str, Sequence[Hole]]) -> bytes:
     """Metadata in CBOR, then the arrays of variables in their order and the masks, all packed together."""
     number = {name: i for i, name in enumerate(content.dims)}
     variables: list[Any] = []
     arrays: list[bytes] = []
-    stored: dict[tuple[tuple[str, ...], bytes], int] = {}
+    masks: dict[tuple[tuple[str, ...], bytes], int] = {}
+    gaps: list[Any] = []
     for v in content.variables:
         if len(v.dims) > _MOST_DIMS:
             raise InputError(f"{v.name}: expected at most {_MOST_DIMS} dimensions, found {len(v.dims)}")
         record: list[Any] = [v.name, [number[d] for d in v.dims], v.dtype, _to_cbor(v.attrs, v.name)]
         if v.levels is not None:
-            mask = -1
-            if v.name in masks:
-                dims, array = masks[v.name]
-                mask = stored.setdefault((dims, write_mask(array)), len(stored))
-            record += [v.levels.to_header(), mask]
+            declared = -1
+            for held, dims, array in holes.get(v.name, ()):
+                mask = masks.setdefault((dims, write_mask(array)), len(masks))
+                if held is None:
+                    declared = mask
+                else:
+                    gaps.append([len(variables), _to_cbor(held, v.name), mask])
+            record += [v.levels.to_header(), declared]
         elif v.dtype == TEXT:
             record.append([str(text) for text in np.asarray(v.data).reshape(-1)])
         else:
             arrays.append(write_array(np.asarray(v.data)))
         variables.append(record)
+    more = {
+        "gaps": gaps,
+        "enums": [[i, v.enum.name, v.enum.members] for i, v in enumerate(content.variables) if v.enum is not None],
+        "steady": [number[d] for d in content.steady],
+        "unused": [[name, *about] for name, about in content.unused.items()],
+    }
     meta = [
         [[name, size] for name, size in content.dims.items()],
         _to_cbor(content.attrs, "the dataset"),
         [number[d] for d in content.unlimited],
         [*(content.earth or ()), *([content.sphere] if content.earth else [])],
-        [[number[d] for d in dims] for dims, _ in stored],
+        [[number[d] for d in dims] for dims, _ in masks],
         variables,
+        *([{key: entries for key, entries in more.items() if entries}] if any(more.values()) else []),
     ]
     coded = cbor2.dumps(meta)
     if len(coded) > _MOST_META:
@@ -181,78 +264,173 @@ def write_side(content: Content, masks: Mapping[str, tuple[tuple[str, ...], NDAr
         loads(coded)
     except MalformedError as error:
         raise InputError("attributes: lists and maps in each other are nested too deep; expected flat ones") from error
-    return pack(write_varint(len(coded)) + coded + b"".join(arrays) + b"".join(blob for _, blob in stored))
+    return pack(write_varint(len(coded)) + coded + b"".join(arrays) + b"".join(blob for _, blob in masks))
 
 
 def read_side(side: bytes) -> Content:
-    """Inverse of `write_side`."""
-    reader = Reader(unpack(side, "dataset side"), "dataset side")
-    length = reader.varint()
-    if length > _MOST_META:
-        raise LimitError(f"dataset side: {length:,} bytes of metadata; this reader accepts {_MOST_META:,}")
-    coded = reader.take(length)
-    meta = loads(bytes(coded))
-    expect(type(meta) is list and len(meta) == 6 and all(type(part) is list for i, part in enumerate(meta) if i != 1))
-    sizes, attrs, unlimited, earth, mask_dims, records = meta
-    dims: dict[str, int] = {}
-    for entry in sizes:
-        expect(type(entry) is list and len(entry) == 2 and type(entry[0]) is str and type(entry[1]) is int)
-        expect(entry[0] not in dims and 1 <= entry[1] <= MOST_SIZE)
-        dims[entry[0]] = entry[1]
-    names = list(dims)
-
-    def named(numbers: Any) -> tuple[str, ...]:
-        expect(type(numbers) is list and all(type(i) is int and 0 <= i < len(names) for i in numbers))
-        expect(len(numbers) <= _MOST_DIMS)  # NumPy knows no more than 64
-        expect(len(set(numbers)) == len(numbers) and math.prod(dims[names[i]] for i in numbers) <= MOST_SIZE)
-        return tuple(names[i] for i in numbers)
-
-    variables = [_read_variable(record, named, dims, reader) for record in records]
-    expect(len({v.name for v, _ in variables}) == len(variables))
-    masks = []
-    for numbers in mask_dims:
-        over = named(numbers)
-        expect(len(over) > 0)
-        masks.append((over, Mask(reader, tuple(dims[d] for d in over))))
-    reader.end()
-    complete = []
-    for v, mask in variables:
-        if mask >= 0:
-            expect(mask < len(masks) and set(masks[mask][0]) <= set(v.dims) and v.has_fill)
-            v = replace(v, mask_dims=masks[mask][0], mask=masks[mask][1])
-        complete.append(v)
-    expect(any(v.levels is not None for v in complete))
-    expect({d for v in complete for d in v.dims} == set(dims))
-    expect(not earth or (len(earth) == 3 and type(earth[0]) is type(earth[1]) is str and type(earth[2]) is bool))
-    return Content(
-        dims,
-        _attributes(attrs),
-        tuple(complete),
-        named(unlimited),
-        (earth[0], earth[1]) if earth else None,
-        earth[2] if earth else True,
-    )
+    """Inverse of `write_side`; arrays and masks are unpacked, and may turn out to be damaged, when they are used."""
+    packed = Packed(side, "dataset side")
+    head = Reader(packed.beginning(_VARINT), packed.name)
+    size = head.varint()
+    if size > _MOST_META:
+        raise LimitError(f"dataset side: {size:,} bytes of metadata; this reader accepts {_MOST_META:,}")
+    start = head.position + size
+    coded = Reader(packed.beginning(start)[head.position :], packed.name).take(size)
+    return _Metadata(loads(bytes(coded)), _Body(packed, start)).content()
 
 
-def _read_variable(
-    record: Any, named: Callable[[Any], tuple[str, ...]], dims: Mapping[str, int], reader: Reader
-) -> tuple[Variable, int]:
-    """A variable, and the number of its mask or -1."""
-    expect(type(record) is list and 4 <= len(record) <= 6 and type(record[0]) is type(record[2]) is str)
-    name, over, dtype, attrs = record[0], named(record[1]), record[2], _attributes(record[3])
-    shape = tuple(dims[d] for d in over)
-    if len(record) == 6:
-        levels, mask = Levels.from_header(record[4]), record[5]
-        expect(type(mask) is int and mask >= -1 and dtype in DTYPES and dtype != "bool" and len(over) > 0)
-        expect(levels.dtype in (dtype, unsigned(dtype, attrs)))
-        return Variable(name, over, dtype, attrs, levels), mask
-    if len(record) == 5:
-        texts = record[4]
-        expect(dtype == TEXT and type(texts) is list and len(texts) == math.prod(shape))
-        expect(all(type(text) is str for text in texts))
-        return Variable(name, over, dtype, attrs, data=np.array(texts, dtype=object).reshape(shape)), -1
-    expect(dtype in DTYPES or re.fullmatch(r"S[1-9][0-9]{0,4}", dtype) is not None)
-    return Variable(name, over, dtype, attrs, data=read_array(reader, np.dtype(dtype), shape)), -1
+class _Body:
+    """The arrays and masks behind the metadata of a side section, unpacked when they are first used."""
+
+    def __init__(self, packed: Packed, start: int) -> None:
+        self._packed, self._end = packed, start
+        self._masks: list[tuple[int, ...]] = []
+
+    def add_array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Callable[[], Array]:
+        """The elements of the next array."""
+        start, self._end = self._end, self._end + array_bytes(dtype, shape)
+        # Checked here, because a dataset of many arrays may declare more than there can be.
+        expect(self._end <= self._packed.size)
+        return lambda: read_array(Reader(memoryview(self._data)[start:], self._packed.name), dtype, shape)
+
+    def add_mask(self, shape: tuple[int, ...]) -> Callable[[], Mask]:
+        """The next mask; all arrays are before all masks."""
+        number = len(self._masks)
+        self._masks.append(shape)
+        return lambda: self._read_masks[number]
+
+    def check(self) -> None:
+        """Raise `MalformedError` where the declared length is not that of the arrays, and there are no masks."""
+        expect(bool(self._masks) or self._end == self._packed.size)
+
+    @cached_property
+    def _data(self) -> bytes:
+        return self._packed.unpack()
+
+    @cached_property
+    def _read_masks(self) -> list[Mask]:
+        reader = Reader(memoryview(self._data)[self._end :], self._packed.name)
+        masks = [Mask(reader, shape) for shape in self._masks]
+        reader.end()
+        return masks
+
+
+class _Metadata:
+    """The metadata of a side section, and what it says of the bytes behind it."""
+
+    def __init__(self, meta: Any, body: _Body) -> None:
+        expect(type(meta) is list and 6 <= len(meta) <= 7)
+        expect(all(type(part) is (dict if i in (1, 6) else list) for i, part in enumerate(meta)))
+        self._body = body
+        self._sizes, self._attrs, self._unlimited, self._earth, self._mask_dims, self._records = meta[:6]
+        self._more: dict[Any, Any] = meta[6] if len(meta) > 6 else {}
+        self._dims: dict[str, int] = {}
+        for entry in self._sizes:
+            expect(type(entry) is list and len(entry) == 2)
+            expect(_is_dimension(entry[0], entry[1], least=1) and entry[0] not in self._dims)
+            self._dims[entry[0]] = entry[1]
+        self._names = list(self._dims)
+
+    def content(self) -> Content:
+        """What it describes."""
+        enums = {number: _enum(*rest) for number, *rest in self._entries("enums", 3)}
+        variables = [self._variable(record, enums.get(i)) for i, record in enumerate(self._records)]
+        expect(len({v.name for v, _ in variables}) == len(variables))
+        masks = [(dims, self._body.add_mask(self._shape(dims))) for dims in map(self._named, self._mask_dims)]
+        expect(all(dims for dims, _ in masks))
+        self._body.check()
+        gaps: dict[int, list[Gap]] = {}
+
+        def add(number: int, held: Any, mask: Any) -> None:
+            expect(type(mask) is int and 0 <= mask < len(masks) and held is not None)
+            expect(set(masks[mask][0]) <= set(variables[number][0].dims))
+            gaps.setdefault(number, []).append(Gap(held, *masks[mask]))
+
+        for number, (v, mask) in enumerate(variables):
+            if mask >= 0:
+                add(number, v.declared, mask)
+        for number, held, mask in self._entries("gaps", 3):
+            v, held = variables[number][0], _from_cbor(held)
+            expect(v.levels is not None and isinstance(held, np.generic) and held.dtype.name == v.dtype)
+            add(number, held, mask)
+        complete = tuple(replace(v, gaps=tuple(gaps.get(i, ()))) for i, (v, _) in enumerate(variables))
+        expect(any(v.levels is not None for v in complete))
+        expect({d for v in complete for d in v.dims} == set(self._dims))
+        earth = self._earth
+        expect(not earth or (len(earth) == 3 and type(earth[0]) is type(earth[1]) is str and type(earth[2]) is bool))
+        return Content(
+            self._dims,
+            _attributes(self._attrs),
+            complete,
+            self._named(self._unlimited),
+            (earth[0], earth[1]) if earth else None,
+            earth[2] if earth else True,
+            self._named(self._more.get("steady", [])),
+            self._unused(),
+        )
+
+    def _shape(self, dims: Sequence[str]) -> tuple[int, ...]:
+        return tuple(self._dims[d] for d in dims)
+
+    def _named(self, numbers: Any, *, repeated: bool = False) -> tuple[str, ...]:
+        """Names of dimensions by their numbers, of which there are no more than NumPy knows."""
+        expect(type(numbers) is list and all(type(i) is int and 0 <= i < len(self._names) for i in numbers))
+        dims = tuple(self._names[i] for i in numbers)
+        expect(len(dims) <= _MOST_DIMS and math.prod(self._shape(dims)) <= MOST_SIZE)
+        expect(repeated or len(set(dims)) == len(dims))
+        return dims
+
+    def _variable(self, record: Any, enum: EnumType | None) -> tuple[Variable, int]:
+        """A variable, and the number of the mask of its declared fill value or -1."""
+        expect(type(record) is list and 4 <= len(record) <= 6 and type(record[0]) is type(record[2]) is str)
+        name, dtype, attrs = record[0], record[2], _attributes(record[3])
+        dims = self._named(record[1], repeated=len(record) < 6)
+        shape = self._shape(dims)
+        if len(record) == 6:
+            levels, mask = Levels.from_header(record[4]), record[5]
+            expect(type(mask) is int and mask >= -1 and dtype in DTYPES and dtype != "bool" and len(dims) > 0)
+            expect(levels.dtype in (dtype, unsigned(dtype, attrs)))
+            return Variable(name, dims, dtype, attrs, levels, enum=enum), mask
+        if len(record) == 5:
+            texts = record[4]
+            expect(dtype == TEXT and type(texts) is list and len(texts) == math.prod(shape))
+            expect(all(type(text) is str for text in texts))
+            return Variable(name, dims, dtype, attrs, read=partial(_texts, texts, shape)), -1
+        expect(dtype in DTYPES or re.fullmatch(r"S[1-9][0-9]{0,4}", dtype) is not None)
+        read = self._body.add_array(np.dtype(dtype), shape)
+        return Variable(name, dims, dtype, attrs, read=read, enum=enum), -1
+
+    def _entries(self, key: str, length: int) -> list[Any]:
+        """The entries about variables of a part that old files lack; each begins with the number of a variable."""
+        entries = self._more.get(key, [])
+        expect(type(entries) is list and all(type(entry) is list and len(entry) == length for entry in entries))
+        expect(all(type(entry[0]) is int and 0 <= entry[0] < len(self._records) for entry in entries))
+        return entries
+
+    def _unused(self) -> dict[str, tuple[int, bool]]:
+        """Dimensions that no variable has."""
+        unused: dict[str, tuple[int, bool]] = {}
+        entries = self._more.get("unused", [])
+        expect(type(entries) is list)
+        for entry in entries:
+            expect(type(entry) is list and len(entry) == 3 and type(entry[2]) is bool)
+            expect(_is_dimension(entry[0], entry[1], least=0) and entry[0] not in {*self._dims, *unused})
+            unused[entry[0]] = entry[1], entry[2]
+        return unused
+
+
+def _is_dimension(name: Any, size: Any, least: int) -> bool:
+    return type(name) is str and type(size) is int and least <= size <= MOST_SIZE
+
+
+def _enum(name: Any, members: Any) -> EnumType:
+    expect(type(name) is str and type(members) is dict)
+    expect(all(type(key) is str and type(value) is int for key, value in members.items()))
+    return EnumType(name, members)
+
+
+def _texts(texts: list[str], shape: tuple[int, ...]) -> Array:
+    return np.array(texts, dtype=object).reshape(shape)
 
 
 def expect(holds: bool) -> None:

@@ -14,11 +14,12 @@ from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdE
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import dataset_files as files
+from sinr_codec.signals import dataset_output as output
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.dataset_globe import Globe, Grids, between, is_earth
-from sinr_codec.signals.dataset_side import Content, Variable, expect, read_side
+from sinr_codec.signals.dataset_side import Content, Gap, Variable, expect, read_side
 from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike
 from sinr_codec.signals.grids import id_of
 from sinr_codec.types import Array, PathLike
@@ -27,6 +28,7 @@ DATASET: Final = 3
 DATASET_IN_BLOCKS: Final = 11
 """The ids of datasets among the signals a file can hold: of those in one piece, and of those cut into blocks."""
 _NETCDF: Final = (".nc", ".nc4", ".netcdf", ".cdf")
+_SLAB: Final = 1 << 22  # cells of a mask that are unpacked at once
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class DatasetSpec:
     @cached_property
     def _globe(self) -> Globe | None:
         earth = self.content.earth
-        return None if earth is None else Globe(*(self.content.named(name) for name in earth))
+        named = self.content.named
+        return None if earth is None else Globe(named(earth[0]), named(earth[1]), self.content.steady)
 
     @cached_property
     def _globes(self) -> dict[int, Globe]:
@@ -97,7 +100,9 @@ class DatasetSpec:
     @cached_property
     def _sphere(self) -> tuple[str, ...]:
         """Dimensions that the sphere stands for."""
-        return sum(self._globe.dims, ()) if self._globe is not None and self.content.sphere else ()
+        content = self.content
+        dims = (d for name in content.earth or () if content.sphere for d in content.named(name).dims)
+        return tuple(dict.fromkeys(d for d in dims if d not in content.steady))
 
     @property
     def in_features(self) -> int:
@@ -148,7 +153,7 @@ class DatasetSpec:
             "dims": list(dims),
             "dtype": ", ".join(dict.fromkeys(v.dtype for v in self.variables)),
             "variables": [v.name if v.dims == dims else f"{v.name}({', '.join(v.dims)})" for v in self.variables],
-            "masked": [v.name for v in self.variables if v.mask is not None],
+            "masked": [v.name for v in self.variables if v.gaps],
             "exact": [v.name for v in content.variables if v.levels is None],
             "sphere": bool(self._sphere),
         }
@@ -178,8 +183,8 @@ class DatasetSpec:
         if len(header) != 1:
             raise MalformedError("dataset header: expected the id alone")
         spec = cls(bytes(side))
-        earth = spec.content.earth
-        expect(earth is None or is_earth(spec.content, *earth))
+        content = spec.content
+        expect(is_earth(content, *content.earth, content.steady) if content.earth is not None else not content.steady)
         return spec
 
     @classmethod
@@ -228,7 +233,7 @@ class DatasetSpec:
             for d in self.dims
             if d not in self._sphere
         ]
-        if self._globe is not None and self.content.sphere:
+        if self._sphere:
             columns += list(np.moveaxis(self._globe_of(part).at(grids) if sphere is None else sphere, -1, 0))
         return np.stack(np.broadcast_arrays(*columns), -1).astype(np.float32)
 
@@ -264,7 +269,7 @@ class DatasetSpec:
             raise InputError(f"coords: block {quoted(part)}: expected {parts}")
         where = dict(where)
         sphere = None
-        if self._globe is not None and self.content.sphere:
+        if self._sphere:
             angles = []
             for usual, name in zip(("lat", "lon"), self.content.earth or ()):
                 if (key := next((k for k in (name, usual) if k in where), None)) is None:
@@ -288,7 +293,7 @@ class DatasetSpec:
     def _positions(self, dim: str, values: Any) -> NDArray[np.float64]:
         """Where values lie along the coordinate of a dimension."""
         wanted, axis = np.asarray(values), self.content.find(dim)
-        if axis is None or axis.data is None or axis.data.dtype.kind not in "iuf" or axis.dims != (dim,):
+        if axis is None or axis.read is None or not axis.is_number or axis.dims != (dim,):
             ticks = np.arange(self.content.dims[dim], dtype=np.float64)
         else:
             ticks = axis.data.astype(np.float64)
@@ -345,7 +350,7 @@ class DatasetSpec:
             variables along such a dimension are left out.
         decode_cf
             Unpack numbers, make times of times and NaN of fill values, as xarray does when it opens a file; without
-            it, numbers as they are stored.
+            it, numbers as they are stored. Variables that xarray cannot decode stay as they are stored, with a warning.
 
         Returns
         -------
@@ -366,16 +371,18 @@ class DatasetSpec:
         spans = self._spans(region, scale)
         chosen = [n for n, v in enumerate(self.variables) if wanted is None or v.name in wanted]
         count = sum(math.prod(spans[d].count for d in self.variables[n].dims) for n in chosen)
-        masks = (v.mask.size for n, v in enumerate(self.variables) if n in chosen and v.mask is not None)
-        if (most := max(count, *masks, 0)) > fields.max_samples:
-            raise LimitError(f"a rendering of {most:,} values: above the limit of {fields.max_samples:,}")
+        if count > fields.max_samples:
+            raise LimitError(f"a rendering of {count:,} values: above the limit of {fields.max_samples:,}")
         # Only now, and only dimensions of what is rendered, may take memory.
         used = {d for n in chosen for d in self.variables[n].dims}
-        used |= {d for v in content.variables if v.data is not None for d in v.dims}
+        used |= {d for v in content.variables if v.read is not None for d in v.dims}
         where = {d: span.positions() for d, span in spans.items() if d in used}
         scaled = {d for d, span in spans.items() if span.factor != 1}
         arrays = self._exact(where, scaled) | self._fields(fields, where, chosen)
-        decoded = files.assembled(xr, content, arrays, decode_cf)
+        stored = output.assembled(xr, content, arrays)
+        if not decode_cf:
+            return stored if wanted is None else files.restricted(stored, list(wanted), "variables")
+        decoded = output.decoded(xr, stored)
         return decoded if wanted is None else decoded[list(wanted)]
 
     def _spans(self, region: RegionLike | None, scale: ScaleLike | None) -> dict[str, "_Span"]:
@@ -402,16 +409,17 @@ class DatasetSpec:
         arrays = {}
         earth = self.content.earth or ()
         for v in self.content.variables:
-            if v.data is None:
+            if v.read is None:
                 continue
             if not scaled & set(v.dims):
                 arrays[v.name] = v.data[np.ix_(*(where[d] for d in v.dims))] if v.dims else v.data
-            elif v.data.dtype.kind in "iuf" and (v.dims == (v.name,) or (v.name in earth and len(v.dims) == 1)):
+            elif v.is_number and (v.dims == (v.name,) or (v.name in earth and len(v.dims) == 1)):
                 cyclic = v.name in earth[1:]
-                samples = np.unwrap(v.data.astype(np.float64), period=360) if cyclic else v.data
+                data = v.data
+                samples = np.unwrap(data.astype(np.float64), period=360) if cyclic else data
                 values = between(samples, where[v.dims[0]])
-                exact = v.data.dtype.kind == "f" or (values == np.rint(values)).all()
-                arrays[v.name] = values.astype(v.data.dtype) if exact else values
+                exact = data.dtype.kind == "f" or (values == np.rint(values)).all()
+                arrays[v.name] = values.astype(data.dtype) if exact else values
         return arrays
 
     def _fields(self, fields: Fields, where: Grids, chosen: Sequence[int]) -> dict[str, Array]:
@@ -428,9 +436,8 @@ class DatasetSpec:
                 assert v.levels is not None
                 samples = v.levels.to_samples(values[..., column])
                 arrays[v.name] = samples.view(v.dtype)
-                if v.mask is not None:
-                    with np.errstate(over="ignore"):
-                        arrays[v.name][self._missing(v, where)] = np.asarray(v.fill).astype(v.dtype)
+                for gap in v.gaps:
+                    self._fill(arrays[v.name], gap, v.dims, where)
         return arrays
 
     def _group(self, fields: Fields, where: Grids, dims: tuple[str, ...], numbers: list[int]) -> Array:
@@ -455,15 +462,37 @@ class DatasetSpec:
         middles = [axis + 0.5 for axis in axes]
         return cuts.blended(fields, self.cut_along(dims), middles, count, outputs_at, _as_is, np.float32, "cell")
 
-    def _missing(self, variable: Variable, where: Grids) -> NDArray[np.bool_]:
-        """Where a field is missing, over its dimensions at positions; the nearest cell decides."""
-        assert variable.mask is not None
-        mask, dims = variable.mask.unpack(), variable.mask_dims
+    def _fill(self, array: Array, gap: Gap, dims: tuple[str, ...], where: Grids) -> None:
+        """Put a number into the cells of a field that hold it; the nearest cell of the source decides."""
         size = self.content.dims
-        mask = mask[np.ix_(*(np.rint(where[d]).astype(np.int64) % size[d] for d in dims))]
-        return spread(mask, dims, variable.dims, tuple(len(where[d]) for d in variable.dims))
+        axes = [np.rint(where[d]).astype(np.int64) % size[d] for d in gap.dims]
+        # In slabs along the first dimension of the mask.
+        rows = max(1, _SLAB // math.prod(map(len, axes[1:])))
+        for start in range(0, len(axes[0]), rows):
+            part = slice(start, start + rows)
+            mask = gap.mask.at([axes[0][part], *axes[1:]])
+            some = array[tuple(part if d == gap.dims[0] else slice(None) for d in dims)]
+            some[spread(mask, gap.dims, dims, some.shape)] = gap.number
 
     # -- output ------------------------------------------------------------------------------------------------
+
+    def write(self, fields: Fields, path: PathLike, **options: Any) -> Any:
+        """Render the dataset, or a part of it, and write it as `save` does; options as for `render`.
+
+        netCDF and Zarr get the numbers and attributes as they are stored, without the detour over what xarray makes of
+        them.
+
+        Returns
+        -------
+        What `render` returns.
+        """
+        if Path(path).suffix.lower() not in (*_NETCDF, ".zarr"):
+            decoded = self.render(fields, **options)
+            self.save(decoded, path)
+            return decoded
+        stored = self.render(fields, **options | {"decode_cf": False})
+        self._save_stored(stored, path)
+        return output.decoded(files.import_xarray(), stored) if options.get("decode_cf", True) else stored
 
     def save(self, decoded: Any, path: PathLike) -> None:
         """Write a decoded dataset: .nc (.nc4, .netcdf), .zarr, .npz (arrays alone), or a .png of first slices.
@@ -473,22 +502,23 @@ class DatasetSpec:
         InputError : another extension, or a place that cannot be written
         """
         suffix = Path(path).suffix.lower()
-        if suffix in _NETCDF:
-            with atomic_write(path) as temporary, files.writing(path):
-                decoded.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
-        elif suffix == ".zarr":
-            files.save_zarr(decoded, Path(path))
+        if suffix in (*_NETCDF, ".zarr"):
+            self._save_stored(files.encoded(files.import_xarray(), decoded, []), path)
         elif suffix == ".npz":
-            arrays = {str(name): v.values for name, v in decoded.variables.items()}
-            plain = {name: a.astype(str) if a.dtype.kind == "O" else a for name, a in arrays.items()}
-            with atomic_write(path) as temporary:
-                np.savez_compressed(temporary, allow_pickle=False, **plain)
+            output.save_npz(decoded, path)
         elif suffix == ".png":
-            maps = files.maps(decoded, [v.name for v in self.variables if v.name in decoded])
+            maps = output.maps(decoded, [v.name for v in self.variables if v.name in decoded])
             with atomic_write(path) as temporary:
                 maps.save(temporary, format="PNG")
         else:
             raise InputError(f"{path}: expected an extension among .nc, .zarr, .npz and .png for a dataset")
+
+    def _save_stored(self, stored: Any, path: PathLike) -> None:
+        """Write a dataset as it is stored."""
+        if Path(path).suffix.lower() == ".zarr":
+            output.save_zarr(stored, Path(path))
+        else:
+            output.save_netcdf(stored, self.content, path)
 
     def summary(self, decoded: Any) -> str:
         """One line: variables and sizes."""

@@ -1,5 +1,6 @@
 """Lossless coding of arrays, masks and plain data beside the networks of a file, safe for untrusted input."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -32,6 +33,45 @@ def pack(data: bytes) -> bytes:
     return write_varint(len(data)) + brotli.compress(data, quality=11 if len(data) <= _SLOW_BYTES else 6)
 
 
+class Packed:
+    """Data that `pack` wrote, unpacked as far as they are asked for.
+
+    Attributes
+    ----------
+    size
+        Declared length in bytes, which bounds the memory.
+    name
+        What messages call the data.
+
+    Raises
+    ------
+    LimitError, MalformedError, TruncatedError : a length above `most`, or no length
+    """
+
+    def __init__(self, data: bytes, name: str, most: int = MOST_BYTES) -> None:
+        reader = Reader(data, name)
+        self.name, self.size = name, reader.varint()
+        if self.size > most:
+            raise LimitError(f"{name}: declares {self.size:,} bytes; this reader accepts {most:,}")
+        self._stream = bytes(reader.take(reader.remaining))
+
+    def beginning(self, length: int) -> bytes:
+        """The first bytes, or all where there are fewer."""
+        return inflate(self._stream, length, self.name)[: min(length, self.size)]
+
+    def unpack(self) -> bytes:
+        """All bytes.
+
+        Raises
+        ------
+        MalformedError, TruncatedError : damaged, truncated, or of another length than declared
+        """
+        out = inflate_within(self._stream, self.size, self.name)
+        if len(out) != self.size:
+            raise MalformedError(f"{self.name}: a Brotli stream holds {len(out)} bytes, expected {self.size}")
+        return out
+
+
 def unpack(data: bytes, name: str, most: int = MOST_BYTES) -> bytes:
     """Inverse of `pack`; memory is bounded by the declared length, which `most` bounds.
 
@@ -39,14 +79,7 @@ def unpack(data: bytes, name: str, most: int = MOST_BYTES) -> bytes:
     ------
     LimitError, MalformedError, TruncatedError : too long, damaged, or truncated
     """
-    reader = Reader(data, name)
-    size = reader.varint()
-    if size > most:
-        raise LimitError(f"{name}: declares {size:,} bytes; this reader accepts {most:,}")
-    out = inflate_within(bytes(reader.take(reader.remaining)), size, name)
-    if len(out) != size:
-        raise MalformedError(f"{name}: a Brotli stream holds {len(out)} bytes, expected {size}")
-    return out
+    return Packed(data, name, most).unpack()
 
 
 def inflate_within(data: bytes, most: int, name: str) -> bytes:
@@ -82,11 +115,14 @@ def write_array(array: Array) -> bytes:
     return min(forms, key=lambda form: len(brotli.compress(form, quality=5)))
 
 
+def array_bytes(dtype: np.dtype[Any], shape: Sequence[int]) -> int:
+    """Bytes that `write_array` makes of an array."""
+    return math.prod(shape) * dtype.itemsize + (dtype.kind != "S")
+
+
 def read_array(reader: Reader, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
     """Inverse of `write_array`, in native byte order; allocates nothing for missing bytes."""
-    count = 1
-    for n in shape:
-        count *= n
+    count = math.prod(shape)
     if dtype.kind == "S":
         return np.frombuffer(reader.take(count * dtype.itemsize), dtype).reshape(shape).copy()
     order = reader.byte()
@@ -127,17 +163,15 @@ class Mask:
 
     def __init__(self, reader: Reader, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
-        self.size = 1
-        for n in shape:
-            self.size *= n
+        self.size = math.prod(shape)
         self._form = reader.byte()
         if self._form == _BITS:
             self._data = np.frombuffer(reader.take(-(-self.size // 8)), np.uint8)
         elif self._form == _GAPS:
             count = reader.varint()
             planes = np.frombuffer(reader.take(4 * count), np.uint8).reshape(4, count)
-            self._data = np.ascontiguousarray(planes.T).view("<u4").reshape(-1).astype(np.int64)
-            if (self._data < 1).any() or int(self._data.sum()) > self.size:
+            self._data = np.ascontiguousarray(planes.T).view("<u4").reshape(-1)
+            if (self._data < 1).any() or int(self._data.sum(dtype=np.uint64)) > self.size:
                 raise MalformedError(f"{reader.name}: the gaps of a mask leave its {self.size} positions")
         else:
             raise MalformedError(f"{reader.name}: unknown form of a mask: {self._form}")
@@ -145,8 +179,26 @@ class Mask:
     def unpack(self) -> NDArray[np.bool_]:
         """The mask, which takes `size` bytes."""
         if self._form == _BITS:
-            return np.unpackbits(self._data, count=self.size).astype(bool).reshape(self.shape)
-        changes = np.zeros(self.size, bool)
-        changes[np.cumsum(self._data) - 1] = True
-        rows = changes.reshape(-1, self.shape[-1])
-        return np.logical_xor.accumulate(rows, axis=0).reshape(self.shape)
+            return np.unpackbits(self._data, count=self.size).view(bool).reshape(self.shape)
+        return self.at([np.arange(n) for n in self.shape])
+
+    def at(self, axes: Sequence[Array]) -> NDArray[np.bool_]:
+        """The mask at all combinations of positions along its axes, in memory of that size and of the stored form."""
+        shape = tuple(map(len, axes))
+        if self._form == _BITS:
+            places = np.ravel_multi_index(np.ix_(*axes), self.shape)
+            return (self._data[places >> 3] >> (7 - (places & 7)).astype(np.uint8) & 1).view(bool)
+        across = np.ix_(*axes[:-1]) if len(axes) > 1 else (np.zeros(1, np.int64),)
+        above = np.ravel_multi_index(across, self.shape[:-1] or (1,)).reshape(-1)
+        rows, to_rows = np.unique(above, return_inverse=True)
+        columns, to_columns = np.unique(axes[-1], return_inverse=True)
+        # A cell is true where the number of changes down to it is odd: each counts from the next row that is wanted.
+        changed, column = np.divmod(np.cumsum(self._data, dtype=np.int64) - 1, self.shape[-1])
+        row, nearest = np.searchsorted(rows, changed), np.searchsorted(columns, column)
+        known = (row < len(rows)) & (nearest < len(columns))
+        row, nearest, column = row[known], nearest[known], column[known]
+        known = columns[nearest] == column
+        odd = np.zeros((len(rows), len(columns)), np.uint8)
+        np.add.at(odd, (row[known], nearest[known]), 1)  # modulo 256, which keeps the last bit
+        state = np.bitwise_xor.accumulate(odd & 1, axis=0).view(bool)
+        return state[np.ix_(to_rows, to_columns)].reshape(shape)
