@@ -213,8 +213,7 @@ class Decoder:
         check_options(self.spec.render, options, f"a file of kind {self.spec.KIND}")
         check_output(out)
         with as_output(out, suffix) as path:
-            # kinds of other packages need not have it
-            getattr(self.spec, "check_save", lambda _: None)(path)
+            registry.kind_in_header(self.header.signal).writes(path)
             if hasattr(self.spec, "write"):
                 return self.spec.write(self.fields, path, **options)
             decoded = self.render(**options)

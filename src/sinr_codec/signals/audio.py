@@ -24,6 +24,7 @@ from sinr_codec.signals.audio_files import (
     MAX_RATE,
     Sound,
     amplitudes,
+    check_format,
     checked,
     full_scale,
     read,
@@ -556,6 +557,12 @@ def _ratio(signal: float, error: float) -> float:
     return 10 * math.log10(signal / error) if signal > 0 else -math.inf
 
 
+def writes(path: PathLike) -> None:
+    """Refuse an output that is neither a sound nor an array nor a spectrogram; see `audio_files.check_format`."""
+    if Path(path).suffix.lower() not in (".npy", ".png"):
+        check_format(Path(path))
+
+
 def recognises(source: Any) -> bool:
     """Whether a source is a pair of an array, (n,) or (n, channels), and its sample rate."""
     return is_pair_of_array(source) and source[0].ndim < 3
@@ -620,5 +627,6 @@ KIND: Final = Kind(
         ".wma",
     ),
     recognises=recognises,
+    writes=writes,
     whole={"block": 1e9},
 )

@@ -1,5 +1,6 @@
 """Reading and writing sounds: files by libsndfile, and arrays with a sample rate."""
 
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from sinr_codec.errors import InputError, quoted
+from sinr_codec.errors import InputError, MissingExtraError, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.sources import library, reason, translated
@@ -143,6 +144,41 @@ def _pieces(file: Any, dtype: str) -> Iterator[Array]:
 # -- writing ---------------------------------------------------------------------------------------------------
 
 
+def check_format(path: Path) -> tuple[str, Any]:
+    """The format of an output as libsndfile calls it, and the library; None for .wav where it is not installed.
+
+    Raises
+    ------
+    InputError : an unknown extension
+    MissingExtraError : soundfile is not installed, and the format is not .wav
+    """
+    suffix = path.suffix.lower()
+    try:
+        soundfile = library("soundfile", "audio", path)
+    except MissingExtraError as error:
+        if suffix == ".wav":
+            return "WAV", None
+        raise MissingExtraError(f"{error}; or write .wav, or the array, as .npy") from error
+    kind = {".oga": "OGG", ".opus": "OGG", ".aif": "AIFF"}.get(suffix, suffix[1:].upper())
+    if kind not in soundfile.available_formats() or kind == "RAW":
+        raise InputError(f"{path}: expected a name that ends in .wav, .flac, .ogg, .mp3, .npy or .png")
+    return kind, soundfile
+
+
+def _write_wave(decoded: Sound, channels: int, path: Path, subtype: str) -> None:
+    """Write a sound as PCM by the standard library, which has no floats: those become 24 bits, as in FLAC."""
+    size = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_32": 4}.get(subtype, 3)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, size, decoded.rate, 0, "NONE", ""))
+        for i in range(0, len(decoded.samples), 1 << 16):
+            values = amplitudes(decoded.samples[i : i + (1 << 16)]) * 2.0 ** (8 * size - 1)
+            most = 2 ** (8 * size - 1) - 1
+            integers = np.clip(np.rint(values), -most - 1, most).astype("<i4")
+            if size == 1:
+                integers += 128  # eight bits have no sign
+            file.writeframesraw(integers.view(np.uint8).reshape(*integers.shape, 4)[..., :size].tobytes())
+
+
 def write(decoded: Sound, path: Path, subtype: str) -> None:
     """Write a sound; the extension selects the file format, with sample format `subtype` where that is supported.
 
@@ -152,10 +188,11 @@ def write(decoded: Sound, path: Path, subtype: str) -> None:
     MissingExtraError : soundfile is not installed
     """
     channels = 1 if decoded.samples.ndim == 1 else decoded.samples.shape[1]
-    soundfile = library("soundfile", "audio", path)
-    kind = {".oga": "OGG", ".opus": "OGG", ".aif": "AIFF"}.get(path.suffix.lower(), path.suffix[1:].upper())
-    if kind not in soundfile.available_formats() or kind == "RAW":
-        raise InputError(f"{path}: expected a name that ends in .wav, .flac, .ogg, .mp3, .npy or .png")
+    kind, soundfile = check_format(path)
+    if soundfile is None:
+        with atomic_write(path) as temporary:
+            _write_wave(decoded, channels, temporary, subtype)
+        return
     wanted = [subtype, *(("PCM_U8", "PCM_S8", "PCM_16") if "8" in subtype else ("PCM_24", "PCM_16"))]
     if path.suffix.lower() == ".opus":
         wanted = ["OPUS"]

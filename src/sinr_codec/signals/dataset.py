@@ -20,6 +20,7 @@ from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.signals import dataset_choice as choice
 from sinr_codec.signals import dataset_files as files
+from sinr_codec.signals import formats
 from sinr_codec.signals.base import Apply, MeanOfErrors, Part, Quality
 from sinr_codec.signals.claims import folder, is_zarr, is_zarr_group, made_by
 from sinr_codec.signals.cut import Blocking
@@ -348,4 +349,11 @@ KIND: Final = Kind(
     ),
     suffixes=(".nc", ".nc3", ".nc4", ".netcdf", ".cdf", ".h5", ".hdf5", ".he5", *files.GRIB),
     recognises=recognises,
+    writes=formats.checked(
+        {
+            ".npz .png": (),
+            ".nc .nc4 .netcdf .cdf": (formats.Library("netCDF4", "science"),),
+            ".zarr": (formats.Library("zarr", "science"),),
+        }
+    ),
 )

@@ -283,10 +283,7 @@ class ImageSpec(GridSpec):
             with atomic_write(path) as temporary:
                 np.save(temporary, decoded, allow_pickle=False)
             return
-        Image.init()
-        name = Image.EXTENSION.get(suffix)
-        if name is None or name not in Image.SAVE:
-            raise InputError(f"{path}: expected an extension of a format that Pillow writes, such as .png")
+        name = _format_of(path)
         picture = self.image(decoded)
         if name == "JPEG":
             options = {"quality": 95, "subsampling": 0} | options
@@ -478,6 +475,21 @@ def _remarks(picture: Image.Image) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _format_of(path: Path) -> str:
+    """Pillow's name of the format of an output."""
+    Image.init()
+    name = Image.EXTENSION.get(path.suffix.lower())
+    if name is None or name not in Image.SAVE:
+        raise InputError(f"{path}: expected an extension of a format that Pillow writes, such as .png, or .npy")
+    return name
+
+
+def writes(path: PathLike) -> None:
+    """Refuse an output that is neither of a format of Pillow nor an array."""
+    if Path(path).suffix.lower() != ".npy":
+        _format_of(Path(path))
+
+
 def recognises(source: Any) -> bool:
     """Whether a source is a Pillow image, or an array (H, W) or (H, W, C) with at most four channels."""
     if (header := array_header(source)) is None:
@@ -549,4 +561,5 @@ KIND: Final = Kind(
         ".heif",
     ),
     recognises=recognises,
+    writes=writes,
 )

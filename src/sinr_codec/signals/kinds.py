@@ -6,11 +6,17 @@ from typing import Any
 
 from sinr_codec.signals.base import Signal, Spec
 from sinr_codec.signals.claims import has_suffix
+from sinr_codec.signals.formats import Check
 from sinr_codec.signals.recipe import Recipe
+from sinr_codec.types import PathLike
 
 
 def _nothing(_: Any) -> bool:
     return False
+
+
+def _anything(_: PathLike) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,9 @@ class Kind:
         Extensions of files that hold this kind, in lower case.
     recognises
         Further sources that are of this kind: paths, arrays, or objects of the library that its users use.
+    writes
+        Raises for an output that `Spec.save` does not write, by its extension and the libraries of its format
+        (`formats.checked`), before anything is rendered. Default: `save` alone says it.
     whole
         Options of `signal.load` that keep a signal in one piece, where others cut it by themselves.
     """
@@ -48,6 +57,7 @@ class Kind:
     recipe: Recipe
     suffixes: tuple[str, ...] = ()
     recognises: Callable[[Any], bool] = _nothing
+    writes: Check = _anything
     whole: Mapping[str, Any] = field(default_factory=dict)
 
     def claims(self, source: Any) -> bool:

@@ -20,6 +20,7 @@ from sinr_codec.errors import InputError, LimitError, MalformedError, quoted
 from sinr_codec.fields import Octaves, ReLU
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.files import atomic_write
+from sinr_codec.signals import ffmpeg, formats
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Quality
 from sinr_codec.signals.cameras import Camera, Orbit, read_poses
 from sinr_codec.signals.claims import archive, folder
@@ -677,4 +678,12 @@ KIND: Final = Kind(
     ),
     suffixes=(".json",),
     recognises=recognises,
+    writes=formats.checked(
+        {
+            " ".join((*PICTURES, ".gif", ".npy", ".npz")): (),
+            "": (),
+            " ".join(ffmpeg.WRITES): formats.VIDEOS,
+            " ".join(WRITES): formats.MESHES,
+        }
+    ),
 )

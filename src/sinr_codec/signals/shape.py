@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Gaussian, Sine
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import lattice
+from sinr_codec.signals import formats, lattice
 from sinr_codec.signals import mesh as meshes
 from sinr_codec.signals.base import Apply, Fields, MeanOfErrors, Part, Quality
 from sinr_codec.signals.claims import array_header, is_pair_of_array, made_by
@@ -305,8 +305,6 @@ class ShapeSpec(GridSpec):
             with atomic_write(path) as temporary:
                 np.save(temporary, decoded.array(self.variant), allow_pickle=False)
             return
-        if suffix != ".png" and suffix not in WRITES:
-            raise InputError(f"{path}: expected .npy for voxels, .png for a view, or {', '.join(WRITES)}")
         surface = decoded.mesh()
         if not len(surface.faces):
             raise InputError(f"{path}: the decoded shape is empty, there is no surface to write; expected .npy")
@@ -698,4 +696,5 @@ KIND: Final = Kind(
     ),
     suffixes=(".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".mat"),
     recognises=recognises,
+    writes=formats.checked({".npy": (), ".png": formats.SHADED, " ".join(WRITES): formats.MESHES}),
 )

@@ -17,7 +17,7 @@ import numpy as np
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError
 from sinr_codec.fields import Sine
 from sinr_codec.signals import cut as cuts
-from sinr_codec.signals import lattice
+from sinr_codec.signals import ffmpeg, formats, lattice
 from sinr_codec.signals.base import Fields, Quality
 from sinr_codec.signals.claims import archive, array_header, folder, is_pair_of_array, is_zarr
 from sinr_codec.signals.cut import Blocking, Cut
@@ -293,4 +293,5 @@ KIND: Final = Kind(
     Recipe(Sine(30.0), octaves, published=Sine(30.0), rate=0.2, bits=5.6, rated_bits=5.0, db=32.0),
     suffixes=READS,
     recognises=recognises,
+    writes=formats.checked({".npy .npz .png": (), "": (), " ".join(ffmpeg.WRITES): formats.VIDEOS}),
 )

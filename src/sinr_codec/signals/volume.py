@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.signals import cut as cuts
-from sinr_codec.signals import lattice, volume_tiff
+from sinr_codec.signals import formats, lattice, volume_tiff
 from sinr_codec.signals.base import Fields, Part, Quality
 from sinr_codec.signals.claims import archive, array_header, folder, has_suffix, is_zarr, is_zarr_group, made_by
 from sinr_codec.signals.cut import Blocking, Cut
@@ -444,4 +444,12 @@ KIND: Final = Kind(
         ".dcm",
     ),
     recognises=recognises,
+    writes=formats.checked(
+        {
+            ".npy .npz .png": (),
+            ".nii .nii.gz": (formats.Library("nibabel", "volume"),),
+            ".zarr .zarr.zip": (formats.Library("zarr", "volume"),),
+            ".tif .tiff": (formats.Library("tifffile", "volume"),),
+        }
+    ),
 )
