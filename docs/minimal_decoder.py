@@ -261,16 +261,27 @@ def parse(blob):
     return header, sections
 
 
+def frequencies(ident, sigma, *counts):
+    """Pairs of frequencies of both coordinates, one for each sine and cosine of an encoding (4)."""
+    need(ident in (3, 4), "the encoding is not in the minimal profile")
+    if ident == 3:
+        rows = [[f32(pi * sigma**i) for i in range(count)] for count in counts]
+        return [(f, 0.0) for f in rows[0]] + [(0.0, f) for f in rows[1]]
+    pairs, scale = [], [sigma ** (count - max(counts)) for count in counts]
+    for turned in (False, True):
+        for i in range(max(counts)):
+            a, f = i * pi * (3 - 5**0.5), pi * sigma**i
+            direction = (-sin(a), cos(a)) if turned else (cos(a), sin(a))
+            pairs.append(tuple(f32(d * f * s) for d, s in zip(direction, scale)))
+    return pairs
+
+
 def network(field, section):
     """The MLP of section 4 as a function of two coordinates."""
     need(field[0] == 0 and field[1] == 2 and field[5][0] == 0, "the field is not in the minimal profile")
     _, _, outputs, width, hidden, activation, *encoding = field
-    counts, sigma = (0, 0), 1
-    if encoding:
-        need(encoding[0][0] == 3, "the encoding is not in the minimal profile")
-        _, sigma, *counts = encoding[0]
-    frequencies = [f32(sigma**i * pi) for i in range(max(counts))]
-    sizes = [2 + 2 * sum(counts), *[width] * (hidden + 1), outputs]
+    waves = frequencies(*encoding[0]) if encoding else []
+    sizes = [2 + 2 * len(waves), *[width] * (hidden + 1), outputs]
     reader, layers = Reader(section), []
     for inputs, neurons in pairwise(sizes):
         layers.append((tensor(reader, neurons, inputs), tensor(reader, 1, neurons)[0]))
@@ -278,10 +289,9 @@ def network(field, section):
 
     def values(c):
         x = list(c)
-        for j, count in enumerate(counts):
-            for frequency in frequencies[:count]:
-                phase = f32(frequency * c[j])
-                x += [sin(phase), cos(phase)]
+        for down, across in waves:
+            phase = f32(f32(down * c[0]) + f32(across * c[1]))
+            x += [sin(phase), cos(phase)]
         for number, (weight, bias) in enumerate(layers):
             x = [sum(map(float.__mul__, row, x)) + b for row, b in zip(weight, bias)]
             if number < len(layers) - 1:

@@ -17,6 +17,7 @@ from sinr_codec.fields import (
     Radiance,
     RadianceGrid,
     ReLU,
+    RotatedOctaves,
     Sine,
     Wire,
 )
@@ -29,7 +30,7 @@ from sinr_codec.signals.grids import GridSignal, GridSpec
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, max_error, psnr
 from sinr_codec.signals.lossless import pack, unpack
-from sinr_codec.signals.recipe import Recipe, octaves
+from sinr_codec.signals.recipe import Recipe, octaves, rotated_octaves
 
 __all__ = [
     "MLP",
@@ -61,6 +62,7 @@ __all__ = [
     "Recipe",
     "Region",
     "RegionLike",
+    "RotatedOctaves",
     "SampledPart",
     "Scale",
     "ScaleLike",
@@ -75,5 +77,6 @@ __all__ = [
     "octaves",
     "pack",
     "psnr",
+    "rotated_octaves",
     "unpack",
 ]

@@ -23,7 +23,7 @@ from sinr_codec.coding.scales import Scales
 from sinr_codec.coding.sparse import Layout, SparseCode
 from sinr_codec.coding.tensor import Coding, Direct, Raw, Sparse, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry
-from sinr_codec.fields import MLP, AxisOctaves, Fourier, Gaussian, HashGrid, Octaves, ReLU, Sine, Wire
+from sinr_codec.fields import MLP, AxisOctaves, Fourier, Gaussian, HashGrid, Octaves, ReLU, RotatedOctaves, Sine, Wire
 from sinr_codec.fields.sections import Records
 from sinr_codec.planning.pursuit import code_for
 from sinr_codec.signals.cut import Cut
@@ -118,6 +118,10 @@ def fourier() -> bytes:
 
 def axes() -> bytes:
     return image(MLP(2, 3, 8, 1, encoding=AxisOctaves((0, 3), 1.5)), RGB, lambda name: Direct(step=0.01, trellis=True))
+
+
+def rotated() -> bytes:
+    return image(MLP(2, 3, 8, 1, encoding=RotatedOctaves((2, 3), 1.5)), RGB, lambda name: Direct(step=0.01))
 
 
 def corners() -> bytes:
@@ -294,6 +298,7 @@ MAKERS = (
     wire,
     encodings,
     axes,
+    rotated,
     fourier,
     corners,
     column_first,

@@ -4,7 +4,7 @@ from array_api_compat import numpy as xp
 
 from sinr_codec.coding.dictionary import make_dictionary
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, AxisOctaves, Fourier, Identity, Octaves
+from sinr_codec.fields import MLP, AxisOctaves, Fourier, Identity, Octaves, RotatedOctaves
 
 C = np.array([[0.25, -0.5], [0.9, 0.1]], np.float32)
 
@@ -49,6 +49,28 @@ def test_octaves_of_each_axis():
     assert np.array_equal(AxisOctaves((0, 0)).function(xp, 2)(C), C)
 
 
+def test_octaves_that_turn():
+    """Octave i has the wave numbers (cos, sin) and (-sin, cos) of i golden angles, in units of the longer axis."""
+    encoding = RotatedOctaves((2, 3), 1.5)
+    got = encoding.function(xp, 2)(C)
+    y, x = float(C[1, 0]) / 1.5, float(C[1, 1])  # the first axis is shorter by an octave
+    expected = [C[1, 0], C[1, 1]]
+    for turned in (0, np.pi / 2):
+        for i in range(3):
+            angle = i * np.pi * (3 - 5**0.5) + turned
+            phase = 1.5**i * np.pi * (np.cos(angle) * y + np.sin(angle) * x)
+            expected += [np.sin(phase), np.cos(phase)]
+    assert encoding.out_features(2) == len(expected)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got[1], expected, atol=1e-5)
+    assert np.array_equal(RotatedOctaves((0, 0)).function(xp, 2)(C), C)
+
+
+def test_octaves_turn_in_a_plane():
+    with pytest.raises(InputError, match="2 coordinates"):
+        MLP(3, 1, 8, 1, encoding=RotatedOctaves((1, 3)))
+
+
 def test_octaves_of_as_many_axes_as_there_are():
     with pytest.raises(InputError, match="expected 3 counts"):
         MLP(3, 1, 8, 1, encoding=AxisOctaves((1, 3)))
@@ -81,6 +103,8 @@ def test_fourier_scale_is_the_standard_deviation():
         lambda: AxisOctaves((1, 2.0)),  # type: ignore[arg-type]
         lambda: AxisOctaves((1, 64), 2.0),
         lambda: AxisOctaves((1, 2), 0),
+        lambda: RotatedOctaves((1, 2, 3)),  # type: ignore[arg-type]
+        lambda: RotatedOctaves((1, 65)),
         lambda: Fourier(0),
         lambda: Fourier(4, float("inf")),
         lambda: Fourier(4, 1.0, -1),

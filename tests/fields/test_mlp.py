@@ -14,13 +14,21 @@ from sinr_codec.fields import (
     Identity,
     Octaves,
     ReLU,
+    RotatedOctaves,
     Sine,
     Wire,
     field_from_header,
 )
 
 ACTIVATIONS = [Sine(30.0), Sine(30.0, 60.0), Gaussian(4.0), Wire(6.0, 6.0), ReLU()]
-ENCODINGS = [Identity(), AxisOctaves((3, 5)), Octaves(16, 1.4), Octaves(6, 2.0, False, "octave"), Fourier(32, 4.0, 3)]
+ENCODINGS = [
+    Identity(),
+    AxisOctaves((3, 5)),
+    RotatedOctaves((3, 5)),
+    Octaves(16, 1.4),
+    Octaves(6, 2.0, False, "octave"),
+    Fourier(32, 4.0, 3),
+]
 INRIC = Octaves(16, 1.4)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sinr_codec.fields.activations import AnyActivation, Gaussian, ReLU, Sine, Wire
 from sinr_codec.fields.base import Decodable, Field, Trainable
-from sinr_codec.fields.encodings import AnyEncoding, AxisOctaves, Fourier, Identity, Octaves
+from sinr_codec.fields.encodings import AnyEncoding, AxisOctaves, Fourier, Identity, Octaves, RotatedOctaves
 from sinr_codec.fields.families import FAMILIES, Family, family_of, field_from_header
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MLP
@@ -34,6 +34,7 @@ __all__ = [
     "Radiance",
     "RadianceGrid",
     "ReLU",
+    "RotatedOctaves",
     "Sine",
     "Trainable",
     "Wire",

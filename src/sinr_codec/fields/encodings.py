@@ -167,6 +167,66 @@ class AxisOctaves:
 
 
 @dataclass(frozen=True)
+class RotatedOctaves:
+    """Octaves of two coordinates along two perpendicular directions, which turn by the golden angle with each octave.
+
+    Waves along the axes alone leave a weave of horizontal and vertical streaks in the flat areas of a picture. Octave i
+    has the phases of both directions at the frequency ``sigma^i pi`` of the coordinate with the larger count. For the
+    other coordinate, a difference of d in the counts stands for an axis that is ``sigma^d`` times shorter.
+
+    Parameters
+    ----------
+    counts
+        L_j of each of the two coordinates, 0 to 64, as in `AxisOctaves`; there are max(L_0, L_1) octaves.
+    sigma
+        Ratio of successive frequencies.
+    """
+
+    counts: tuple[int, int]
+    sigma: float = 1.4
+
+    ID: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        AxisOctaves(self.counts, self.sigma).out_features(2)  # checks the same limits
+
+    def out_features(self, in_features: int) -> int:
+        """``2 + 4 max(L_j)``; `InputError` unless there are two coordinates."""
+        if in_features != 2:
+            raise InputError(f"encoding: rotated octaves have 2 coordinates, got {quoted(in_features)}")
+        return 2 + 4 * max(self.counts)
+
+    @property
+    def frequencies(self) -> NDArray[np.float32]:
+        """Frequencies (2, 2 max(L_j)) of each coordinate: all octaves of one direction, then of the other."""
+        octave = np.arange(max(self.counts))
+        cosines, sines = np.cos(_GOLDEN_ANGLE * octave), np.sin(_GOLDEN_ANGLE * octave)
+        directions = np.array([[*cosines, *-sines], [*sines, *cosines]])
+        shorter = self.sigma ** (np.array(self.counts) - max(self.counts))[:, None]
+        return (directions * np.tile(math.pi * self.sigma**octave, 2) * shorter).astype(np.float32)
+
+    def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
+        """Coords (..., 2) -> (..., out_features(2)): coordinates, then by direction, then by octave: sine, cosine."""
+        features = self.out_features(in_features)
+        rows = [xp.asarray(row, device=device) for row in self.frequencies]
+
+        def encode(coords: AnyArray) -> AnyArray:
+            phase = coords[..., 0:1] * rows[0] + coords[..., 1:2] * rows[1]
+            pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1)
+            waves = xp.reshape(pair, (*coords.shape[:-1], features - in_features))
+            return xp.concat([coords, waves], axis=-1)
+
+        return encode
+
+    def numbers(self) -> list[float]:
+        """``[sigma, L_0, L_1]``."""
+        return [self.sigma, *self.counts]
+
+
+_GOLDEN_ANGLE: Final = math.pi * (3 - math.sqrt(5))  # no two octaves have the same directions
+
+
+@dataclass(frozen=True)
 class Fourier:
     """Random Fourier features ``[sin(2 pi B c), cos(2 pi B c)]``, ``B ~ N(0, scale^2)`` (Tancik et al. 2020).
 
@@ -224,7 +284,7 @@ def _fourier_frequencies(features: int, scale: float, seed: int, in_features: in
     return (integers * (2 * math.pi * scale / _GAUSSIAN_STD)).astype(np.float32)
 
 
-AnyEncoding = Identity | Octaves | AxisOctaves | Fourier
+AnyEncoding = Identity | Octaves | AxisOctaves | RotatedOctaves | Fourier
 
 
 def encoding_to_header(encoding: AnyEncoding) -> list[int | float]:
@@ -244,7 +304,8 @@ def encoding_from_header(value: object) -> AnyEncoding:
     LimitError
         More features than the reader's limit.
     """
-    ident, numbers = id_and_numbers(value, "encoding", (Identity.ID, Octaves.ID, AxisOctaves.ID, Fourier.ID))
+    ids = Identity.ID, Octaves.ID, AxisOctaves.ID, RotatedOctaves.ID, Fourier.ID
+    ident, numbers = id_and_numbers(value, "encoding", ids)
     right = len(numbers) == {Identity.ID: 0, AxisOctaves.ID: max(len(numbers), 2)}.get(ident, 3)
     if not right or not all(is_number(x) for x in numbers):
         raise MalformedError("field header: the encoding has a wrong number of parameters")
@@ -259,6 +320,8 @@ def encoding_from_header(value: object) -> AnyEncoding:
             return Octaves(octaves, float(sigma), bool(flags & 1), order)
         if ident == AxisOctaves.ID:
             return AxisOctaves(tuple(numbers[1:]), float(numbers[0]))
+        if ident == RotatedOctaves.ID:
+            return RotatedOctaves((numbers[1], numbers[2]), float(numbers[0]))
         features, scale, seed = numbers
         if type(features) is int and features > MAX_FEATURES // 2:
             raise LimitError(f"field header: {features} Fourier features are more than {MAX_FEATURES // 2}")

@@ -28,7 +28,7 @@ from sinr_codec.signals.grids import GridSignal, GridSpec, check_sides, id_of
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, checked_range, psnr
 from sinr_codec.signals.metadata import Metadata
-from sinr_codec.signals.recipe import Recipe, octaves
+from sinr_codec.signals.recipe import Recipe, rotated_octaves
 from sinr_codec.types import Array, PathLike
 
 PictureLike = PathLike | Image.Image | Array
@@ -509,7 +509,7 @@ KIND: Final = Kind(
     ImageSpec,
     Recipe(
         Sine(20.0),
-        octaves,
+        rotated_octaves,
         published=Sine(45.0),
         rate=0.3,
         rated_bits=5.2,
