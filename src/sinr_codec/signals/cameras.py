@@ -20,6 +20,11 @@ from sinr_codec.signals.sources import translated
 from sinr_codec.types import Array
 
 _NEWTON_STEPS: Final = 10
+LENS: Final = (
+    *("camera_model", "is_fisheye", "camera_angle_x", "camera_angle_y", "fl_x", "fl_y", "cx", "cy", "w", "h"),
+    *("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2"),
+)
+"""Entries of a `transforms.json` that describe a camera."""
 _FISHEYE: Final = ("fisheye", "equirect", "omnidirectional", "vr180")
 
 
@@ -117,9 +122,10 @@ class Camera:
             raise InputError("camera: the lens distortion cannot be undone within the picture; undistort the pictures")
         return found
 
-    def directions(self) -> NDArray[np.float32]:
-        """Unit view directions of all pixels in camera coordinates, float32 (height, width, 3)."""
-        v, u = np.meshgrid(np.arange(self.height) + 0.5, np.arange(self.width) + 0.5, indexing="ij")
+    def directions(self, first: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Unit view directions in camera coordinates of the pixels in rows first to stop - 1, (rows, width, 3)."""
+        rows = np.arange(first, self.height if stop is None else stop)
+        v, u = np.meshgrid(rows + 0.5, np.arange(self.width) + 0.5, indexing="ij")
         plane = self.undistort(np.stack([(u - self.cx) / self.fx, (v - self.cy) / self.fy], axis=-1))
         rays = np.stack([plane[..., 0], -plane[..., 1], -np.ones_like(u)], axis=-1)
         return (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
@@ -221,7 +227,7 @@ def check_poses(poses: Any, name: str) -> NDArray[np.float32]:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; `InputError` for anything else."""
     with translated(path, "expected JSON ({reason})"):
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_bytes())  # UTF-8, -16 or -32, with a byte-order mark or without
     if not isinstance(table, dict):
         raise InputError(f"{path}: expected a JSON object with frames")
     return table
@@ -239,7 +245,10 @@ def frames_of(table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def read_poses(source: Any) -> NDArray[np.float32]:
-    """Poses to render: matrices, a `.npy` file of them, or a JSON file of frames or of matrices."""
+    """Poses to render: matrices, a `.npy` file of them, or a JSON file.
+
+    A JSON file has frames with a `transform_matrix` each, the `camera_path` of nerfstudio's viewer, or matrices.
+    """
     if not isinstance(source, str | os.PathLike):
         return check_poses(source, "pose")
     path = Path(source)
@@ -248,11 +257,24 @@ def read_poses(source: Any) -> NDArray[np.float32]:
     if path.suffix.lower() == ".npy":
         with translated(path, "expected an array of poses ({reason})"):
             return check_poses(np.load(path, allow_pickle=False), str(path))
-    if path.read_bytes()[:64].lstrip()[:1] == b"[":
-        with translated(path, "expected JSON ({reason})"):
-            return check_poses(json.loads(path.read_bytes()), str(path))
-    matrices = [frame["transform_matrix"] for frame in frames_of(read_json(path), str(path))]
-    return check_poses(matrices, str(path))
+    with translated(path, "expected JSON ({reason})"):
+        table = json.loads(path.read_bytes())
+    if isinstance(table, dict) and "camera_path" in table:
+        return check_poses(_path_of_viewer(table["camera_path"], str(path)), str(path))
+    if isinstance(table, dict):
+        table = [frame["transform_matrix"] for frame in frames_of(table, str(path))]
+    return check_poses(table, str(path))
+
+
+def _path_of_viewer(cameras: Any, name: str) -> list[Any]:
+    """Matrices (4, 4) from a list of cameras with 16 numbers or four rows each under `camera_to_world`."""
+    expected = InputError(f"{name}: expected a camera_path of cameras with a camera_to_world of 16 numbers each")
+    if not isinstance(cameras, list) or not all(isinstance(camera, dict) for camera in cameras):
+        raise expected
+    found = [camera.get("camera_to_world") for camera in cameras]
+    if not all(isinstance(matrix, list) and len(matrix) in (4, 16) for matrix in found):
+        raise expected
+    return [matrix if len(matrix) == 4 else [matrix[i : i + 4] for i in range(0, 16, 4)] for matrix in found]
 
 
 def look_at(position: Array, target: Array, up: Array) -> NDArray[np.float32]:

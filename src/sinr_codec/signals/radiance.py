@@ -30,7 +30,7 @@ from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import psnr
 from sinr_codec.signals.mesh import Mesh, marching_cubes, shaded
 from sinr_codec.signals.mesh_files import WRITES, write_mesh
-from sinr_codec.signals.radiance_files import MOST_PIXELS, MOST_TESTS, PICTURES, Views, read_scene
+from sinr_codec.signals.radiance_files import MOST_PIXELS, MOST_RENDERED, PICTURES, Views, read_scene
 from sinr_codec.signals.rays import Box, Cells, RayField, colour, densities_of, make_cells, shade, walk
 from sinr_codec.signals.recipe import Recipe
 from sinr_codec.signals.sources import existing
@@ -40,19 +40,16 @@ from sinr_codec.types import Array, PathLike
 Corners = Sequence[Sequence[float]]
 
 WHITE: Final = (255, 255, 255)
-HOLD_OUT: Final = 8
-"""In a scene without test views, one in `HOLD_OUT` views is held out."""
-
 FINE: Final = 1
 """Fine samples in a coarse step."""
 
 _MOST_STEPS: Final = 1024
 _MOST_FINE: Final = 8
 _MOST_CELLS: Final = 256
-_MOST_RENDERED: Final = 1 << 25  # pixels of one view
 _POINTS_A_VALUE: Final = 64  # limit of the mean number of points on a ray for a rendered value
 _RAYS: Final = 1024  # most rays rendered at once
 _RAY_NUMBERS: Final = 1 << 19  # most points of these rays, for which some arrays are allocated
+_BAND: Final = 1 << 18  # most pixels of a view whose directions are computed at once
 _OBJECTIVE_RAYS: Final = 8192
 _FPS: Final = 20  # frame rate of an animation
 
@@ -234,8 +231,8 @@ class RadianceSpec:
         count = len(poses) * camera.height * camera.width * 3
         if count > fields.max_samples:
             raise LimitError(f"{len(poses)} views of {camera.width} x {camera.height}: above {fields.max_samples:,}")
-        if camera.height * camera.width > _MOST_RENDERED:
-            raise LimitError(f"a view of {camera.width} x {camera.height}: above {_MOST_RENDERED:,} pixels")
+        if camera.height * camera.width > MOST_RENDERED:
+            raise LimitError(f"a view of {camera.width} x {camera.height}: above {MOST_RENDERED:,} pixels")
         points = count // 3 * self.box.steps * self.box.fine
         if max(points // _POINTS_A_VALUE, self.box.cells**3) > fields.max_samples:
             raise LimitError(f"up to {points:,} points on rays: more than {_POINTS_A_VALUE} x {fields.max_samples:,}")
@@ -257,19 +254,21 @@ class RadianceSpec:
     def _views(self, fields: Fields, camera: Camera, poses: Array) -> NDArray[np.uint8]:
         apply, box = fields.parts[0], self.box
         cells = self.cells(apply, fields.tile, fields.threads)
-        local = camera.directions().reshape(-1, 3)
-        result = np.empty((len(poses), len(local), 3), np.uint8)
+        result = np.empty((len(poses), camera.height, camera.width, 3), np.uint8)
         rays = max(1, min(_RAYS, _RAY_NUMBERS // (box.steps * box.fine)))
+        band = max(1, _BAND // camera.width)
+        for top in range(0, camera.height, band):
+            local = camera.directions(top, min(top + band, camera.height)).reshape(-1, 3)
 
-        def compute(tile: tuple[int, int]) -> Array:
-            view, first = tile
-            directions, origins = _turned(local[first : first + rays], poses[view])
-            return _to_bytes(render_rays(apply, box, cells, origins, directions, self.background, fields.tile))
+            def compute(tile: tuple[int, int], local: Array = local) -> Array:
+                view, first = tile
+                directions, origins = _turned(local[first : first + rays], poses[view])
+                return _to_bytes(render_rays(apply, box, cells, origins, directions, self.background, fields.tile))
 
-        tiles = [(view, first) for view in range(len(poses)) for first in range(0, len(local), rays)]
-        for (view, first), colours in zip(tiles, map_tiles(compute, tiles, fields.threads)):
-            result[view, first : first + len(colours)] = colours
-        return result.reshape(len(poses), camera.height, camera.width, 3)
+            tiles = [(view, first) for view in range(len(poses)) for first in range(0, len(local), rays)]
+            for (view, first), colours in zip(tiles, map_tiles(compute, tiles, fields.threads)):
+                result[view].reshape(-1, 3)[top * camera.width + first :][: len(colours)] = colours
+        return result
 
     def inside(self) -> NDArray[np.bool_]:
         """The hull on the grid of the coarse pass, bool (cells, cells, cells)."""
@@ -482,6 +481,7 @@ class RadianceSignal(MeanOfErrors):
         *,
         box: Corners | None = None,
         background: Sequence[int] | None = None,
+        outside: bool = False,
     ) -> Self:
         """Read a scene.
 
@@ -499,6 +499,8 @@ class RadianceSignal(MeanOfErrors):
         background
             Colour behind the scene, RGB in 0..255. Default: white where pictures have transparent parts, else the
             median of their edges.
+        outside
+            Read pictures outside of the scene's folder, too, if it names such ones.
 
         Raises
         ------
@@ -507,17 +509,7 @@ class RadianceSignal(MeanOfErrors):
         if not isinstance(source, str | os.PathLike):
             raise InputError(f"scene: expected a folder, a .json or an .npz file, got {type(source).__name__}")
         path = existing(source, "a scene")
-        camera, views, tests, notes = read_scene(path)
-        if tests is None:
-            if len(views) < 2:
-                raise InputError(f"{path}: expected at least two views")
-            held = np.arange(len(views)) % HOLD_OUT == 0
-            tests, views = views.take(held), views.take(~held)
-            if len(tests) > MOST_TESTS:
-                tests = tests.take(np.arange(MOST_TESTS) * len(tests) // MOST_TESTS)
-            notes = (*notes, f"every {HOLD_OUT}th view is held out to measure the quality on")
-        if tests.pictures.shape[3] != views.pictures.shape[3]:
-            raise InputError(f"{path}: expected views to test on with transparency where the others have it")
+        camera, views, tests, notes = read_scene(path, outside)
         if box is None:
             low, high, hulled = box_of(camera, views, str(path))
             if not hulled:

@@ -141,6 +141,28 @@ class _Raise(logging.Handler):
             raise InputError(f"damaged ({record.getMessage()})")
 
 
+def in_8_bits(opened: "Image.Image", path: PathLike) -> tuple["Image.Image", bool]:
+    """A picture that was read, in 8 bits, and whether it had more.
+
+    Pillow keeps 8 bits of deep colours, but clips deep grey samples where it converts them.
+
+    Raises
+    ------
+    InputError : samples of 32 bits, whose range nothing tells
+    """
+    from PIL import Image
+
+    if opened.mode in ("F", "I") and opened.format != "PNG":
+        raise InputError(f"{path}: expected samples of 8 or 16 bits, found 32")
+    if opened.mode.startswith("I"):
+        import numpy as np
+
+        return Image.fromarray(np.rint(np.asarray(opened) / 257).clip(0, 255).astype(np.uint8)), True
+    with open(path, "rb") as file:
+        head = file.read(25)
+    return opened, opened.format == "PNG" and head[24] > 8
+
+
 @contextlib.contextmanager
 def errors_raised(library: str) -> Iterator[None]:
     """Raise errors that a library only logs: for a damaged stack, tifffile would return the pages it finds."""

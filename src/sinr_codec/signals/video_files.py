@@ -17,7 +17,7 @@ from sinr_codec.errors import InputError, quoted
 from sinr_codec.files import atomic_files, atomic_write
 from sinr_codec.signals import ffmpeg
 from sinr_codec.signals.arrays import npy_header, npz_headers
-from sinr_codec.signals.sources import existing, picture, translated
+from sinr_codec.signals.sources import existing, in_8_bits, picture, translated
 from sinr_codec.types import Array, PathLike
 
 Rate = int | float | Fraction
@@ -192,14 +192,12 @@ def _natural(path: Path) -> list[Any]:
 def _read_picture(path: Path, notes: list[str]) -> Array:
     """Samples of a PNG file, uint8 (H, W) or (H, W, 3); remarks are added to the notes."""
     with picture(path) as opened:
-        deep = opened.mode.startswith(("I", "F"))
-        if deep or _bits(path) > 8:
-            notes.append("its samples are stored with 8 bits")
-        if opened.has_transparency_data and np.asarray(opened.convert("RGBA"))[..., 3].min() < 255:
-            notes.append(ffmpeg.TRANSPARENT)
+        shown, deep = in_8_bits(opened, path)
         if deep:
-            return np.rint(np.asarray(opened, np.float64) / 257).clip(0, 255).astype(np.uint8)
-        return np.asarray(opened.convert("L" if opened.mode in ("L", "LA", "1") else "RGB"))
+            notes.append("its samples are stored with 8 bits")
+        if shown.has_transparency_data and np.asarray(shown.convert("RGBA"))[..., 3].min() < 255:
+            notes.append(ffmpeg.TRANSPARENT)
+        return np.asarray(shown.convert("L" if shown.mode in ("L", "LA", "1") else "RGB"))
 
 
 def _read_webp(path: Path, first: int, stop: int | None, even: bool) -> tuple[Array, Fraction | None, tuple[str, ...]]:
@@ -226,12 +224,6 @@ def _read_webp(path: Path, first: int, stop: int | None, even: bool) -> tuple[Ar
         array = _collected(str(path), (array[i] for i in shown))
         notes.append(ffmpeg.repeated(rate))
     return array, rate, tuple(dict.fromkeys(notes))
-
-
-def _bits(path: Path) -> int:
-    """Bits of a PNG file's samples, of which Pillow keeps 8 where there are colours."""
-    with open(path, "rb") as file:
-        return file.read(25)[24]
 
 
 def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
