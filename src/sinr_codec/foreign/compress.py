@@ -19,12 +19,13 @@ from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.fields import MLP, AnyActivation
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.foreign.chain import State
-from sinr_codec.foreign.checkpoints import Checkpoint, read_checkpoint
+from sinr_codec.foreign.checkpoints import read_checkpoint
 from sinr_codec.foreign.descriptions import Description, tables_of
 from sinr_codec.foreign.fidelity import fidelity_loss, signal_for, signal_loss
 from sinr_codec.foreign.headers import header_of, single_mlp
 from sinr_codec.foreign.recognise import Recognised, described, recognise
 from sinr_codec.foreign.tables import Network
+from sinr_codec.foreign.trees import Checkpoint
 from sinr_codec.planning.paper import baseline_bytes, plan_paper
 from sinr_codec.planning.plan import plan, plan_by_weights
 from sinr_codec.presets import preset_named

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from collections.abc import Mapping
+from typing import Any, Final
 
 from sinr_codec.container import STATE, Header, TensorEntry
 from sinr_codec.fields import MLP
 from sinr_codec.foreign.chain import Chain
-from sinr_codec.foreign.checkpoints import Checkpoint
 from sinr_codec.foreign.tables import Network
-from sinr_codec.types import Cbor, JsonObject
+from sinr_codec.foreign.trees import LIST, TUPLE, Checkpoint, Value
+from sinr_codec.types import Cbor
 
 _NETWORKS: Final = "networks"
-_CONTAINERS: Final = "containers"  # the names of `Checkpoint`'s attributes
+_CONTAINERS: Final = "containers"
 _VALUES: Final = "values"
+# What these two cannot say; readers that do not know these entries get lists for tuples, and no such numbers.
+_TUPLES: Final = "tuples"
+_NUMBERS: Final = "numbers"
+_MOST_DIGITS: Final = 2000
 
 
 def header_of(checkpoint: Checkpoint, networks: list[Network], described: bool) -> Header:
@@ -22,16 +28,45 @@ def header_of(checkpoint: Checkpoint, networks: list[Network], described: bool) 
     extra: dict[str, Cbor] = {}
     if networks and (described or mlp is None):
         extra[_NETWORKS] = [network.to_table() for network in networks]
+    tuples = [name for name, kind in checkpoint.containers.items() if kind == TUPLE]
+    numbers: dict[str, str] = {}
     if checkpoint.containers:
-        extra[_CONTAINERS] = dict(checkpoint.containers)
-    if checkpoint.values:
-        extra[_VALUES] = {name: _listed(value) for name, value in checkpoint.values.items()}
+        extra[_CONTAINERS] = {name: min(kind, LIST) for name, kind in checkpoint.containers.items()}
+    values = {name: _stored(value, name, tuples, numbers) for name, value in checkpoint.values.items()}
+    values = {name: value for name, value in values.items() if name not in numbers}
+    extra |= {name: entry for name, entry in ((_VALUES, values), (_TUPLES, tuples), (_NUMBERS, dict(numbers))) if entry}
     entries = [TensorEntry(name, tensor.shape, tensor.dtype) for name, tensor in checkpoint.state.items()]
     return Header(STATE, field=None if mlp is None else mlp.to_header(), tensors=entries, extra=extra or None)
 
 
-def _listed(value: Cbor) -> Cbor:
-    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+def _stored(value: Value, name: str, tuples: list[str], numbers: dict[str, str]) -> Cbor:
+    """A value as a header can hold it; the rest of it goes into `tuples` and `numbers`."""
+    if isinstance(value, list | tuple):
+        if isinstance(value, tuple):
+            tuples.append(name)
+        return [_stored(item, f"{name}.{number}", tuples, numbers) for number, item in enumerate(value)]
+    wide = type(value) is int and not -(2**63) <= value < 2**63
+    if wide or (isinstance(value, float) and not math.isfinite(value)):
+        numbers[name] = str(value)
+        return None
+    return value
+
+
+def _restored(value: Any, name: str, tuples: set[str], numbers: Mapping[str, Value]) -> Any:
+    """The inverse of `_stored`."""
+    if not isinstance(value, list):
+        return numbers.get(name, value)
+    items = [_restored(item, f"{name}.{number}", tuples, numbers) for number, item in enumerate(value)]
+    return tuple(items) if name in tuples else items
+
+
+def _number(text: object) -> int | float | None:
+    if isinstance(text, str) and len(text) <= _MOST_DIGITS:
+        if text in ("inf", "-inf", "nan"):
+            return float(text)
+        if text.removeprefix("-").isdecimal():
+            return int(text)
+    return None
 
 
 def single_mlp(networks: list[Network]) -> MLP | None:
@@ -53,11 +88,19 @@ def tables_in(header: Header) -> list[object] | None:
     return tables if isinstance(tables, list) else None
 
 
-def surroundings(header: Header) -> dict[str, JsonObject]:
-    """Nesting and values from a header; a file may hold nonsense there, which counts as nothing."""
+def surroundings(header: Header) -> dict[str, dict[str, Any]]:
+    """Nesting, values and metadata from a header; a file may hold nonsense there, which counts as nothing."""
     extra = header.extra or {} if header.kind == STATE else {}
-    maps = {name: extra.get(name) for name in (_CONTAINERS, _VALUES)}
-    return {
-        name: {key: value for key, value in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
-        for name, found in maps.items()
-    }
+
+    def entry(name: str) -> dict[str, Any]:
+        found = extra.get(name)
+        return {key: value for key, value in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
+
+    listed = extra.get(_TUPLES)
+    tuples = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
+    numbers = {name: value for name, text in entry(_NUMBERS).items() if (value := _number(text)) is not None}
+    containers = {name: TUPLE if kind == LIST and name in tuples else kind for name, kind in entry(_CONTAINERS).items()}
+    values = {name: _restored(value, name, tuples, numbers) for name, value in entry(_VALUES).items()}
+    inside = tuple(f"{name}." for name, value in values.items() if isinstance(value, list | tuple))
+    values |= {name: value for name, value in numbers.items() if not name.startswith(inside)}
+    return {"containers": containers, "values": values, "metadata": {}}
