@@ -17,7 +17,7 @@ from sinr_codec.fields import MLP, Decodable, Difference, Modulated, Modulations
 from sinr_codec.fields.base import manifest_of
 from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import beside, beside_from_header, shared_from_header
-from sinr_codec.sections import Source, load_source, naming
+from sinr_codec.sections import Source, check_tensors, load_source, naming, within_memory
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Signal, Spec
 from sinr_codec.types import Array, Options, Params
@@ -130,28 +130,38 @@ def read_base(source: Source, limits: Limits = DEFAULT_LIMITS) -> Base:
     InputError : no such file, or not a base
     """
     header, sections = load_source(source, limits)
-    with naming(source):
+    with naming(source), within_memory():
         if header.kind != BASE:
             raise InputError("holds no base; expected what `sinr learn` wrote")
         return base_in(header, sections, limits)
 
 
-def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
-    """The base of a file, from its header and sections; as `read_base`."""
+def named_base(header: Header, sections: list[bytes], limits: Limits) -> Base:
+    """The base of a file without its decoded numbers: all that its name and description need."""
+    limits = limits.of_file(header.file_bytes)
     field = shared_from_header(header.field, limits.max_params)
     patch = header.base if isinstance(header.base, tuple) else ()
     if len(patch) not in (0, field.in_features) or (patch and not field.latents):
         raise MalformedError("the patch of modulations has a length for every coordinate, or there is none")
     if not 1 <= len(sections) <= 2:
         raise MalformedError(f"expected one or two sections, found {len(sections)}")
-    reader = Reader(sections[0], "base")
-    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest_of(field)}
-    model = LatentModel.from_reader(reader, field.latents) if field.latents else None
-    reader.end()
     inner = sections[1] if len(sections) > 1 else b""
     if len(sections) > 1 and not inner:
         raise MalformedError("an empty section of rates is left out, not written")
-    return Base(field, patch, sections[0], params, model, inner, _rates(inner, field, limits))
+    check_tensors(manifest_of(field), limits)
+    return Base(field, patch, sections[0], {}, None, inner)
+
+
+def base_in(header: Header, sections: list[bytes], limits: Limits) -> Base:
+    """The base of a file, from its header and sections; as `read_base`."""
+    limits = limits.of_file(header.file_bytes)
+    base = named_base(header, sections, limits)
+    field = base.field
+    reader = Reader(base.section, "base", limits.bound("max_work"))
+    params = {name: decode_tensor(reader, shape, dtype) for name, shape, dtype in manifest_of(field)}
+    model = LatentModel.from_reader(reader, field.latents) if field.latents else None
+    reader.end()
+    return replace(base, params=params, model=model, rates=_rates(base.inner, field, limits))
 
 
 def load_signal(source: object, kind: str | None, options: Options) -> Signal:
@@ -212,7 +222,8 @@ def _rates(section: bytes, field: MLP | Modulated, limits: Limits) -> dict[str, 
     if steps < 1 or each > 1:
         raise MalformedError("rates: expected a number of steps, and 0 or 1")
     shapes = {name: (steps, *(shape if each else (1,) * len(shape))) for name, shape in field.adapted().items()}
-    limits.check("max_params", sum(int(np.prod(shape)) for shape in shapes.values()))
+    limits.check("max_params", sum(math.prod(shape) for shape in shapes.values()))
+    check_tensors([(name, shape, np.dtype(np.float32)) for name, shape in shapes.items()], limits)
     rates = {name: decode_tensor(reader, shape, np.float32) for name, shape in shapes.items()}
     reader.end()
     return rates

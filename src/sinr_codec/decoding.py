@@ -12,13 +12,14 @@ import numpy as np
 
 from sinr_codec.bases import Base, base_of, network_of
 from sinr_codec.coding.records import CodedNetwork
-from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
+from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits, remedy
 from sinr_codec.devices import CPU, check_device, is_cpu
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, quoted
-from sinr_codec.evaluators import decoder_on, evaluate, tile_of
+from sinr_codec.evaluators import cost_of, decoder_on, evaluate, tile_of
 from sinr_codec.fields import Decodable, family_of
+from sinr_codec.fields.base import manifest_of
 from sinr_codec.files import check_output
-from sinr_codec.sections import Source, coded_networks, load_source, naming
+from sinr_codec.sections import Source, check_tensors, coded_networks, load_source, naming, within_memory
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Apply, Fields, Spec
 from sinr_codec.signals.metadata import KEY, metadata_in
@@ -27,6 +28,7 @@ from sinr_codec.streams import Output, as_output, is_name, name_of
 from sinr_codec.types import Array, Cbor
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
+_WIDEST: Final = 8  # bytes of a value of a kind that does not tell
 _KEPT: Final = 256  # cached decoded networks of a file; two rows of blocks have fewer below 65,536 pixels
 
 if TYPE_CHECKING:
@@ -138,13 +140,23 @@ class Decoder:
     @property
     def fields(self) -> Fields:
         """The networks, for a renderer."""
-        positions = self.limits.max_work // self.network.work
         return Fields(
             self._networks,
             tile_of(self.network, self.device),
-            min(self.limits.max_samples, positions * self.spec.out_features),
+            min(self._most_samples().values()),
             None if is_cpu(self.device) else _DEVICE_THREADS,
+            self.limits.bound("max_work") // cost_of(self.network),
+            self.limits.bound("max_bytes"),
         )
+
+    def _most_samples(self) -> dict[str, int]:
+        """The values that a rendering may have, by the limit that sets them."""
+        positions = self.limits.bound("max_work") // cost_of(self.network)
+        return {
+            "max_samples": self.limits.max_samples,
+            "max_bytes": self.limits.bound("max_bytes") // getattr(self.spec, "value_bytes", _WIDEST),
+            "max_work": positions * self.spec.out_features,
+        }
 
     def __call__(self, coords: Array, part: int = 0) -> Array:
         """Values float32 (..., b), not clipped, at coords (..., a) in the field's domain [-1, 1]^a.
@@ -173,7 +185,21 @@ class Decoder:
         The options are those of the kind's `Spec.render`, such as `scale`, `size` and `region` of a picture.
         """
         check_options(self.spec.render, options, f"a file of kind {self.spec.KIND}")
-        return self.spec.render(self.fields, **options)
+        with self._bounded():
+            return self.spec.render(self.fields, **options)
+
+    @contextlib.contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Name the limit that a rendering exceeds, and the remedy."""
+        try:
+            with within_memory():
+                yield
+        except LimitError as error:
+            if "max_" in str(error):
+                raise
+            most = self._most_samples()
+            least = min(most, key=lambda name: most[name])
+            raise LimitError(f"{error} ({least}); ask for less, or {remedy(least)}") from error
 
     def image(self, **options: Any) -> "Image":
         """Render a picture as a Pillow image in the source's mode; options as for `render`."""
@@ -214,11 +240,12 @@ class Decoder:
         check_output(out)
         with as_output(out, suffix) as path:
             registry.kind_in_header(self.header.signal).writes(path)
-            if hasattr(self.spec, "write"):
-                return self.spec.write(self.fields, path, **options)
-            decoded = self.render(**options)
-            about = {KEY: self.metadata} if KEY in inspect.signature(self.spec.save).parameters else {}
-            self.spec.save(decoded, path, **about)
+            with self._bounded():
+                if hasattr(self.spec, "write"):
+                    return self.spec.write(self.fields, path, **options)
+                decoded = self.render(**options)
+                about = {KEY: self.metadata} if KEY in inspect.signature(self.spec.save).parameters else {}
+                self.spec.save(decoded, path, **about)
         return decoded
 
 
@@ -246,7 +273,7 @@ def open(
     """
     check_device(device)
     header, sections = load_source(source, limits, partial=progressive)
-    with naming(source):
+    with naming(source), within_memory():
         return opened(source, header, sections, limits, base, device)
 
 
@@ -264,6 +291,7 @@ def opened(
     if header.kind != FIELD:
         raise InputError("holds the weights of a network, not a signal; use decompress")
     shared = base_of(header, base, limits)
+    limits = limits.of_file(header.file_bytes)
     network, spec, records = described(header, sections, limits, shared)
     networks = _Networks(network, records, shared, name_of(source), device)
     if len(networks) == 1:
@@ -275,11 +303,12 @@ def described(
     header: Header, sections: list[bytes], limits: Limits, base: Base | None
 ) -> tuple[Decodable, Spec, list[CodedNetwork]]:
     """Field, signal and coded networks of a file, checked against each other and the limits."""
+    limits = limits.of_file(header.file_bytes)
     network = network_of(header, base, limits)
     parts = registry.kind_in_header(header.signal).parts_in(header.signal)
-    coded, side = coded_networks(header, sections, parts)
-    if network.num_params * parts > limits.max_params:
-        raise LimitError(f"{parts} networks of {network.num_params} parameters are more than {limits.max_params}")
+    coded, side = coded_networks(header, sections, parts, limits)
+    limits.check("max_params", network.num_params * parts)
+    check_tensors(manifest_of(network), limits, min(parts, _KEPT))
     spec = registry.spec_from_header(header.signal, side)
     if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
         raise MalformedError("the field's coordinates and values are not those of the signal")

@@ -15,6 +15,14 @@ _TILE_NUMBERS: Final = 1 << 19  # outputs of a layer for a tile
 _DEVICE_NUMBERS: Final = 1 << 24  # the same on an accelerator
 
 
+_NEURON: Final = 32  # multiply-adds that an evaluation of an activation takes as long as
+
+
+def cost_of(field: Decodable) -> int:
+    """Multiply-adds that take as long as the evaluation of a field at one position."""
+    return field.work + _NEURON * field.neurons
+
+
 class _Wide(Protocol):
     @property
     def widest(self) -> int: ...

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from sinr_codec.bases import Base, base_in, base_of
+from sinr_codec.bases import Base, base_in, base_of, named_base
 from sinr_codec.coding.records import describe_records
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.decoding import Decoder, described, opened
@@ -13,7 +13,7 @@ from sinr_codec.fields import family_of, field_from_header
 from sinr_codec.foreign.decompress import state_of
 from sinr_codec.foreign.headers import network_names
 from sinr_codec.quality import VERIFY_SLACK
-from sinr_codec.sections import Source, load_source, naming, only, part_name
+from sinr_codec.sections import Source, check_tensors, load_source, naming, only, part_name, within_memory
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Quality
 from sinr_codec.signals.metadata import metadata_in, packed_in, sizes
@@ -29,8 +29,8 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
     is ready for JSON.
     """
     header, sections = load_source(source, limits)
-    with naming(source):
-        size = header.header_bytes + sum(len(section) + 4 for section in sections)
+    with naming(source), within_memory():
+        size = header.file_bytes
         about: JsonObject = {
             "kind": {FIELD: "signal", BASE: "base"}.get(header.kind, "network"),
             "bytes": size,
@@ -39,7 +39,7 @@ def info(source: Source, *, base: Base | Source | None = None, limits: Limits = 
         if data := packed_in(header.extra):
             about |= {"metadata": _metadata_sizes(header), "metadata_bytes": len(data)}
         if header.kind == BASE:
-            return about | _of_base(header, base_in(header, sections, limits))
+            return about | _of_base(header, named_base(header, sections, limits))
         if isinstance(header.base, bytes):
             about["base"] = header.base.hex()
             if base is None:
@@ -116,6 +116,7 @@ def _of_network(header: Header, sections: list[bytes], limits: Limits) -> JsonOb
         about["field"] = ", ".join(names)
     about["parameters"] = sum(entry.size for entry in header.tensors)
     manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
+    check_tensors(manifest, limits.of_file(header.file_bytes))
     return about | {"tensors": describe_records(manifest, only(sections))}
 
 
@@ -170,7 +171,7 @@ def verify(
     header, sections = load_source(source, limits)
     recorded = None if header.quality is None else header.quality / 100
     lines = [f"checksums: {1 + len(sections)} of {1 + len(sections)} match"]
-    with naming(source):
+    with naming(source), within_memory():
         if header.kind == FIELD:
             decoder = opened(source, header, sections, limits, base)
             metadata_in(header.extra)

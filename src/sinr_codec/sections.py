@@ -1,13 +1,19 @@
 """Reading files of signals and of networks, and their common sections."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
 
 from sinr_codec import streams
-from sinr_codec.coding.records import CodedNetwork
+from sinr_codec.coding.records import CodedNetwork, Manifest
 from sinr_codec.container import MAGIC, Header, Limits, load, read
-from sinr_codec.errors import InputError, MalformedError, SinrError, TruncatedError, quoted
+from sinr_codec.errors import InputError, LimitError, MalformedError, SinrError, TruncatedError, quoted
 from sinr_codec.types import PathLike
+
+_DECODING: Final = 16  # bytes of a number while its tensor is decoded: as an integer and in float64
 
 Source = PathLike | bytes | bytearray | memoryview | streams.Readable
 
@@ -44,7 +50,26 @@ def naming(source: Source) -> Iterator[None]:
         raise type(error)(f"{name}: {error}") from error
 
 
-def coded_networks(header: Header, sections: list[bytes], parts: int) -> tuple[list[CodedNetwork], bytes]:
+@contextlib.contextmanager
+def within_memory() -> Iterator[None]:
+    """Turn a lack of memory into a `LimitError` with the remedy."""
+    try:
+        yield
+    except MemoryError as error:
+        text = "there is not enough memory; ask for a part (a region) or a smaller size, or free some"
+        raise LimitError(f"{text}; max_bytes refuses such files beforehand") from error
+
+
+def check_tensors(manifest: Manifest, limits: Limits, times: int = 1) -> None:
+    """Raise `LimitError` where decoding `times` such manifests takes more memory than the limits allow."""
+    sizes = [math.prod(shape) for _, shape, _ in manifest]
+    kept = sum(size * np.dtype(dtype).itemsize for size, (_, _, dtype) in zip(sizes, manifest))
+    limits.check("max_bytes", times * kept + _DECODING * max(sizes, default=0), "weights of so many bytes:")
+
+
+def coded_networks(
+    header: Header, sections: list[bytes], parts: int, limits: Limits
+) -> tuple[list[CodedNetwork], bytes]:
     """The networks of a signal with `parts` parts, and the side section.
 
     If the end of the file is missing, networks have only the planes present.
@@ -60,8 +85,9 @@ def coded_networks(header: Header, sections: list[bytes], parts: int) -> tuple[l
     side = sections[parts] if first > parts else b""
     if first > parts and not side:
         raise MalformedError("an empty side section is left out, not written")
+    work = limits.bound("max_work") // parts
     networks = [
-        CodedNetwork(sections[number], tuple(sections[first + number :: parts]), header.planes)
+        CodedNetwork(sections[number], tuple(sections[first + number :: parts]), header.planes, work)
         for number in range(parts)
     ]
     return networks, side

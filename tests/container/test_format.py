@@ -247,7 +247,7 @@ class TestStructure:
             ([[0, "a", 0, *[1] * 17]], MalformedError),
             ([[0, "a", 0, 10**12]], LimitError),
             ([[0, "a", 0, 2**40, 0]], LimitError),  # empty, yet no array can have this shape
-            ([[0, "a", 0, 2**26], [0, "b", 0, 2**26], [0, "c", 0, 1]], LimitError),
+            ([[0, "a", 0, 2**29], [0, "b", 0, 2**29], [0, "c", 0, 1]], LimitError),
             ([[0, "a" * 1025, 0, 1]], LimitError),
         ],
     )

@@ -8,7 +8,7 @@ from sinr_codec.errors import LimitError
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Limits)])
 def test_a_value_up_to_the_bound_passes_and_a_larger_one_is_refused(name):
-    bound = getattr(DEFAULT_LIMITS, name)
+    bound = DEFAULT_LIMITS.bound(name)
     DEFAULT_LIMITS.check(name, bound)
     with pytest.raises(LimitError, match=rf"declares {bound + 1:,} for {name}; this reader accepts {bound:,}"):
         DEFAULT_LIMITS.check(name, bound + 1)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from sinr_codec.container import Limits
     from sinr_codec.fields import AnyActivation, Decodable
 
 T = TypeVar("T")
@@ -39,6 +40,15 @@ class Preset(StrEnum):
 PresetOption = Annotated[Preset, typer.Option(help="Encoding effort for a small file; paper: SINR as published.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Random seed.")]
 BaseOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The base, if FILE needs one.")]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=VALUE",
+        help="Limit of the reader, such as max_bytes=16G or max_work=2**50, for a file you trust; may be repeated.",
+        show_default=False,
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="PyTorch device for fits: cpu, cuda, ...")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -60,6 +70,13 @@ def _parsed(parse: Callable[[str], T], text: str) -> T:
         return parse(text)
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def limits_of(entries: list[str] | None) -> "Limits":
+    """The limits of a reader from values of --limit; invalid ones are a usage error."""
+    from sinr_codec.container import Limits
+
+    return _parsed(lambda _: Limits.parse(*entries or ()), "")
 
 
 # -- options of encoding -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sinr_codec.cli import _common
-from sinr_codec.cli._common import BaseOption, JsonOption
+from sinr_codec.cli._common import BaseOption, JsonOption, LimitOption
 from sinr_codec.cli._kinds import options_given
 from sinr_codec.cli._sources import name_beside, output_of, source_of
 
@@ -36,6 +36,7 @@ def decode(
         bool, typer.Option("--progressive", help="Accept a file whose end is missing, at reduced quality.")
     ] = False,
     device: Annotated[str, typer.Option(help="Device for evaluating the network: cpu, cuda, ...")] = "cpu",
+    limit: LimitOption = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
@@ -49,6 +50,7 @@ def decode(
       sinr decode brain.sinr -o slice.nii.gz --region 90:91,0:233,0:189
     """
     options = options_given(ctx)
+    limits = _common.limits_of(limit)
     _common.exclusive(scale=options.get("scale"), size=options.get("size"))
 
     from sinr_codec.decoding import open
@@ -58,7 +60,7 @@ def decode(
         output = output_of(ctx, out)
         check_output(output, source)
     with source_of(source) as file:
-        decoder = open(file, base=base, progressive=progressive, device=device)
+        decoder = open(file, base=base, progressive=progressive, device=device, limits=limits)
     if out is None:
         suffix = decoder.spec.suffix if format is None else f".{format.removeprefix('.')}"
         out = name_beside(source, suffix, replacing=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sinr_codec.cli import _common
-from sinr_codec.cli._common import JsonOption
+from sinr_codec.cli._common import JsonOption, LimitOption
 from sinr_codec.cli._sources import name_beside, output_of, source_of
 
 
@@ -25,6 +25,7 @@ def decompress(
     format: Annotated[
         str, typer.Option(metavar="EXT", help="Extension of the format, where --out does not tell it.")
     ] = "safetensors",
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Restore a compressed network.
@@ -37,10 +38,11 @@ def decompress(
     """
     from sinr_codec.foreign import decompress as receiver
 
+    limits = _common.limits_of(limit)
     out = name_beside(source, f".{format.removeprefix('.')}", replacing=False) if out is None else out
     output = output_of(ctx, out)
     with source_of(source) as file:
-        state = receiver.decompress(file, output, format=format)
+        state = receiver.decompress(file, output, format=format, limits=limits)
     numbers = sum(tensor.size for tensor in state.values())
     if as_json:
         tensors = {name: {"shape": tensor.shape, "dtype": str(tensor.dtype)} for name, tensor in state.items()}

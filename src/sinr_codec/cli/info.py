@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sinr_codec.cli import _common
-from sinr_codec.cli._common import BaseOption, JsonOption
+from sinr_codec.cli._common import BaseOption, JsonOption, LimitOption
 from sinr_codec.cli._sources import source_of
 from sinr_codec.errors import SinrError, printable
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def info(
     sources: Annotated[list[str], typer.Argument(metavar="FILE...", help=".sinr files; a URL; - is standard input.")],
     base: BaseOption = None,
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Describe the content of files.
@@ -29,11 +30,14 @@ def info(
     """
     from sinr_codec import inspecting
 
+    limits = _common.limits_of(limit)
     answers = []
     for source in sources:
         try:
             with source_of(source) as file:
-                answers.append(inspecting.info(file, base=base) | ({"path": source} if len(sources) > 1 else {}))
+                answers.append(
+                    inspecting.info(file, base=base, limits=limits) | ({"path": source} if len(sources) > 1 else {})
+                )
         except SinrError as error:
             if len(sources) == 1:
                 raise

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sinr_codec.cli import _common
-from sinr_codec.cli._common import BaseOption, JsonOption
+from sinr_codec.cli._common import BaseOption, JsonOption, LimitOption
 from sinr_codec.cli._kinds import options_given
 from sinr_codec.cli._sources import source_of
 
@@ -18,6 +18,7 @@ def verify(
         str | None, typer.Option(metavar="INPUT", help="Original signal or network, for measuring the quality.")
     ] = None,
     base: BaseOption = None,
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a file and its quality.
@@ -30,8 +31,9 @@ def verify(
     """
     from sinr_codec.inspecting import verify
 
+    limits = _common.limits_of(limit)
     with source_of(source) as file, nullcontext() if against is None else source_of(against) as original:
-        report = verify(file, original, base=base, **options_given(ctx))
+        report = verify(file, original, base=base, limits=limits, **options_given(ctx))
     if as_json:
         _common.show_json(report)
     else:

@@ -24,6 +24,10 @@ ORDERED: Final = 1
 
 _MAX_PRODUCTS: Final = 2**32  # multiplications for a sparse tensor: a minute, and enough for 2,000 x 2,000 weights
 _MAX_ATOM_ENTRIES: Final = 2**28
+# What a product with an entry of an atom, and making an entry, count in a reader's budget of multiply-adds. A file that
+# an encoder wrote has thousands of products a byte, but billions of multiply-adds of a rendering.
+_PRODUCT: Final = 1 << 10
+_ENTRY: Final = 1 << 12
 _MAX_TABLE_ENTRIES: Final = 2**22  # of a dictionary that is part of a record
 
 
@@ -112,6 +116,11 @@ class Atoms:
             )
         if self.kind == SENT and self.k1 * self.k2 > _MAX_TABLE_ENTRIES:
             raise LimitError(f"{name}: {self.k1} x {self.k2}, expected at most {_MAX_TABLE_ENTRIES} entries")
+
+    @property
+    def work(self) -> int:
+        """What making the atoms and adding them up counts in a reader's budget of multiply-adds."""
+        return _PRODUCT * self.s * self.n * self.k1 + _ENTRY * self.k1 * min(self.k2, self.s * self.n)
 
     @property
     def dense(self) -> bool:

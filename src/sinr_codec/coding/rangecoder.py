@@ -167,7 +167,7 @@ class RangeDecoder:
 
 # Bodies: coded symbols, with their length where there are many
 
-_SELF_ENDING: Final = 4096  # a body of more symbols than this begins with its length
+SELF_ENDING: Final = 4096  # a body of more symbols than this begins with its length
 _SYMBOLS_PER_BYTE: Final = 1024  # bounds the time that a byte of a file can cost
 _FREE_BYTES: Final = 4  # something always stands before a body: up to 4,096 symbols may cost next to nothing
 
@@ -186,18 +186,18 @@ def check_symbols(reader: Reader, count: int, available: int) -> None:
 
 def write_body(coded: bytes, count: int) -> bytes:
     """The body of `count` symbols: their coded form, with its length where there are many."""
-    return write_varint(len(coded)) + coded if count > _SELF_ENDING else coded
+    return write_varint(len(coded)) + coded if count > SELF_ENDING else coded
 
 
 def body_bytes(bits: float, count: int) -> float:
     """Expected size of a body, from the ideal number of bits."""
     size = bits / 8 + 0.64  # what the end of a stream costs, averaged over the final range
-    return size + len(write_varint(int(size))) if count > _SELF_ENDING else size
+    return size + len(write_varint(int(size))) if count > SELF_ENDING else size
 
 
 def open_body(reader: Reader, count: int) -> Reader:
     """A reader over a body of `count` symbols: a part of `reader`, or `reader` itself for a self-delimiting body."""
-    body = Reader(reader.take(reader.varint()), reader.name) if count > _SELF_ENDING else reader
+    body = Reader(reader.take(reader.varint()), reader.name) if count > SELF_ENDING else reader
     check_symbols(reader, count, body.remaining)
     return body
 
@@ -210,7 +210,7 @@ def close_body(reader: Reader, body: Reader) -> None:
 
 def skip_body(reader: Reader, count: int) -> bool:
     """Move past a body if it states its length; otherwise return False, having read nothing."""
-    if count <= _SELF_ENDING:
+    if count <= SELF_ENDING:
         return False
     reader.take(reader.varint())
     return True

@@ -7,7 +7,7 @@ import numpy as np
 
 from sinr_codec.coding.planes import PlaneReader, encode_plane
 from sinr_codec.coding.tensor import coarse_record, decode_tensor, describe_tensor
-from sinr_codec.coding.varint import Reader
+from sinr_codec.coding.varint import MOST_WORK, Reader
 from sinr_codec.types import Array, JsonObject
 
 Manifest = list[tuple[str, tuple[int, ...], np.dtype]]
@@ -16,16 +16,20 @@ Manifest = list[tuple[str, tuple[int, ...], np.dtype]]
 
 @dataclass(frozen=True)
 class CodedNetwork:
-    """The section of a network, and those with last bits of its levels: as many as are there, `of` how many."""
+    """The section of a network, and those with last bits of its levels: as many as are there, `of` how many.
+
+    Decoding may take up to `work` multiply-adds.
+    """
 
     section: bytes
     planes: tuple[bytes, ...] = ()
     of: int = 0
+    work: int = MOST_WORK
 
 
 def tensors_of(manifest: Manifest, coded: CodedNetwork) -> dict[str, Array]:
     """Decode a section: the tensors (name, shape, dtype) of a manifest, one record after the other."""
-    reader = Reader(coded.section)
+    reader = Reader(coded.section, work=coded.work)
     planes = [PlaneReader(plane, number) for number, plane in enumerate(coded.planes)]
     params = {name: decode_tensor(reader, shape, dtype, planes, coded.of) for name, shape, dtype in manifest}
     reader.end()

@@ -48,17 +48,21 @@ class Scales:
 
     def exponents(self, shape: tuple[int, ...]) -> Ints:
         """Exponent of each weight of a real tensor in C order, in quarter octaves, int64 (n,)."""
-        rows, columns = np.array(self.rows, np.int64), np.array(self.columns, np.int64)
-        total = np.zeros(matrix_of(shape), np.int64)
-        if (len(rows) or len(total), len(columns) or total.shape[1]) != total.shape:
-            raise InputError(f"scales: expected those of a tensor {shape}, got {len(rows)} x {len(columns)}")
-        total += rows[:, None] if len(rows) else 0
-        total += columns if len(columns) else 0
-        return total.reshape(-1)
+        return exponents_of(np.array(self.rows, np.int64), np.array(self.columns, np.int64), shape)
 
     def factors(self, shape: tuple[int, ...]) -> Floats:
         """Unit of each weight of a real tensor, float64 of its shape: exact, 9 bits times a power of two."""
         return factors_of(self.exponents(shape)).reshape(shape)
+
+
+def exponents_of(rows: Ints, columns: Ints, shape: tuple[int, ...]) -> Ints:
+    """As `Scales.exponents`, from exponents int64 (rows,) and (columns,), or (0,) where all are 0."""
+    total = np.zeros(matrix_of(shape), np.int64)
+    if (len(rows) or len(total), len(columns) or total.shape[1]) != total.shape:
+        raise InputError(f"scales: expected those of a tensor {shape}, got {len(rows)} x {len(columns)}")
+    total += rows[:, None] if len(rows) else 0
+    total += columns if len(columns) else 0
+    return total.reshape(-1)
 
 
 def factors_of(exponents: Ints) -> Floats:

@@ -28,7 +28,8 @@ from sinr_codec.coding.entropy import (
 )
 from sinr_codec.coding.planes import PlaneReader, base_of, levels_of
 from sinr_codec.coding.quantize import MAX_STEP_CODE, dequantize, minmax, round_step, step_code, step_value, symmetric
-from sinr_codec.coding.scales import MAX_EXPONENT, PER_OCTAVE, Scales, factors_of, matrix_of
+from sinr_codec.coding.rangecoder import SELF_ENDING
+from sinr_codec.coding.scales import MAX_EXPONENT, PER_OCTAVE, Scales, exponents_of, factors_of, matrix_of
 from sinr_codec.coding.sets import MAX_POSITIONS, encode_sets, set_bits
 from sinr_codec.coding.sparse import SENT, Layout, SparseCode, fill_unused
 from sinr_codec.coding.trellis import follows_trellis, quantise
@@ -190,7 +191,7 @@ def coarse_record(record: bytes, shape: tuple[int, ...], dtype: npt.DTypeLike, p
         return _encode_raw(decode_tensor(record, shape, dtype)), np.empty(0, np.int64)
     levels = decode_stream(reader, head.coder, head.count, head.exponents)
     stream = encode_stream(base_of(levels, planes), row_of(real_shape(shape, kind)), exponents=head.exponents)
-    return _record(head.transform, stream, code.to_bytes(2, "little") + _scale_streams(head.scales)), levels
+    return _record(head.transform, stream, code.to_bytes(2, "little") + _unit_streams(head.units)), levels
 
 
 def decode_tensor(
@@ -236,6 +237,7 @@ def decode_tensor(
             offset = head.offset + step * to_middle
             array = _restore(levels_of(q, of, len(planes)), step, offset, kind, head.exponents)
         else:
+            reader.spend(head.atoms.work)
             indices, table = head.atoms.read_indices(reader), head.atoms.read_table(reader)
             array = from_floats(head.atoms.weights(indices, q, head.step, head.offset, table), kind)
     if reader is not data:
@@ -256,12 +258,12 @@ def describe_tensor(data: bytes | Reader, shape: tuple[int, ...], dtype: npt.DTy
     head = _Head.read(reader, shape, kind)
     coder = coder_of(reader, head.coder)
     name = f"{head.transform.name}{' trellis' * coder.follows_trellis(reader)}"
-    coder.skip(reader, head.count, head.exponents)
+    coder.skip(reader, head.count, head.known_exponents)
     about: JsonObject = {"transform": name, "coder": coder.name}
     if head.transform.quantiser is not None:
         about["step"] = head.step
-    if head.exponents is not None:
-        about["octaves"] = float(np.ptp(head.exponents)) / PER_OCTAVE if head.count else 0.0
+    if head.units is not None:
+        about["octaves"] = sum(float(np.ptp(each)) for each in head.units) / PER_OCTAVE if head.count else 0.0
     if head.transform.quantiser is _MinMax:
         about["offset"] = head.offset
     if head.atoms is not None:
@@ -392,13 +394,18 @@ class _Head:
     step: float = 0.0
     offset: float = 0.0
     atoms: Atoms | None = None
-    scales: Scales | None = None
+    units: tuple[Ints, Ints] | None = None  # exponents of rows and of columns, where the transform is scaled
     shape: tuple[int, ...] = ()  # as real numbers
 
     @cached_property
     def exponents(self) -> Ints | None:
         """Exponents of the units of the integers; None without scales."""
-        return None if self.scales is None else self.scales.exponents(self.shape)
+        return None if self.units is None else exponents_of(*self.units, self.shape)
+
+    @property
+    def known_exponents(self) -> Ints | None:
+        """Exponents for skipping the stream: of a long one only whether there are any."""
+        return self.exponents if self.units is None or self.count <= SELF_ENDING else np.empty(0, np.int64)
 
     @classmethod
     def read(cls, reader: Reader, shape: tuple[int, ...], dtype: np.dtype) -> "_Head":
@@ -416,9 +423,9 @@ class _Head:
         if not is_float(dtype):
             raise MalformedError(f"{reader.name}: a lossy transform for {dtype}")
         step, offset = transform.quantiser.read(reader)
-        scales = _read_scales(reader, numbers) if transform.scaled else None
+        units = _read_scales(reader, numbers) if transform.scaled else None
         atoms = Atoms.read(reader, numbers) if transform.sparse else None
-        return cls(transform, coder, atoms.s * atoms.n if atoms else count, step, offset, atoms, scales, numbers)
+        return cls(transform, coder, atoms.s * atoms.n if atoms else count, step, offset, atoms, units, numbers)
 
 
 def _record(transform: _Transform, stream: tuple[int, bytes], before: bytes = b"", after: bytes = b"") -> bytes:
@@ -445,19 +452,22 @@ def _encode_direct(w: Array, coding: Direct) -> bytes:
 
 def _scale_streams(scales: Scales | None) -> bytes:
     """Streams of the exponents of rows and of columns; a single zero where all are 0."""
-    if scales is None:
-        return b""
-    return b"".join(encode_ints(np.array(each or (0,))) for each in (scales.rows, scales.columns))
+    return _unit_streams(None if scales is None else (np.array(scales.rows or (0,)), np.array(scales.columns or (0,))))
 
 
-def _read_scales(reader: Reader, shape: tuple[int, ...]) -> Scales:
+def _unit_streams(units: tuple[Ints, Ints] | None) -> bytes:
+    return b"".join(map(encode_ints, units or ()))
+
+
+def _read_scales(reader: Reader, shape: tuple[int, ...]) -> tuple[Ints, Ints]:
+    """Exponents of rows and of columns; equal ones take no memory, however many there are."""
     parts = []
     for count in matrix_of(shape):
         exponents = decode_ints(reader, count)
         if exponents.size and not 0 <= int(exponents.min()) <= int(exponents.max()) <= MAX_EXPONENT:
             raise MalformedError(f"{reader.name}: a scale is beyond {MAX_EXPONENT} quarter octaves")
-        parts.append(tuple(exponents.tolist()))
-    return Scales(*parts)
+        parts.append(exponents)
+    return parts[0], parts[1]
 
 
 def _encode_sparse(w: Array, coding: Sparse, code: SparseCode | None) -> bytes:

@@ -6,11 +6,13 @@ error and nothing is allocated for bytes that are not there.
 
 from typing import Final
 
-from sinr_codec.errors import InputError, MalformedError, TruncatedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
 
-__all__ = ["UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
+__all__ = ["MOST_WORK", "UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
 
 UINT64_MAX: Final = 2**64 - 1
+MOST_WORK: Final = 2**62
+"""More than any reader does."""
 
 
 def write_varint(n: int) -> bytes:
@@ -46,13 +48,24 @@ def write_zigzag(n: int) -> bytes:
 class Reader:
     """Reads bytes in order and refuses to go past their end.
 
-    `name` says what is being read and begins every error message.
+    `name` says what is being read and begins every error message. `work` is how many multiply-adds what was read may
+    cost to decode.
     """
 
-    def __init__(self, data: bytes | bytearray | memoryview, name: str = "data") -> None:
+    def __init__(self, data: bytes | bytearray | memoryview, name: str = "data", work: int = MOST_WORK) -> None:
         self._data = memoryview(data).cast("B")
         self._at = 0
+        self._work = work
         self.name = name
+
+    def spend(self, work: int) -> None:
+        """Count multiply-adds that are about to be done; LimitError where they are more than are left."""
+        if work > self._work:
+            raise LimitError(
+                f"{self.name}: decoding takes more work than this reader does (max_work); "
+                "for a file that you trust, raise it (--limit max_work=VALUE, Limits(max_work=VALUE))"
+            )
+        self._work -= work
 
     @property
     def position(self) -> int:

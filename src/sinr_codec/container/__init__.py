@@ -17,7 +17,7 @@ from sinr_codec.container.format import (
     read_header,
     write,
 )
-from sinr_codec.container.limits import DEFAULT_LIMITS, Limits
+from sinr_codec.container.limits import DEFAULT_LIMITS, OWN_LIMITS, Limits, remedy
 
 __all__ = [
     "BASE",
@@ -27,6 +27,7 @@ __all__ = [
     "FIELD",
     "MAGIC",
     "MAX_QUALITY",
+    "OWN_LIMITS",
     "STATE",
     "VERSION",
     "Header",
@@ -36,5 +37,6 @@ __all__ = [
     "load_header",
     "read",
     "read_header",
+    "remedy",
     "write",
 ]

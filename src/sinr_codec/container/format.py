@@ -127,6 +127,11 @@ class Header:
     section_lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
     header_bytes: int = dataclasses.field(default=0, compare=False)
 
+    @property
+    def file_bytes(self) -> int:
+        """Size of the whole file, for a header that was read."""
+        return self.header_bytes + sum(length + 4 for length in self.section_lengths)
+
 
 def write(header: Header, sections: Sequence[bytes], limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Build the file. The section lengths in `header` are replaced by those of `sections`.
@@ -140,7 +145,7 @@ def write(header: Header, sections: Sequence[bytes], limits: Limits = DEFAULT_LI
     head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
     checksum = _crc(head)
     head += checksum
-    limits.check("max_file_bytes", _file_bytes(read_header(head, limits)))
+    limits.check("max_file_bytes", read_header(head, limits).file_bytes)
     return b"".join([head, *(part for section in sections for part in (section, _crc(section, checksum)))])
 
 
@@ -230,12 +235,8 @@ def _naming(path: PathLike) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _file_bytes(header: Header) -> int:
-    return header.header_bytes + sum(length + 4 for length in header.section_lengths)
-
-
 def _check_length(header: Header, size: int, limits: Limits, partial: bool = False) -> None:
-    expected = _file_bytes(header)
+    expected = header.file_bytes
     limits.check("max_file_bytes", expected)
     if size < expected and not partial:
         remedy = "; what is there decodes with progressive" if header.planes else ""

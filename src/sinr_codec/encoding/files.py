@@ -6,7 +6,7 @@ from functools import partial
 
 from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
-from sinr_codec.container import FIELD, MAX_QUALITY, Header, write
+from sinr_codec.container import FIELD, MAX_QUALITY, OWN_LIMITS, Header, write
 from sinr_codec.decoding import open
 from sinr_codec.fields import Field, family_of
 from sinr_codec.inspecting import info
@@ -35,7 +35,7 @@ def file_of(
     coded = [codec.assemble(network, plan.records, planes) for plan in plans]
     sections = [one.section for one in coded] + ([spec.side] if spec.side else [])
     sections += [one.planes[number] for number in range(planes) for one in coded]
-    decoder = open(write(header, sections), base=base)
+    decoder = open(write(header, sections), base=base, limits=OWN_LIMITS)
     quality = signal.quality(partial(decoder.spec.render, decoder.fields))
     return write(replace(header, quality=hundredths(quality.db)), sections), quality
 
@@ -54,7 +54,7 @@ def sizes_by_part(
     """Bytes by part of a file: each record, the side section, planes, metadata, and "header" for the rest."""
     beside = {name: data for name, data in (("side", side), (KEY, metadata)) if data}
     if planes:
-        about = info(blob)
+        about = info(blob, limits=OWN_LIMITS)
         sizes = {tensor["name"]: tensor["bytes"] for tensor in about["tensors"]}
         sizes |= {f"plane {number}": size for number, size in enumerate(about["plane_bytes"], 1)}
         return sizes | {name: len(data) for name, data in beside.items()} | {"header": about["header_bytes"]}

@@ -90,6 +90,10 @@ class Decodable(Shaped, Stored, Protocol):
         """Multiply-adds a sample."""
 
     @property
+    def neurons(self) -> int:
+        """Evaluations of an activation for a sample."""
+
+    @property
     def network_params(self) -> int:
         """Number of parameters that are not latents, in a field trained for a rate; their bits are part of the rate."""
 
@@ -159,6 +163,11 @@ class FieldDefaults:
     def work(self) -> int:
         """Multiply-adds a sample: one for each parameter."""
         return int(self.num_params)
+
+    @property
+    def neurons(self) -> int:
+        """None beside the multiply-adds."""
+        return 0
 
     @property
     def network_params(self) -> int:

@@ -183,6 +183,11 @@ class HashGrid(FieldDefaults):
         return self.levels * 2**self.in_features * (self.channels + self.in_features) + self.network.num_params
 
     @property
+    def neurons(self) -> int:
+        """Those of the network."""
+        return self.network.neurons
+
+    @property
     def widest(self) -> int:
         """Real numbers of a sample in the widest layer."""
         return self.network.widest

@@ -102,6 +102,12 @@ class MLP(FieldDefaults):
         width = (2 if self.activation.COMPLEX else 1) * self.width
         return max(self.encoding.out_features(self.in_features), width, self.out_features)
 
+    @property
+    def neurons(self) -> int:
+        """Hidden neurons, and numbers of the encoding; a complex neuron counts as two."""
+        hidden = self.width * (self.layers - 1) * (2 if self.activation.COMPLEX else 1)
+        return hidden + self.encoding.out_features(self.in_features)
+
     def _layer_size(self, i: int) -> int:
         fan_in = self.encoding.out_features(self.in_features) if i == 0 else self.width
         return (fan_in + 1) * (self.out_features if i == self.layers - 1 else self.width)

@@ -47,6 +47,11 @@ class _AroundMLP:
         """Neurons a hidden layer."""
         return self.mlp.width
 
+    @property
+    def neurons(self) -> int:
+        """Those of the MLP."""
+        return self.mlp.neurons
+
 
 @dataclass(frozen=True)
 class Modulated(_AroundMLP):
@@ -240,6 +245,11 @@ class Modulations(FieldDefaults):
     def work(self) -> int:
         """Multiply-adds a sample."""
         return self.network.num_params
+
+    @property
+    def neurons(self) -> int:
+        """Those of the shared network."""
+        return self.network.neurons
 
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """``f(coords (n, a)) -> values (n, b)``, on NumPy; thread-safe."""

@@ -73,6 +73,11 @@ class _TrunkAndHead(FieldDefaults):
         return sum(part.num_params for part in self.parts.values())
 
     @property
+    def neurons(self) -> int:
+        """Those of trunk and head."""
+        return sum(part.neurons for part in self.parts.values())
+
+    @property
     def widest(self) -> int:
         """Real numbers of a sample in the widest layer."""
         return max(part.widest for part in self.parts.values())

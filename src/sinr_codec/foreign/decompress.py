@@ -4,15 +4,18 @@ from sinr_codec.coding.records import CodedNetwork, tensors_of
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.errors import InputError
 from sinr_codec.fields import family_of, field_from_header
+from sinr_codec.fields.base import manifest_of
 from sinr_codec.files import check_output
 from sinr_codec.foreign.checkpoints import check_format, write_checkpoint
 from sinr_codec.foreign.headers import surroundings
 from sinr_codec.sections import (
     Source,
+    check_tensors,
     coded_networks,
     load_source,
     naming,
     only,
+    within_memory,
 )
 from sinr_codec.signals import registry
 from sinr_codec.streams import Output, as_output
@@ -40,7 +43,7 @@ def decompress(
 
 def _state_in(source: Source, limits: Limits) -> tuple[dict[str, Array], Header]:
     header, sections = load_source(source, limits)
-    with naming(source):
+    with naming(source), within_memory():
         return state_of(header, sections, limits), header
 
 
@@ -49,12 +52,17 @@ def state_of(header: Header, sections: list[bytes], limits: Limits) -> dict[str,
     if header.base is not None:
         what = "a base" if header.kind == BASE else f"but what is its own beside the base {bytes(header.base).hex()}"
         raise InputError(f"holds {what}, no network that stands by itself")
+    limits = limits.of_file(header.file_bytes)
     if header.kind == FIELD:
         field = field_from_header(header.field, limits.max_params)
-        coded, _ = coded_networks(header, sections, registry.kind_in_header(header.signal).parts_in(header.signal))
+        number = registry.kind_in_header(header.signal).parts_in(header.signal)
+        coded, _ = coded_networks(header, sections, number, limits)
+        limits.check("max_params", field.num_params * number)
+        check_tensors(manifest_of(field), limits, number)
         parts = [family_of(field).section.decode(field, network) for network in coded]
         if len(parts) == 1:
             return parts[0]
         return {f"{number}.{name}": tensor for number, part in enumerate(parts) for name, tensor in part.items()}
     manifest = [(entry.name, entry.shape, entry.dtype) for entry in header.tensors]
-    return tensors_of(manifest, CodedNetwork(only(sections)))
+    check_tensors(manifest, limits)
+    return tensors_of(manifest, CodedNetwork(only(sections), work=limits.bound("max_work")))

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.container import remedy
+from sinr_codec.errors import LimitError
 from sinr_codec.signals.levels import Levels
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array, PathLike
@@ -19,7 +21,7 @@ from sinr_codec.types import Array, PathLike
 Apply = Callable[[NDArray[np.float32]], Array]
 """A decoded network: coords float32 (n, a) -> values (n, b); must be thread-safe."""
 
-MAX_SAMPLES: Final = 2**30
+MAX_SAMPLES: Final = 2**33
 """Default limit of the values in a rendering."""
 TILE: Final = 2048
 """Positions evaluated at once: at common widths, activations take a few MB and stay in the cache."""
@@ -39,12 +41,30 @@ class Fields:
         Limit of the values in a rendering; more raise `LimitError` before allocation.
     threads
         Tiles computed in parallel; default: the cores this process may use.
+    max_positions
+        Limit of the evaluations of a network in a rendering, or in one view of a scene.
+    max_bytes
+        Limit of the memory of intermediate arrays, in bytes.
     """
 
     parts: Sequence[Apply]
     tile: int = TILE
     max_samples: int = MAX_SAMPLES
     threads: int | None = None
+    max_positions: int = 2**62
+    max_bytes: int = 2**62
+
+    def check_positions(self, count: int, what: str) -> None:
+        """Raise `LimitError` where something takes more evaluations of a network than `max_positions`."""
+        if count > self.max_positions:
+            most = f"this reader makes {self.max_positions:,}"
+            raise LimitError(f"{what} takes up to {count:,} evaluations of the network; {most}; {remedy('max_work')}")
+
+    def check_bytes(self, count: int, what: str) -> None:
+        """Raise `LimitError` where something takes more memory than `max_bytes`."""
+        if count > self.max_bytes:
+            most = f"this reader takes {self.max_bytes:,}"
+            raise LimitError(f"{what} takes about {count:,} bytes; {most}; {remedy('max_bytes')}")
 
 
 _SPELLED: Final = {"psnr": "PSNR", "snr": "SNR", "iou": "IoU", "rgb": "RGB"}

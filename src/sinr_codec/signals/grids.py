@@ -24,6 +24,7 @@ from sinr_codec.signals.levels import Levels
 from sinr_codec.signals.metadata import Metadata
 from sinr_codec.types import Array
 
+_AXIS_BYTES: Final = 32  # of a coordinate while it is computed
 MAX_SIDE: Final = 2**31 - 1
 """Samples along an axis that a header may tell."""
 
@@ -135,7 +136,14 @@ class GridSpec:
     ) -> tuple[Span, ...]:
         """Which samples of each axis a rendering has, within the limit of values (`lattice.window`)."""
         most = fields.max_samples // self.out_features
-        return lattice.window(self.sizes, scale=scale, size=size, region=region, most=most, noun=self.UNIT)
+        spans = lattice.window(self.sizes, scale=scale, size=size, region=region, most=most, noun=self.UNIT)
+        fields.check_bytes(_AXIS_BYTES * sum(map(len, spans)), f"the coordinates of {self.UNIT}s")
+        return spans
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of a value of a rendering."""
+        return int(np.dtype(self._dtype).itemsize)
 
     @property
     def _dtype(self) -> Any:

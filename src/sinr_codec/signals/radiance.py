@@ -46,7 +46,7 @@ FINE: Final = 1
 _MOST_STEPS: Final = 1024
 _MOST_FINE: Final = 8
 _MOST_CELLS: Final = 256
-_POINTS_A_VALUE: Final = 64  # limit of the mean number of points on a ray for a rendered value
+_CELL_BYTES: Final = 48  # of a cell of the coarse pass while the cells are made
 _RAYS: Final = 1024  # most rays rendered at once
 _RAY_NUMBERS: Final = 1 << 19  # most points of these rays, for which some arrays are allocated
 _BAND: Final = 1 << 18  # most pixels of a view whose directions are computed at once
@@ -233,9 +233,12 @@ class RadianceSpec:
             raise LimitError(f"{len(poses)} views of {camera.width} x {camera.height}: above {fields.max_samples:,}")
         if camera.height * camera.width > MOST_RENDERED:
             raise LimitError(f"a view of {camera.width} x {camera.height}: above {MOST_RENDERED:,} pixels")
-        points = count // 3 * self.box.steps * self.box.fine
-        if max(points // _POINTS_A_VALUE, self.box.cells**3) > fields.max_samples:
-            raise LimitError(f"up to {points:,} points on rays: more than {_POINTS_A_VALUE} x {fields.max_samples:,}")
+        cells = self.box.cells**3
+        if cells > fields.max_samples:
+            raise LimitError(f"a grid of {self.box.cells}^3 cells: above {fields.max_samples:,}")
+        fields.check_bytes(_CELL_BYTES * cells, f"a grid of {self.box.cells}^3 cells")
+        points = camera.height * camera.width * self.box.steps * self.box.fine
+        fields.check_positions(points + cells, "a view")
         return self._views(fields, camera, poses)
 
     def _camera(self, size: SizeLike | None, scale: ScaleLike | None) -> Camera:
@@ -287,6 +290,8 @@ class RadianceSpec:
             raise InputError(f"resolution: expected a number of cells from 8 to 1024, got {quoted(resolution)}")
         if count**3 > fields.max_samples:
             raise LimitError(f"a grid of {count}^3 cells: above {fields.max_samples:,}")
+        fields.check_bytes(_CELL_BYTES * count**3, f"a grid of {count}^3 cells")
+        fields.check_positions(count**3, f"a grid of {count}^3 cells")
         inside = upsampled(self.hull, count)
         apply = fields.parts[0]
         found = densities_of(apply, box, inside, fields.tile, lambda f, work: map_tiles(f, work, fields.threads))
