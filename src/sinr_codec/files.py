@@ -5,12 +5,17 @@ import io
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from sinr_codec.errors import InputError
 from sinr_codec.streams import Output, check_stream, copy, is_name
 from sinr_codec.types import PathLike
+
+_TRIES: Final = 40  # to remove a folder
+_PAUSE: Final = 0.05  # seconds between them
 
 
 @contextlib.contextmanager
@@ -40,7 +45,8 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     special = target.exists() and not target.is_file()
     # Truncated, because a long name with these additions could exceed the system's limit.
     marker = f".{target.stem[:64]}.{secrets.token_hex(4)}.partial{target.suffix[:32]}"
-    temporary = target if special else target.with_name(marker)
+    # By its own name, whose suffix some writers look at.
+    temporary = Path(path) if special else target.with_name(marker)
     try:
         if not special:
             temporary.open("xb").close()
@@ -80,7 +86,16 @@ def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also where a library's threads go on writing into it for a moment after they have failed."""
+    for _ in range(_TRIES):
+        if not folder.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_PAUSE)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,13 @@
 import math
 import tracemalloc
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.signals import audio
+from sinr_codec.signals import audio, registry
 from sinr_codec.signals.audio import AudioSignal, AudioSpec, Sound
 from sinr_codec.signals.base import Fields
 
@@ -423,3 +424,135 @@ def test_a_real_clip_from_end_to_end(data_file, tmp_path):
     error = np.mean((decoded.samples - samples) ** 2)
     assert 10 * np.log10(4 / error) == pytest.approx(report.quality, abs=0.05)
     assert len(codec.decode(tmp_path / "a.sinr", rate=22_050, start=0.1).samples) == 2205
+
+
+# -- files of other programs -----------------------------------------------------------------------------------
+
+TAGS = {"title": "A title", "artist": "Künstler", "comment": "kept, too"}
+
+
+def tagged(path, channels=6, **options):
+    options = {"subtype": "PCM_24", "format": "WAVEX"} | options
+    with soundfile.SoundFile(path, "w", 48_000, channels, **options) as file:
+        for name, text in TAGS.items():
+            setattr(file, name, text)
+        file.write(np.random.default_rng(0).uniform(-0.5, 0.5, (800, channels)))
+    return path
+
+
+def resaved(source, path, **options):
+    signal = AudioSignal.load(source, **options)
+    samples = signal.array[:, 0] if signal.spec.channels == 1 else signal.array
+    signal.spec.save(Sound(samples, signal.spec.rate), path, metadata=signal.metadata)
+    return soundfile.SoundFile(path)
+
+
+def mask(path):
+    """Format tag and channel mask of a WAV file."""
+    data = path.read_bytes()
+    at = data.index(b"fmt ") + 8
+    return int.from_bytes(data[at : at + 2], "little"), int.from_bytes(data[at + 20 : at + 24], "little")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.wav", {}),
+        ("a.wav", {"format": "WAV", "channels": 2}),
+        ("a.flac", {"format": "FLAC", "channels": 2}),
+        ("a.ogg", {"format": "OGG", "subtype": "VORBIS", "channels": 1}),
+        ("a.aiff", {"format": "AIFF", "channels": 2}),
+        ("a.caf", {"format": "CAF", "channels": 2}),
+        ("a.rf64", {"format": "RF64", "channels": 2}),
+    ],
+)
+def test_tags_are_kept_in_all_formats_that_hold_them(tmp_path, name, options):
+    source = tagged(tmp_path / name, **options)
+    with soundfile.SoundFile(source) as before, resaved(source, tmp_path / f"b{name}") as after:
+        assert after.copy_metadata() == before.copy_metadata()
+        assert after.title == "A title"
+        assert after.format == before.format
+    with resaved(source, tmp_path / f"c{name}", metadata=False) as bare:
+        assert bare.title == ""
+    with resaved(source, tmp_path / "d.au", block=0.1) as lesser:  # a format without tags
+        assert lesser.frames == 800
+
+
+def test_places_of_channels_are_kept(tmp_path):
+    source = tagged(tmp_path / "a.wav")
+    extensible = 0xFFFE, 0x3F
+    assert mask(source) == extensible
+    assert AudioSignal.load(source).metadata["channels"] == ["L", "R", "C", "LFE", "BL", "BR"]
+    with resaved(source, tmp_path / "b.wav") as after:
+        assert (after.format, after.subtype, after.channels) == ("WAVEX", "PCM_24", 6)
+    assert mask(tmp_path / "b.wav") == extensible
+    data = bytearray(source.read_bytes())
+    at = data.index(b"fmt ") + 28
+    data[at : at + 4] = (0x60F).to_bytes(4, "little")  # side speakers instead of those at the back
+    (tmp_path / "side.wav").write_bytes(data)
+    assert AudioSignal.load(tmp_path / "side.wav").metadata["channels"][4:] == ["SL", "SR"]
+    resaved(tmp_path / "side.wav", tmp_path / "c.wav").close()
+    assert mask(tmp_path / "c.wav") == (0xFFFE, 0x60F)
+    resaved(tagged(tmp_path / "plain.wav", 2, format="WAV"), tmp_path / "d.wav").close()
+    assert mask(tmp_path / "d.wav")[0] == 1
+
+
+@pytest.mark.parametrize("metadata", [{}, {"channels": ["FL"]}, {"channels": 3, "tags": []}, {"tags": {"title": 7}}])
+def test_metadata_of_other_types_are_left_out(tmp_path, metadata):
+    spec = AudioSignal.load(sound(channels=2)).spec
+    spec.save(sound(channels=2), tmp_path / "a.wav", metadata=metadata)
+    with soundfile.SoundFile(tmp_path / "a.wav") as file:
+        assert (file.format, file.copy_metadata()) == ("WAV", {})
+
+
+@pytest.mark.parametrize(
+    "name", ["a.caf", "a.w64", "a.rf64", "a.aifc", "a.snd", "a.au", "a.voc", "a.sph", "a.paf", "a.sf", "a.iff", "a.pvf"]
+)
+def test_whatever_libsndfile_reads_and_writes_goes_in_and_out(tmp_path, name):
+    samples = np.random.default_rng(0).integers(-(2**14), 2**14, 800).astype(np.int16)
+    AudioSignal.load((samples, 8000)).spec.save(Sound(samples, 8000), tmp_path / name)
+    assert registry.kind_of(tmp_path / name).name == "audio"
+    read, rate = soundfile.read(tmp_path / name, dtype="int16")
+    signal = AudioSignal.load(tmp_path / name)
+    assert (signal.spec.rate, rate) == (8000, 8000)
+    np.testing.assert_array_equal(signal.array[:, 0], read)
+
+
+def test_what_libsndfile_does_not_read_is_told(tmp_path):
+    (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(99))
+    assert registry.kind_of(tmp_path / "a.m4a").name == "audio"
+    with pytest.raises(InputError, match=r"a\.m4a: libsndfile does not read \.m4a files .*convert it to \.wav"):
+        AudioSignal.load(tmp_path / "a.m4a")
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels"),
+    [
+        ("a.ogg", 700_000, 1),
+        ("a.ogg", 200_001, 2),
+        ("a.ogg", 44_100, 256),
+        ("a.opus", 44_100, 1),
+        ("a.mp3", 96_000, 1),
+        ("a.flac", 700_000, 1),
+        ("a.flac", 65_536, 1),
+        ("a.flac", 44_100, 9),
+        ("a.svx", 96_000, 1),
+        ("a.wve", 44_100, 1),
+        ("a.xi", 8000, 1),
+        ("a.aiff", 2**31 - 1, 1),
+    ],
+)
+def test_rates_and_channels_that_a_format_does_not_hold_are_refused(tmp_path, name, rate, channels):
+    samples = np.zeros((400, channels), np.int16)
+    with pytest.raises(InputError, match=rf"{name}: .* does not take {channels} channel.* at {rate} Hz; expected .wav"):
+        audio.AudioSpec(rate, 400, channels, 0, (0.0,)).save(Sound(samples, rate), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("kind", ["wav", "aiff", "npy"])
+def test_a_full_disk_is_told(tmp_path, kind):
+    (tmp_path / f"a.{kind}").symlink_to("/dev/full")
+    samples = np.random.default_rng(0).integers(-9999, 9999, 1 << 17).astype(np.int16)
+    with pytest.raises(InputError, match=rf"a\.{kind}: cannot be written"):
+        AudioSignal.load((samples, 8000)).spec.save(Sound(samples, 8000), tmp_path / f"a.{kind}")

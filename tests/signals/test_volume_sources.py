@@ -11,7 +11,7 @@ import zarr
 from nibabel.testing import data_path
 
 from sinr_codec.errors import InputError, MissingExtraError
-from sinr_codec.signals import registry, volume_tiff
+from sinr_codec.signals import registry, volume_arrays, volume_tiff
 from sinr_codec.signals.volume import VolumeSignal, VolumeSpec
 
 
@@ -364,3 +364,43 @@ def test_metadata_of_zarr_that_no_writer_writes_is_refused(tmp_path):
     changed = replace(spec, metadata=json.dumps(plain, separators=(",", ":")).encode())
     with pytest.raises(MalformedError, match="format 7: does not go with the metadata"):
         VolumeSpec.from_header([*spec.to_header()[:3], 7, spec.levels.to_header()], changed.side)
+
+
+# -- full disks ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_files():
+    """No file may have more than 20,000 bytes, as on a disk that is nearly full."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".zarr.zip", ".nii", ".npz", ".tif"])
+def test_nothing_is_left_on_a_full_disk(tmp_path, small_files, suffix):
+    array = np.random.default_rng(0).integers(0, 65_000, (200, 32, 32), np.uint16)
+    spec = VolumeSignal.load(array).spec
+    with pytest.raises(InputError, match=r"a\..*cannot be written"):
+        spec.save(array, tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_leaves_nothing_on_a_full_disk(tmp_path, small_files):
+    import xarray as xr
+
+    from sinr_codec.signals import dataset_output
+
+    array = np.random.default_rng(0).integers(0, 65_000, (60, 32, 32), np.uint16)
+    with pytest.raises(InputError, match=r"a\.zarr: cannot be written"):
+        dataset_output.save_zarr(xr.Dataset({"t": (("z", "y", "x"), array)}), tmp_path / "a.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_room_in_the_temporary_folder_is_reserved_before_it_is_used(tmp_path, small_files, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", np.zeros((20, 40, 40), np.uint8))
+    monkeypatch.setattr(volume_arrays, "IN_MEMORY", 100)
+    with pytest.raises(InputError, match=r"a\.npz: needs 32,000 bytes in the temporary folder .*TMPDIR"):
+        VolumeSignal.load(tmp_path / "a.npz")

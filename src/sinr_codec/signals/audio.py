@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -36,6 +37,7 @@ from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.lattice import evaluated
 from sinr_codec.signals.levels import chunks
+from sinr_codec.signals.metadata import Metadata
 from sinr_codec.signals.recipe import Recipe
 from sinr_codec.signals.spectrogram import spectrogram
 from sinr_codec.tiles import map_tiles
@@ -338,10 +340,11 @@ class AudioSpec:
 
     # -- files ---------------------------------------------------------------------------------------------
 
-    def save(self, decoded: Sound, path: PathLike) -> None:
+    def save(self, decoded: Sound, path: PathLike, *, metadata: Metadata = MappingProxyType({})) -> None:
         """Write a rendering: a sound in any format of libsndfile, samples as .npy, or a spectrogram as .png.
 
-        In a format without the source's sample type, samples have 24 bits, or the format's default.
+        In a format without the source's sample type, samples have 24 bits, or the format's default. Of the metadata,
+        what the format holds is written.
 
         Raises
         ------
@@ -356,7 +359,7 @@ class AudioSpec:
             with atomic_write(path) as temporary:
                 picture.save(temporary, "PNG")
         else:
-            write(decoded, Path(path), self.subtype)
+            write(decoded, Path(path), self.subtype, metadata)
 
 
 _MIN_DECIMATED: Final = 64
@@ -399,15 +402,26 @@ class AudioSignal:
         Description for the file.
     notes
         One-line remarks.
+    metadata
+        "channels", the places of the channels (`audio_files.PLACES`), and "tags", texts by name, where a file tells.
     """
 
-    def __init__(self, array: Array, spec: AudioSpec, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        array: Array,
+        spec: AudioSpec,
+        notes: tuple[str, ...] = (),
+        metadata: Metadata = MappingProxyType({}),
+    ) -> None:
         self.array = array
         self.spec = spec
         self.notes = notes
+        self.metadata = metadata
 
     @classmethod
-    def load(cls, source: Any, like: AudioSpec | None = None, *, block: float | None = None) -> "AudioSignal":
+    def load(
+        cls, source: Any, like: AudioSpec | None = None, *, block: float | None = None, metadata: bool = True
+    ) -> "AudioSignal":
         """Read a sound from a file that libsndfile opens, or from (array, rate).
 
         Arrays are (n,) or (n, channels) of int16, int32, float32, float64, uint8 (128 is silence) or int8. Lossy
@@ -421,6 +435,8 @@ class AudioSignal:
             Accepted as for every kind; not used for a sound.
         block
             Seconds that one network represents, at least 0.05. Default: some 40,000 samples.
+        metadata
+            Keep the tags of a file, and which channel is which loudspeaker's.
 
         Raises
         ------
@@ -431,11 +447,11 @@ class AudioSignal:
             raise InputError(f"block {quoted(block)}: expected seconds, at least 0.05")
         if isinstance(source, str | os.PathLike):
             name = str(source)
-            array, rate, number, notes = read(Path(source))
+            array, rate, number, notes, found = read(Path(source))
         elif isinstance(source, tuple) and len(source) == 2:
             name = "sound"
             array, rate, number = checked(*source)
-            notes = ()
+            notes, found = (), {}
         else:
             raise InputError("sound: expected a file or (array, rate), the array (n,) or (n, channels)")
         frames, channels = array.shape
@@ -446,7 +462,8 @@ class AudioSignal:
         gains = tuple(_gain(array[spec.blocks.area(i)]) for i in range(blocks))
         if not all(math.isfinite(gain) for gain in gains):
             raise InputError(f"{name}: expected finite samples, found NaN, infinity or more than float32 holds")
-        return cls(array, AudioSpec(rate, frames, channels, number, gains, fade), notes)
+        spec = AudioSpec(rate, frames, channels, number, gains, fade)
+        return cls(array, spec, notes, found if metadata else {})
 
     @property
     def source_bytes(self) -> int:
@@ -622,6 +639,9 @@ KIND: Final = Kind(
         ".wve",
         ".avr",
         ".xi",
+        ".iff",
+        ".8svx",
+        ".pvf",
         ".m4a",
         ".aac",
         ".wma",

@@ -1,9 +1,11 @@
 """Reading and writing sounds: files by libsndfile, and arrays with a sample rate."""
 
+import contextlib
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,11 +13,28 @@ import numpy as np
 from sinr_codec.errors import InputError, MissingExtraError, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import MAX_SAMPLES
+from sinr_codec.signals.metadata import Metadata
 from sinr_codec.signals.sources import library, reason, translated
 from sinr_codec.types import Array
 
 MAX_CHANNELS: Final = 1024  # limit of libsndfile
 MAX_RATE: Final = 2**31 - 1
+_MOST_OF_VORBIS: Final = (255, 200_000)  # channels and rate; more crash the encoder
+_FORMATS_BY_SUFFIX: Final = {
+    ".oga": "OGG",
+    ".opus": "OGG",
+    ".aif": "AIFF",
+    ".aifc": "AIFF",
+    ".snd": "AU",
+    ".sf": "IRCAM",
+    ".iff": "SVX",
+    ".8svx": "SVX",
+    ".sph": "NIST",
+    ".nist": "NIST",
+}
+_OTHERS: Final = (".m4a", ".m4b", ".aac", ".wma", ".amr", ".ape", ".wv", ".ac3", ".dts", ".mka", ".webm", ".tta")
+_UNWRITTEN: Final = ("RAW", "SD2")  # without a header, and with a second file
+_SYSTEM_ERROR: Final = 2  # of libsndfile
 
 
 @dataclass(frozen=True)
@@ -116,29 +135,89 @@ def _number(subtype: str) -> int:
     return next((i for i, form in enumerate(FORMATS) if form.subtype == subtype), 0)
 
 
-def read(path: Path) -> tuple[Array, int, int, tuple[str, ...]]:
-    """Samples (n, channels), rate, format id and remarks for a file."""
+class SoundFile(NamedTuple):
+    """The content of a file: samples (n, channels), rate, format id, remarks, and metadata (`metadata_of`)."""
+
+    samples: Array
+    rate: int
+    number: int
+    notes: tuple[str, ...]
+    metadata: dict[str, Any]
+
+
+def read(path: Path) -> SoundFile:
+    """The content of a file.
+
+    Raises
+    ------
+    InputError : no such file, not a sound, damaged, or too long
+    MissingExtraError : soundfile is not installed
+    """
     if not path.is_file():
         raise InputError(f"{path}: expected a sound file, found {'a folder' if path.is_dir() else 'none'}")
     if path.suffix.lower() in (".npy", ".npz"):
         raise InputError(f"{path}: an array has no rate; pass (array, rate) in Python, or a .wav file")
     soundfile = library("soundfile", "audio", path)
-    with translated(path, "expected a sound that libsndfile reads ({reason})"), soundfile.SoundFile(path) as file:
+    failure = "expected a sound that libsndfile reads ({reason})"
+    if path.suffix.lower() in _OTHERS:
+        failure = f"libsndfile does not read {path.suffix.lower()} files ({{reason}}); convert it to .wav or .flac"
+    with translated(path, failure), soundfile.SoundFile(path) as file:
         if file.frames * file.channels > MAX_SAMPLES:
             raise InputError(f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it")
         number = _number(file.subtype)
         # In pieces: a damaged header may declare more samples than the file has.
         pieces = list(_pieces(file, FORMATS[number].dtype))
-        rate, subtype = file.samplerate, file.subtype
+        rate, subtype, metadata = file.samplerate, file.subtype, _metadata_of(file, soundfile)
     if not pieces:
         raise InputError(f"{path}: expected a sound, found no samples")
     notes = () if FORMATS[number].subtype == subtype else (f"decoded from {subtype}; samples are kept with 16 bits",)
-    return np.concatenate(pieces), rate, number, notes
+    return SoundFile(np.concatenate(pieces), rate, number, notes, metadata)
 
 
 def _pieces(file: Any, dtype: str) -> Iterator[Array]:
     while len(piece := file.read(1 << 20, dtype=dtype, always_2d=True)):
         yield piece
+
+
+# -- metadata --------------------------------------------------------------------------------------------------
+
+PLACES: Final = (
+    *("", "M", "L", "R", "C", "FL", "FR", "FC", "BC", "BL", "BR", "LFE", "FLC", "FRC", "SL", "SR"),
+    *("TC", "TFL", "TFR", "TFC", "TBL", "TBR", "TBC"),
+)
+"""Places of channels by their code in libsndfile: front, back, side and top; left, right and centre. LFE is the
+subwoofer, FLC and FRC lie between front and centre, and M, L, R and C are those of WAV and AIFF."""
+_GET_PLACES: Final = 0x1100  # commands of libsndfile
+_SET_PLACES: Final = 0x1101
+
+
+def _metadata_of(file: Any, soundfile: Any) -> dict[str, Any]:
+    """Of an open file, where it tells: the places of the channels, "channels", and texts by name, "tags"."""
+    codes = soundfile._ffi.new("int[]", file.channels)
+    known = soundfile._snd.sf_command(file._file, _GET_PLACES, codes, soundfile._ffi.sizeof(codes))
+    places = [PLACES[code] if 0 < code < len(PLACES) else "" for code in codes] if known else []
+    tags = {name: text for name, text in file.copy_metadata().items() if text}
+    return ({"channels": places} if any(places) else {}) | ({"tags": tags} if tags else {})
+
+
+def _places(metadata: Metadata, channels: int) -> list[int]:
+    """Codes of the places of so many channels; none where the metadata do not tell."""
+    found = metadata.get("channels")
+    if not isinstance(found, list) or len(found) != channels or not any(found):
+        return []
+    return [PLACES.index(place) if place in PLACES else 0 for place in found]
+
+
+def _write_metadata(file: Any, soundfile: Any, metadata: Metadata, places: list[int]) -> None:
+    """Tags and places of the channels, as far as the format holds them."""
+    tags = metadata.get("tags")
+    for name, text in tags.items() if isinstance(tags, dict) else ():
+        if name in soundfile._str_types and isinstance(text, str):
+            with contextlib.suppress(soundfile.SoundFileError):
+                setattr(file, name, text)
+    if places:
+        codes = soundfile._ffi.new("int[]", places)
+        soundfile._snd.sf_command(file._file, _SET_PLACES, codes, soundfile._ffi.sizeof(codes))
 
 
 # -- writing ---------------------------------------------------------------------------------------------------
@@ -159,8 +238,8 @@ def check_format(path: Path) -> tuple[str, Any]:
         if suffix == ".wav":
             return "WAV", None
         raise MissingExtraError(f"{error}; or write .wav, or the array, as .npy") from error
-    kind = {".oga": "OGG", ".opus": "OGG", ".aif": "AIFF"}.get(suffix, suffix[1:].upper())
-    if kind not in soundfile.available_formats() or kind == "RAW":
+    kind = _FORMATS_BY_SUFFIX.get(suffix, suffix[1:].upper())
+    if kind not in soundfile.available_formats() or kind in _UNWRITTEN:
         raise InputError(f"{path}: expected a name that ends in .wav, .flac, .ogg, .mp3, .npy or .png")
     return kind, soundfile
 
@@ -179,12 +258,14 @@ def _write_wave(decoded: Sound, channels: int, path: Path, subtype: str) -> None
             file.writeframesraw(integers.view(np.uint8).reshape(*integers.shape, 4)[..., :size].tobytes())
 
 
-def write(decoded: Sound, path: Path, subtype: str) -> None:
+def write(decoded: Sound, path: Path, subtype: str, metadata: Metadata = MappingProxyType({})) -> None:
     """Write a sound; the extension selects the file format, with sample format `subtype` where that is supported.
+
+    Of the metadata, what the format holds is written.
 
     Raises
     ------
-    InputError : an unknown extension, or a format without support for the number of channels or the rate
+    InputError : an unknown extension, a format without support for the number of channels or the rate, or a full disk
     MissingExtraError : soundfile is not installed
     """
     channels = 1 if decoded.samples.ndim == 1 else decoded.samples.shape[1]
@@ -193,19 +274,30 @@ def write(decoded: Sound, path: Path, subtype: str) -> None:
         with atomic_write(path) as temporary:
             _write_wave(decoded, channels, temporary, subtype)
         return
+    suffix, places = path.suffix.lower(), _places(metadata, channels)
+    if kind == "WAV" and places:
+        kind = "WAVEX"
     wanted = [subtype, *(("PCM_U8", "PCM_S8", "PCM_16") if "8" in subtype else ("PCM_24", "PCM_16"))]
-    if path.suffix.lower() == ".opus":
+    if suffix == ".opus":
         wanted = ["OPUS"]
     default = soundfile.default_subtype(kind)
     subtype = next((name for name in wanted if soundfile.check_format(kind, name)), default)
+    refused = f"{path}: {kind} does not take {channels} channel(s) at {decoded.rate} Hz; expected .wav"
+    most_channels, most_rate = _MOST_OF_VORBIS
+    if subtype == "VORBIS" and (channels > most_channels or decoded.rate > most_rate):
+        raise InputError(f"{refused} (at most {most_channels} channels and {most_rate} Hz)")
     with atomic_write(path) as temporary:
         try:
             with soundfile.SoundFile(temporary, "w", decoded.rate, channels, subtype=subtype, format=kind) as file:
+                _write_metadata(file, soundfile, metadata, places)
                 # In pieces: some encoders of libsndfile copy their whole input to the stack.
                 for i in range(0, len(decoded.samples), 1 << 16):
                     file.write(decoded.samples[i : i + (1 << 16)])
+            written = soundfile.info(temporary) if temporary.is_file() else None
         except soundfile.LibsndfileError as error:
-            raise InputError(
-                f"{path}: {kind} does not take {channels} channel(s) at {decoded.rate} Hz; expected .wav "
-                f"({reason(error)})"
-            ) from error
+            if error.code == _SYSTEM_ERROR:
+                raise InputError(f"{path}: cannot be written (the system refuses; is the disk full?)") from error
+            raise InputError(f"{refused} ({reason(error)})") from error
+        # Some headers hold a few rates only, or 16 bits of it.
+        if written is not None and (written.samplerate, written.channels) != (decoded.rate, channels):
+            raise InputError(f"{refused} (it would say {written.channels} at {written.samplerate} Hz)")
