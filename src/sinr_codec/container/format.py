@@ -389,20 +389,36 @@ def _is_uint(value: object) -> TypeGuard[int]:
 # --- CBOR, the safe part of it -----------------------------------------------------------------------------
 
 
-def loads(data: bytes) -> Any:
-    """Decode one CBOR item after `_scan` has found only plain values in it."""
-    reader = Reader(data, "CBOR")
+class _Items(Reader):
+    """Bytes of a CBOR item, and how many items there may still be in it: empty lists take a byte, but 64 in memory."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data, "CBOR")
+        self.most = self.left = most
+
+    def count(self) -> None:
+        """Count an item; LimitError if it is one too many."""
+        self.left -= 1
+        if self.left < 0:
+            raise LimitError(f"more than {self.most:,} values in each other")
+
+
+def loads(data: bytes, most: int | None = None) -> Any:
+    """Decode one CBOR item, of at most `most` items in each other, after `_scan` has found only plain values in it."""
+    reader = _Items(data, len(data) + 1 if most is None else most)
     try:
         _scan(reader, 0)
         reader.end()
         return cbor2.loads(data)
+    except LimitError:
+        raise
     except FormatError as error:
         raise MalformedError(f"the header is not valid: {error}") from error
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise MalformedError("the header is not valid CBOR") from error
 
 
-def _scan(reader: Reader, depth: int) -> int:
+def _scan(reader: _Items, depth: int) -> int:
     """Walk one item and refuse everything that the format does not use, before a general decoder sees it.
 
     Returns the item's major type.
@@ -412,6 +428,7 @@ def _scan(reader: Reader, depth: int) -> int:
     """
     if depth > _MAX_DEPTH:
         raise MalformedError(f"nested deeper than {_MAX_DEPTH} levels")
+    reader.count()
     head = reader.byte()
     major, info = head >> 5, head & 31
     if major == 7:

@@ -23,6 +23,8 @@ TEXT: Final = "text"
 MOST_SIZE: Final = 1 << 40
 """Largest size of a dimension, and most elements of a variable."""
 _MOST_META: Final = 1 << 22
+_MOST_ITEMS: Final = 1 << 19  # in the metadata
+_MOST_VARIABLES: Final = 1 << 14
 _MOST_DIMS: Final = 32
 _MOST_AXES: Final = 8
 _VARINT: Final = 10  # bytes of the longest one
@@ -257,13 +259,17 @@ def write_side(content: Content, holes: Mapping[str, Sequence[Hole]]) -> bytes:
         variables,
         *([{key: entries for key, entries in more.items() if entries}] if any(more.values()) else []),
     ]
+    if len(variables) > _MOST_VARIABLES:
+        raise InputError(f"{len(variables):,} variables; expected at most {_MOST_VARIABLES:,}: choose some (variables)")
     coded = cbor2.dumps(meta)
     if len(coded) > _MOST_META:
         raise InputError(f"attributes and texts take {len(coded):,} bytes; expected at most {_MOST_META:,}")
     try:
-        loads(coded)
+        loads(coded, _MOST_ITEMS)
     except MalformedError as error:
         raise InputError("attributes: lists and maps in each other are nested too deep; expected flat ones") from error
+    except LimitError as error:
+        raise InputError(f"attributes and texts: expected at most {_MOST_ITEMS:,}; leave variables out") from error
     return pack(write_varint(len(coded)) + coded + b"".join(arrays) + b"".join(blob for _, blob in masks))
 
 
@@ -276,7 +282,7 @@ def read_side(side: bytes) -> Content:
         raise LimitError(f"dataset side: {size:,} bytes of metadata; this reader accepts {_MOST_META:,}")
     start = head.position + size
     coded = Reader(packed.beginning(start)[head.position :], packed.name).take(size)
-    return _Metadata(loads(bytes(coded)), _Body(packed, start)).content()
+    return _Metadata(loads(bytes(coded), _MOST_ITEMS), _Body(packed, start)).content()
 
 
 class _Body:
@@ -324,6 +330,8 @@ class _Metadata:
         self._body = body
         self._sizes, self._attrs, self._unlimited, self._earth, self._mask_dims, self._records = meta[:6]
         self._more: dict[Any, Any] = meta[6] if len(meta) > 6 else {}
+        if len(self._records) > _MOST_VARIABLES:
+            raise LimitError(f"dataset side: {len(self._records):,} variables; this reader accepts {_MOST_VARIABLES:,}")
         self._dims: dict[str, int] = {}
         for entry in self._sizes:
             expect(type(entry) is list and len(entry) == 2)

@@ -425,8 +425,9 @@ class DatasetSpec:
     def _fields(self, fields: Fields, where: Grids, chosen: Sequence[int]) -> dict[str, Array]:
         """Fields at positions, as stored, fill values included."""
         arrays: dict[str, Array] = {}
+        taken = set(chosen)
         for dims, members in self.groups.items():
-            numbers = [n for n in members if n in chosen]
+            numbers = [n for n in members if n in taken]
             if not numbers:
                 continue
 

@@ -32,11 +32,24 @@ def check(path: Path) -> None:
 
     Raises
     ------
-    InputError : a codec or a sample type that may run code, a chunk of more than `MAX_SAMPLES` values, or damage
+    InputError : a codec or a sample type that may run code, a chunk of more than `MAX_SAMPLES` values, a link to a file
+        outside the folder, or damage
     """
+    if path.is_dir():
+        _check_links(path, os.path.realpath(path))
     for name, document in _in_zip(path) if path.is_file() else _in_folder(path):
         for array in _arrays(document):
             check_array(array, name)
+
+
+def _check_links(folder: Path | str, root: str) -> None:
+    """Refuse links to files elsewhere: whoever sends the folder would get files of this machine back."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root + os.sep):
+                raise InputError(f"{entry.path}: is a link out of the folder; expected a folder by itself")
+            if entry.is_dir(follow_symlinks=False):
+                _check_links(entry.path, root)
 
 
 def _in_zip(path: Path) -> Iterator[tuple[str, Any]]:
