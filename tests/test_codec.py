@@ -17,7 +17,15 @@ from sinr_codec.coding.tensor import Direct, Raw, encode_tensor
 from sinr_codec.container import FIELD, Header, Limits, read, read_header, write
 from sinr_codec.encoding import fitting, targets
 from sinr_codec.encoding.job import MAX_DROP
-from sinr_codec.errors import FormatError, InputError, LimitError, TruncatedError, UnknownIdError
+from sinr_codec.errors import (
+    FormatError,
+    InputError,
+    LimitError,
+    QualityError,
+    QualityWarning,
+    TruncatedError,
+    UnknownIdError,
+)
 from sinr_codec.fields import MLP, HashGrid, Sine
 from sinr_codec.methods import shacira
 from sinr_codec.progress import NullProgress
@@ -273,10 +281,64 @@ class TestEncode:
                     self.steps = done
 
         listener, steps = Fits(), []
-        for seconds in (0.2, 0.4):
+        for seconds in (0.4, 0.8):
             check(codec.encode(PICTURE, seconds=seconds, progress=listener, **TINY))
             steps.append(listener.steps)
         assert 1.8 < steps[1] / steps[0] < 2.2
+
+    def test_what_is_hardly_better_than_the_mean_is_told_or_refused(self, tmp_path):
+        noise = np.random.default_rng(0).integers(0, 256, PICTURE.shape, np.uint8)
+        out = tmp_path / "noise.sinr"
+        line = refused(QualityError, codec.encode, noise, out, strict=True, **PLAIN)
+        assert line.startswith(f"{out}: not written: hardly better than the signal's mean: ")
+        assert not out.exists()
+        with pytest.warns(QualityWarning, match=r"noise\.sinr: hardly better than the signal's mean"):
+            report = codec.encode(noise, out, **PLAIN)
+        assert report.collapsed
+        assert report.shortfall == report.notes[0]
+        assert report.shortfall in line
+        assert out.stat().st_size == report.bytes
+
+    def test_a_missed_target_is_written_unless_strict(self, tmp_path):
+        out = tmp_path / "a.sinr"
+        report = codec.encode(PICTURE, out, psnr=60, **TINY)
+        assert (report.target_met, report.collapsed) == (False, False)
+        assert report.shortfall == report.notes[-1]
+        out.unlink()
+        with pytest.raises(QualityError, match="the target of 60 dB was missed") as refusal:
+            codec.encode(PICTURE, out, psnr=60, strict=True, **TINY)
+        assert refusal.value.report.blob == report.blob
+        assert not out.exists()
+
+    def test_constants_are_exact_and_no_collapse(self):
+        flat = np.full((8, 8, 3), 77, np.uint8)
+        report = codec.encode(flat, strict=True, **PLAIN)
+        assert not report.collapsed
+
+    def test_a_fit_that_is_stopped_is_written_and_goes_on(self, tmp_path):
+        """The checkpoint stays until a fit to the end is written."""
+
+        class Stop(NullProgress):
+            def __init__(self, label, done):
+                self.at, self.label = (label, done), ""
+
+            def start(self, label, total):
+                self.label = label
+
+            def update(self, done, text=""):
+                if self.label == self.at[0] and done >= self.at[1]:
+                    raise KeyboardInterrupt
+
+        options = {"checkpoint": tmp_path / "state"} | TINY
+        whole = codec.encode(PICTURE, **TINY)
+        stopped = codec.encode(PICTURE, tmp_path / "a.sinr", progress=Stop("fit", 20), **options)
+        assert stopped.interrupted
+        assert codec.verify(tmp_path / "a.sinr", PICTURE).ok
+        with pytest.raises(KeyboardInterrupt):
+            codec.encode(PICTURE, tmp_path / "a.sinr", progress=Stop("code", 0), **options)
+        assert (tmp_path / "state").exists()
+        assert codec.encode(PICTURE, tmp_path / "a.sinr", **options).blob == whole.blob
+        assert not (tmp_path / "state").exists()
 
     def test_what_is_no_sinr_file_is_not_overwritten(self, tmp_path):
         recording = tmp_path / "recording.wav"
@@ -645,7 +707,7 @@ class TestBlocks:
         expected = codec.encode(self.HALF, progress=whole, **options)
         assert not list(tmp_path.iterdir())
         stop_at = "fit 2/3" if threads == 1 else "fit 3 blocks"
-        line = refused(InputError, codec.encode, self.HALF, progress=Listener(stop_at), **options)
+        line = refused(KeyboardInterrupt, codec.encode, self.HALF, progress=Listener(stop_at), **options)
         told = re.fullmatch(r"interrupted in part (\d) of 3: nothing was written; the same command goes on", line)
         assert told is not None
         if threads == 1:
@@ -670,7 +732,7 @@ class TestBlocks:
         code = """
 import signal
 import numpy as np
-from sinr_codec import codec, errors
+from sinr_codec import codec
 from sinr_codec.encoding import fitting
 fitting.threads_for = lambda job: 2
 class Listener:
@@ -684,8 +746,8 @@ class Listener:
 try:
     picture = np.zeros((16, 24, 3), np.uint8) + np.arange(24, dtype=np.uint8)[:, None]
     codec.encode(picture, block=8, width=8, depth=1, preset="fast", progress=Listener())
-except errors.InputError as error:
-    print(error)
+except KeyboardInterrupt as stop:
+    print(stop)
 """
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
         assert done.stdout.endswith("of 6: nothing was written; with a checkpoint it would go on\n"), done.stdout

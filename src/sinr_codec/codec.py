@@ -1,7 +1,8 @@
 """The verbs for signals: `encode`, and those of the receiver's wing."""
 
 import time
-from typing import Any
+import warnings
+from typing import Any, cast
 
 from sinr_codec.arguments import check_replaceable
 from sinr_codec.bases import Base
@@ -11,10 +12,11 @@ from sinr_codec.encoding.job import job_for
 from sinr_codec.encoding.report import EncodeReport, report_on
 from sinr_codec.encoding.request import Request
 from sinr_codec.encoding.targets import reach
+from sinr_codec.errors import QualityError, QualityWarning
 from sinr_codec.fields import AnyActivation
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.inspecting import VerifyReport, info, verify
-from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.progress import Progress, with_display
 from sinr_codec.sections import Source
 from sinr_codec.signals import registry
 from sinr_codec.streams import Output
@@ -23,6 +25,7 @@ from sinr_codec.types import PathLike
 __all__ = ["Decoder", "EncodeReport", "VerifyReport", "decode", "encode", "info", "open", "verify"]
 
 
+@with_display
 def encode(
     source: object,
     out: Output | None = None,
@@ -44,7 +47,8 @@ def encode(
     max_drop: float | None = None,
     checkpoint: PathLike | None = None,
     progressive: bool = False,
-    progress: Progress | None = None,
+    strict: bool = False,
+    progress: Progress | bool | None = None,
     **options: Any,
 ) -> EncodeReport:
     """Fit a network to a signal and write it as a `.sinr` file.
@@ -73,6 +77,7 @@ def encode(
     bpp, size, psnr, snr
         At most one: bits a unit (pixel, sample, voxel, ...), bytes of the file, quality in dB to reach, or SNR in dB
         of a sound to reach. A target that is missed is reported in `EncodeReport.target_met` and `notes`.
+        So is a file that is less than 5 dB better than the signal's mean (`collapsed`), and with a `QualityWarning`.
     seconds
         Time for the fit instead of the preset's number of steps.
     seed
@@ -88,14 +93,17 @@ def encode(
         written.
     progressive
         Put the last bits of all weights behind the rest, so that the beginning of the file decodes at lower quality.
+    strict
+        Write no file that misses its target or is less than 5 dB better than the signal's mean.
     progress
-        Listens to the work.
+        Listens to the work; True for a bar on terminals and in notebooks, and lines elsewhere.
     options
         What the kind's own `load` takes, such as the resolution of a shape.
 
     Raises
     ------
     InputError : an input or an argument that cannot be used
+    QualityError : a file that `strict` refuses
     MissingExtraError : PyTorch, or the library of a file format, is not installed
     """
     start = time.perf_counter()
@@ -122,10 +130,16 @@ def encode(
     )
     check_device(device)
     with registry.at_hand(source, kind) as there:
-        job = job_for(there, request, base, options, progress or NullProgress())
+        job = job_for(there, request, base, options, cast(Progress, progress))
         coded = reach(job)
+        report = report_on(job, coded, out, time.perf_counter() - start)
+    named = "" if report.path is None else f"{report.path}: "
+    if strict and report.shortfall is not None:
+        raise QualityError(f"{named}not written: {report.shortfall}", report)
     if out is not None:
         write_bytes(out, coded.blob)
     if not coded.interrupted:
         job.discard_checkpoints()
-    return report_on(job, coded, out, time.perf_counter() - start)
+    if report.collapsed:
+        warnings.warn(f"{named}{report.shortfall}", QualityWarning, stacklevel=3)
+    return report

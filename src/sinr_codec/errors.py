@@ -20,6 +20,21 @@ class InputError(SinrError):
     """An argument, a signal or a checkpoint that cannot be used as asked."""
 
 
+class QualityError(SinrError):
+    """A file that `strict` refuses to write: it misses its target, or is no better than the signal's mean.
+
+    `report` is the report on it, with its bytes.
+    """
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class QualityWarning(UserWarning):
+    """A file was made that is hardly better than the signal's mean."""
+
+
 class MissingExtraError(SinrError):
     """A library is missing; the message names the extra that installs it."""
 

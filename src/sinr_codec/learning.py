@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from sinr_codec.fields.latents import LatentModel
 from sinr_codec.fields.modulated import LATENTS, MODULATION
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods.coinpp import some_of
-from sinr_codec.progress import NullProgress, Progress, Steps
+from sinr_codec.progress import Progress, Steps, with_display
 from sinr_codec.sections import Source
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part, Signal, Spec
@@ -150,6 +150,7 @@ class LearnReport:
     base: Base
 
 
+@with_display
 def learn(
     sources: Sequence[object],
     out: PathLike | None = None,
@@ -172,7 +173,7 @@ def learn(
     device: str = "cpu",
     checkpoint: PathLike | None = None,
     log: PathLike | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     **settings: Any,
 ) -> LearnReport:
     """Learn a network that signals of a kind share, and write it as a base for `encode`.
@@ -203,15 +204,15 @@ def learn(
     seed, device, checkpoint, log, settings
         As in `fit.meta.MetaConfig`.
     progress
-        Hears of the progress.
+        Hears of the progress; True for the usual display.
 
     Raises
     ------
     InputError : unreadable signals, signals with unequal coordinates or values, invalid arguments
     """
     _check_arguments(method, out, seed, levels, sigmas)
-    recipe, began, progress = RECIPES[method], time.perf_counter(), progress or NullProgress()
-    progress.start("read", 0)
+    recipe, began, display = RECIPES[method], time.perf_counter(), cast(Progress, progress)
+    display.start("read", 0)
     signals = [load_signal(source, kind, {}) for source in _files(sources)]
     tests = [load_signal(source, kind, {}) for source in _files(held_out)]
     if not signals:
@@ -220,7 +221,7 @@ def learn(
     shape = _patch_shape(patch, recipe, spec)
     field = recipe.field(spec, width, depth, activation, encoding, latents)
 
-    progress.start("load PyTorch", 0)
+    display.start("load PyTorch", 0)
     from sinr_codec.fit import meta
 
     config = meta.MetaConfig(
@@ -237,11 +238,13 @@ def learn(
     begin = None if start is None else _begun(start, field, shape, draws, config, seed)
     evaluate = meta.held_out([_held_out(test, shape, device) for test in tests], config.tasks) if tests else None
     learned = meta.learn(
-        field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=Steps(progress, "learn", _psnr)
+        field, tasks, config, own=own, evaluate=evaluate, start=begin, progress=Steps(display, "learn", _psnr)
     )
+    if learned.interrupted and not learned.steps:
+        raise KeyboardInterrupt("interrupted before the first step: nothing was written")
     base = make_base(field, learned.params, shape, learned.rates)
     if field.latents:
-        progress.start("count latents", 0)
+        display.start("count latents", 0)
         # At most the tasks learned from; after 0 steps, latents of an existing base are counted again.
         batches = _calibrating(draws, config.tasks, learned.steps * config.tasks or _CALIBRATION)
         found = meta.adapted_to(field, base.params, learned.rates, batches, device)

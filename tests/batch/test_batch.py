@@ -23,7 +23,7 @@ from sinr_codec.fields import Sine
 from sinr_codec.progress import NullProgress
 
 pytest.importorskip("torch")
-QUICK = {"preset": "fast", "width": 8, "depth": 1, "seconds": 1e-6}  # spent before the first step
+QUICK = {"preset": "fast", "width": 8, "depth": 1, "seconds": 1e-6}  # as few steps as there may be
 ARGUMENTS = ["--preset", "fast", "--width", "8", "--depth", "1"]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from sinr_codec import __version__, codec
 from sinr_codec.batch.work import Encoded, Failed, encode_input, failure
 
-QUICK = {"preset": "fast", "width": 8, "depth": 1, "method": "coin", "seconds": 0.01}
+QUICK = {"preset": "fast", "width": 8, "depth": 1, "seconds": 1e-6}
 
 
 @pytest.fixture
@@ -29,6 +29,15 @@ def test_an_input_becomes_a_file_with_its_report(photo):
     assert check.ok
     assert check.measured == pytest.approx(made.quality.db, abs=1e-6)
     assert (made.kind, made.bpp) == ("image", 8 * len(made.blob) / (16 * 24))
+
+
+def test_a_file_that_nobody_wants_is_a_failure(tmp_path):
+    pytest.importorskip("torch")
+    path = tmp_path / "noise.png"
+    Image.effect_noise((24, 16), 90).save(path)
+    made = encode_input("noise.png", os.fspath(path), QUICK, __version__)
+    assert isinstance(made, Failed)
+    assert made.error.startswith("noise.png: not written: hardly better than the signal's mean: ")
 
 
 def test_what_cannot_be_read_is_one_line_under_its_address(tmp_path):

@@ -20,7 +20,7 @@ def test_a_batch_and_the_same_again(tmp_path):
     Image.linear_gradient("L").resize((24, 16)).save(tmp_path / "a.png")
     (tmp_path / "bad.png").write_text("hello")
     out = tmp_path / "out"
-    result = sinr("batch", f"{tmp_path}/*.png", "--out", out, *QUICK, "--size", "20")
+    result = sinr("batch", f"{tmp_path}/*.png", "--out", out, *QUICK, "--psnr", "90")
     assert result.exit_code == 1
     *progress, last = result.stderr.splitlines()
     assert progress[:2] == ["look for what is done ...", "encode ..."]
@@ -31,8 +31,8 @@ def test_a_batch_and_the_same_again(tmp_path):
     assert "1 missed the target" in result.stdout
 
     (tmp_path / "bad.png").unlink()
-    result = sinr("batch", f"{tmp_path}/*.png", "--out", out, *QUICK, "--size", "20", "--json", "--quiet")
-    assert result.exit_code == 0
+    result = sinr("batch", f"{tmp_path}/*.png", "--out", out, *QUICK, "--psnr", "90", "--json", "--quiet")
+    assert result.exit_code == 3
     assert result.stderr == ""
     report = json.loads(result.stdout)
     assert (report["out"], report["done"], report["skipped"], report["failed"]) == (str(out), 0, 1, 0)

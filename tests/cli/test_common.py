@@ -15,18 +15,6 @@ def test_activations():
     assert type(_common.parse_activation("relu")).__name__ == "ReLU"
 
 
-def test_lines_are_occasional(capsys):
-    progress = _common.LineProgress(every=3600)
-    progress.start("fit", 1.0)
-    for i in range(100):
-        progress.update(i / 100, "30 dB")
-    assert capsys.readouterr().err == "fit ...\n"
-    progress = _common.LineProgress(every=0)
-    progress.start("code", 0)
-    progress.update(3)
-    assert capsys.readouterr().err == "code ...\ncode 3\n"
-
-
 def test_json_says_null_where_there_is_no_number(capsys):
     _common.show_json({"a": float("inf"), "b": [float("nan"), 1, True, None], "c": (np.float64(2.5),)})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1, True, None], "c": [2.5]}

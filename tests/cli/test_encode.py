@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 from PIL import Image
 
 from sinr_codec import codec
+from sinr_codec.cli import _common
+from sinr_codec.progress import Lines
 
 
 def test_encode_and_verify(sinr, names, tmp_path, photo):
@@ -66,10 +69,44 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
     assert process.stderr.readline() == "load PyTorch ...\n"
     assert process.stderr.readline() == "fit ...\n"
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate()
-    assert process.returncode == 0
-    assert "interrupted" in output
+    output, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.startswith("stopping, and writing what is there; Ctrl-C again gives up\n")
+    assert errors.endswith("sinr: stopped by Ctrl-C; a.sinr holds what was there\n")
+    assert "the fit was interrupted after" in output
     assert codec.verify(tmp_path / "a.sinr", tmp_path / "a.png").ok
+
+
+class Stopping(Lines):
+    """Presses Ctrl-C as soon as a fit has made some steps."""
+
+    def update(self, done, text=""):
+        if self._label == "fit" and done >= 40:
+            raise KeyboardInterrupt
+
+
+def test_exit_codes(sinr, fails, names, tmp_path, photo, monkeypatch):
+    pytest.importorskip("torch")
+    out, options = tmp_path / "out.sinr", ["--preset", "fast", "--width", "8", "--depth", "1"]
+    noise = tmp_path / "noise.png"
+    Image.effect_noise((24, 16), 90).save(noise)
+    few = [*options, "--seconds", "1e-6"]
+    fails(sinr("encode", noise, "-o", out, *few, "--strict"), f"{out}: not written: hardly better")
+    assert not out.exists()
+    result = sinr("encode", noise, "-o", out, *few)
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1].startswith("sinr: warning: hardly better than the signal's mean: ")
+    assert out.exists()
+    out.unlink()
+
+    fails(sinr("encode", photo, "-o", out, *options, "--psnr", "99", "--strict"), "the target of 99 dB was missed")
+    assert not out.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(_common, "progress", lambda quiet: nullcontext(Stopping()))
+        result = sinr("encode", photo, "-o", out, *options, "--psnr", "99")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == f"sinr: stopped by Ctrl-C; {out} holds what was there"
+    assert codec.verify(out, photo).ok
 
 
 def test_a_picture_by_another_method(sinr, fails, photo, tmp_path):

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 from sinr_codec import __version__, codec
 from sinr_codec.bases import Base, read_base
@@ -25,7 +25,7 @@ from sinr_codec.batch.work import Encoded, Failed, failure
 from sinr_codec.devices import CPU, check_device
 from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
-from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.progress import Progress, with_display
 from sinr_codec.types import JsonObject, Options, PathLike
 
 
@@ -70,13 +70,14 @@ class BatchReport:
     entries: tuple[Entry, ...]
 
 
+@with_display
 def encode_many(
     inputs: PathLike | Iterable[PathLike],
     out: PathLike,
     *,
     jobs: int = 1,
     scheduler: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     **options: Any,
 ) -> BatchReport:
     """Encode many signals into a folder.
@@ -100,7 +101,7 @@ def encode_many(
         Address of the scheduler of a Dask cluster that encodes instead, such as "tcp://host:8786". Paths must be valid
         on the cluster too.
     progress
-        Receives progress.
+        Receives progress; True for the usual display.
     options
         Options of `codec.encode` except `out` and `checkpoint`. Inputs are not encoded again for another `device`.
 
@@ -133,7 +134,7 @@ def encode_many(
     folder = open_folder(out)
     with Manifest(folder) as manifest:
         names = output_names(addresses, {entry.input: entry.output for entry in manifest.entries.values()})
-        run = _Run(folder, manifest, names, given, recorded, progress or NullProgress())
+        run = _Run(folder, manifest, names, given, recorded, cast(Progress, progress))
         try:
             # Failed inputs come last: they may fail again in a way that takes down the machine.
             failed = {address for address, entry in manifest.entries.items() if entry.error is not None}

@@ -1,11 +1,12 @@
 """Encoding one input, in a worker process."""
 
 import os
+import warnings
 from dataclasses import dataclass
 
 from sinr_codec import __version__
 from sinr_codec.batch.places import content_hash, fetched
-from sinr_codec.errors import InputError, explain
+from sinr_codec.errors import InputError, QualityError, QualityWarning, explain
 from sinr_codec.signals.base import Quality
 from sinr_codec.types import Options
 
@@ -63,7 +64,11 @@ def encode_input(address: str, path: str, options: Options, version: str) -> Enc
 
         with fetched(path) as local:
             sha256, size = content_hash(os.fspath(local))
-            report = codec.encode(local, **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", QualityWarning)
+                report = codec.encode(local, **options)
+            if report.collapsed:
+                raise QualityError(f"{address}: not written: {report.shortfall}")
     except Exception as error:  # including any error of a file format's library: other inputs must not be affected
         return failure(error, address, local)
     return Encoded(

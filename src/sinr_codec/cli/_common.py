@@ -4,9 +4,8 @@ import json
 import math
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,12 +15,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sinr_codec.errors import InputError, explain, printable, quoted
-from sinr_codec.progress import NullProgress, Progress
+from sinr_codec.progress import Progress, displayed
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
     from sinr_codec.container import Limits
     from sinr_codec.fields import AnyActivation, Decodable
 
@@ -112,6 +108,10 @@ SecondsOption = Annotated[
 ProgressiveOption = Annotated[
     bool, typer.Option("--progressive", help="Order the file so that its beginning can be decoded, at lower quality.")
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Write no file that misses its target or is hardly better than the signal's mean."),
+]
 MaxDropOption = Annotated[float | None, typer.Option(help="dB that coding may lose, unless a rate determines it.")]
 
 
@@ -165,8 +165,8 @@ class Verbs(TyperGroup):
             # The reader of the pipe has exited, as `| head` does, so no message is possible.
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            _fail("interrupted; nothing was written", code=130)
+        except KeyboardInterrupt as stop:
+            _fail(str(stop) or "interrupted; nothing was written", code=130)
         except Exception as error:
             if (line := explain(error)) is None:
                 raise
@@ -178,6 +178,16 @@ def _fail(message: str, code: int = 1) -> None:
     raise typer.Exit(code)
 
 
+def end(shortfall: str | None, interrupted: bool = False, out: object = None) -> None:
+    """Exit with 130 after Ctrl-C, and with 3 where a written file is not what was asked for."""
+    if interrupted:
+        typer.echo(f"sinr: stopped by Ctrl-C; {out} holds what was there", err=True)
+        raise typer.Exit(130)
+    if shortfall is not None:
+        typer.echo(f"sinr: warning: {' '.join(shortfall.split())}", err=True)
+        raise typer.Exit(3)
+
+
 def show_error(message: str) -> None:
     """Print an error as one line on stderr."""
     typer.echo(f"sinr: error: {printable(message)}", err=True)
@@ -186,68 +196,9 @@ def show_error(message: str) -> None:
 # -- progress ----------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def progress(quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar if stderr is a terminal, otherwise occasional lines."""
-    if quiet:
-        yield NullProgress()
-    elif not sys.stderr.isatty():
-        yield LineProgress()
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"),
-        )
-        # Rich's default of half a minute is shorter than a step of some tasks.
-        with Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=3600) as bar:
-            yield _BarProgress(bar)
-
-
-class LineProgress:
-    """Plain lines on stderr: one at the start of a task, then one every ten seconds."""
-
-    def __init__(self, every: float = 10.0) -> None:
-        self.every = every
-        self._label, self._total, self._next = "", 0.0, 0.0
-
-    def start(self, label: str, total: float) -> None:
-        """Start a task and print its name."""
-        self._label, self._total = label, total
-        self._next = time.monotonic() + self.every
-        typer.echo(f"{label} ...", err=True)
-
-    def update(self, done: float, text: str = "") -> None:
-        """Print a line if the interval since the last one has passed."""
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + self.every
-        amount = f"{100 * done / self._total:.0f}%" if self._total else f"{done:g}"
-        typer.echo(f"{self._label} {amount} {text}".rstrip(), err=True)
-
-
-class _BarProgress:
-    """A bar for each task; a total of 0 means unknown length."""
-
-    def __init__(self, bar: "Bar") -> None:
-        self._bar = bar
-        self._task: TaskID | None = None
-
-    def start(self, label: str, total: float) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(label, total=total or None, text="")
-
-    def update(self, done: float, text: str = "") -> None:
-        assert self._task is not None
-        self._bar.update(self._task, completed=done, text=text)
+def progress(quiet: bool = False) -> AbstractContextManager[Progress]:
+    """A progress bar if stderr is a terminal, otherwise occasional lines; nothing if `quiet`."""
+    return displayed(not quiet)
 
 
 # -- printing ----------------------------------------------------------------------------------------------

@@ -44,13 +44,15 @@ def batch(
     seed: SeedOption = 0,
     device: _common.DeviceOption = "cpu",
     progressive: _common.ProgressiveOption = False,
+    strict: _common.StrictOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Encode many signals into small files.
 
     A run that was stopped or killed resumes with the same command: encoded inputs are skipped, failed inputs are
-    retried. DIR/batch.jsonl lists the outcome of every input.
+    retried. DIR/batch.jsonl lists the outcome of every input. An input whose file would be less than 5 dB better than
+    the signal's mean fails. Exits with 1 if an input failed, and with 3 if a file misses its target.
 
     Example:
       sinr batch photos/*.png --out coded --jobs 4
@@ -85,6 +87,7 @@ def batch(
             seed=seed,
             device=device,
             progressive=progressive,
+            strict=strict,
             **options_given(ctx),
         )
     missed = [f"{report.missed:,} missed the target; {out}/batch.jsonl says which"] if report.missed else []
@@ -97,6 +100,8 @@ def batch(
         raise typer.Exit(130)
     if report.failed:
         raise typer.Exit(1)
+    if report.missed:
+        raise typer.Exit(3)
 
 
 def _rows(report: "BatchReport") -> Iterator[tuple[str, str]]:

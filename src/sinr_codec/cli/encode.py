@@ -1,5 +1,6 @@
 """`sinr encode`: encode a signal into a `.sinr` file."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
 from sinr_codec.cli._kinds import options_given
 from sinr_codec.cli._sources import name_beside, output_of, source_of
+from sinr_codec.errors import QualityWarning
 
 if TYPE_CHECKING:
     from sinr_codec.encoding.report import EncodeReport
@@ -43,6 +45,7 @@ def encode(
     device: _common.DeviceOption = "cpu",
     checkpoint: Annotated[Path | None, typer.Option(help="File for the state of the fit, to resume from.")] = None,
     progressive: _common.ProgressiveOption = False,
+    strict: _common.StrictOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -50,6 +53,8 @@ def encode(
 
     A small neural network is fitted to the signal, and its weights are coded. Ctrl-C stops the fit and codes the
     weights found so far, unless the signal is in blocks: then --checkpoint keeps the state for the next run.
+    Exits with 3 if the file misses its target or is less than 5 dB better than the signal's mean, and with 130 after
+    Ctrl-C.
 
     Example:
       sinr encode photo.png -o photo.sinr
@@ -63,7 +68,8 @@ def encode(
 
     from sinr_codec import codec
 
-    with source_of(source) as signal, _common.progress(quiet) as progress:
+    with source_of(source) as signal, _common.progress(quiet) as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", QualityWarning)  # the exit code and the last line tell
         report = codec.encode(
             signal,
             output,
@@ -84,10 +90,12 @@ def encode(
             max_drop=max_drop,
             checkpoint=checkpoint,
             progressive=progressive,
+            strict=strict,
             progress=progress,
             **options_given(ctx),
         )
     _common.show_report(report, as_json, str(out), _rows(report), report.notes)
+    _common.end(report.shortfall, report.interrupted, out)
 
 
 def _rows(report: "EncodeReport") -> Iterator[tuple[str, str]]:

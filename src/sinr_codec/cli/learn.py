@@ -108,6 +108,7 @@ def learn(
             **settings,
         )
     _common.show_report(report, as_json, str(out), _rows(report))
+    _common.end(None, report.interrupted, out)
 
 
 def _rows(report: "LearnReport") -> Iterator[tuple[str, str]]:

@@ -11,7 +11,6 @@ import numpy as np
 from sinr_codec.container import DEFAULT_LIMITS
 from sinr_codec.encoding.files import overhead
 from sinr_codec.encoding.job import Fitted, Job, beside
-from sinr_codec.errors import InputError
 from sinr_codec.evaluators import tile_of
 from sinr_codec.fields.base import Field, Growing
 from sinr_codec.methods import inric
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 _LARGE: Final = 1 << 21  # positions of a signal above which it is rendered only after coding, not before
 _MOST_FITS: Final = 4  # in parallel; a third of a step is Python code, which the interpreter lock serialises
-_FEW_STEPS: Final = 100  # below this, any fit looks like a failure
+_FEW: Final = 1 / 4  # share of the preset's steps below which a fit in seconds is short
 _PLANES_COST: Final = 0.02  # share of the bytes, which a plan does not count
 
 
@@ -143,23 +142,26 @@ class _Fits:
 
 
 def _remarks(job: Job, results: Sequence["FitResult | None"]) -> tuple[str, ...]:
-    """Remarks on irregular fits; `InputError` if an interrupt left parts without a network."""
+    """Remarks on irregular fits; `KeyboardInterrupt` if an interrupt left parts without a network."""
     notes = []
     for number, result in enumerate(results):
-        if result is None or (result.interrupted and number + 1 < len(results)):
+        if result is None or (result.interrupted and (number + 1 < len(results) or not result.steps)):
+            where = f" in part {number + 1} of {len(results)}" if len(results) > 1 else " before the first step"
             remedy = "the same command goes on" if job.checkpoint is not None else "with a checkpoint it would go on"
-            raise InputError(f"interrupted in part {number + 1} of {len(results)}: nothing was written; {remedy}")
+            raise KeyboardInterrupt(f"interrupted{where}: nothing was written; {remedy}")
         mark = job.mark(number)
         if result.restarts:
             notes.append(f"the fit{mark} diverged and began anew {result.restarts} time(s) with a lower rate")
-        few = job.request.seconds is not None and result.steps < _FEW_STEPS
+        usual = job.steps
+        few = job.request.seconds is not None and result.steps < _FEW * usual
         remedy = f"only {result.steps} steps ran, allow more seconds" if few else "try another width or seed"
         if result.failed:
             notes.append(f"the fit{mark} is no better than the signal's mean: {remedy}")
         elif few and not result.interrupted and result.loss > NO_LOSS:
-            notes.append(f"the fit{mark} is not what it could be: {remedy}")
-    if any(result is not None and result.interrupted for result in results):
-        notes.append("the fit was interrupted; the best network so far was kept")
+            of = f"{result.steps:,} steps ran, where {job.preset.name} has {usual:,}"
+            notes.append(f"the fit{mark} is not what it could be: {of}; allow more seconds")
+        if result.interrupted:
+            notes.append(f"the fit was interrupted after {result.steps:,} steps; the best network so far was kept")
     return tuple(notes)
 
 

@@ -113,6 +113,12 @@ class Job:
         return self.recipe.bits_a_param(self.preset)
 
     @property
+    def steps(self) -> int:
+        """Steps of a fit under the preset or the method."""
+        steps: int = self.recipe.settings(self.preset).get("steps") or 0
+        return steps
+
+    @property
     def samples(self) -> int:
         """Number of samples for the loss of each part."""
         return max(SEARCH_SAMPLES // self.spec.parts, PROBE_SAMPLES)

@@ -39,6 +39,10 @@ class EncodeReport:
         The requested target, in words; None without a target.
     target_met
         Whether the file meets the target.
+    collapsed
+        Whether the file is worth nothing: less than 5 dB better than the signal's mean, and not nearly exact.
+    shortfall
+        Why the file is not what was asked for, in one line: a missed target, or a collapse; None if it is.
     notes
         One-line remarks on omissions and missed targets, with reasons.
     sections
@@ -67,6 +71,8 @@ class EncodeReport:
     parts: int
     target: str | None
     target_met: bool | None
+    collapsed: bool
+    shortfall: str | None
     notes: tuple[str, ...]
     sections: dict[str, int]
     interrupted: bool
@@ -110,6 +116,8 @@ def report_on(job: Job, coded: Coded, out: Output | None, seconds: float) -> Enc
         parts=spec.parts,
         target=result.target,
         target_met=result.met,
+        collapsed=result.collapsed,
+        shortfall=result.shortfall,
         notes=(*job.signal.notes, *job.notes, *coded.notes, *result.notes),
         sections=coded.sections,
         interrupted=coded.interrupted,

@@ -9,6 +9,7 @@ from sinr_codec.container import DEFAULT_LIMITS
 from sinr_codec.encoding.fitting import fit, quality_before_coding
 from sinr_codec.encoding.job import Coded, Fitted, Job
 from sinr_codec.encoding.plans import by_method, code, file_with
+from sinr_codec.encoding.worth import least_worth
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Field
 from sinr_codec.fields.modulated import LATENTS
@@ -187,14 +188,32 @@ def _slope(points: list[tuple[float, float]], usual: float = _SLOPE) -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A target in words, whether the file meets it, and remarks; None and None without a target."""
+    """A target in words, whether the file meets it, and remarks; None and None without a target.
+
+    `collapsed` tells whether the file is hardly better than the signal's mean, `shortfall` in words why it is not what
+    was asked for.
+    """
 
     target: str | None
     met: bool | None
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    shortfall: str | None = None
+    collapsed: bool = False
 
 
 def outcome(job: Job, coded: Coded) -> Outcome:
+    """Whether a file meets the requested target, and whether it is worth anything."""
+    found = _against_target(job, coded)
+    if (least := least_worth(job.signal, coded.quality.db, job.seed, job.psnr)) is None:
+        return found
+    remedy = "allow more bytes, another width or another seed"
+    if coded.interrupted or job.request.seconds is not None:
+        remedy = "allow more time"
+    note = f"hardly better than the signal's mean: {coded.quality.db:.2f} dB, less than {least:.2f} dB; {remedy}"
+    return replace(found, notes=(note, *found.notes), shortfall=note, collapsed=True)
+
+
+def _against_target(job: Job, coded: Coded) -> Outcome:
     """Whether a file meets the requested target."""
     request, budget = job.request, job.budget
     if job.psnr is not None:
@@ -202,17 +221,17 @@ def outcome(job: Job, coded: Coded) -> Outcome:
         if request.snr is not None:
             target, reached = f"{request.snr:g} dB SNR", request.snr + reached - job.psnr
         missed = f"the target of {target} was missed: {reached:.2f} dB"
-        return Outcome(target, met, () if met else (missed,))
+        return Outcome(target, met) if met else Outcome(target, met, (missed,), missed)
     if budget is None:
-        return Outcome(None, None, ())
+        return Outcome(None, None)
     target, met = f"{request.size:,} bytes" if request.size is not None else f"{request.bpp:g} bpp", True
     if len(coded.blob) > budget:
         why = "" if request.width is not None or job.method is not None else ", of the smallest network that is tried"
         smallest = len(coded.blob) > 1.05 * budget
         missed = f"the target of {target} was missed: {len(coded.blob):,} bytes{why if smallest else ''}"
-        return Outcome(target, False, (missed,))
+        return Outcome(target, False, (missed,), missed)
     lost = coded.fit_quality - coded.quality.db
     planned = job.method is None and not job.preset.paper and not job.rated
     if planned and lost > job.max_drop + VERIFY_SLACK:
         return Outcome(target, met, (f"coding for this size cost {lost:.2f} dB; a narrower network may be better",))
-    return Outcome(target, met, ())
+    return Outcome(target, met)

@@ -27,6 +27,8 @@ ACTIVATION_PACE: Final[dict[type, float]] = {Gaussian: 8.0, Wire: 8.0, ReLU: 16.
 NARROW: Final = 128
 NARROW_PACE: Final = 0.5
 MOST_PACE: Final = 2.0
+#: Steps below which any fit looks like a failure.
+LEAST_STEPS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class FitConfig:
     pace: float = 1.0
     steps: int | None = None
     seconds: float | None = None
-    least_steps: int = 50
+    least_steps: int = LEAST_STEPS
     batch: int = 4096
     schedule: Schedule = "cosine"
     sampling: Sampling = "even"

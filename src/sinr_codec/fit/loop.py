@@ -20,7 +20,7 @@ from sinr_codec.fields.base import Field, Trainable
 from sinr_codec.fields.families import family_of
 from sinr_codec.files import check_output
 from sinr_codec.fit import compilation, kernels
-from sinr_codec.fit.config import FitConfig, FitResult, Schedule
+from sinr_codec.fit.config import LEAST_STEPS, FitConfig, FitResult, Schedule
 from sinr_codec.fit.evaluate import Evaluator
 from sinr_codec.fit.optim import Leaves, Packing, Stepper, joins, make_optimizer
 from sinr_codec.fit.rated import BEGIN_AT, Rate
@@ -43,8 +43,6 @@ MAX_RESTARTS: Final = 3
 RESTART_FACTOR: Final = 1 / 3
 #: Largest share of a budget in seconds that is reserved for the last evaluation.
 MOST_RESERVED: Final = 0.1
-#: No fit is called diverged before this many steps: the beginning of a short fit looks the same.
-LEAST_STEPS: Final = 100
 #: First steps, which a budget in seconds does not count: imports and allocations fall into them.
 FIRST_STEPS: Final = 2
 #: Steps between checks of the running loss.
