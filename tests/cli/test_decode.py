@@ -1,12 +1,16 @@
 """`sinr decode`: what it prints and writes, and how it ends."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sinr_codec import codec
+from sinr_codec import codec, container
+from sinr_codec.signals.lossless import pack, unpack
+
+GOLDEN = Path(__file__).parents[1] / "conformance/signals"
 
 
 def test_decode(sinr, tmp_path, coded):
@@ -42,3 +46,14 @@ def test_decode_overwrites(sinr, tmp_path, coded):
     out.write_text("old")
     assert sinr("decode", coded, "-o", out).exit_code == 0
     assert Image.open(out).size == (24, 16)
+
+
+def test_decode_tells_what_xarray_cannot_decode(sinr, tmp_path):
+    pytest.importorskip("netCDF4")
+    header, (network, side) = container.load(GOLDEN / "dataset.sinr")
+    months = pack(unpack(side, "side").replace(b"days since 2001", b"mons since 2001"))
+    (tmp_path / "a.sinr").write_bytes(container.write(header, [network, months]))
+    for name, told in (("a.npz", True), ("a.nc", False)):
+        result = sinr("decode", tmp_path / "a.sinr", "-o", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        assert ("note: as stored, because xarray cannot decode it: time" in " ".join(result.output.split())) == told

@@ -1,5 +1,6 @@
 """Files of other people: what they may not reach, and what they may not cost."""
 
+import dataclasses
 import tracemalloc
 import warnings
 
@@ -163,3 +164,13 @@ def test_parts_of_masks_are_those_of_the_whole():
             np.testing.assert_array_equal(whole.unpack(), mask)
             axes = [rng.integers(0, n, 6) for n in shape]  # in any order, some twice
             np.testing.assert_array_equal(whole.at(axes), mask[np.ix_(*axes)])
+
+
+def test_what_is_stored_exactly_counts_as_memory():
+    n = 1 << 20
+    meta = [[["x", n]], {}, [], [], [], [field("t", [0]), ["z", [0], "int32", {}]]]
+    spec = DatasetSpec.from_header([3], side_of(meta, bytes(1 + 4 * n)))
+    fields = Fields([lambda points: np.zeros((len(points), 1), np.float32)], threads=1, max_bytes=1 << 24)
+    with pytest.raises(LimitError, match=r"what is stored exactly takes about .* bytes"):
+        spec.render(fields, region={"x": (0, 2)})
+    spec.render(dataclasses.replace(fields, max_bytes=1 << 25), region={"x": (0, 2)})

@@ -1,5 +1,6 @@
 """`sinr decode`: render the signal of a `.sinr` file at any size."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +66,9 @@ def decode(
         suffix = decoder.spec.suffix if format is None else f".{format.removeprefix('.')}"
         out = name_beside(source, suffix, replacing=False)
         output = output_of(ctx, out)
-    decoded = decoder.save(output, format=format, **options)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", UserWarning)
+        decoded = decoder.save(output, format=format, **options)
     if quiet:
         return
     if as_json:
@@ -75,4 +78,5 @@ def decode(
     else:
         there, of = decoder.planes
         notes = [f"the end of the file is missing: {there} of {of} planes are there"] if there < of else []
+        notes += [str(warning.message) for warning in warned if warning.category is UserWarning]
         _common.show(str(out), [("decoded", decoder.spec.summary(decoded))], notes)

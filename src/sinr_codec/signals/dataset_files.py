@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MissingExtraError, quoted
 from sinr_codec.signals import zarrs
-from sinr_codec.signals.base import MAX_SAMPLES
 from sinr_codec.signals.dataset_side import EnumType
 from sinr_codec.signals.levels import DTYPES
 from sinr_codec.signals.sources import existing, library, translated
 from sinr_codec.types import Array
 
-_MOST_BYTES: Final = 8 * MAX_SAMPLES
+_MOST_BYTES: Final = 1 << 33
 _MOST_RATIO: Final = 1000  # of what an uncompressed file declares to its own size: more is damage
 GRIB: Final = (".grib", ".grib2", ".grb", ".grb2", ".gb2")
 """Extensions of a format that is refused with a remedy."""

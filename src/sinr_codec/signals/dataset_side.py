@@ -153,6 +153,8 @@ class Content:
         Dimensions of latitude and longitude along which neither changes.
     unused
         Of dimensions that no variable has: size, and whether it may grow.
+    unpacked
+        Bytes of the side section, unpacked.
     """
 
     dims: dict[str, int]
@@ -163,6 +165,7 @@ class Content:
     sphere: bool = True
     steady: tuple[str, ...] = ()
     unused: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    unpacked: int = 0
 
     def shape(self, dims: Sequence[str]) -> tuple[int, ...]:
         """Sizes of some dimensions."""
@@ -289,7 +292,7 @@ class _Body:
     """The arrays and masks behind the metadata of a side section, unpacked when they are first used."""
 
     def __init__(self, packed: Packed, start: int) -> None:
-        self._packed, self._end = packed, start
+        self._packed, self._end, self.size = packed, start, packed.size
         self._masks: list[tuple[int, ...]] = []
 
     def add_array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Callable[[], Array]:
@@ -375,6 +378,7 @@ class _Metadata:
             earth[2] if earth else True,
             self._named(self._more.get("steady", [])),
             self._unused(),
+            self._body.size,
         )
 
     def _shape(self, dims: Sequence[str]) -> tuple[int, ...]:

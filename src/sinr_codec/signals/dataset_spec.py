@@ -1,6 +1,7 @@
 """What a file records of a dataset, and how its fields are rendered."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -138,6 +139,11 @@ class DatasetSpec:
     def values(self) -> int:
         """Numbers in a full decoding."""
         return sum(math.prod(self.content.shape(v.dims)) for v in self.content.variables)
+
+    @property
+    def value_bytes(self) -> int:
+        """Memory that a rendering takes for each value: what the network gives, as stored, and as xarray shows it."""
+        return 16
 
     @property
     def suffix(self) -> str:
@@ -373,6 +379,7 @@ class DatasetSpec:
         count = sum(math.prod(spans[d].count for d in self.variables[n].dims) for n in chosen)
         if count > fields.max_samples:
             raise LimitError(f"a rendering of {count:,} values: above the limit of {fields.max_samples:,}")
+        fields.check_bytes(4 * content.unpacked, "what is stored exactly")
         # Only now, and only dimensions of what is rendered, may take memory.
         used = {d for n in chosen for d in self.variables[n].dims}
         used |= {d for v in content.variables if v.read is not None for d in v.dims}
@@ -493,7 +500,11 @@ class DatasetSpec:
             return decoded
         stored = self.render(fields, **options | {"decode_cf": False})
         self._save_stored(stored, path)
-        return output.decoded(files.import_xarray(), stored) if options.get("decode_cf", True) else stored
+        if not options.get("decode_cf", True):
+            return stored
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what xarray cannot decode is in the file as it should be
+            return output.decoded(files.import_xarray(), stored)
 
     def save(self, decoded: Any, path: PathLike) -> None:
         """Write a decoded dataset: .nc (.nc4, .netcdf), .zarr, .npz (arrays alone), or a .png of first slices.
