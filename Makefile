@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all fuzz lint format bench clean
 
 $(READY): pyproject.toml constraints.txt tests/packages/sinr-spectra/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is needed; or name another: make PYTHON=python3"; exit 1; }
@@ -20,6 +20,13 @@ test: $(READY)
 
 test-all: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Damaged and hostile files; goes on where it was stopped. One case: $(BIN)/python tests/fuzz/run.py --seed 1 --case 4711
+CASES ?= 100000
+SEED  ?= 1
+JOBS  ?= 2
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz/run.py --cases $(CASES) --seed $(SEED) --jobs $(JOBS) --out fuzz-output
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -50,4 +57,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json blocks.json blocks-volume.json network.json)
 
 clean:
-	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output fuzz-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

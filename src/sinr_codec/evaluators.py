@@ -1,12 +1,13 @@
 """Evaluation of networks in tiles, on the CPU by NumPy or on an accelerator by PyTorch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, cast
 
 import numpy as np
 
 from sinr_codec.devices import CPU, is_cpu
 from sinr_codec.fields import Decodable, Field
+from sinr_codec.fields.base import GridDecoder
 from sinr_codec.signals.base import TILE, Apply
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array
@@ -41,7 +42,8 @@ def decoder_on(field: Decodable, params: Mapping[str, Array], device: str = CPU)
     Networks of patches stay on the CPU, because positions in patches are computed in float64.
     """
     if is_cpu(device) or not field.ON_DEVICES:
-        return field.decoder(params)
+        with np.errstate(all="ignore"):
+            return _quiet(field.decoder(params))
     import torch
     from array_api_compat import torch as xtorch
 
@@ -54,6 +56,34 @@ def decoder_on(field: Decodable, params: Mapping[str, Array], device: str = CPU)
         return values
 
     return decode
+
+
+def _quiet(decode: Apply) -> Apply:
+    """A decoder without warnings: the weights of a damaged file may overflow, and give what they give."""
+    if hasattr(decode, "on_grid"):
+        return _QuietGrid(cast(GridDecoder, decode))
+
+    def apply(coords: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return decode(coords)
+
+    return apply
+
+
+class _QuietGrid:
+    """The same for a `GridDecoder`."""
+
+    def __init__(self, decode: GridDecoder) -> None:
+        self._decode, self.tile = decode, decode.tile
+
+    def __call__(self, coords: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return self._decode(coords)
+
+    def on_grid(self, axes: Sequence[Array]) -> Array:
+        """See `GridDecoder.on_grid`."""
+        with np.errstate(all="ignore"):
+            return self._decode.on_grid(axes)
 
 
 def evaluate(apply: Apply, coords: Array, tile: int) -> Array:
