@@ -1,3 +1,4 @@
+import lzma
 import math
 import tracemalloc
 
@@ -9,7 +10,8 @@ from sinr_codec.errors import FormatError, InputError, LimitError, MalformedErro
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.cut import Cut
-from sinr_codec.signals.shape import Shape, ShapeSignal, ShapeSpec, intersection_over_union
+from sinr_codec.signals.shape import KIND, ShapeSignal, intersection_over_union
+from sinr_codec.signals.shape_spec import Shape, ShapeSpec
 
 trimesh = pytest.importorskip("trimesh")
 pytest.importorskip("igl")
@@ -586,7 +588,33 @@ def test_a_shape_in_blocks_is_a_file(tmp_path):
     report = codec.encode(source, tmp_path / "a.sinr", preset="fast", width=8, depth=1, block=24)
     assert report.parts == 2
     assert report.quality > 10
+    assert report.bytes > report.figures["lossless_bytes"]
+    assert any("larger than the source without loss" in note for note in report.notes)
     assert codec.verify(tmp_path / "a.sinr", source).ok
     part = codec.decode(tmp_path / "a.sinr", region="0:20")
     np.testing.assert_array_equal(part.level, codec.decode(tmp_path / "a.sinr").level[:20])
     assert codec.encode(source, preset="fast", depth=1, block=24, size=900).bytes <= 900
+
+
+# -- beside lossless coding ------------------------------------------------------------------------------------
+
+
+def test_the_report_has_the_size_without_loss():
+    solid = np.random.default_rng(0).random((12, 9, 10)) < 0.5
+    signal = ShapeSignal.load(solid)
+    quality = signal.quality(lambda: Shape(np.where(solid, np.float32(1), np.float32(-1)), (0, 0, 0), (1, 1, 1)))
+    assert quality.figures["lossless_bytes"] == len(lzma.compress(np.packbits(solid).tobytes()))
+    assert quality.units["lossless_bytes"] == "bytes"
+
+
+def test_networks_of_small_grids_are_small():
+    def width(*shape, **options):
+        return KIND.recipe.default_width(ShapeSpec(shape, **options))
+
+    assert width(256, 254, 199) == width(256, 100, 90) == width(512, 512, 512) == 128
+    assert width(96, 96, 75, variant="sdf") == width(96, 96, 75, variant="coloured") == 128
+    widths = [width(n, n, n * 3 // 4) for n in range(8, 258, 10)]
+    assert widths == sorted(widths)
+    # xz takes 2,756, 5,864 and 10,032 bytes for the bunny's voxels; weights of a width w take about 3.6 w^2.
+    for shape, lossless in (((64, 64, 51), 2756), ((96, 96, 75), 5864), ((128, 127, 100), 10_032)):
+        assert 0.8 * lossless < 3.6 * width(*shape) ** 2 < lossless

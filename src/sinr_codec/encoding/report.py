@@ -1,6 +1,7 @@
 """The report on an encoding."""
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,16 @@ class EncodeReport:
         return self.fit_quality
 
 
+def _larger(coded: Coded) -> tuple[str, ...]:
+    """A remark on a file that is larger than the source's samples without loss."""
+    lossless = coded.quality.figures.get("lossless_bytes", math.inf)
+    if len(coded.blob) <= lossless:
+        return ()
+    return (
+        f"the file is larger than the source without loss ({lossless:,.0f} bytes, by xz); a smaller width would do",
+    )
+
+
 def report_on(job: Job, coded: Coded, out: Output | None, seconds: float) -> EncodeReport:
     """The report on a coded file, written to `out` where that is a path."""
     spec, result = job.spec, outcome(job, coded)
@@ -118,7 +129,7 @@ def report_on(job: Job, coded: Coded, out: Output | None, seconds: float) -> Enc
         target_met=result.met,
         collapsed=result.collapsed,
         shortfall=result.shortfall,
-        notes=(*job.signal.notes, *job.notes, *coded.notes, *result.notes),
+        notes=(*job.signal.notes, *job.notes, *coded.notes, *result.notes, *_larger(coded)),
         sections=coded.sections,
         interrupted=coded.interrupted,
         blob=coded.blob,

@@ -36,8 +36,9 @@ def reach(job: Job) -> Coded:
         return at_trained_rate(job, job.method.training.network)
     if job.psnr is not None and request.width is None:
         return at_quality(job, job.psnr)
-    if request.width is None and job.budget is None and job.recipe.width is not None and job.spec.parts == 1:
-        return code(job, fit(job, job.network(job.recipe.width)))
+    width = job.recipe.default_width(job.spec)
+    if request.width is None and job.budget is None and width is not None and job.spec.parts == 1:
+        return code(job, fit(job, job.network(width)))
     return at_rate(job)
 
 

@@ -67,7 +67,7 @@ class Recipe:
     rate
         Default rate in bits a position (`Spec.samples`), where the user gives neither a rate, a quality nor a width.
     width
-        Default width, instead of a default rate.
+        Default width, instead of a default rate; a function of the signal's `Spec` if it depends on the source.
     bits
         Typical bits a parameter in planned files of this kind, where it differs from the preset's.
     rated_bits
@@ -87,7 +87,7 @@ class Recipe:
     depth: int = 3
     published: AnyActivation | None = None
     rate: float = 0.3
-    width: int | None = None
+    width: int | Callable[[Any], int] | None = None
     bits: float | None = None
     rated_bits: float | None = None
     db: float = 30.0
@@ -117,6 +117,10 @@ class Recipe:
             return float(self.rate * 2 ** np.clip((db - self.db) / 5, -4, 4))
         known, rates = zip(*self.qualities)
         return float(2 ** np.interp(db, known, np.log2(rates)))
+
+    def default_width(self, spec: Any) -> int | None:
+        """The default width for a signal's `Spec`; None where a rate is the default."""
+        return self.width(spec) if callable(self.width) else self.width
 
     def activated(self, spec: Any, activation: AnyActivation) -> "Recipe":
         """The recipe with an activation chosen by the user, without a learning rate tuned for another activation."""
