@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from sinr_codec.errors import InputError
-from sinr_codec.signals.base import MAX_SAMPLES
 
 _CODECS: Final = {
     *("bytes", "transpose", "sharding_indexed", "crc32c", "gzip", "zstd", "blosc"),  # of version 3
@@ -24,6 +23,7 @@ _CODECS: Final = {
 _TEXTS: Final = {"vlen-utf8", "vlen-bytes"}
 _DOCUMENTS: Final = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 _PREFIX: Final = "numcodecs."  # of the codecs of version 2 in version 3
+_MOST_VALUES: Final = 1 << 30  # of a chunk
 _LARGEST: Final = 1 << 26  # bytes of a document
 
 
@@ -32,7 +32,7 @@ def check(path: Path) -> None:
 
     Raises
     ------
-    InputError : a codec or a sample type that may run code, a chunk of more than `MAX_SAMPLES` values, a link to a file
+    InputError : a codec or a sample type that may run code, a chunk of more than 2^30 values, a link to a file
         outside the folder, or damage
     """
     if path.is_dir():
@@ -108,7 +108,7 @@ def check_array(document: dict[str, Any], name: str) -> None:
 
     Raises
     ------
-    InputError : a codec or a sample type that may run code, or a chunk of more than `MAX_SAMPLES` values
+    InputError : a codec or a sample type that may run code, or a chunk of more than 2^30 values
     """
     codecs = {*_named(document.get("codecs")), *_named(document.get("filters")), *_named(document.get("compressor"))}
     if unknown := sorted(codecs - _CODECS - _TEXTS):
@@ -118,8 +118,12 @@ def check_array(document: dict[str, Any], name: str) -> None:
     grid = document.get("chunk_grid")
     settings = grid.get("configuration") if isinstance(grid, dict) else None
     chunks = settings.get("chunk_shape") if isinstance(settings, dict) else document.get("chunks")
-    if isinstance(chunks, list | tuple) and all(isinstance(n, int) for n in chunks) and math.prod(chunks) > MAX_SAMPLES:
-        raise InputError(f"{name}: has chunks of more than {MAX_SAMPLES:,} values; expected smaller ones")
+    if (
+        isinstance(chunks, list | tuple)
+        and all(isinstance(n, int) for n in chunks)
+        and math.prod(chunks) > _MOST_VALUES
+    ):
+        raise InputError(f"{name}: has chunks of more than {_MOST_VALUES:,} values; expected smaller ones")
 
 
 def _named(codecs: Any) -> Iterator[str]:
