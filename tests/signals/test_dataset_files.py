@@ -14,6 +14,7 @@ from sinr_codec.errors import InputError, LimitError
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.dataset import DatasetSignal, DatasetSpec
 from sinr_codec.signals.lossless import Mask, write_mask
+from sinr_codec.signals.volume import VolumeSignal
 
 xr = pytest.importorskip("xarray")
 netCDF4 = pytest.importorskip("netCDF4")
@@ -63,6 +64,14 @@ def test_data_in_other_files_are_refused(source, steal):
         steal(file, source.parent)
     with pytest.raises(InputError, match=r"a\.nc: '(below/)?stolen' is in another file"):
         DatasetSignal.load(source)
+
+
+def test_volumes_in_hdf5_are_looked_at_as_well(source):
+    pytest.importorskip("nibabel")
+    with h5py.File(source.with_suffix(".mnc"), "w") as file:
+        file["minc-2.0/image/0/image"] = h5py.ExternalLink(str(source.parent / "secret.h5"), "/key")
+    with pytest.raises(InputError, match=r"a\.mnc: 'minc-2\.0/image/0/image' is in another file"):
+        VolumeSignal.load(source.with_suffix(".mnc"))
 
 
 def test_links_within_a_file_are_read(source):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MissingExtraError, quoted
-from sinr_codec.signals import zarrs
+from sinr_codec.signals import hdf5, zarrs
 from sinr_codec.signals.dataset_side import EnumType
 from sinr_codec.signals.levels import DTYPES
 from sinr_codec.signals.sources import existing, library, translated
@@ -84,7 +84,7 @@ def _check_netcdf(path: Path, group: str | None, notes: list[str]) -> tuple[list
     """Look at the declarations of a netCDF file; names of variables; sizes of dimensions, and whether they grow."""
     import netCDF4
 
-    _check_hdf5(path)
+    hdf5.check(path, "science")
     with netCDF4.Dataset(path) as file:
         node = _node(file, group, path, [name for name, _ in _groups(file)])
         _note_groups([name for name, below in _groups(node) if below.variables], bool(node.variables), path, notes)
@@ -138,34 +138,6 @@ def _note_groups(groups: Sequence[str], has_variables: bool, source: Any, notes:
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _check_hdf5(path: Path) -> None:
-    """Refuse an HDF5 file with data in other files: whoever sends it would get files of this machine back."""
-    with path.open("rb") as file:
-        if file.read(3) == b"CDF":
-            return
-    h5py = library("h5py", "science", path)
-    if not h5py.is_hdf5(path):
-        return
-    with h5py.File(path, "r") as file:
-        root = file.id
-
-        def elsewhere(name: bytes) -> bytes | None:
-            """The name, if what it stands for is in another file. Soft links are to other names, which are met, too."""
-            kind = root.links.get_info(name).type
-            if kind == h5py.h5l.TYPE_SOFT:
-                return None
-            if kind != h5py.h5l.TYPE_HARD:
-                return name
-            if h5py.h5o.get_info(root, name).type != h5py.h5o.TYPE_DATASET:
-                return None
-            created = h5py.h5d.open(root, name).get_create_plist()
-            return name if created.get_external_count() or created.get_layout() == h5py.h5d.VIRTUAL else None
-
-        found = root.links.visit(elsewhere)
-        if found is not None:
-            raise InputError(f"{path}: {quoted(found.decode(errors='replace'))} is in another file; expected one file")
 
 
 def _check_size(declared: int, path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.files import atomic_folder, atomic_write
-from sinr_codec.signals import nifti, volume_tiff, volume_zarr
+from sinr_codec.signals import hdf5, nifti, volume_tiff, volume_zarr
 from sinr_codec.signals.lossless import inflate_within
 from sinr_codec.signals.sources import existing, translated
 from sinr_codec.signals.volume_arrays import MAX_METADATA, Found, fill, room
@@ -64,6 +64,8 @@ def _read(path: Path) -> Found:
             return _read_npz(path)
         if name.endswith((".tif", ".tiff")):
             return volume_tiff.read(path)
+        if name.endswith(".mnc"):
+            hdf5.check(path, "volume")
         return nifti.read_image(nifti.library("nibabel").load(path), str(path), path)
 
 
