@@ -2,6 +2,9 @@
 
 import os
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,63 @@ def test_a_full_disk_is_an_input_error(tmp_path):
         pytest.skip("needs /dev/full")
     with pytest.raises(InputError, match="No space left"):
         write_bytes("/dev/full", b"1")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="limits of file sizes are those of Unix")
+def test_a_full_disk_leaves_nothing_whatever_a_library_says(tmp_path):
+    """Beyond a limit of bytes a file as the disk takes no more; some writers raise, others say nothing."""
+    code = """
+import resource, sys
+from pathlib import Path
+from sinr_codec.files import atomic_files, atomic_folder, atomic_write
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+folder = Path(sys.argv[1])
+
+def silent(path):
+    with path.open("wb", buffering=0) as file:
+        file.write(bytes(200))  # writes 100
+
+def raising(path):
+    silent(path)
+    raise RuntimeError("wrong channels")
+
+def folders(path):
+    path.mkdir(exist_ok=True)
+    silent(path / "0.0")
+
+for make, arguments, write in (
+    (atomic_write, (), silent), (atomic_write, (), raising),
+    (atomic_folder, ("group",), folders), (atomic_files, (), folders),
+):
+    try:
+        with make(folder / "out", *arguments) as temporary:
+            write(temporary)
+    except Exception as error:
+        print(type(error).__name__, str(error).removeprefix(str(folder)), sorted(folder.iterdir()))
+"""
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["InputError /out: cannot be written (File too large) []"] * 4
+
+
+def test_what_killed_runs_left_is_removed_later(tmp_path):
+    old, young = ".a.0123abcd.sinr-partial.png", ".b.0123abcd.sinr-partial.png"
+    for name in (old, young, ".mine.partial.png", "c.sinr-partial"):
+        (tmp_path / name).write_bytes(b"half")
+        if name != young:
+            os.utime(tmp_path / name, (1, 1))
+    (tmp_path / ".0123abcd.sinr-partial").mkdir()
+    os.utime(tmp_path / ".0123abcd.sinr-partial", (1, 1))
+    write_bytes(tmp_path / "new", b"1")
+    assert names(tmp_path) == [young, ".mine.partial.png", "c.sinr-partial", "new"]
+
+
+def test_several_threads_write_one_output(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda byte: write_bytes(tmp_path / "a", bytes([byte]) * 9000), range(16)))
+    data = (tmp_path / "a").read_bytes()
+    assert (len(data), len(set(data))) == (9000, 1)
+    assert names(tmp_path) == ["a"]
 
 
 def test_an_error_about_another_file_is_not_ours(tmp_path):

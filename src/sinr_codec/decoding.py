@@ -1,7 +1,10 @@
 """Decoding of files to signals."""
 
+import base64
 import contextlib
 import inspect
+import io
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +17,7 @@ from sinr_codec.bases import Base, base_of, network_of
 from sinr_codec.coding.records import CodedNetwork
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits, remedy
 from sinr_codec.devices import CPU, check_device, is_cpu
-from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, quoted
+from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, SinrError, quoted
 from sinr_codec.evaluators import cost_of, decoder_on, evaluate, tile_of
 from sinr_codec.fields import Decodable, family_of
 from sinr_codec.fields.base import manifest_of
@@ -27,8 +30,12 @@ from sinr_codec.signals.options import check_options
 from sinr_codec.streams import Output, as_output, is_name, name_of
 from sinr_codec.types import Array, Cbor
 
+logger = logging.getLogger(__name__)
+
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
 _WIDEST: Final = 8  # bytes of a value of a kind that does not tell
+_SHOWN: Final = 1 << 34  # multiply-adds of a picture in a notebook: seconds
+_PLAYERS: Final = {"audio": ("audio", ".wav"), "video": ("video", ".mp4")}
 _KEPT: Final = 256  # cached decoded networks of a file; two rows of blocks have fewer below 65,536 pixels
 
 if TYPE_CHECKING:
@@ -43,13 +50,10 @@ class _Networks(Sequence[Apply]):
     def __init__(
         self, network: Decodable, coded: Sequence[CodedNetwork], base: Base | None, source: str, device: str
     ) -> None:
-        self.network, self.coded, self.device, self._base, self._source = network, coded, device, base, source
+        self.network, self.coded, self.device, self.base, self.source = network, coded, device, base, source
         self._params: dict[int, dict[str, Array]] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Networks, (self.network, self.coded, self._base, self._source, self.device)
 
     def __len__(self) -> int:
         return len(self.coded)
@@ -61,7 +65,7 @@ class _Networks(Sequence[Apply]):
         """Weights of one network."""
 
         def decoded() -> dict[str, Array]:
-            with naming(self._source), self._naming(number):
+            with naming(self.source), self._naming(number):
                 return family_of(self.network).section.decode(self.network, self.coded[number])
 
         return self._kept(self._params, number, decoded)
@@ -84,7 +88,7 @@ class _Networks(Sequence[Apply]):
             raise type(error)(f"network {number + 1} of {len(self)}: {error}") from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Decoder:
     """An open `.sinr` file of a signal: call it at coordinates, or render it at any size.
 
@@ -105,6 +109,47 @@ class Decoder:
     spec: Spec
     limits: Limits
     _networks: _Networks
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        known = self._networks
+        return _restored, (self.header, self.spec.side, known.coded, known.base, known.source, self.device, self.limits)
+
+    def __repr__(self) -> str:
+        about, header = self.spec.describe(), self.header
+        size = header.header_bytes + sum(length + 4 for length in header.section_lengths)
+        words = [
+            registry.kind_in_header(header.signal).noun,
+            " x ".join(map(str, about["shape"])),
+            str(about.get("mode") or about.get("dtype") or ""),
+        ]
+        quality = "" if header.quality is None else f", {header.quality / 100:.2f} dB"
+        return f"<Decoder of {' '.join(filter(None, words))}, {size:,} bytes{quality}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """A picture of the signal for notebooks, smaller where it is large; None where it has none or takes long."""
+        return self._shown(".png")
+
+    def _repr_html_(self) -> str | None:
+        """A player for sounds and videos in notebooks; None for other kinds."""
+        if (player := _PLAYERS.get(self.spec.KIND)) is None or (data := self._shown(player[1])) is None:
+            return None
+        tag, suffix = player
+        return f'<{tag} controls src="data:{tag}/{suffix[1:]};base64,{base64.b64encode(data).decode()}"></{tag}>'
+
+    def _shown(self, format: str) -> bytes | None:
+        """The signal in a format, of at most `_SHOWN` multiply-adds; None where that cannot be."""
+        share = _SHOWN / max(self.network.work * self.spec.samples, 1)
+        options: dict[str, Any] = {}
+        if share < 1:
+            if "scale" not in inspect.signature(self.spec.render).parameters:
+                return None
+            options["scale"] = share ** (1 / self.spec.in_features)
+        out = io.BytesIO()
+        try:
+            self.save(out, format=format, **options)
+        except SinrError:
+            return None
+        return out.getvalue()
 
     @property
     def device(self) -> str:
@@ -240,10 +285,12 @@ class Decoder:
         check_output(out)
         with as_output(out, suffix) as path:
             registry.kind_in_header(self.header.signal).writes(path)
+            logger.debug("%s: render %d networks", name_of(out), len(self._networks))
             with self._bounded():
                 if hasattr(self.spec, "write"):
                     return self.spec.write(self.fields, path, **options)
                 decoded = self.render(**options)
+                logger.debug("%s: write %s", name_of(out), self.spec.summary(decoded))
                 about = {KEY: self.metadata} if KEY in inspect.signature(self.spec.save).parameters else {}
                 self.spec.save(decoded, path, **about)
         return decoded
@@ -297,6 +344,21 @@ def opened(
     if len(networks) == 1:
         networks.params(0)
     return Decoder(header, network, spec, limits, networks)
+
+
+def _restored(
+    header: Header,
+    side: bytes,
+    coded: list[CodedNetwork],
+    base: Base | None,
+    source: str,
+    device: str,
+    limits: Limits,
+) -> Decoder:
+    """The decoder of a file whose parts were checked already, as for another process."""
+    network = network_of(header, base, limits)
+    spec = registry.spec_from_header(header.signal, side)
+    return Decoder(header, network, spec, limits, _Networks(network, coded, base, source, device))
 
 
 def described(

@@ -16,8 +16,12 @@ class SinrError(Exception):
     """Base of all errors that a caller or a file can cause."""
 
 
-class InputError(SinrError):
+class InputError(SinrError, ValueError):
     """An argument, a signal or a checkpoint that cannot be used as asked."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A path at which there is nothing."""
 
 
 class QualityError(SinrError):
@@ -35,7 +39,7 @@ class QualityWarning(UserWarning):
     """A file was made that is hardly better than the signal's mean."""
 
 
-class MissingExtraError(SinrError):
+class MissingExtraError(SinrError, ImportError):
     """A library is missing; the message names the extra that installs it."""
 
 

@@ -3,19 +3,27 @@
 import contextlib
 import io
 import os
+import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sinr_codec.errors import InputError
-from sinr_codec.streams import Output, check_stream, copy, is_name
+from sinr_codec.errors import InputError, SinrError
+from sinr_codec.streams import Output, as_output, check_stream, copy, is_name, is_special
 from sinr_codec.types import PathLike
 
+_PARTIAL: Final = ".sinr-partial"
+"""In the names of unfinished outputs."""
+_LEFTOVER: Final = re.compile(r"\..*[0-9a-f]{8}\.sinr-partial(\..*)?")
+_OLD: Final = 86400  # seconds without a change after which no run writes any more
 _TRIES: Final = 40  # to remove a folder
 _PAUSE: Final = 0.05  # seconds between them
+_ROOM: Final = 1 << 12  # bytes
+_PROBE: Final = f".room{_PARTIAL}"
 
 
 @contextlib.contextmanager
@@ -24,8 +32,8 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
 
     The temporary file exists (empty) when the block starts. It has the suffix of `path`, for writers that select a
     format by it. Any exception, Ctrl-C included, removes it and leaves an existing `path` unchanged. An existing target
-    keeps its permissions, and a symbolic link remains one. A target that is not a regular file (`/dev/null`, a pipe) is
-    written directly, because renaming would replace the device itself.
+    keeps its permissions, and a symbolic link remains one. A target that is not a regular file (`/dev/null`, a pipe)
+    gets the bytes at the end, because renaming would replace the device itself.
 
     Raises
     ------
@@ -37,31 +45,92 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     >>> with atomic_write("weights.bin") as temporary:      # doctest: +SKIP
     ...     temporary.write_bytes(blob)
     """
+    if is_special(path):
+        with as_output(path) as temporary:
+            yield Path(temporary)
+        return
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"{path}: is a folder that exists already; expected a new name")
     if not target.parent.is_dir():
         raise InputError(f"{path}: the folder {target.parent} does not exist")
-    special = target.exists() and not target.is_file()
-    # Truncated, because a long name with these additions could exceed the system's limit.
-    marker = f".{target.stem[:64]}.{secrets.token_hex(4)}.partial{target.suffix[:32]}"
-    # By its own name, whose suffix some writers look at.
-    temporary = Path(path) if special else target.with_name(marker)
+    temporary = _beside(target)
     try:
-        if not special:
-            temporary.open("xb").close()
-        yield temporary
-        if not special:
-            if target.exists():
-                shutil.copymode(target, temporary)
-            os.replace(temporary, target)
+        temporary.open("xb").close()
+        with _blaming_a_full_disk(temporary):
+            yield temporary
+        if target.exists():
+            shutil.copymode(target, temporary)
+        _flush(temporary)
+        os.replace(temporary, target)
     except OSError as error:
-        if error.filename not in (None, str(temporary), str(target)):
+        if isinstance(error, SinrError) or error.filename not in (None, str(temporary), str(target)):
             raise  # from another file
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise _unwritten(path, error) from error
     finally:
-        if not special:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    """A new hidden name in the folder of a target; leftovers of runs that were killed are removed.
+
+    It is shortened, because a long name with the additions could exceed the system's limit.
+    """
+    _sweep(target.parent)
+    return target.with_name(f".{target.stem[:64]}.{secrets.token_hex(4)}{_PARTIAL}{target.suffix[:32]}")
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Remove what runs that were killed have left in a folder, once in a process.
+
+    Younger names may be those of other runs.
+    """
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f".*{_PARTIAL}*"):
+            if _LEFTOVER.fullmatch(path.name) and time.time() - path.lstat().st_mtime > _OLD:
+                remove = shutil.rmtree if path.is_dir() and not path.is_symlink() else os.unlink
+                with contextlib.suppress(OSError):
+                    remove(path)
+
+
+@contextlib.contextmanager
+def _blaming_a_full_disk(path: Path) -> Iterator[None]:
+    """Raise the system's error where there is no room for more bytes.
+
+    Some libraries report a full disk as a fault of the samples, and others not at all.
+    """
+    try:
+        yield
+    except Exception:
+        _check_room(path)
+        raise
+    _check_room(path)
+
+
+def _check_room(path: Path) -> None:
+    """Raise `OSError` if a file, or a new file in a folder, cannot get longer."""
+    if not path.exists():
+        return
+    path = path / _PROBE if path.is_dir() else path
+    with path.open("ab") as file:
+        size = file.tell()
+        file.write(bytes(_ROOM))
+        file.flush()
+        file.truncate(size)
+    if path.name == _PROBE:
+        path.unlink()
+
+
+def _flush(path: Path) -> None:
+    """Bring a file to the disk, so that no crash can leave its name with other content."""
+    with path.open("rb+") as file, contextlib.suppress(OSError):  # some file systems cannot
+        os.fsync(file.fileno())
+
+
+def _unwritten(path: PathLike, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be written ({error.strerror or error})")
 
 
 @contextlib.contextmanager
@@ -79,23 +148,17 @@ def atomic_folder(path: PathLike, what: str) -> Iterator[Path]:
     folder = path.resolve().parent
     if not folder.is_dir():
         raise InputError(f"{path}: the folder {folder} does not exist")
-    temporary = folder / f".{path.stem[:64]}.{secrets.token_hex(4)}.partial{path.suffix}"
+    temporary = _beside(folder / path.name)
     try:
-        yield temporary
+        with _blaming_a_full_disk(temporary):
+            yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        if isinstance(error, SinrError):
+            raise
+        raise _unwritten(path, error) from error
     finally:
         _remove(temporary)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, also where a library's threads go on writing into it for a moment after they have failed."""
-    for _ in range(_TRIES):
-        if not folder.exists():
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(_PAUSE)
 
 
 @contextlib.contextmanager
@@ -111,24 +174,36 @@ def atomic_files(folder: PathLike) -> Iterator[Path]:
     """
     folder = Path(folder)
     made = not folder.exists()
-    temporary = folder / f".{secrets.token_hex(4)}.partial"
+    temporary = folder / f".{secrets.token_hex(4)}{_PARTIAL}"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror or error})") from error
     try:
         temporary.mkdir()
-        yield temporary
+        with _blaming_a_full_disk(temporary):
+            yield temporary
         for path in sorted(temporary.iterdir()):
             os.replace(path, folder / path.name)
         made = False
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+        if isinstance(error, SinrError):
+            raise
+        raise _unwritten(folder, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         if made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which threads of a library may still write."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_PAUSE)
 
 
 def check_output(out: Output, source: object = None) -> None:

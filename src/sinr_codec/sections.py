@@ -81,7 +81,10 @@ def coded_networks(
             f"expected {parts * (1 + header.planes)} section(s) of networks, found {declared} sections"
         )
     if len(sections) < first:
-        raise TruncatedError(f"the file ends in section {len(sections)} of {declared}; {first} are needed for a signal")
+        reason = "" if header.planes else "; it was not written with progressive, so that it decodes only as a whole"
+        raise TruncatedError(
+            f"the file ends in section {len(sections)} of {declared}; {first} are needed for a signal{reason}"
+        )
     side = sections[parts] if first > parts else b""
     if first > parts and not side:
         raise MalformedError("an empty side section is left out, not written")

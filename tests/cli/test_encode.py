@@ -117,3 +117,23 @@ def test_a_picture_by_another_method(sinr, fails, photo, tmp_path):
     assert "sine (omega0 30)" in sinr("info", out).stdout
     assert sinr("verify", out, "--against", photo).exit_code == 0
     fails(sinr("encode", photo, "-o", tmp_path / "x.sinr", "--method", "jpeg"), "coin", "inric")
+
+
+def test_another_source_of_the_same_name_is_not_replaced(sinr, fails, tmp_path, names):
+    tiny = ("--preset", "fast", "--width", 4, "--depth", 1, "--seconds", 0.01, "-q")
+    picture = Image.linear_gradient("L").resize((12, 8))
+    for name in ("a.png", "a.jpg"):
+        picture.save(tmp_path / name)
+    for name in ("IMG.001", "IMG.002"):
+        picture.save(tmp_path / name, "PNG")
+    (tmp_path / "a.txt").write_text("notes")
+    assert sinr("encode", tmp_path / "a.png", *tiny).exit_code in (0, 3)
+    fails(
+        sinr("encode", tmp_path / "a.jpg", *tiny), "a.sinr: exists already, and may be that of a.png; name the output"
+    )
+    assert sinr("encode", tmp_path / "a.jpg", *tiny, "-o", tmp_path / "a.sinr").exit_code in (0, 3)
+    assert sinr("encode", tmp_path / "IMG.001", *tiny).exit_code in (0, 3)
+    fails(sinr("encode", tmp_path / "IMG.002", *tiny), "IMG.sinr: exists already, and may be that of IMG.001")
+    picture.save(tmp_path / "b.png")
+    for _ in range(2):
+        assert sinr("encode", tmp_path / "b.png", *tiny).exit_code in (0, 3)

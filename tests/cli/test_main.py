@@ -1,6 +1,8 @@
 """The command as a whole: help, wrong usage, inputs and outputs that cannot be, errors, options of kinds."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -153,6 +155,35 @@ def test_interrupt_without_a_result(sinr, monkeypatch, coded):
     result = sinr("info", coded)
     assert result.exit_code == 130
     assert result.stderr == "sinr: error: interrupted; nothing was written\n"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are those of Unix")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_leaves_no_temporary_files(tmp_path, name):
+    """A source that arrives by a pipe is copied to a temporary folder, which goes when the command is ended."""
+    number = getattr(signal, name)
+    (tmp_path / "temporary").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    command = [sys.executable, "-m", "sinr_codec", "encode", "-", "-o", str(tmp_path / "a.sinr")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, stderr=subprocess.PIPE) as process:
+        process.stdin.write(b"\x89PNG\r\n" + bytes(1 << 17))
+        process.stdin.flush()
+        while not list(tmp_path.rglob("stream.png")):
+            assert process.poll() is None
+        while process.poll() is None:
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)  # Python misses a signal that comes just before a read blocks
+        assert process.returncode == 128 + number
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_each_step_is_logged_on_request(coded, tmp_path):
+    command = [sys.executable, "-m", "sinr_codec", "decode", str(coded), "-o", str(tmp_path / "a.png")]
+    quiet = subprocess.run([*command, "-q"], capture_output=True, text=True, check=True)
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+    verbose = subprocess.run([*command, "-v"], capture_output=True, text=True, check=True)
+    assert "sinr_codec.decoding: " in verbose.stderr
 
 
 # -- options of kinds --------------------------------------------------------------------------------------

@@ -93,3 +93,36 @@ def test_a_wave_file_needs_no_library(subtype, channels, tmp_path, monkeypatch):
         8000,
     )
     np.testing.assert_allclose(found, audio_files.amplitudes(samples), atol=0 if form.bits else 2.0**-22)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from sinr_codec.decoding import decode
+from sinr_codec.errors import InputError
+
+out, *work = map(Path, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
+for file, name in zip(work[::2], work[1::2]):
+    try:
+        decode(file, out / name)
+    except InputError as error:
+        print(name, "No" if "cannot be written (File too large)" in str(error) else error, list(out.iterdir()))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are those of Unix")
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+    """libsndfile blames the channels, or says nothing; Pillow writes less of a JPEG file without a word."""
+    names = {
+        "a.jpg": "../blocks.sinr",
+        "a.ogg": "audio.sinr",
+        "a.wav": "audio.sinr",
+        "a.nc": "dataset.sinr",
+        "a.zarr": "dataset.sinr",
+        "a.mp4": "video.sinr",
+        "frames": "video.sinr",
+    }
+    work = [str(each) for name, file in names.items() for each in (SIGNALS / file, name)]
+    run = subprocess.run([sys.executable, "-c", FULL, str(tmp_path), *work], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [f"{name} No []" for name in names]

@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 
 from sinr_codec.arguments import check_magic, check_replaceable
 from sinr_codec.container import MAGIC
-from sinr_codec.errors import InputError, MissingExtraError, SinrError, explain
+from sinr_codec.errors import InputError, MissingExtraError, MissingFileError, SinrError, explain
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.types import PathLike
 
@@ -70,12 +70,12 @@ def fetched(address: str) -> Iterator[Path]:
     """
     if not is_remote(address):
         if not os.path.exists(address):
-            raise InputError(f"{address}: no such file")
+            raise MissingFileError(f"{address}: no such file")
         yield Path(address)
         return
     system, inside = filesystem(address)
     if not system.exists(inside):
-        raise InputError(f"{address}: no such file")
+        raise MissingFileError(f"{address}: no such file")
     with tempfile.TemporaryDirectory(prefix="sinr-") as folder:
         local = Path(folder) / PurePosixPath(inside).name
         system.get(inside, str(local), recursive=system.isdir(inside))

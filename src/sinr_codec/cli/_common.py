@@ -1,6 +1,7 @@
 """Common parts of the verbs: options, one-line errors, progress and output."""
 
 import json
+import logging
 import math
 import os
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from sinr_codec.errors import InputError, explain, printable, quoted
 from sinr_codec.progress import Progress, displayed
@@ -134,7 +135,12 @@ def exclusive(**options: object) -> None:
 
 
 class Verb(TyperCommand):
-    """A verb that says where further arguments belong."""
+    """A verb that logs what it does on request, and says where further arguments belong."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        flag, about = ["--verbose", "-v"], "Log each step on stderr."
+        self.params.append(TyperOption(param_decls=flag, is_flag=True, expose_value=False, callback=_log, help=about))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse a command line."""
@@ -144,6 +150,12 @@ class Verb(TyperCommand):
             hint = _EXTRA.get(self.name or "")
             ctx.fail(f"Got unexpected extra argument {quoted(ctx.args[0])}" + (f"; {hint}" if hint else ""))
         return left
+
+
+def _log(_: object, __: object, wanted: bool) -> None:
+    if wanted:
+        logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+        logging.getLogger("sinr_codec").setLevel(logging.DEBUG)
 
 
 _EXTRA: Final = {

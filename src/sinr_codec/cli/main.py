@@ -1,8 +1,10 @@
 """The command `sinr`."""
 
 import inspect
+import signal
+import sys
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -67,4 +69,14 @@ app.callback(help=_help(sinr))(sinr)
 
 def main() -> None:
     """Run the command line; the entry point of the `sinr` script."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     app()
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """End the program as an error would, so that temporary files are removed; a second signal ends it at once."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)

@@ -30,6 +30,7 @@ from sinr_codec.errors import (
     InputError,
     LimitError,
     MalformedError,
+    MissingFileError,
     NotSinrError,
     TruncatedError,
     UnknownIdError,
@@ -225,8 +226,9 @@ def load_header(path: PathLike, limits: Limits = DEFAULT_LIMITS) -> Header:
 def _naming(path: PathLike) -> Iterator[None]:
     """Put the file's name in front of every message about it."""
     if not Path(path).is_file():
-        problem = "is not a file" if Path(path).exists() else "no such file"
-        raise InputError(f"{path}: {problem}; expected a .sinr file")
+        if not Path(path).exists():
+            raise MissingFileError(f"{path}: no such file; expected a .sinr file")
+        raise InputError(f"{path}: is not a file; expected a .sinr file")
     try:
         yield
     except FormatError as error:

@@ -259,6 +259,8 @@ def activation_from_text(text: object) -> AnyActivation:
         )
     try:
         return ACTIVATIONS[name](*(float(number) for number in numbers.split(",") if number))
+    except InputError:
+        raise
     except (ValueError, TypeError) as error:
         raise InputError(
             f"activation: expected {name} with its numbers, such as sine:30, found {quoted(text)}"

@@ -75,6 +75,8 @@ def load(path: Path, identity: str) -> dict[str, Any] | None:
                 raise InputError(f"{path}: a checkpoint of another fit; remove it or name another file")
             state: dict[str, Any] = _fill(json.loads(metadata["state"]), file)
             return state
+    except InputError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: expected a checkpoint of a fit, found a damaged file") from error
 

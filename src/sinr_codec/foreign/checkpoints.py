@@ -18,7 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from sinr_codec import streams
-from sinr_codec.errors import InputError, MissingExtraError, printable, quoted
+from sinr_codec.errors import InputError, MissingExtraError, MissingFileError, printable, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.foreign.pickles import Object
 from sinr_codec.foreign.torch_files import (
@@ -138,7 +138,8 @@ def write_checkpoint(
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     if not path.is_file():
-        raise InputError(f"{path}: {'is no file' if path.exists() else 'no such file'}; {_expected()}")
+        kind, problem = (InputError, "is no file") if path.exists() else (MissingFileError, "no such file")
+        raise kind(f"{path}: {problem}; {_expected()}")
     try:
         with path.open("rb") as file:
             yield file

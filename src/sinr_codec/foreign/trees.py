@@ -204,6 +204,8 @@ class _Walk:
     def _seen(self, node: object) -> Any:
         try:
             return self.understood(node)
+        except InputError:
+            raise
         except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.source}: damaged ({_one_line(error)})") from error
 

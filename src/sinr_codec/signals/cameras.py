@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, quoted
+from sinr_codec.errors import InputError, MissingFileError, quoted
 from sinr_codec.signals.sources import translated
 from sinr_codec.types import Array
 
@@ -253,7 +253,7 @@ def read_poses(source: Any) -> NDArray[np.float32]:
         return check_poses(source, "pose")
     path = Path(source)
     if not path.is_file():
-        raise InputError(f"{path}: no such file; expected camera poses")
+        raise MissingFileError(f"{path}: no such file; expected camera poses")
     if path.suffix.lower() == ".npy":
         with translated(path, "expected an array of poses ({reason})"):
             return check_poses(np.load(path, allow_pickle=False), str(path))

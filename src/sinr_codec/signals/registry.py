@@ -5,6 +5,7 @@ kind by an entry point of the group `sinr_codec.kinds`, whose name is that of th
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sinr_codec import streams
-from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
+from sinr_codec.errors import InputError, MalformedError, MissingFileError, UnknownIdError, quoted
 from sinr_codec.signals import magic
 from sinr_codec.signals.base import Signal, Spec
 from sinr_codec.signals.claims import folder, has_suffix, is_path, is_picture
@@ -38,6 +39,8 @@ GROUP: Final = "sinr_codec.kinds"
 _MOST_LETTERS: Final = 64  # of a text id
 _NETWORKS: Final = (".pth", ".pt", ".ckpt", ".safetensors")
 
+
+logger = logging.getLogger(__name__)
 
 # -- kinds -----------------------------------------------------------------------------------------------------
 
@@ -160,13 +163,14 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
     if is_path(source):
         path = Path(source)
         if not path.exists():
-            raise InputError(f"{path}: no such file")
+            raise MissingFileError(f"{path}: no such file")
         if path.is_file() and path.stat().st_size == 0:
             noun = named.noun if (named := _claiming(path)) else "a signal"
             raise InputError(f"{path}: expected {noun}, found an empty file")
     with at_hand(source, kind) as there:
         if like is None:
             read = kind_of(there) if kind is None else kind_named(kind)
+            logger.debug("%s: read as %s", there if is_path(there) else type(there).__name__, read.noun)
             return read.signal.load(there, None, **options)
         return _load_like(there, like, options)
 
@@ -208,7 +212,7 @@ def kind_of(source: Any) -> Kind:
         )
     path = Path(source)
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise MissingFileError(f"{path}: no such file")
     with at_hand(path) as named:
         if named != path:
             return kind_of(named)

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sinr_codec.errors import InputError, MissingExtraError, SinrError
+from sinr_codec.errors import InputError, MissingExtraError, MissingFileError, SinrError
 from sinr_codec.types import PathLike
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def existing(source: PathLike, what: str, *, folders: bool = True) -> Path:
     if path.is_dir() and not folders:
         raise InputError(f"{path}: expected {what}, found a directory")
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise MissingFileError(f"{path}: no such file")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: expected {what}, found an empty file")
     return path
