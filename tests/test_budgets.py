@@ -2,13 +2,14 @@
 
 import tracemalloc
 
+import brotli
 import numpy as np
 import pytest
 
 from sinr_codec import decoding, inspecting
 from sinr_codec.coding.varint import write_varint
 from sinr_codec.container import BASE, FIELD, STATE, Header, Limits, TensorEntry, write
-from sinr_codec.errors import InputError, LimitError
+from sinr_codec.errors import FormatError, InputError, LimitError
 from sinr_codec.fields import MLP, Modulated, Radiance, Sine
 from sinr_codec.foreign.decompress import decompress
 
@@ -170,3 +171,10 @@ def test_a_lack_of_memory_is_one_line_with_the_remedy(monkeypatch):
     monkeypatch.setattr(type(decoder.spec), "render", lambda *_: np.empty(2**62, np.uint8))
     with pytest.raises(LimitError, match="not enough memory; ask for a part"):
         decoder.render()
+
+
+def test_metadata_of_a_volume_unpack_to_a_bounded_number_of_bytes():
+    blob = of_signal([2, [4, 4, 4], 0, 4, [4, -1.0, 1.0]], (3, 1), side=brotli.compress(b'{"a":[' + b"[]," * 2**22))
+    assert len(blob) < 200
+    with pytest.raises(FormatError, match="holds more than"):
+        inspecting.info(blob)

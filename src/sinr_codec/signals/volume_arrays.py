@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any, Final
 
+import brotli
 import numpy as np
 
 from sinr_codec.errors import InputError
@@ -19,6 +20,8 @@ IN_MEMORY: Final = 1 << 30
 MAX_CHANNELS: Final = 64
 _FEW: Final = 4
 MAX_METADATA: Final = 1 << 24
+_FREE_METADATA: Final = 1 << 20
+_METADATA_A_BYTE: Final = 1 << 8
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ def fill(array: Array, file: Any) -> None:
 
 def checked_metadata(metadata: bytes) -> bytes:
     """The metadata; `InputError` if it is longer than a file holds."""
-    if len(metadata) > MAX_METADATA:
-        raise InputError(f"expected at most {MAX_METADATA:,} bytes of metadata, found {len(metadata):,}")
+    if len(metadata) > _FREE_METADATA and len(metadata) > (most := most_metadata(len(brotli.compress(metadata)))):
+        raise InputError(f"expected at most {most:,} bytes of metadata, found {len(metadata):,}")
     return metadata
+
+
+def most_metadata(packed: int) -> int:
+    """Bytes that a side section of `packed` bytes may unpack to: JSON takes 30 times as many when it is read."""
+    return min(MAX_METADATA, _FREE_METADATA + _METADATA_A_BYTE * packed)

@@ -18,7 +18,7 @@ from sinr_codec.files import atomic_folder, atomic_write
 from sinr_codec.signals import hdf5, nifti, volume_tiff, volume_zarr
 from sinr_codec.signals.lossless import inflate_within
 from sinr_codec.signals.sources import existing, translated
-from sinr_codec.signals.volume_arrays import MAX_METADATA, Found, fill, room
+from sinr_codec.signals.volume_arrays import Found, fill, most_metadata, room
 from sinr_codec.signals.volume_slices import slices
 from sinr_codec.types import Array, PathLike
 
@@ -91,7 +91,7 @@ def unpacked(side: bytes) -> bytes:
     """Decompress `VolumeSpec.side`, in bounded memory."""
     if not side:
         return b""
-    metadata = inflate_within(side, MAX_METADATA, "volume side")
+    metadata = inflate_within(side, most_metadata(len(side)), "volume side")
     if not metadata:
         raise MalformedError("volume side: expected at least one byte, unpacked")
     return metadata
