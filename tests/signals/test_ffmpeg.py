@@ -97,8 +97,6 @@ def test_the_last_picture_of_an_animation_is_held(tmp_path):
 
 def test_what_a_video_loses_is_said(tmp_path):
     assert VideoSignal.load(write(tmp_path / "a.mp4")).notes == ()
-    (note,) = VideoSignal.load(write(tmp_path / "b.mp4", pixel=Fraction(16, 11))).notes
-    assert "16:11" in note
     clear = [("c.webm", "libvpx-vp9", "yuva420p"), ("c.mov", "qtrle", "argb")]
     for name, codec, layout in clear:
         assert VideoSignal.load(write(tmp_path / name, codec, layout, clear=True)).notes == (ffmpeg.TRANSPARENT,)
@@ -108,6 +106,42 @@ def test_what_a_video_loses_is_said(tmp_path):
         stream.options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
 
     assert "fields" in " ".join(VideoSignal.load(write(tmp_path / "e.mp4", prepare=interlaced)).notes)
+
+
+@pytest.mark.parametrize("degrees", [0, 90])
+@pytest.mark.parametrize("name", ["b.mp4", "b.mkv", "b.mov", "b.webm"])
+def test_tags_and_the_form_of_pixels_come_back(tmp_path, degrees, name):
+    def prepare(stream):
+        stream.container.metadata.update({"title": "Ein Würfel", "comment": "none"})
+        stream.set_display_rotation(degrees)
+
+    signal = VideoSignal.load(write(tmp_path / "a.mp4", pixel=Fraction(16, 11), prepare=prepare))
+    assert signal.notes == ()
+    assert signal.metadata == {
+        "pixels": [11, 16] if degrees else [16, 11],
+        "tags": {"title": "Ein Würfel", "comment": "none"},
+    }
+    signal.spec.save(Clip(signal.array, Fraction(25)), tmp_path / name, metadata=signal.metadata)
+    with av.open(str(tmp_path / name)) as container:
+        if not name.endswith("webm"):  # VP9 does not hold it
+            aspect = container.streams.video[0].sample_aspect_ratio
+            assert aspect == (Fraction(11, 16) if degrees else Fraction(16, 11))
+        tags = {key.lower(): text for key, text in container.metadata.items()}
+        assert (tags["title"], tags["comment"]) == ("Ein Würfel", "none")
+    again = VideoSignal.load(tmp_path / name).metadata
+    assert again | {"pixels": signal.metadata["pixels"]} == signal.metadata
+    assert VideoSignal.load(tmp_path / name, metadata=False).metadata == {}
+    # Another form, as for pixels that a user has made square.
+    signal.spec.save(Clip(signal.array[:, ::2], Fraction(25)), tmp_path / name, metadata=signal.metadata)
+    with av.open(str(tmp_path / name)) as container:
+        assert container.streams.video[0].sample_aspect_ratio in (None, 1)
+
+
+def test_strange_metadata_are_no_obstacle(tmp_path):
+    frames = np.zeros((2, 8, 8, 3), np.uint8)
+    for strange in ({"pixels": [0, 1]}, {"pixels": "16:11"}, {"tags": ["title"]}, {"tags": {"title": 3, "x": "y"}}):
+        ffmpeg.write(frames, Fraction(25), tmp_path / "a.mp4", strange)
+        assert VideoSignal.load(tmp_path / "a.mp4").metadata == {}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError
 from sinr_codec.files import atomic_write
+from sinr_codec.signals.metadata import Metadata
 from sinr_codec.signals.sources import library, reason, translated
 from sinr_codec.types import Array
 
@@ -33,6 +35,13 @@ WRITES: Final = {
 
 TRANSPARENT: Final = "its transparency is not stored"
 
+_TEXTS: Final = (
+    "title artist album album_artist author composer performer publisher show genre date creation_time location "
+    "description synopsis comment copyright"
+)
+TAGS: Final = tuple(_TEXTS.split())
+"""Names of the texts of a container that are kept; others are of the program that wrote it."""
+
 _LISTS: Final = ("hls", "concat", "dash", "imf")  # formats that refer to other files
 _DELAYS: Final = ("gif", "apng")  # formats that say how long the last frame is shown
 _HDR: Final = (16, 18)  # transfer characteristics PQ and HLG
@@ -43,11 +52,33 @@ _BT709: Final = 1
 _BT601: Final = 6
 
 
+class Footage(NamedTuple):
+    """A clip that was read.
+
+    Attributes
+    ----------
+    frames
+        uint8 (T, H, W, C).
+    fps
+        Frames a second, if known.
+    notes
+        One-line remarks.
+    metadata
+        Width and height of a pixel, "pixels", where they differ, and texts by name, "tags".
+    """
+
+    frames: Array
+    fps: Fraction | None = None
+    notes: tuple[str, ...] = ()
+    metadata: Metadata = MappingProxyType({})
+
+
 class Moment(NamedTuple):
-    """Time of a frame in seconds, if known, and its duration."""
+    """Time of a frame in seconds, if known, and its duration; and whether its rows are shown as columns."""
 
     time: Fraction | None
     duration: Fraction
+    across: bool = False
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
@@ -55,8 +86,8 @@ class Moment(NamedTuple):
 
 def read(
     path: Path, first: int, stop: int | None, collected: Callable[[Iterator[Array]], Array], even: bool
-) -> tuple[Array, Fraction | None, tuple[str, ...]]:
-    """Frames first to stop - 1 of a file, uint8 (T, H, W, C), their rate if known, and remarks.
+) -> Footage:
+    """Frames first to stop - 1 of a file.
 
     Parameters
     ----------
@@ -91,10 +122,24 @@ def read(
         rate, shown = rates[0] if rates else None, None
         if even and len(array):
             rate, shown = evenly(moments, rates, container.format.name in _DELAYS)
+        metadata = _metadata_of(container, stream, bool(moments) and moments[0].across)
     if shown is not None:
         array = collected(array[i] for i in shown)
         notes.append(repeated(rate))
-    return array, rate, tuple(dict.fromkeys(notes))
+    return Footage(array, rate, tuple(dict.fromkeys(notes)), metadata)
+
+
+def _metadata_of(container: Any, stream: Any, across: bool) -> dict[str, Any]:
+    """Sides of a pixel that is not square, and the texts of a container; with `across`, rows are shown as columns."""
+    found: dict[str, Any] = {}
+    aspect = stream.sample_aspect_ratio
+    if aspect and aspect != 1:
+        sides = [int(aspect.numerator), int(aspect.denominator)]
+        found["pixels"] = sides[::-1] if across else sides
+    texts = {name.lower(): text for name, text in {**stream.metadata, **container.metadata}.items()}
+    if tags := {name: texts[name] for name in TAGS if texts.get(name)}:
+        found["tags"] = tags
+    return found
 
 
 def repeated(rate: Fraction | None) -> str:
@@ -118,8 +163,6 @@ def _omitted(container: Any, stream: Any) -> list[str]:
     layout = stream.codec_context.format
     if layout is not None and any(component.bits > 8 for component in layout.components):
         notes.append("its samples are stored with 8 bits")
-    if (aspect := stream.sample_aspect_ratio) and aspect != 1:
-        notes.append(f"its pixels of {aspect.numerator}:{aspect.denominator} are stored as squares")
     if stream.metadata.get("alpha_mode") == "1":
         notes.append(TRANSPARENT)
     return notes
@@ -127,9 +170,6 @@ def _omitted(container: Any, stream: Any) -> list[str]:
 
 def _upright(frame: Any, moments: list[Moment], notes: list[str]) -> Array:
     """Samples of a frame as it is displayed, (H, W) or (H, W, 3); its moment and remarks are added to the lists."""
-    base = frame.time_base
-    time = None if frame.pts is None or not base else frame.pts * Fraction(base.numerator, base.denominator)
-    moments.append(Moment(time, frame.duration * Fraction(base.numerator, base.denominator) if base else Fraction(0)))
     if frame.interlaced_frame:
         notes.append("its fields are stored in pairs, as frames")
     if frame.color_trc in _HDR:
@@ -143,23 +183,25 @@ def _upright(frame: Any, moments: list[Moment], notes: list[str]) -> Array:
         array = array[..., :3]
     else:
         array = frame.to_ndarray(format="rgb24")
-    for side in frame.side_data:
-        if side.type.name == "DISPLAYMATRIX":
-            array = turned(array, np.frombuffer(bytes(side), np.int32)[:9].reshape(3, 3))
+    matrix = next((bytes(side) for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), None)
+    across = False
+    if matrix is not None:
+        array, across = _turned(array, np.frombuffer(matrix, np.int32)[:9].reshape(3, 3))
+    base = Fraction(frame.time_base.numerator, frame.time_base.denominator) if frame.time_base else Fraction(0)
+    moments.append(Moment(frame.pts * base if base and frame.pts is not None else None, frame.duration * base, across))
     return array
 
 
-def turned(array: Array, matrix: Array) -> Array:
-    """A picture (H, W, ...) under a display matrix, to the nearest of the eight right-angled positions.
+def _turned(array: Array, matrix: Array) -> tuple[Array, bool]:
+    """A picture (H, W, ...) under a display matrix, in the nearest of the eight right-angled positions.
 
-    The matrix, int32 (3, 3), takes (x, y, 1), x right and y down, to a row vector in the same directions.
+    The matrix, int32 (3, 3), takes row vectors (x, y, 1), x right and y down, to others in the same directions. The
+    second result tells whether rows become columns.
     """
     (a, b), (c, d) = matrix[:2, :2].tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        array, across, down = np.swapaxes(array, 0, 1), c, b
-    else:
-        across, down = a, d
-    return array[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+    across = abs(b) + abs(c) > abs(a) + abs(d)
+    array, x, y = (np.swapaxes(array, 0, 1), c, b) if across else (array, a, d)
+    return array[:: -1 if y < 0 else 1, :: -1 if x < 0 else 1], across
 
 
 def evenly(
@@ -195,11 +237,12 @@ def evenly(
 # -- writing ---------------------------------------------------------------------------------------------------
 
 
-def write(frames: Array, fps: Fraction, path: Path) -> None:
+def write(frames: Array, fps: Fraction, path: Path, metadata: Metadata) -> None:
     """Write frames, uint8 (T, H, W, 3) or (T, H, W), as H.264, or VP9 in WebM, with colours at half the resolution.
 
     H.264 has only even sizes at that: others get a row or column more, a copy of the last. The file states its matrix,
-    BT.709 for HD and BT.601 for smaller pictures, which is what players assume, too.
+    BT.709 for HD and BT.601 for smaller pictures, which is what players assume, too. Of the metadata, what the
+    container holds is written.
 
     Raises
     ------
@@ -229,6 +272,9 @@ def write(frames: Array, fps: Fraction, path: Path) -> None:
                 context = stream.codec_context
                 context.colorspace, context.color_range = matrix, 1
                 context.color_primaries = context.color_trc = _BT709  # those of sRGB, or nearly
+                if aspect := _aspect(metadata):
+                    context.sample_aspect_ratio = aspect
+                container.metadata.update(_texts(metadata))
                 if codec == "mpeg4":
                     context.qmax = 3
                 else:
@@ -243,6 +289,20 @@ def write(frames: Array, fps: Fraction, path: Path) -> None:
             raise InputError(
                 f"{path}: {codec} does not take {width} x {height} pixels at {float(fps):g} fps ({reason(error)})"
             ) from error
+
+
+def _aspect(metadata: Metadata) -> Fraction | None:
+    """Width of a pixel over its height, where the metadata tell."""
+    match metadata.get("pixels"):
+        case [int(width), int(height)] if 0 < width < 1 << 16 and 0 < height < 1 << 16:
+            return Fraction(width, height)
+    return None
+
+
+def _texts(metadata: Metadata) -> dict[str, str]:
+    tags = metadata.get("tags")
+    known = tags.items() if isinstance(tags, dict) else ()
+    return {name: text for name, text in known if name in TAGS and isinstance(text, str) and "\0" not in text}
 
 
 def _encodes(av: Any, name: str) -> bool:

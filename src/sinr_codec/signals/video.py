@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -26,6 +27,7 @@ from sinr_codec.signals.grammar import Range, RangeLike, RegionLike, Scale, Scal
 from sinr_codec.signals.grids import GridSignal, GridSpec, check_sides
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.levels import Levels, max_error, psnr
+from sinr_codec.signals.metadata import Metadata
 from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.signals.video_files import Clip, Rate, fraction, no_frames, read, save
 from sinr_codec.types import PathLike
@@ -184,9 +186,15 @@ class VideoSpec(GridSpec):
 
     # -- files ---------------------------------------------------------------------------------------------
 
-    def save(self, decoded: Clip, path: PathLike) -> None:
-        """Write a rendering; the name selects the format (`video_files.save`)."""
-        save(decoded, path)
+    def save(self, decoded: Clip, path: PathLike, *, metadata: Metadata = MappingProxyType({})) -> None:
+        """Write a rendering; the name selects the format (`video_files.save`).
+
+        Video files get the tags of the source and, if the proportions are those of the source, its form of pixels.
+        """
+        height, width = decoded.frames.shape[1:3]
+        if abs(height * self.width - width * self.height) > max(self.height, self.width):
+            metadata = {name: item for name, item in metadata.items() if name != "pixels"}
+        save(decoded, path, metadata)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------
@@ -206,6 +214,7 @@ class VideoSignal(GridSignal[VideoSpec]):
         frames: RangeLike | None = None,
         fps: Rate | None = None,
         block: float | None = None,
+        metadata: bool = True,
     ) -> "VideoSignal":
         """Read a clip.
 
@@ -223,6 +232,8 @@ class VideoSignal(GridSignal[VideoSpec]):
         block
             Pixels a side and frames of the blocks, at least 16. 0 keeps the clip in one piece, as None does here;
             `encode` cuts large clips by itself where nothing is given.
+        metadata
+            Keep the tags of a file, and the form of pixels that are not square.
 
         Raises
         ------
@@ -231,14 +242,15 @@ class VideoSignal(GridSignal[VideoSpec]):
         """
         first, stop = _range(frames)
         cls.BLOCKS.check(block)
-        array, rate, notes = read(source, first, stop, even=fps is None)
-        if like is not None and len(array) != like.frames:
-            array, rate, notes = read(source, first, stop, even=False)  # `fps` was named when the file was made
-        if fps is not None:
-            rate = fraction(fps, "fps")
+        found = read(source, first, stop, even=fps is None)
+        if like is not None and len(found.frames) != like.frames:
+            found = read(source, first, stop, even=False)  # `fps` was named when the file was made
+        rate = found.fps if fps is None else fraction(fps, "fps")
         rate = rate or (like.fps if like is not None else DEFAULT_FPS)
-        count, height, width, channels = array.shape
-        return cls(array, VideoSpec(count, height, width, channels, rate), notes).cut_like(like, block)
+        count, height, width, channels = found.frames.shape
+        signal = cls(found.frames, VideoSpec(count, height, width, channels, rate), found.notes)
+        signal.metadata = found.metadata if metadata else {}
+        return signal.cut_like(like, block)
 
     def quality(self, render: Callable[..., Clip]) -> Quality:
         """Mean PSNR of the frames, that of the worst, and the largest error; for blocks, also "seam_db" (`cut.Seams`).

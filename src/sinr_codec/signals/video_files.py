@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from sinr_codec.errors import InputError, quoted
 from sinr_codec.files import atomic_files, atomic_write
 from sinr_codec.signals import ffmpeg
 from sinr_codec.signals.arrays import npy_header, npz_headers
+from sinr_codec.signals.ffmpeg import Footage
+from sinr_codec.signals.metadata import Metadata
 from sinr_codec.signals.sources import existing, in_8_bits, picture, translated
 from sinr_codec.types import Array, PathLike
 
@@ -52,10 +55,8 @@ class Clip(NamedTuple):
 # -- reading ---------------------------------------------------------------------------------------------------
 
 
-def read(
-    source: Any, first: int, stop: int | None, even: bool = True
-) -> tuple[Array, Fraction | None, tuple[str, ...]]:
-    """Frames first to stop - 1 of a source, uint8 (T, H, W, C), their rate if recorded, and remarks.
+def read(source: Any, first: int, stop: int | None, even: bool = True) -> Footage:
+    """Frames first to stop - 1 of a source.
 
     With `even`, frames of varying durations are repeated or left out, so that all last equally long.
 
@@ -65,32 +66,31 @@ def read(
         `MAX_BYTES`
     MissingExtraError : the source is a video file, and PyAV is not installed
     """
-    notes: tuple[str, ...] = ()
     name, rate = "clip", None
     if isinstance(source, tuple) and len(source) == 2:
         source, rate = source[0], fraction(source[1], "fps")
     if isinstance(source, np.ndarray):
-        array = _checked(source, name)[first:stop]
+        found = Footage(_checked(source, name)[first:stop], rate)
     elif isinstance(source, str | os.PathLike):
         path = existing(source, "a video")
         name = str(path)
         if path.is_dir():
-            array, notes = _read_folder(path, first, stop)
+            found = _read_folder(path, first, stop)
         elif path.suffix.lower() in (".npy", ".npz"):
             array, rate = _read_arrays(path)
-            array = array[first:stop]
+            found = Footage(array[first:stop], rate)
         elif path.suffix.lower() == ".webp":
-            array, rate, notes = _read_webp(path, first, stop, even)
+            found = _read_webp(path, first, stop, even)
         else:
-            array, rate, notes = ffmpeg.read(path, first, stop, partial(_collected, name), even)
-            rate = rate and fraction(rate, f"{name}: fps")
+            found = ffmpeg.read(path, first, stop, partial(_collected, name), even)
     else:
         raise InputError(f"clip: expected a file, a folder of PNG frames or an array, got {type(source).__name__}")
-    if len(array) == 0:
+    if len(found.frames) == 0:
         raise InputError(f"{name}: expected at least one frame, found none" + " in that range" * (stop is not None))
-    if array.nbytes > MAX_BYTES:
-        raise _too_long(name, array[0].nbytes)
-    return np.ascontiguousarray(array), rate, notes
+    if found.frames.nbytes > MAX_BYTES:
+        raise _too_long(name, found.frames[0].nbytes)
+    rate = found.fps and fraction(found.fps, f"{name}: fps")
+    return found._replace(frames=np.ascontiguousarray(found.frames), fps=rate)
 
 
 def fraction(rate: Any, name: str) -> Fraction:
@@ -137,13 +137,13 @@ def _collected(name: str, frames: Iterable[Array]) -> Array:
     return array if array.ndim == 4 else array[..., None]
 
 
-def _read_folder(path: Path, first: int, stop: int | None) -> tuple[Array, tuple[str, ...]]:
+def _read_folder(path: Path, first: int, stop: int | None) -> Footage:
     names = pictures_in(path)
     if not names:
         raise InputError(f"{path}: expected a folder of PNG frames, found none in it")
     notes: list[str] = []
     array = _collected(str(path), (_read_picture(name, notes) for name in names[first:stop]))
-    return array, tuple(dict.fromkeys(notes))
+    return Footage(array, notes=tuple(dict.fromkeys(notes)))
 
 
 def no_frames(path: Path) -> str | None:
@@ -200,7 +200,7 @@ def _read_picture(path: Path, notes: list[str]) -> Array:
         return np.asarray(shown.convert("L" if shown.mode in ("L", "LA", "1") else "RGB"))
 
 
-def _read_webp(path: Path, first: int, stop: int | None, even: bool) -> tuple[Array, Fraction | None, tuple[str, ...]]:
+def _read_webp(path: Path, first: int, stop: int | None, even: bool) -> Footage:
     """Frames of an animated WebP picture, which FFmpeg does not read."""
     notes: list[str] = []
     moments: list[ffmpeg.Moment] = []
@@ -223,7 +223,7 @@ def _read_webp(path: Path, first: int, stop: int | None, even: bool) -> tuple[Ar
     if shown is not None:
         array = _collected(str(path), (array[i] for i in shown))
         notes.append(ffmpeg.repeated(rate))
-    return array, rate, tuple(dict.fromkeys(notes))
+    return Footage(array, rate, tuple(dict.fromkeys(notes)))
 
 
 def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
@@ -248,7 +248,7 @@ def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
 # -- writing ---------------------------------------------------------------------------------------------------
 
 
-def save(decoded: Clip, path: PathLike) -> None:
+def save(decoded: Clip, path: PathLike, metadata: Metadata = MappingProxyType({})) -> None:
     """Write a rendering; the name selects the format.
 
     .mp4, .mkv, .mov, .m4v, .avi and .webm are lossy encodings. .npy and .npz (with fps) keep the exact frames, as do
@@ -276,7 +276,7 @@ def save(decoded: Clip, path: PathLike) -> None:
     elif suffix == ".png":
         _save_picture(_sheet(decoded.frames), path)
     elif suffix in ffmpeg.WRITES:
-        ffmpeg.write(decoded.frames, decoded.fps, path)
+        ffmpeg.write(decoded.frames, decoded.fps, path, metadata)
     else:
         raise InputError(f"{path}: expected .mp4, .mkv, .webm, .npy, .npz, .png, or a folder for PNG frames")
 
