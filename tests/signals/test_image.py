@@ -83,7 +83,7 @@ def test_every_mode_comes_back(mode):
     assert array.shape == spec.shape
     assert signal.quality(lambda: array).db > 140
     restored = spec.image(array)
-    assert restored.mode == {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}.get(mode, mode)
+    assert restored.mode == {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA", "P": "RGB"}.get(mode, mode)
     if mode in ("1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16"):
         assert restored.tobytes() == source.tobytes()
 
@@ -124,23 +124,12 @@ def test_other_byte_orders_and_strides():
     np.testing.assert_array_equal(signal.array, array)
 
 
-def test_palette_with_transparency_is_rgba_and_a_palette_again():
-    source = picture("P")
-    source.info["transparency"] = 0
-    signal = ImageSignal.load(source)
-    assert signal.spec.channels == 4
-    assert (signal.array[..., 3] == 0).any()
-    restored = signal.spec.image(render(signal.spec, exact(signal)))
-    assert restored.mode == "P"
-    assert len(restored.getcolors()) <= len(source.getcolors())
-
-
-def test_palette_keeps_its_number_of_colours():
+def test_palettes_are_their_colours():
     source = picture("RGB").quantize(5)
     signal = ImageSignal.load(source)
     assert signal.spec.to_header()[-1] == 5
-    noisy = np.random.default_rng(0).integers(0, 256, signal.spec.shape).astype(np.uint8)
-    assert len(signal.spec.image(noisy).getcolors()) <= 5
+    restored = signal.spec.image(signal.array)
+    np.testing.assert_array_equal(np.asarray(restored), np.asarray(source.convert("RGB")))
 
 
 def test_transparent_colour_becomes_alpha():
@@ -302,7 +291,7 @@ def test_malformed_headers(header):
         ImageSpec.from_header(header)
 
 
-@pytest.mark.parametrize("mode", [14, 63, -1, 69, 64 + 48, None, "RGB"])
+@pytest.mark.parametrize("mode", [18, 63, -1, 69, 64 + 48, None, "RGB", 256 + 18, 512])
 def test_unknown_modes(mode):
     with pytest.raises(UnknownIdError, match="image mode"):
         ImageSpec.from_header([0, 4, 4, mode, 0])
@@ -471,7 +460,7 @@ def test_renderings_that_make_no_picture(options):
         render(SPEC, WAVES, **options)
 
 
-@pytest.mark.parametrize("options", [{"scale": 1e6}, {"size": (10**9, 10**9)}, {"size": (1, 2**31)}])
+@pytest.mark.parametrize("options", [{"scale": 1e6}, {"size": (10**9, 10**9)}, {"size": (1, 2**32)}])
 def test_absurd_sizes_are_refused_before_allocation(options):
     tracemalloc.start()
     with pytest.raises(LimitError, match="limit"):
@@ -529,7 +518,7 @@ def test_the_suffix_holds_the_mode(tmp_path, mode):
         np.testing.assert_array_equal(np.load(path), array)
     else:
         with Image.open(path) as written:
-            assert written.mode == signal.spec.mode
+            assert written.mode == signal.spec.pillow_mode
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
@@ -694,5 +683,5 @@ def test_an_array_on_the_disk_stays_there(tmp_path):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_picture_is_read_in_strips(mode, monkeypatch):
     whole = ImageSignal.load(picture(mode)).array
-    monkeypatch.setattr("sinr_codec.signals.image._STRIP", 40)
+    monkeypatch.setattr("sinr_codec.signals.image_files._STRIP", 40)
     np.testing.assert_array_equal(ImageSignal.load(picture(mode)).array, whole)

@@ -66,17 +66,19 @@ def decode(
         suffix = decoder.spec.suffix if format is None else f".{format.removeprefix('.')}"
         out = name_beside(source, suffix, replacing=False)
         output = output_of(ctx, out)
-    with warnings.catch_warnings(record=True) as warned:
+    with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         decoded = decoder.save(output, format=format, **options)
+    notes = [str(each.message) for each in said if each.category is UserWarning]
     if quiet:
         return
     if as_json:
         shape = list(decoded.shape) if hasattr(decoded, "shape") else None
         planes = {"planes": list(decoder.planes)} if decoder.header.planes else {}
-        _common.show_json({"path": out, "kind": decoder.spec.KIND, "shape": shape, **planes})
+        remarks = {"notes": notes} if notes else {}
+        _common.show_json({"path": out, "kind": decoder.spec.KIND, "shape": shape, **planes, **remarks})
     else:
         there, of = decoder.planes
-        notes = [f"the end of the file is missing: {there} of {of} planes are there"] if there < of else []
-        notes += [str(warning.message) for warning in warned if warning.category is UserWarning]
+        if there < of:
+            notes.append(f"the end of the file is missing: {there} of {of} planes are there")
         _common.show(str(out), [("decoded", decoder.spec.summary(decoded))], notes)

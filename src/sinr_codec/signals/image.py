@@ -5,7 +5,7 @@ samples from their actual range. `ImageSpec` is the description in the file and 
 are cut into blocks (`Cut`), each with its own network.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -17,8 +17,9 @@ from PIL import Image
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields import Sine
 from sinr_codec.files import atomic_write
-from sinr_codec.signals import arrays, image_metadata, sources
+from sinr_codec.signals import alpha, arrays, image_files, image_metadata, sources
 from sinr_codec.signals import cut as cuts
+from sinr_codec.signals.alpha import Exact
 from sinr_codec.signals.base import Fields, Quality
 from sinr_codec.signals.claims import array_header, made_by
 from sinr_codec.signals.cut import Blocking, Cut
@@ -26,7 +27,7 @@ from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import CENTRES, Grid
 from sinr_codec.signals.grids import GridSignal, GridSpec, check_sides, id_of
 from sinr_codec.signals.kinds import Kind
-from sinr_codec.signals.levels import Levels, checked_range, psnr
+from sinr_codec.signals.levels import Levels, checked_range, chunks, psnr
 from sinr_codec.signals.metadata import Metadata
 from sinr_codec.signals.recipe import Recipe, rotated_octaves
 from sinr_codec.types import Array, PathLike
@@ -36,10 +37,9 @@ PictureLike = PathLike | Image.Image | Array
 IMAGE: Final = 0
 IMAGE_IN_BLOCKS: Final = 7
 """Signal ids of pictures: in one piece, and in blocks."""
-_STRIP: Final = 1 << 20  # pixels processed at once, where a copy of all would be large
-
-# Pillow's modes by their id in the header: name, dtype, channels. A picture with a palette is coded as its colours (P:
-# RGB, with transparency RGBA); decoding creates a new palette.
+_SIGNED_LAB: Final = "LAB;signed"  # of files that hold a and b as bytes in two's complement
+# Modes by their id in the header: name, dtype, channels; those of Pillow, and three with 16 bits. A picture with a
+# palette is coded, and decoded, as its colours (P: RGB, with transparency RGBA).
 _MODES: Final[dict[int, tuple[str, str, int]]] = {
     0: ("RGB", "uint8", 3),
     1: ("L", "uint8", 1),
@@ -53,15 +53,20 @@ _MODES: Final[dict[int, tuple[str, str, int]]] = {
     9: ("F", "float32", 1),
     10: ("CMYK", "uint8", 4),
     11: ("YCbCr", "uint8", 3),
-    12: ("LAB", "uint8", 3),
+    12: ("LAB;signed", "uint8", 3),
     13: ("HSV", "uint8", 3),
+    14: ("LAB", "uint8", 3),
+    15: ("RGB;16", "uint16", 3),
+    16: ("RGBA;16", "uint16", 4),
+    17: ("LA;16", "uint16", 2),
 }
+_EXACT_BIT: Final = 256  # of a mode: the last entry of the header tells which channels need no network
 # Other arrays: 64 + 8 * dtype + channels, or + 0 for an array without a channel axis.
 _ARRAY: Final = "array"
 _PLANE: Final = "plane"
 _DTYPES: Final = ("uint8", "bool", "uint16", "int32", "float32", "float64")
 _RANGED: Final = ("uint16", "int32", "float32", "float64")
-_READ_AS: Final = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
+_WITH_ALPHA: Final = ("RGBA", "LA", "RGBA;16", "LA;16")
 
 
 @dataclass(frozen=True)
@@ -75,15 +80,19 @@ class ImageSpec(GridSpec):
     dtype
         NumPy name of the sample type.
     mode
-        Pillow's mode, or "plane" (H, W) and "array" (H, W, C) for arrays that no mode describes.
+        Pillow's mode, or "RGB;16", "RGBA;16" and "LA;16" for 16 bits a sample, which Pillow has in "I;16" alone, or
+        "plane" (H, W) and "array" (H, W, C) for arrays that no mode describes. LAB has its neutral colours at 128.
     low, high
         The sample values that map to -1 and +1.
     colours
-        Number of colours in the source's palette; 0 for no palette.
+        Number of colours in the source's palette; 0 for no palette. The samples are colours all the same.
     grid
         Positions of the pixels in the field's domain; the default for a picture in blocks.
     cut
         Division into blocks; None for one piece.
+    exact
+        For each channel its value if it is constant, its two values if it is an alpha channel with no others, or None;
+        empty where nothing is known.
     """
 
     height: int
@@ -96,6 +105,7 @@ class ImageSpec(GridSpec):
     colours: int = 0
     grid: Grid = CENTRES
     cut: Cut | None = None
+    exact: tuple[Exact, ...] = ()
 
     KIND: ClassVar[str] = "image"
     UNIT: ClassVar[str] = "pixel"
@@ -133,13 +143,21 @@ class ImageSpec(GridSpec):
 
     @property
     def pillow_mode(self) -> str | None:
-        """Mode of the decoded picture; None for an array without a Pillow mode."""
-        return None if self.mode in (_ARRAY, _PLANE) else self.mode
+        """Mode of the decoded picture in Pillow, which has 8 bits for several channels; None for arrays."""
+        if self.mode == "P":
+            return "RGBA" if self.channels == 4 else "RGB"
+        names = {_ARRAY: None, _PLANE: None, _SIGNED_LAB: "LAB", **image_files.WIDE}
+        return names.get(self.mode, self.mode)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel tells how much of the others is seen."""
+        return self.mode in _WITH_ALPHA or (self.mode == "P" and self.channels == 4)
 
     @property
     def suffix(self) -> str:
         """Extension of the simplest lossless format for this mode."""
-        if self.mode in ("RGB", "L", "RGBA", "LA", "1", "P", "I;16"):
+        if self.pillow_mode in ("RGB", "L", "RGBA", "LA", "1", "I;16"):
             return ".png"
         return ".npy" if self.pillow_mode in (None, "HSV") else ".tif"
 
@@ -155,12 +173,14 @@ class ImageSpec(GridSpec):
     def to_header(self) -> list[Any]:
         """[0, height, width, mode, grid] + [low, high] for samples with a range, or + [colours] for a palette.
 
-        In blocks, [7, height, width, mode, rows, columns, fade] + the same.
+        With channels that are known exactly, the mode has a bit more, and a list of them follows. In blocks,
+        [7, height, width, mode, rows, columns, fade] + the same.
         """
-        if self.pillow_mode is None:
+        if self.mode in (_ARRAY, _PLANE):
             mode = 64 + 8 * _DTYPES.index(self.dtype) + (self.channels if self.mode == _ARRAY else 0)
         else:
             mode = next(k for k, v in _MODES.items() if v == (self.mode, self.dtype, self.channels))
+        mode |= _EXACT_BIT if self.exact else 0
         header: list[Any] = [IMAGE, self.height, self.width, mode, self.grid.to_header()]
         if self.cut is not None:
             header = [IMAGE_IN_BLOCKS, self.height, self.width, mode, *self.cut.counts, self.cut.fade]
@@ -169,6 +189,8 @@ class ImageSpec(GridSpec):
             header += [int(self.low), int(self.high)] if integers else [float(self.low), float(self.high)]
         elif self.mode == "P":
             header.append(self.colours)
+        if self.exact:
+            header.append([list(known) if isinstance(known, tuple) else known for known in self.exact])
         return header
 
     @classmethod
@@ -194,9 +216,11 @@ class ImageSpec(GridSpec):
             raise MalformedError("image header: expected a list of id, height, width, mode and grid")
         height, width = header[1:3]
         check_sides({"height": height, "width": width}, "image")
-        mode, dtype, channels = _mode_of(header[3])
-        spec = cls(height, width, channels, dtype, mode, grid=Grid.from_header(header[4]))
+        known = type(header[3]) is int and bool(header[3] & _EXACT_BIT)
+        mode, dtype, channels = _mode_of(header[3] - _EXACT_BIT if known else header[3])
         rest = header[5:]
+        exact = _exact_of(rest.pop() if rest else None, dtype, channels) if known else ()
+        spec = cls(height, width, channels, dtype, mode, grid=Grid.from_header(header[4]), exact=exact)
         if dtype in _RANGED:
             low, high = checked_range(rest, dtype)
             return replace(spec, low=low, high=high)
@@ -245,37 +269,36 @@ class ImageSpec(GridSpec):
         out = self.evaluate(fields, self.window(fields, scale, size, region))
         return out.reshape(self.array_shape(*out.shape[:2]))
 
+    def _finish(self, values: Array) -> Array:
+        """See `GridSpec._finish`."""
+        return alpha.applied(self.levels.to_samples(values), self.exact)
+
     # -- files and Pillow images ---------------------------------------------------------------------------
 
     def image(self, array: Array, metadata: Metadata = MappingProxyType({})) -> Image.Image:
-        """A Pillow image in the source's mode from a rendering (h, w) or (h, w, C) in the source's dtype.
+        """A Pillow image from a rendering (h, w) or (h, w, C) in the source's dtype, in `pillow_mode`.
 
-        Its `info` has the metadata.
+        Of 16 bits in several channels it has the upper eight. Its `info` has the metadata.
         """
-        picture = self._image(array)
-        picture.info.update(image_metadata.info_of(metadata))
-        return picture
-
-    def _image(self, array: Array) -> Image.Image:
-        h, w = array.shape[:2]
         if self.pillow_mode is None:
             kind = f"{self.channels}-channel {self.dtype}"
             raise InputError(f"{kind} array: Pillow has no mode for it; expected an output named *.npy")
-        if self.mode == "P":
-            picture = Image.fromarray(array)
-            method = Image.Quantize.MEDIANCUT if self.channels == 3 else Image.Quantize.FASTOCTREE
-            return picture.quantize(self.colours, method, dither=Image.Dither.NONE)
-        if self.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-            return Image.frombytes(self.mode, (w, h), np.ascontiguousarray(array).tobytes())
-        return Image.fromarray(array)
+        picture = image_files.image(array, self._colours)
+        picture.info.update(image_metadata.info_of(metadata))
+        return picture
+
+    @property
+    def _colours(self) -> str:
+        """The mode of the samples, whose colours are not numbers of a palette."""
+        return self.mode if self.mode in (*image_files.WIDE, _SIGNED_LAB) else self.pillow_mode or self.mode
 
     def save(
         self, decoded: Array, path: PathLike, *, metadata: Metadata = MappingProxyType({}), **options: Any
     ) -> None:
         """Write a rendering in the source's mode; the extension selects the format, *.npy the array.
 
-        Of the metadata, what the format holds is written. Raises `InputError` if the format is unknown or does not
-        support the mode.
+        Of the metadata, what the format holds is written. PNG, TIFF and WebP keep the samples. Warns of a format that
+        does not. Raises `InputError` if the format is unknown or does not support the mode.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -283,23 +306,10 @@ class ImageSpec(GridSpec):
             with atomic_write(path) as temporary:
                 np.save(temporary, decoded, allow_pickle=False)
             return
-        name = _format_of(path)
-        picture = self.image(decoded)
-        if name == "JPEG":
-            options = {"quality": 95, "subsampling": 0} | options
-        about = image_metadata.save_options(metadata, name, decoded.shape[:2] == self.sizes)
-        with atomic_write(path) as temporary:
-            try:
-                try:
-                    picture.save(temporary, name, **about | options)
-                except Exception:  # metadata that the writer stumbles over
-                    picture.save(temporary, name, **options)
-            except (OSError, ValueError, KeyError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise
-                raise InputError(
-                    f"{path}: {name} does not hold a picture of mode {self.mode}; expected {self.suffix}"
-                ) from error
+        if self.pillow_mode is None:
+            raise InputError(f"{path}: Pillow has no mode for {self.channels}-channel {self.dtype}; expected *.npy")
+        whole = decoded.shape[:2] == self.sizes
+        image_files.save(decoded, self._colours, path, self.suffix, metadata, whole, options)
 
 
 def _mode_of(number: Any) -> tuple[str, str, int]:
@@ -309,6 +319,23 @@ def _mode_of(number: Any) -> tuple[str, str, int]:
         channels = number % 8
         return _ARRAY if channels else _PLANE, _DTYPES[(number - 64) // 8], channels or 1
     raise UnknownIdError(f"image mode {quoted(number)}: not known to this version")
+
+
+def _exact_of(value: Any, dtype: str, channels: int) -> tuple[Exact, ...]:
+    """The channels that are known exactly, from a header."""
+    most = {"uint8": 255, "uint16": 65535}.get(dtype, -1)
+
+    def known(each: Any) -> Exact:
+        pair = each if type(each) is list else [each]
+        if each is not None and not (len(pair) <= 2 and all(type(v) is int and 0 <= v <= most for v in pair)):
+            raise MalformedError(f"image channel: expected samples of {dtype}, found {quoted(each)}")
+        if type(each) is list and not (len(each) == 2 and each[0] < each[1]):
+            raise MalformedError(f"image channel: expected two different samples, found {quoted(each)}")
+        return tuple(each) if type(each) is list else each
+
+    if type(value) is not list or len(value) != channels or value == [None] * channels:
+        raise MalformedError(f"image channels: expected what is known of {channels}, found {quoted(value)}")
+    return tuple(map(known, value))
 
 
 class ImageSignal(GridSignal[ImageSpec]):
@@ -331,6 +358,7 @@ class ImageSignal(GridSignal[ImageSpec]):
         """Read a picture from a file in a format of Pillow, a `.npy` file, a Pillow image or an array.
 
         EXIF orientation is applied. Only the first frame of an animation is read. Palette colours become RGB or RGBA.
+        Colours of pixels with alpha 0 become smooth, and do not count for the quality.
         Arrays are (H, W) or (H, W, C), C in 1..4, of uint8, bool, uint16, int32, float32 or float64; `.npy` files are
         memory-mapped.
 
@@ -352,6 +380,8 @@ class ImageSignal(GridSignal[ImageSpec]):
         """
         cls.BLOCKS.check(block)
         signal = cls._read(source, CENTRES if like is None else like.grid)
+        if like is not None:
+            signal = signal._as(like)
         if not metadata:
             signal.metadata = {}
         return signal.cut_like(like, block)
@@ -361,12 +391,12 @@ class ImageSignal(GridSignal[ImageSpec]):
         if isinstance(source, np.ndarray):
             return cls._from_array(source, grid, "array")
         if isinstance(source, Image.Image):
-            return cls._from_picture(source, grid, "image")
+            with sources.translated("image", "damaged picture: {reason}"):
+                return cls._from_samples(image_files.of_picture(source, "image"), grid, "image")
         path = sources.existing(source, "a picture", folders=False)
         if path.suffix.lower() == ".npy":
             return cls._from_array(arrays.map_npy(path), grid, str(path))
-        with sources.picture(path) as picture:
-            return cls._from_picture(picture, grid, str(path))
+        return cls._from_samples(image_files.read(path), grid, str(path))
 
     @classmethod
     def _from_array(cls, array: Array, grid: Grid, name: str) -> "ImageSignal":
@@ -379,55 +409,57 @@ class ImageSignal(GridSignal[ImageSpec]):
         channels = 1 if array.ndim == 2 else array.shape[2]
         mode = _PLANE if array.ndim == 2 else _ARRAY
         if array.ndim == 2 or channels > 1:
-            mode = next((m for m, d, c in _MODES.values() if (d, c) == (dtype, channels)), mode)
-        return cls._build(array.reshape(*array.shape[:2], channels), mode, 0, grid, name)
+            known = (m for m, d, c in _MODES.values() if (d, c) == (dtype, channels) and m not in image_files.WIDE)
+            mode = next(known, mode)
+        samples = image_files.Samples(array.reshape(*array.shape[:2], channels), mode, is_picture=False)
+        return cls._from_samples(samples, grid, name)
 
     @classmethod
-    def _from_picture(cls, picture: Image.Image, grid: Grid, name: str) -> "ImageSignal":
-        if 0 in picture.size:
-            raise InputError(f"{name}: expected at least one pixel, found {picture.width}x{picture.height}")
-        metadata, notes = image_metadata.read(picture)
-        notes = (*_remarks(picture), *notes)
-        if (upright := image_metadata.orientation(picture)) is not None:
-            picture = picture.transpose(upright)
-        mode, colours = _READ_AS.get(picture.mode, picture.mode), 0
-        if picture.mode.startswith("I;16"):
-            mode = "I;16"
-        elif picture.mode == "P":
-            colours = len(picture.getcolors(256) or ()) or 256
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-        elif picture.mode in ("L", "RGB") and picture.has_transparency_data:
-            mode = {"L": "LA", "RGB": "RGBA"}[picture.mode]
-        if mode not in {m for m, _, _ in _MODES.values()}:
-            raise InputError(f"{name}: expected one of Pillow's modes that can be stored, found {mode}")
-        if mode not in ("P", "I;16") and mode != picture.mode:
-            picture = picture.convert(mode)
-        array = _samples(picture)
-        return cls._build(array.reshape(*array.shape[:2], -1), mode, colours, grid, name, notes, metadata)
-
-    @classmethod
-    def _build(
-        cls,
-        array: Array,
-        mode: str,
-        colours: int,
-        grid: Grid,
-        name: str,
-        notes: tuple[str, ...] = (),
-        metadata: Metadata = MappingProxyType({}),
-    ) -> "ImageSignal":
+    def _from_samples(cls, read: image_files.Samples, grid: Grid, name: str) -> "ImageSignal":
+        known = {m for m, _, _ in _MODES.values()} | {_ARRAY, _PLANE}
+        if read.mode not in known or read.array.dtype.name not in _DTYPES or read.array.shape[2] > 4:
+            found = f"{read.mode}, {read.array.dtype}"
+            raise InputError(f"{name}: expected one of Pillow's modes that can be stored, found {found}")
+        array, mode = read.array, read.mode
         height, width, channels = array.shape
+        dtype = array.dtype.name
+        if dtype.startswith("float") and not all(np.isfinite(part).all() for (part,) in chunks(array)):
+            raise InputError(
+                f"{name}: expected finite values, found NaN or infinity; fill them, or give a dataset (NetCDF, "
+                "xarray), whose missing values are kept"
+            )
+        spec = ImageSpec(height, width, channels, dtype, mode, 0, 0, read.colours, grid)
+        if spec.has_alpha and read.is_picture:
+            array = alpha.with_smooth_hidden(array)
         levels = Levels.of(array, name, dtype_range=True)
-        dtype, low, high = levels.dtype, levels.low, levels.high
-        spec = ImageSpec(height, width, channels, dtype, mode, low, high, colours, grid)
-        signal = cls(array, spec, notes)
-        signal.metadata = metadata
+        exact = alpha.exact_channels(array, spec.has_alpha) if dtype in ("uint8", "uint16") else ()
+        signal = cls(array, replace(spec, low=levels.low, high=levels.high, exact=exact), read.notes)
+        signal.metadata = read.metadata
         return signal
+
+    def _as(self, like: ImageSpec) -> "ImageSignal":
+        """The signal with the samples that a file has of it, where an older version read others."""
+        array, spec = self.array, self.spec
+        if like.mode == _SIGNED_LAB and spec.mode == "LAB":
+            array = array ^ np.array([0, 128, 128], np.uint8)
+        if spec.mode in image_files.WIDE and like.dtype == "uint8":
+            array = (array >> 8).astype(np.uint8)
+        if spec.has_alpha and like.channels == 1:
+            array = array[..., :1] > 127 if like.mode == "1" else array[..., :1]
+        if array is self.array:
+            return self
+        changed = type(self)(array, replace(like, cut=None, height=array.shape[0], width=array.shape[1]), self.notes)
+        changed.metadata = self.metadata
+        return changed
+
+    def to_samples(self, values: Array) -> Array:
+        """See `SampledPart.to_samples`."""
+        return self.spec._finish(values)
 
     def quality(self, render: Callable[..., Array]) -> Quality:
         """PSNR in dB of the decoded picture; `InputError` if its shape or dtype differs from the source's.
 
-        For blocks, also "seam_db" (`cut.Seams`).
+        Colours of pixels with alpha 0 count as equal. For blocks, also "seam_db" (`cut.Seams`).
         """
         decoded = render()
         if decoded.size != self.array.size or decoded.shape[:2] != self.array.shape[:2]:
@@ -435,59 +467,24 @@ class ImageSignal(GridSignal[ImageSpec]):
         if decoded.dtype != self.array.dtype:
             raise InputError(f"against: expected samples of {decoded.dtype}, found {self.array.dtype}")
         decoded = decoded.reshape(self.array.shape)
+        if self.spec.has_alpha and (unseen := alpha.hidden(self.array)).any():
+            decoded = decoded.copy()
+            decoded[unseen, :-1] = self.array[unseen, :-1]
         db = psnr(self.array, decoded, self.peak)
         return Quality(db, {} if self.spec.cut is None else self._seam_figures(self.spec.cut, decoded))
 
     def _seam_figures(self, cut: Cut, decoded: Array) -> dict[str, float]:
         seams = cuts.Seams(cut)
-        for strip in _strips(self.array.shape):
+        for strip in image_files.strips(self.array.shape):
             error = np.square(self.array[strip].astype(np.float64) - decoded[strip]).sum(axis=-1)
             seams.add(error, 0, (strip.start, strip.stop))
         return seams.figures()
 
 
-def _strips(shape: Sequence[int]) -> Iterator[slice]:
-    """Rows of a picture, in strips of about `_STRIP` pixels."""
-    rows = max(1, _STRIP // shape[1])
-    return (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
-
-
-def _samples(picture: Image.Image) -> Array:
-    """The pixels of a picture, read in strips: Pillow would copy the whole picture twice."""
-    width, height = picture.size
-    out: Array | None = None
-    for strip in _strips((height, width)):
-        whole = (strip.start, strip.stop) == (0, height)
-        part = np.asarray(picture if whole else picture.crop((0, strip.start, width, strip.stop)))
-        if out is None:
-            out = np.empty((height, *part.shape[1:]), part.dtype.newbyteorder("="))
-        out[strip] = part
-    assert out is not None
-    return out
-
-
-def _remarks(picture: Image.Image) -> tuple[str, ...]:
-    """Remarks on parts of a picture that Pillow or this codec drops."""
-    notes = []
-    frames = getattr(picture, "n_frames", 1)
-    if frames > 1:
-        notes.append(f"only the first of {frames} frames is stored")
-    return tuple(notes)
-
-
-def _format_of(path: Path) -> str:
-    """Pillow's name of the format of an output."""
-    Image.init()
-    name = Image.EXTENSION.get(path.suffix.lower())
-    if name is None or name not in Image.SAVE:
-        raise InputError(f"{path}: expected an extension of a format that Pillow writes, such as .png, or .npy")
-    return name
-
-
 def writes(path: PathLike) -> None:
     """Refuse an output that is neither of a format of Pillow nor an array."""
     if Path(path).suffix.lower() != ".npy":
-        _format_of(Path(path))
+        image_files.format_of(Path(path))
 
 
 def recognises(source: Any) -> bool:

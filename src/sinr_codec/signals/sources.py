@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -108,26 +108,62 @@ def reason(error: BaseException) -> str:
     return (" ".join(str(said).split()) or type(error).__name__)[:_LONGEST]
 
 
+_DRAWINGS: Final = ("EPS", "WMF")  # Pillow would start other programs, or only the system's, to draw them
+MOST_PIXELS: Final = 1 << 28
+"""Pixels of a picture in a file, where the user of Pillow has set no limit: 268 megapixels."""
+_PIXELS: Final = threading.Lock()
+
+
+class UnknownPictureError(InputError):
+    """A file that Pillow does not know as a picture."""
+
+
 @contextlib.contextmanager
-def picture(path: PathLike) -> Iterator["Image.Image"]:
-    """A picture opened by Pillow, with its pixels loaded.
+def picture(path: PathLike, before: "Callable[[Image.Image], None] | None" = None) -> Iterator["Image.Image"]:
+    """A picture opened by Pillow, with its pixels loaded; `before` sees it before that.
 
     Raises
     ------
-    InputError : not a picture, damaged, or so large that Pillow suspects an attack
+    InputError : not a picture, damaged, a drawing, or so large that an attack is likely
     """
     from PIL import Image
 
     # Pillow warns of damaged metadata and above some 100 megapixels; it refuses twice that.
     with translated(path, "damaged picture: {reason}"):
         try:
-            with Image.open(path) as opened:
+            with _open(path) as opened:
+                if before is not None:
+                    before(opened)
                 opened.load()
                 yield opened
         except Image.DecompressionBombError as error:
-            raise InputError(f"{path}: refused as a decompression bomb: {reason(error)}") from error
+            raise InputError(
+                f"{path}: refused as a decompression bomb: {reason(error)}; give an array (.npy)"
+            ) from error
         except Image.UnidentifiedImageError as error:
-            raise InputError(f"{path}: expected a picture that Pillow opens") from error
+            if Path(path).suffix.lower() in (".eps", ".ps", ".pdf", ".wmf", ".emf", ".svg", ".ai"):
+                raise InputError(f"{path}: expected a picture of pixels, found a drawing; render it first") from error
+            raise UnknownPictureError(f"{path}: expected a picture that Pillow opens") from error
+
+
+def _open(path: PathLike) -> "Image.Image":
+    """A picture of up to `MOST_PIXELS`, or of what the user of Pillow allows."""
+    from PIL import Image
+
+    Image.init()
+    formats = [name for name in Image.ID if name not in _DRAWINGS]
+    default = 1024 * 1024 * 1024 // 4 // 3
+    if default != Image.MAX_IMAGE_PIXELS:
+        return Image.open(path, formats=formats)
+    try:
+        return Image.open(path, formats=formats)
+    except Image.DecompressionBombError:
+        with _PIXELS:  # the limit is one for all threads
+            Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2
+            try:
+                return Image.open(path, formats=formats)
+            finally:
+                Image.MAX_IMAGE_PIXELS = default
 
 
 class _Raise(logging.Handler):
