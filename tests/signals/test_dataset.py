@@ -291,9 +291,14 @@ def test_shared_masks_are_stored_once():
     assert sizes[1] - sizes[0] < 60 * 60 / 8 / 2
 
 
-def test_unmarked_fill_values_are_pointed_out():
+def test_unmarked_fill_values_are_exact_if_they_are_few():
     values = waves(10, 10)
-    values[3, 3] = 1e20
+    values[3, 3:5] = 1e20
+    signal = DatasetSignal.load(xr.DataArray(values, dims=("y", "x"), name="t"))
+    assert "t: 2 cells hold 1e+20, and are stored exactly" in signal.notes
+    assert signal.spec.variables[0].levels.high < 2
+    np.testing.assert_array_equal(render(reread(signal), flat(signal)).t.values == 1e20, values == 1e20)
+    values[5] = 1e16 + 1e14 * np.arange(10)
     notes = DatasetSignal.load(xr.DataArray(values, dims=("y", "x"), name="t")).notes
     assert any("_FillValue" in note for note in notes)
 

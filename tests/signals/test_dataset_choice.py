@@ -132,7 +132,7 @@ def test_integers_that_are_amounts_are_named_and_exact_when_asked():
     source = xr.Dataset({"t": (("y", "x"), FIELD), "z": (("y", "x"), height, {"units": "m"})})
     said, notes = about(source)
     assert said["variables"] == ["t", "z"]
-    assert "integers that the network approximates: z; `exact`" in notes
+    assert "integers that the network approximates: z; keep some exact (--exact" in notes
     said, notes = about(source, exact=["z"])
     assert said["exact"] == ["z"]
     assert "approximates" not in notes
@@ -267,3 +267,46 @@ def test_hdf5_files_are_datasets(odd, tmp_path):
         (tmp_path / name).write_bytes(odd.read_bytes())
         assert registry.kind_of(tmp_path / name).name == "dataset"
         assert about(tmp_path / name)[0]["variables"] == ["t", "log"]
+
+
+@pytest.mark.parametrize(
+    ("attrs", "dtype", "exact"),
+    [
+        ({"valid_range": np.int16([0, 100])}, "i2", True),
+        ({"valid_min": np.int16(0), "valid_max": np.int16(100)}, "i2", True),
+        ({"valid_max": np.float32(100)}, "f4", True),
+        ({"valid_range": [0.0, 100.0]}, "i2", False),  # it may be about unpacked numbers
+        ({"valid_range": [0.0, 100.0, 200.0]}, "f4", False),
+        ({"valid_range": "0 100"}, "f4", False),
+        ({}, "f4", False),
+    ],
+)
+def test_a_few_numbers_out_of_the_valid_range_are_exact(attrs, dtype, exact):
+    values = (np.arange(120) % 90).reshape(10, 12).astype(dtype)
+    values[2, 3:6], values[4, 4] = 201, 202
+    source = xr.Dataset({"t": (("y", "x"), values, {"units": "K", **attrs})})
+    signal = DatasetSignal.load(source)
+    assert (signal.spec.variables[0].levels.high < 100) == exact
+    assert ("t: 3 cells hold 201, and are stored exactly" in signal.notes) == exact
+    low = Fields([lambda points: np.full((len(points), 1), -1, np.float32)], threads=1)
+    decoded = signal.spec.render(low, decode_cf=False).t.values
+    assert ((decoded == values)[values > 200].all()) == exact
+
+
+def test_many_numbers_out_of_the_valid_range_are_values():
+    values = np.arange(120.0).reshape(10, 12)
+    source = xr.Dataset({"t": (("y", "x"), values, {"valid_max": 100.0})})
+    assert DatasetSignal.load(source).spec.variables[0].levels.high == 119
+
+
+def test_what_is_too_large_to_be_exact_is_named(monkeypatch):
+    monkeypatch.setattr("sinr_codec.signals.dataset_choice.MOST_BYTES", 100)
+    source = xr.Dataset({"t": (("y", "x"), FIELD), "mask": (("y", "x"), FIELD > 0)})
+    with pytest.raises(InputError, match=r"120 bytes are to be stored exactly.*\(--without, without=\), such as mask"):
+        DatasetSignal.load(source)
+
+
+def test_names_that_are_no_text_become_text():
+    signal = DatasetSignal.load(xr.Dataset({1: (("y", 2), FIELD)}))
+    assert signal.spec.describe()["variables"] == ["1"]
+    assert signal.spec.dims == ("y", "2")

@@ -248,6 +248,7 @@ class DatasetSignal(Cells):
             chosen = [v.name for v in like.variables]
             if lost := [n for n in chosen if n not in stored]:
                 raise InputError(f"{name}: has no variable {quoted(lost[0])}, which the file to compare with has")
+        choice.check_exact(stored, chosen, name)
         content, holes = choice.described(raw, stored, chosen, name, notes)
         earth, steady = find_earth(content) or (None, ())
         if like is not None:

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from sinr_codec.errors import InputError
 from sinr_codec.signals import dataset_files as files
 from sinr_codec.signals.dataset_globe import is_place
-from sinr_codec.signals.dataset_side import TEXT, Content, Hole, Variable, as_stored, marks, unsigned
+from sinr_codec.signals.dataset_side import TEXT, Content, Hole, Variable, as_stored, marks, unsigned, valid_range
 from sinr_codec.signals.levels import Levels
+from sinr_codec.signals.lossless import MOST_BYTES
 from sinr_codec.types import Array
 
 SMALL: Final = 256
 """A variable with less than 1/SMALL of the values of the largest one is stored exactly."""
 _HUGE: Final = 1e15
+_FEW: Final = 8
 _LEFT: Final = "left out"
 _EXACT: Final = 2**53  # integers above are not all numbers of double precision
 _NEVER_WRITTEN: Final[dict[str, float]] = {
@@ -81,8 +83,19 @@ def choose(raw: Any, stored: Mapping[str, Array], exact: Collection[str], source
     if rest:
         notes.append(f"stored exactly, not by the network: {', '.join(rest)}")
     if whole := [n for n in chosen if stored[n].dtype.kind in "iu" and not _PACKING & {*raw[n].attrs}]:
-        notes.append(f"integers that the network approximates: {', '.join(whole)}; `exact` stores them exactly")
+        notes.append(f"integers that the network approximates: {', '.join(whole)}; keep some exact (--exact, exact=)")
     return chosen
+
+
+def check_exact(stored: Mapping[str, Array], chosen: Collection[str], source: str) -> None:
+    """Raise `InputError` where more is to be stored exactly than a side section can hold."""
+    sizes = {name: array.nbytes for name, array in stored.items() if name not in chosen}
+    if sum(sizes.values()) > MOST_BYTES:
+        largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
+        raise InputError(
+            f"{source}: {sum(sizes.values()):,} bytes are to be stored exactly; expected at most {MOST_BYTES:,}: leave "
+            f"variables out (--without, without=), such as {', '.join(largest)}"
+        )
 
 
 def _on_grid(v: Any, array: Array) -> bool:
@@ -107,12 +120,13 @@ def _are_codes(name: str, attrs: Mapping[str, Any], dtype: np.dtype[Any]) -> boo
     return bool(_CODES.fullmatch(str(attrs.get("units", "")).strip().lower()) or _CODE_NAMES.fullmatch(standard))
 
 
-def _marks(dtype: np.dtype[Any], attrs: Mapping[str, Any]) -> list[Any]:
-    """Numbers of a dtype that stand for no value: those declared, those of cells never written, NaN and infinity."""
+def _marks(array: Array, attrs: Mapping[str, Any]) -> list[Any]:
+    """Numbers that may stand for no value: those declared, those of cells never written, NaN and infinity."""
+    dtype = array.dtype
     found = [as_stored(mark, dtype) for mark in marks(attrs)]
     if "_FillValue" not in attrs and dtype.name in _NEVER_WRITTEN:
         found.append(dtype.type(_NEVER_WRITTEN[dtype.name]))
-    if dtype.kind == "f":
+    if dtype.kind == "f" and not np.isfinite(array).all():
         found += [dtype.type(number) for number in (np.nan, np.inf, -np.inf)]
     return [mark for mark in found if mark is not None]
 
@@ -120,13 +134,28 @@ def _marks(dtype: np.dtype[Any], attrs: Mapping[str, Any]) -> list[Any]:
 def holes_in(array: Array, attrs: Mapping[str, Any]) -> list[tuple[Any, NDArray[np.bool_]]]:
     """Numbers of a stored variable that stand for no value, and the cells that hold them."""
     holes: list[tuple[Any, NDArray[np.bool_]]] = []
-    finite = array.dtype.kind != "f" or bool(np.isfinite(array).all())
-    for mark in _marks(array.dtype, attrs):
-        if (not finite or np.isfinite(mark)) and not any(_same(mark, other) for other, _ in holes):
+    for mark in _marks(array, attrs):
+        if not any(_same(mark, other) for other, _ in holes):
             cells = np.isnan(array) if np.isnan(mark) else array == mark
             if cells.any():
                 holes.append((mark, cells))
-    return holes
+    return holes + [(number, array == number) for number in _special(_known(array, holes), attrs)]
+
+
+def _special(known: Array, attrs: Mapping[str, Any]) -> list[Any]:
+    """A few numbers that are no values, although no attribute names them: huge ones, and those out of the valid range.
+
+    More than a few are values, whatever the attributes say.
+    """
+    if not known.size or unsigned(known.dtype.name, attrs) != known.dtype.name:
+        return []
+    low, high = valid_range(attrs, known.dtype)
+    if known.dtype.kind == "f" and known.dtype != np.float16:
+        low, high = max(low, -_HUGE), min(high, _HUGE)
+    if known.min() >= low and known.max() <= high:
+        return []
+    outside = np.unique(known[(known < low) | (known > high)])
+    return list(outside) if len(outside) <= _FEW and ((known >= low) & (known <= high)).any() else []
 
 
 def _same(mark: Any, other: Any) -> bool:

@@ -131,9 +131,9 @@ def _groups(node: Any) -> Iterator[tuple[str, Any]]:
 def _note_groups(groups: Sequence[str], has_variables: bool, source: Any, notes: list[str]) -> None:
     """Say that groups are left out; where there is nothing else, that one of them is to be named."""
     if groups and not has_variables:
-        raise InputError(f"{source}: holds its variables in groups; name one with `group`: {_listed(groups)}")
+        raise InputError(f"{source}: holds its variables in groups; name one (--group, group=): {_listed(groups)}")
     if groups:
-        notes.append(f"left out, as a file holds one group: {_listed(groups)}; name another one with `group`")
+        notes.append(f"left out, as a file holds one group: {_listed(groups)}; name another one (--group, group=)")
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
@@ -166,10 +166,10 @@ def encoded(xr: Any, dataset: Any, notes: list[str]) -> Any:
     with translated("dataset", "cannot be stored by the CF conventions ({reason})"):
         variables, attrs = xr.conventions.encode_dataset_coordinates(dataset)
         variables, attrs = xr.conventions.cf_encoder(variables, attrs)
-    raw = xr.Dataset({name: (v.dims, v.data, v.attrs) for name, v in variables.items()}, attrs=attrs)
-    for name, v in raw.variables.items():
-        if name in dataset.variables and "dtype" in dataset.variables[name].encoding:
-            v.encoding["dtype"] = dataset.variables[name].encoding["dtype"]
+    raw = xr.Dataset({str(n): (tuple(map(str, v.dims)), v.data, v.attrs) for n, v in variables.items()}, attrs=attrs)
+    for name, v in dataset.variables.items():
+        if str(name) in raw.variables and "dtype" in v.encoding:
+            raw.variables[str(name)].encoding["dtype"] = v.encoding["dtype"]
     raw.encoding["unlimited_dims"] = dataset.encoding.get("unlimited_dims", ())
     return raw
 

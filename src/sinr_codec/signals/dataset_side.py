@@ -204,6 +204,22 @@ def marks(attrs: Mapping[str, Any]) -> list[Any]:
     return [mark for name in ("_FillValue", "missing_value") for mark in _numbers(attrs.get(name))]
 
 
+def valid_range(attrs: Mapping[str, Any], dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Least and greatest stored number that the attributes declare to be valid; infinite where they do not.
+
+    Attributes of another kind than the dtype may be about unpacked numbers, and do not count.
+    """
+    ends = []
+    for name, number, missing in (("valid_min", 0, -math.inf), ("valid_max", 1, math.inf)):
+        both, alone = _numbers(attrs.get("valid_range")), _numbers(attrs.get(name))
+        found = both[number : number + 1] if both.size == 2 else alone[:1]
+        same = found.size and (found.dtype.kind == "f") == (dtype.kind == "f")
+        # Rounded as the cells are, so that a cell at the end is within.
+        end = as_stored(found[0], dtype) if same else None
+        ends.append(missing if end is None or not np.isfinite(end) else float(end))
+    return ends[0], ends[1]
+
+
 def _number(attrs: Mapping[str, Any], name: str, default: float) -> float:
     value = _numbers(attrs.get(name))
     return float(value[0]) if value.size else default
@@ -504,4 +520,5 @@ def _from_cbor(value: Any) -> Any:
 
 def unsigned(dtype: str, attrs: Mapping[str, Any]) -> str:
     """The dtype that the numbers stand for, by the attribute `_Unsigned` of netCDF's classic packing."""
-    return "u" + dtype if attrs.get("_Unsigned") == "true" and dtype in ("int8", "int16", "int32", "int64") else dtype
+    said = attrs.get("_Unsigned") in ("true", "True")
+    return "u" + dtype if said and dtype in ("int8", "int16", "int32", "int64") else dtype
