@@ -310,3 +310,15 @@ def test_names_that_are_no_text_become_text():
     signal = DatasetSignal.load(xr.Dataset({1: (("y", 2), FIELD)}))
     assert signal.spec.describe()["variables"] == ["1"]
     assert signal.spec.dims == ("y", "2")
+
+
+def test_floats_that_are_codes_are_exact():
+    codes = (np.arange(120, dtype="f4") // 7).reshape(10, 12)
+    source = xr.Dataset({"t": (("y", "x"), FIELD), "LU_INDEX": (("y", "x"), codes, {"units": ""})})
+    assert about(source)[0]["exact"] == ["LU_INDEX"]
+    assert about(source.rename(LU_INDEX="mask"))[0]["exact"] == ["mask"]
+    source["LU_INDEX"] += 0.5
+    assert about(source)[0]["exact"] == []
+    source["whole"] = (("y", "x"), codes, {"units": "K"})
+    source["rain"] = (("y", "x"), codes)
+    assert about(source)[0]["exact"] == []

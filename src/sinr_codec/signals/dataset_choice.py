@@ -36,6 +36,7 @@ _NEVER_WRITTEN: Final[dict[str, float]] = {
 """What netCDF puts into cells that were never written, by dtype, where no `_FillValue` says otherwise."""
 _CODES: Final = re.compile(r"1?|(unit|dimension)less|none|units?|ids?|ind(ex|ices)|codes?|class(es)?|categor.*|flags?")
 _CODE_NAMES: Final = re.compile(r"flag|region|area_type|.*_(flag|code|index|type|id)s?")
+_MOST_CODES: Final = 256  # as floats
 _PACKING: Final = {"scale_factor", "add_offset"}
 
 
@@ -70,7 +71,7 @@ def choose(raw: Any, stored: Mapping[str, Array], exact: Collection[str], source
             continue
         known = _known(array, holes_in(array, raw[name].attrs))
         if known.size and (array.dtype.kind == "f" or max(-int(known.min()), int(known.max())) <= _EXACT):
-            (codes if _are_codes(name, raw[name].attrs, array.dtype) else likely)[name] = array.size
+            (codes if _are_codes(name, raw[name].attrs, known) else likely)[name] = array.size
     likely = likely or codes
     if not likely:
         raise InputError(
@@ -112,12 +113,12 @@ def _on_grid(v: Any, array: Array) -> bool:
     return not (times or is_place(str(v.name), attrs) or (array.ndim == 1 and "axis" in attrs))
 
 
-def _are_codes(name: str, attrs: Mapping[str, Any], dtype: np.dtype[Any]) -> bool:
-    """Whether numbers are likely names of things, such as regions, rather than amounts."""
-    if dtype.kind == "f" or _PACKING & {*attrs}:
+def _are_codes(name: str, attrs: Mapping[str, Any], known: Array) -> bool:
+    """Whether numbers are likely names of things, such as regions, rather than amounts: integers, or floats like them."""
+    said = "units" in attrs and _CODES.fullmatch(str(attrs["units"]).strip().lower())
+    if _PACKING & {*attrs} or not (said or _CODE_NAMES.fullmatch(str(attrs.get("standard_name", name)).lower())):
         return False
-    standard = str(attrs.get("standard_name", name)).lower()
-    return bool(_CODES.fullmatch(str(attrs.get("units", "")).strip().lower()) or _CODE_NAMES.fullmatch(standard))
+    return known.dtype.kind != "f" or (bool((known == np.rint(known)).all()) and len(np.unique(known)) <= _MOST_CODES)
 
 
 def _marks(array: Array, attrs: Mapping[str, Any]) -> list[Any]:
