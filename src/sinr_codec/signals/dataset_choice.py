@@ -114,7 +114,7 @@ def _on_grid(v: Any, array: Array) -> bool:
 
 
 def _are_codes(name: str, attrs: Mapping[str, Any], known: Array) -> bool:
-    """Whether numbers are likely names of things, such as regions, rather than amounts: integers, or floats like them."""
+    """Whether integers, or floats like them, are likely names of things, such as regions, rather than amounts."""
     said = "units" in attrs and _CODES.fullmatch(str(attrs["units"]).strip().lower())
     if _PACKING & {*attrs} or not (said or _CODE_NAMES.fullmatch(str(attrs.get("standard_name", name)).lower())):
         return False
