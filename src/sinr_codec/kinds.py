@@ -24,6 +24,7 @@ from sinr_codec.fields import (
 from sinr_codec.files import atomic_write
 from sinr_codec.signals.base import Fields, MeanOfErrors, Part, Quality, SampledPart, Signal, Spec
 from sinr_codec.signals.cut import Blocking, Cut
+from sinr_codec.signals.formats import Library, checked
 from sinr_codec.signals.grammar import Range, RangeLike, Region, RegionLike, Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.grids import GridSignal, GridSpec
@@ -48,6 +49,7 @@ __all__ = [
     "InputError",
     "Kind",
     "Levels",
+    "Library",
     "MalformedError",
     "MeanOfErrors",
     "MissingExtraError",
@@ -73,6 +75,7 @@ __all__ = [
     "Spec",
     "Wire",
     "atomic_write",
+    "checked",
     "max_error",
     "octaves",
     "pack",
