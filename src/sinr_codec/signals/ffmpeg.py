@@ -118,7 +118,8 @@ def read(
         moments: list[Moment] = []
         frames = islice(container.decode(stream), first, stop)
         array = collected(_upright(frame, moments, notes) for frame in frames)
-        rates = [Fraction(rate.numerator, rate.denominator) for rate in _rates(stream) if rate]
+        stated = map(_exact, (stream.average_rate, stream.guessed_rate, stream.base_rate))
+        rates = [rate for rate in stated if rate]
         rate, shown = rates[0] if rates else None, None
         if even and len(array):
             rate, shown = evenly(moments, rates, container.format.name in _DELAYS)
@@ -132,9 +133,9 @@ def read(
 def _metadata_of(container: Any, stream: Any, across: bool) -> dict[str, Any]:
     """Sides of a pixel that is not square, and the texts of a container; with `across`, rows are shown as columns."""
     found: dict[str, Any] = {}
-    aspect = stream.sample_aspect_ratio
+    aspect = _exact(stream.sample_aspect_ratio)
     if aspect and aspect != 1:
-        sides = [int(aspect.numerator), int(aspect.denominator)]
+        sides = [aspect.numerator, aspect.denominator]
         found["pixels"] = sides[::-1] if across else sides
     texts = {name.lower(): text for name, text in {**stream.metadata, **container.metadata}.items()}
     if tags := {name: texts[name] for name in TAGS if texts.get(name)}:
@@ -147,8 +148,9 @@ def repeated(rate: Fraction | None) -> str:
     return f"frames of varying durations are repeated or left out, for {float(rate or 0):g} frames a second"
 
 
-def _rates(stream: Any) -> tuple[Any, ...]:
-    return stream.average_rate, stream.guessed_rate, stream.base_rate
+def _exact(ratio: Any) -> Fraction:
+    """A ratio of PyAV, which has had several types for it; 0 for an unknown one."""
+    return Fraction(ratio.numerator, ratio.denominator) if ratio else Fraction(0)
 
 
 def _omitted(container: Any, stream: Any) -> list[str]:
@@ -183,11 +185,10 @@ def _upright(frame: Any, moments: list[Moment], notes: list[str]) -> Array:
         array = array[..., :3]
     else:
         array = frame.to_ndarray(format="rgb24")
-    matrix = next((bytes(side) for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), None)
     across = False
-    if matrix is not None:
-        array, across = _turned(array, np.frombuffer(matrix, np.int32)[:9].reshape(3, 3))
-    base = Fraction(frame.time_base.numerator, frame.time_base.denominator) if frame.time_base else Fraction(0)
+    if (matrix := frame.side_data.get("DISPLAYMATRIX")) is not None:
+        array, across = _turned(array, np.frombuffer(bytes(matrix), np.int32)[:9].reshape(3, 3))
+    base = _exact(frame.time_base)
     moments.append(Moment(frame.pts * base if base and frame.pts is not None else None, frame.duration * base, across))
     return array
 

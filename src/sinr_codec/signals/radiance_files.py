@@ -140,9 +140,7 @@ def _frames_in(table: dict[str, Any], source: Path, outside: bool, notes: list[s
     if not found:
         raise InputError(f"{source.parent / missing[0]}: no such picture, which {source.name} names")
     if missing:
-        notes.append(
-            f"{len(missing)} of {len(entries)} pictures are missing and were left out, such as {missing[0]:.60}"
-        )
+        notes.append(f"missing pictures were left out: {len(missing)} of {len(entries)}, such as {missing[0]:.60}")
     return found
 
 
@@ -175,7 +173,7 @@ def _split(table: dict[str, Any], frames: list[_Frame], notes: list[str]) -> tup
     if not kept:
         raise InputError(f"{frames[0].source}: expected views to train on beside those to test on")
     if len(kept) < len(others):
-        notes.append(f"{len(others) - len(kept)} pictures are in neither split and were left out")
+        notes.append(f"pictures in neither split were left out: {len(others) - len(kept)}")
     return kept, tests
 
 

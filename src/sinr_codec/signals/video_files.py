@@ -181,7 +181,8 @@ def _seen(path: Path) -> tuple[tuple[int, int], Any]:
 
 def pictures_in(path: Path) -> list[Path]:
     """The PNG files of a folder, in the order of the numbers in their names."""
-    return sorted((name for name in path.iterdir() if name.suffix.lower() == ".png"), key=_natural)
+    with translated(path, "cannot be read ({reason})"):
+        return sorted((name for name in path.iterdir() if name.suffix.lower() == ".png"), key=_natural)
 
 
 def _natural(path: Path) -> list[Any]:
