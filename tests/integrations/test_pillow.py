@@ -10,6 +10,7 @@ import sinr_codec.integrations.pillow  # noqa: F401
 from sinr_codec import codec
 from sinr_codec.coding.tensor import Raw, encode_tensor
 from sinr_codec.container import FIELD, STATE, Header, TensorEntry, write
+from sinr_codec.errors import QualityError
 from sinr_codec.fields import MLP
 from sinr_codec.signals.image import ImageSignal, ImageSpec
 
@@ -107,19 +108,77 @@ def test_an_array_without_a_mode():
         Image.open(io.BytesIO(sinr_file(ImageSpec(4, 5, 3, "uint16", "array", 0, 65535))))
 
 
+class Encoded:
+    """Stands for the report of an encoding, and keeps what was asked for."""
+
+    def __init__(self, monkeypatch, collapsed=False, notes=()):
+        self.blob, self.collapsed, self.notes, self.seen = sinr_file(RGB), collapsed, notes, {}
+
+        @functools.wraps(codec.encode)
+        def encode(source, **options):
+            self.seen = options | {"size": source.size, "icc_profile": source.info.get("icc_profile")}
+            return self
+
+        monkeypatch.setattr(codec, "encode", encode)
+
+
 def test_save_hands_its_options_on(tmp_path, monkeypatch):
-    seen = {}
-
-    @functools.wraps(codec.encode)
-    def encode(source, **options):
-        seen.update(options, size=source.size)
-        return type("Report", (), {"blob": sinr_file(RGB)})
-
-    monkeypatch.setattr(codec, "encode", encode)
-    Image.new("RGB", (14, 9)).save(tmp_path / "a.sinr", preset="fast", bpp=0.5, quality=80)
-    assert seen == {"preset": "fast", "bpp": 0.5, "size": (14, 9)}
+    encoded = Encoded(monkeypatch)
+    source = Image.new("RGB", (14, 9))
+    with pytest.warns(UserWarning, match="quality: not an option of .sinr files"):
+        source.save(tmp_path / "a.sinr", preset="fast", bpp=0.5, block=8, icc_profile=b"profile", quality=80)
+    assert encoded.seen == {"preset": "fast", "bpp": 0.5, "block": 8, "size": (14, 9), "icc_profile": b"profile"}
+    assert "icc_profile" not in source.info
     with Image.open(tmp_path / "a.sinr") as picture:
         assert picture.size == (14, 9)
+
+
+def test_remarks_on_a_file_are_warnings(tmp_path, monkeypatch):
+    Encoded(monkeypatch, notes=("only the first of 3 frames is stored",))
+    with pytest.warns(UserWarning, match="only the first of 3 frames"):
+        Image.new("RGB", (14, 9)).save(tmp_path / "a.sinr")
+
+
+def test_a_collapsed_fit_leaves_no_file(tmp_path, monkeypatch):
+    Encoded(monkeypatch, collapsed=True, notes=("the fit is no better than the signal's mean",))
+    with pytest.raises(QualityError, match="no better than"):
+        Image.new("RGB", (14, 9)).save(tmp_path / "a.sinr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_thumbnail_computes_only_what_it_needs(tmp_path, monkeypatch):
+    spec = ImageSpec(900, 1400, 3, "uint8", "RGB")
+    (tmp_path / "a.sinr").write_bytes(sinr_file(spec))
+    sizes = []
+    render = ImageSpec.render
+
+    @functools.wraps(render)
+    def counted(*args, **options):
+        sizes.append(options["size"])
+        return render(*args, **options)
+
+    monkeypatch.setattr(ImageSpec, "render", counted)
+    with Image.open(tmp_path / "a.sinr") as picture:
+        picture.thumbnail((28, 28))
+    assert picture.size == (28, 18)
+    assert sizes == [(56, 88)]
+    assert picture.draft(None, (10, 10)) is None  # the pixels are there
+    with Image.open(tmp_path / "a.sinr") as picture:
+        assert picture.draft(None, (2000, 10)) is None
+        assert picture.draft("L", (140, 10)) == ("RGB", (0, 0, 140, 90))
+        assert np.asarray(picture).shape == (90, 140, 3)
+
+
+def test_files_are_closed_when_the_pixels_are_there(tmp_path):
+    (tmp_path / "a.sinr").write_bytes(sinr_file(RGB))
+    pictures = [Image.open(tmp_path / "a.sinr") for _ in range(3)]
+    files = [picture.fp for picture in pictures]
+    for picture in pictures:
+        picture.load()
+    assert all(file.closed for file in files)
+    stream = io.BytesIO(sinr_file(RGB))
+    Image.open(stream).load()
+    assert not stream.closed  # it belongs to the caller
 
 
 def test_save_for_real(tmp_path):

@@ -1,6 +1,8 @@
 """Which kind of signal a source is."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +170,10 @@ def test_a_file_is_compared_as_the_kind_it_was_encoded_as(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
     spec = registry.load(tmp_path / "a.gif", "video").spec
     assert registry.load(tmp_path / "a.gif", like=spec).spec == spec
+
+
+def test_the_guide_has_the_default_rates():
+    text = (Path(__file__).parents[2] / "docs/guide/pictures.md").read_text()
+    told = {kind: float(rate) for kind, rate in re.findall(r"^\| (\w+) \| ([\d.]+) a \w+ \|$", text, re.MULTILINE)}
+    kinds = map(registry.kind_named, KINDS)
+    assert told == {kind.name: kind.recipe.rate for kind in kinds if kind.recipe.width is None}
