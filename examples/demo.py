@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 import sinr_codec as sinr
-from sinr_codec.cli._common import progress as progress_bar
 from sinr_codec.signals.image import psnr
 
 HERE = Path(__file__).parent
@@ -58,8 +57,7 @@ def main() -> None:
     path = args.out / f"{args.picture.stem}.sinr"
     original = np.asarray(Image.open(args.picture).convert("RGB"))
 
-    with progress_bar() as progress:
-        report = sinr.encode(args.picture, path, progress=progress)
+    report = sinr.encode(args.picture, path, progress=True)
 
     start = time.perf_counter()
     decoded = sinr.decode(path, args.out / f"{args.picture.stem}-1x.png")

@@ -16,7 +16,7 @@ from sinr_codec import fields
 ROOT = Path(sinr_codec.__file__).parent
 LAYERS = [
     ("errors", "progress", "tiles", "types"),
-    ("streams",),
+    ("reports", "streams"),
     ("devices", "files"),
     ("coding",),
     ("container",),

@@ -286,6 +286,25 @@ class TestEncode:
             steps.append(listener.steps)
         assert 1.8 < steps[1] / steps[0] < 2.2
 
+    def test_a_search_numbers_its_fits_and_says_the_plan_first(self, capsys):
+        codec.encode(PICTURE, psnr=26, progress=True, **FAST)
+        told = capsys.readouterr().err.splitlines()
+        assert told[:2] == ["read ...", told[1]]
+        assert re.fullmatch(r"the data: picture 24 x 16 pixels, RGB -> 26 dB, sine 1x\d+, fast, 40 steps", told[1])
+        fits = [line for line in told if line.startswith("fit ") and line.endswith(" ...")]
+        assert [line.partition(" for 26 dB, sine 1x")[0] for line in fits] == [
+            f"fit {number}" for number in range(1, len(fits) + 1)
+        ]
+
+    def test_a_report_is_a_table(self, tmp_path):
+        report = codec.encode(PICTURE, tmp_path / "<a>.sinr", **PLAIN)
+        assert repr(report) == f"<EncodeReport {report.path}: {report.bytes:,} bytes, PSNR {report.psnr:.2f} dB>"
+        title, *rows = str(report).splitlines()
+        assert title == str(report.path)
+        assert f"  PSNR      {report.psnr:.2f} dB ({report.fit_psnr:.2f} dB before coding)" in rows
+        assert "&lt;a&gt;.sinr</b>" in report._repr_html_()
+        assert f"{report.bytes:,} bytes" in report._repr_html_()
+
     def test_what_is_hardly_better_than_the_mean_is_told_or_refused(self, tmp_path):
         noise = np.random.default_rng(0).integers(0, 256, PICTURE.shape, np.uint8)
         out = tmp_path / "noise.sinr"

@@ -73,9 +73,9 @@ def test_lines_are_occasional_and_tell_the_time_that_is_left(capsys, monkeypatch
     lines.update(3.0)
     lines.start("code", 0)
     now[0] += 11
-    lines.update(3, "files tried")
+    lines.update(3, "3 networks tried")
     shown = ["fit ...", "fit 25% 30 dB, about 36 s left", "fit 75% about 7 min left"]
-    assert capsys.readouterr().err.splitlines() == [*shown, "code ...", "code 3 files tried"]
+    assert capsys.readouterr().err.splitlines() == [*shown, "code ...", "code 3 networks tried"]
 
 
 def test_true_is_the_usual_display_and_none_shows_nothing(capsys):

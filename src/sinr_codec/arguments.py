@@ -1,12 +1,13 @@
 """Checks of arguments that several commands share."""
 
 import math
-import os
 from pathlib import Path
 
+from sinr_codec import streams
 from sinr_codec.container import MAGIC
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import AnyActivation
+from sinr_codec.signals import registry
 from sinr_codec.streams import Output
 from sinr_codec.types import PathLike
 
@@ -30,10 +31,17 @@ def check_activation(activation: object) -> None:
 
 
 def check_replaceable(out: Output) -> None:
-    """Raise `InputError` where an output exists that is no `.sinr` file: a slip would cost somebody's recording."""
-    if isinstance(out, str | os.PathLike) and (path := Path(out)).is_file() and path.stat().st_size:
+    """Raise `InputError` where an output is to have another format's name, or exists and is no `.sinr` file.
+
+    A slip would cost somebody's recording, or leave a picture that no program opens.
+    """
+    if not streams.is_name(out):
+        return
+    if (path := Path(out)).is_file() and path.stat().st_size:
         with path.open("rb") as file:
             check_magic(out, file.read(len(MAGIC)))
+    if (noun := registry.noun_of_name(path)) is not None:
+        raise InputError(f"{out}: is the name of {noun}, but this writes a .sinr file; end the name in .sinr")
 
 
 def check_magic(out: PathLike, beginning: bytes) -> None:

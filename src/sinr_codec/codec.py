@@ -19,7 +19,7 @@ from sinr_codec.inspecting import VerifyReport, info, verify
 from sinr_codec.progress import Progress, with_display
 from sinr_codec.sections import Source
 from sinr_codec.signals import registry
-from sinr_codec.streams import Output
+from sinr_codec.streams import Output, name_of
 from sinr_codec.types import PathLike
 
 __all__ = ["Decoder", "EncodeReport", "VerifyReport", "decode", "encode", "info", "open", "verify"]
@@ -130,7 +130,7 @@ def encode(
     )
     check_device(device)
     with registry.at_hand(source, kind) as there:
-        job = job_for(there, request, base, options, cast(Progress, progress))
+        job = job_for(there, request, base, options, cast(Progress, progress), name_of(source))
         coded = reach(job)
         report = report_on(job, coded, out, time.perf_counter() - start)
     named = "" if report.path is None else f"{report.path}: "

@@ -103,7 +103,7 @@ class Lines:
         if now < self._next:
             return
         self._next = now + self.every
-        amount, left = f"{done:g}", ""
+        amount, left = "" if text else f"{done:g}", ""
         if self._total:
             share = min(done / self._total, 1.0)
             amount = f"{100 * share:.0f}%"

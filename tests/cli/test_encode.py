@@ -23,7 +23,12 @@ def test_encode_and_verify(sinr, names, tmp_path, photo):
     assert result.exit_code == 0, result.output
     assert f"{out.stat().st_size:,} bytes" in result.stdout
     assert "fast, image, sine 1x8" in result.stdout
-    assert "fit ..." in result.stderr
+    told = result.stderr.splitlines()
+    assert told[:2] == [
+        "read ...",
+        f"{photo}: picture 24 x 16 pixels, L -> about 252 bytes (5.25 bits a pixel), sine 1x8, fast, 500 steps",
+    ]
+    assert "fit ..." in told
     assert photo.read_bytes() == untouched
     assert names(tmp_path) == ["photo.png", "photo.sinr"]
     assert "ok" in sinr("verify", out, "--against", photo).stdout
@@ -66,6 +71,7 @@ def test_ctrl_c_keeps_what_was_fitted(tmp_path):
     without_compiler = os.environ | {"PATH": ""}  # which takes longer than the rest
     process = subprocess.Popen(command, cwd=tmp_path, env=without_compiler, **pipes)
     assert process.stderr.readline() == "read ...\n"
+    assert process.stderr.readline().startswith("a.png: picture 256 x 256 pixels, L -> about ")
     assert process.stderr.readline() == "load PyTorch ...\n"
     assert process.stderr.readline() == "fit ...\n"
     process.send_signal(signal.SIGINT)
@@ -107,6 +113,18 @@ def test_exit_codes(sinr, fails, names, tmp_path, photo, monkeypatch):
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == f"sinr: stopped by Ctrl-C; {out} holds what was there"
     assert codec.verify(out, photo).ok
+
+
+@pytest.mark.parametrize(("name", "noun"), [("out.jpg", "a picture"), ("a.WAV", "a sound"), ("a.pth", "a network")])
+def test_no_sinr_file_gets_the_name_of_another_format(sinr, fails, names, tmp_path, photo, name, noun):
+    fails(sinr("encode", photo, "-o", tmp_path / name), f"{name}: is the name of {noun}, but this writes a .sinr file")
+    assert names(tmp_path) == ["photo.png"]
+
+
+def test_methods_are_listed(sinr):
+    lines = sinr("methods").stdout.splitlines()
+    assert lines[0].split()[0] == "coin"
+    assert json.loads(sinr("methods", "--json").stdout).keys() == {line.split()[0] for line in lines}
 
 
 def test_a_picture_by_another_method(sinr, fails, photo, tmp_path):

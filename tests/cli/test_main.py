@@ -10,7 +10,7 @@ import pytest
 
 from sinr_codec import inspecting
 
-VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench", "batch"]
+VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench", "batch", "methods"]
 
 
 # -- help and usage ----------------------------------------------------------------------------------------

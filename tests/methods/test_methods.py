@@ -195,6 +195,8 @@ def test_the_hidden_layers_alone_keep_the_quality(tasks: dict[str, Task]) -> Non
 def test_experiments_name_methods_that_there_are() -> None:
     named = {name for experiment in EXPERIMENTS.values() for name in experiment.methods}
     assert named <= set(METHODS)
-    with pytest.raises(InputError, match="expected one of coin"):
+    with pytest.raises(InputError, match=r"'Coim' is none; expected coin, .*`sinr methods` lists all"):
+        method_named("Coim")
+    with pytest.raises(InputError, match=r"'jpeg' is none; expected coin, inric, sinr, ... \("):
         method_named("jpeg")
     assert isinstance(METHODS["inric-pe"].training.encoding, Octaves)

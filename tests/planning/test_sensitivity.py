@@ -76,4 +76,9 @@ def test_evaluations_and_roundings_are_told():
     counter.round(rounder, {}, {})
     counter(lambda params: 1.0, {})
     counter.round(rounder, {}, {})
-    assert seen == [(1, ""), (1, "rounding 1, 25%"), (2, ""), (2, "rounding 2, 25%")]
+    assert seen == [
+        (1, "1 networks tried"),
+        (1, "1 networks tried, all weights rounded 1, 25%"),
+        (2, "2 networks tried"),
+        (2, "2 networks tried, all weights rounded 2, 25%"),
+    ]

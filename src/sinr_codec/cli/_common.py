@@ -17,10 +17,11 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from sinr_codec.errors import InputError, explain, printable, quoted
 from sinr_codec.progress import Progress, displayed
+from sinr_codec.reports import as_text
 
 if TYPE_CHECKING:
     from sinr_codec.container import Limits
-    from sinr_codec.fields import AnyActivation, Decodable
+    from sinr_codec.fields import AnyActivation
 
 T = TypeVar("T")
 
@@ -218,13 +219,7 @@ def progress(quiet: bool = False) -> AbstractContextManager[Progress]:
 
 def show(title: str, rows: Iterable[tuple[str, str]], notes: Iterable[str] = ()) -> None:
     """Print a compact table, then the notes."""
-    say(title)
-    rows = list(rows)
-    longest = max([9, *(len(name) for name, _ in rows)])
-    for name, text in rows:
-        say(text, f"  {name:<{longest}} ")
-    for note in notes:
-        say(note, "  note: ")
+    typer.echo(as_text(title, rows, notes))
 
 
 def say(text: str, before: str = "") -> None:
@@ -258,11 +253,3 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def describe_field(field: "Decodable", parts: int = 1) -> str:
-    """Description of a network, such as "sine 3x64", or of several."""
-    name = field.describe()
-    if hasattr(field, "activation") and hasattr(field, "hidden_layers"):
-        name = f"{type(field.activation).__name__.lower()} {field.hidden_layers}x{field.width}"
-    return name if parts == 1 else f"{parts} networks of {name}"

@@ -1,9 +1,8 @@
 """`sinr encode`: encode a signal into a `.sinr` file."""
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +11,6 @@ from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption
 from sinr_codec.cli._kinds import options_given
 from sinr_codec.cli._sources import name_beside, output_of, source_of
 from sinr_codec.errors import QualityWarning
-
-if TYPE_CHECKING:
-    from sinr_codec.encoding.report import EncodeReport
 
 
 def encode(
@@ -94,19 +90,5 @@ def encode(
             progress=progress,
             **options_given(ctx),
         )
-    _common.show_report(report, as_json, str(out), _rows(report), report.notes)
+    _common.show_report(report, as_json, str(out), report.rows(), report.notes)
     _common.end(report.shortfall, report.interrupted, out)
-
-
-def _rows(report: "EncodeReport") -> Iterator[tuple[str, str]]:
-    share = report.source_bytes / report.bytes
-    ratio = f", 1/{share:.3g} of the samples" if share >= 1 else f", {1 / share:.3g} times the samples" if share else ""
-    yield "size", f"{report.bytes:,} bytes{ratio}"
-    yield "rate", f"{report.bpp:.3g} bits a {report.unit}"
-    yield from report.measured.leading()
-    yield report.measure, f"{report.quality:.2f} dB ({report.fit_quality:.2f} dB before coding)"
-    yield from report.measured.further()
-    yield "time", f"{report.seconds:.1f} s"
-    yield "how", f"{report.preset}, {report.kind}, {_common.describe_field(report.field, report.parts)}"
-    if report.target is not None:
-        yield "target", f"{report.target}: {'met' if report.target_met else 'MISSED'}"

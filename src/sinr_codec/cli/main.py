@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from sinr_codec import __version__
-from sinr_codec.cli import batch, bench, compress, decode, decompress, encode, info, learn, verify
+from sinr_codec.cli import batch, bench, compress, decode, decompress, encode, info, learn, methods, verify
 from sinr_codec.cli._common import Verb, Verbs
 from sinr_codec.cli._kinds import DecodeCommand, EncodeCommand
 
@@ -35,6 +35,7 @@ for _verb in (
     encode.encode,
     batch.batch,
     learn.learn,
+    methods.methods,
     decode.decode,
     compress.compress,
     decompress.decompress,

@@ -11,11 +11,12 @@ import numpy as np
 from sinr_codec.container import DEFAULT_LIMITS
 from sinr_codec.encoding.files import overhead
 from sinr_codec.encoding.job import Fitted, Job, beside
+from sinr_codec.encoding.words import describe_field, plan_in_words, quality_in_words
 from sinr_codec.evaluators import tile_of
 from sinr_codec.fields.base import Field, Growing
 from sinr_codec.methods import inric
 from sinr_codec.methods.base import trainable_of
-from sinr_codec.progress import Steps, Together, acknowledge
+from sinr_codec.progress import Steps, Together, acknowledge, say
 from sinr_codec.quality import NO_LOSS, decibels
 from sinr_codec.signals.base import Apply, Fields, SampledPart
 from sinr_codec.types import Options, Params
@@ -35,8 +36,10 @@ def fit(
     """Fit a network to each part in a share of the time, possibly starting from a network of another width."""
     DEFAULT_LIMITS.check("max_params", network.num_params * len(job.signal.parts))
     budgets = _budgets(job, network, max_bytes)
-    job.progress.start("load PyTorch", 0)
-    results = _Fits(job, network, budgets, start, share).results()
+    if (number := next(job.numbers)) == 1:
+        say(job.progress, plan_in_words(job, network, max_bytes))
+    job.progress.start("load PyTorch" if number == 1 else "prepare", 0)
+    results = _Fits(job, network, budgets, start, share, number).results()
     notes = _remarks(job, results)
     done = [result for result in results if result is not None]
     params = [result.params for result in done]
@@ -65,10 +68,14 @@ def threads_for(job: Job) -> int:
 class _Fits:
     """The fits of all parts."""
 
-    def __init__(self, job: Job, network: Field, budgets: list[int | None], begin: Fitted | None, share: float) -> None:
+    def __init__(
+        self, job: Job, network: Field, budgets: list[int | None], begin: Fitted | None, share: float, number: int
+    ) -> None:
         from sinr_codec.fit.optim import load
 
         load()
+        search = number > 1 or (job.psnr is not None and job.request.width is None)
+        self._label = f"fit {number} for {quality_in_words(job)}, {describe_field(network)}" if search else "fit"
         self._job, self._network, self._budgets, self._begin = job, network, budgets, begin
         self._threads = threads_for(job)
         self._settings = self._settings_for(share)
@@ -83,7 +90,7 @@ class _Fits:
         count = len(self._job.signal.parts)
         if self._threads == 1:
             return [self._fitted(number) for number in range(count)]
-        self._together = Together(self._job.progress, f"fit {count} blocks", count, self._stopped.is_set)
+        self._together = Together(self._job.progress, f"{self._label} {count} blocks", count, self._stopped.is_set)
         with Interrupt(self._stop):
             return list(side_by_side(self._fitted, count, self._threads))
 
@@ -138,7 +145,7 @@ class _Fits:
     def _listener(self, number: int) -> Callable[[int, int, float], None]:
         if self._together is not None:
             return self._together.steps(number)
-        return Steps(self._job.progress, "fit" + self._job.mark(number), self._job.signal.parts[number].decibels)
+        return Steps(self._job.progress, self._label + self._job.mark(number), self._job.signal.parts[number].decibels)
 
 
 def _remarks(job: Job, results: Sequence["FitResult | None"]) -> tuple[str, ...]:

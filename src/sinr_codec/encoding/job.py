@@ -1,8 +1,9 @@
 """A job: a signal, a request, and all settings that follow from them before a fit."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,12 @@ class Job:
         Quality to reach, in dB; None without one.
     bits
         Rate in bits a sample, for a method that trains its network for a rate.
+    name
+        What the source is called.
+    noun
+        What its kind is called.
+    numbers
+        Of the fits, from 1 on.
     kept
         Checkpoints of all fits, which stay until the file is written.
     metadata
@@ -71,7 +78,10 @@ class Job:
     checkpoint: PathLike | None
     psnr: float | None = None
     bits: float | None = None
+    name: str = "the data"
+    noun: str = "signal"
     kept: list[Path] = dataclasses.field(default_factory=list)
+    numbers: Iterator[int] = dataclasses.field(default_factory=lambda: count(1))
     metadata: bytes = b""
     notes: tuple[str, ...] = ()
 
@@ -187,8 +197,15 @@ class Coded:
     notes: tuple[str, ...]
 
 
-def job_for(source: object, request: Request, base: Base | Source | None, options: Options, progress: Progress) -> Job:
-    """Read a signal, and determine the settings of its fit and coding.
+def job_for(
+    source: object,
+    request: Request,
+    base: Base | Source | None,
+    options: Options,
+    progress: Progress,
+    name: str = "the data",
+) -> Job:
+    """Read a signal, which messages call `name`, and determine the settings of its fit and coding.
 
     Raises
     ------
@@ -223,6 +240,8 @@ def job_for(source: object, request: Request, base: Base | Source | None, option
     metadata, notes = _metadata(signal, request.budget(spec.samples), recipe.rate)
     return Job(
         *(signal, request, progress, preset, recipe, method, shared, rated, request.checkpoint, psnr),
+        name=name,
+        noun=kind.noun.split(" ", 1)[-1],
         metadata=metadata,
         notes=notes,
     )

@@ -3,20 +3,23 @@
 import dataclasses
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sinr_codec.encoding.job import Coded, Job
 from sinr_codec.encoding.targets import outcome
+from sinr_codec.encoding.words import describe_field
 from sinr_codec.fields import Field
+from sinr_codec.reports import Report
 from sinr_codec.signals.base import Quality
 from sinr_codec.streams import Output
 from sinr_codec.types import Blob
 
 
-@dataclass(frozen=True)
-class EncodeReport:
-    """Result of `encode`.
+@dataclass(frozen=True, repr=False)
+class EncodeReport(Report):
+    """Result of `encode`; `print(report)` is a table.
 
     Attributes
     ----------
@@ -78,6 +81,28 @@ class EncodeReport:
     sections: dict[str, int]
     interrupted: bool
     blob: Blob = dataclasses.field(repr=False)
+
+    @property
+    def title(self) -> str:
+        """Path of the file, or its kind."""
+        return self.kind if self.path is None else str(self.path)
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Names and values for a table."""
+        share = self.source_bytes / self.bytes
+        ratio = f", 1/{share:.3g} of the samples" if share >= 1 else ""
+        yield "size", f"{self.bytes:,} bytes{ratio or f', {1 / share:.3g} times the samples' if share else ''}"
+        yield "rate", f"{self.bpp:.3g} bits a {self.unit}"
+        yield from self.measured.leading()
+        yield self.measure, f"{self.quality:.2f} dB ({self.fit_quality:.2f} dB before coding)"
+        yield from self.measured.further()
+        yield "time", f"{self.seconds:.1f} s"
+        yield "how", f"{self.preset}, {self.kind}, {describe_field(self.field, self.parts)}"
+        if self.target is not None:
+            yield "target", f"{self.target}: {'met' if self.target_met else 'MISSED'}"
+
+    def __repr__(self) -> str:
+        return f"<EncodeReport {self.title}: {self.bytes:,} bytes, {self.measured.brief(self.measure)}>"
 
     @property
     def psnr(self) -> float:

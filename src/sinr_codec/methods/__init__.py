@@ -1,6 +1,7 @@
 """All methods by name: how a network is trained, and how it is coded."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, Final
 
 from sinr_codec.errors import InputError, quoted
@@ -114,10 +115,11 @@ METHODS: Final = {method.name: method for method in _all}
 
 
 def method_named(name: str) -> Method:
-    """Look up a method; the `InputError` for an unknown name lists the known ones."""
+    """Look up a method; the `InputError` for an unknown name suggests similar ones."""
     found = METHODS.get(name) or _of_family(name)
     if found is None:
-        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {quoted(name)}")
+        near = get_close_matches(name.lower(), METHODS, 4) or ["coin", "inric", "sinr"]
+        raise InputError(f"method: {quoted(name)} is none; expected {', '.join(near)}, ... (`sinr methods` lists all)")
     return found
 
 

@@ -96,7 +96,7 @@ def plan(
     device
         Device of the pursuits, see `omp.omp`.
     progress
-        Called with the number of evaluations of either loss so far and a remark on other work, which may be empty.
+        Called with the number of evaluations of either loss so far, and with that in words.
 
     Raises
     ------

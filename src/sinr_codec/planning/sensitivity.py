@@ -30,17 +30,18 @@ class Counter:
         """The loss of parameters."""
         value = float(loss(params))
         self.evaluations += 1
-        self._report("")
+        self._report()
         return value
 
     def round(self, rounder: Rounder, params: Params, codings: Mapping[str, Direct | Sparse], _: Any = None) -> Rounded:
         """The result of a rounder for parameters."""
         self.roundings += 1
-        return rounder(params, codings, lambda share: self._report(f"rounding {self.roundings}, {share:.0%}"))
+        number = self.roundings
+        return rounder(params, codings, lambda share: self._report(f", all weights rounded {number}, {share:.0%}"))
 
-    def _report(self, text: str) -> None:
+    def _report(self, more: str = "") -> None:
         if self.progress:
-            self.progress(self.evaluations, text)
+            self.progress(self.evaluations, f"{self.evaluations} networks tried{more}")
 
 
 def probed(

@@ -300,6 +300,13 @@ def _of_suffix(suffix: str) -> Kind | None:
     return next((kind for kind in _asked() if has_suffix(suffix, *kind.suffixes)), None)
 
 
+def noun_of_name(path: Path) -> str | None:
+    """What a file of this name holds by its extension, with its article; None where that tells nothing."""
+    if has_suffix(path, *_NETWORKS):
+        return "a network"
+    return next((kind.noun for kind in _asked() if has_suffix(path, *kind.suffixes)), None)
+
+
 def _asked() -> Iterable[Kind]:
     """Kinds in the order in which they are asked: the most particular first, those of other packages last."""
     yield from map(kind_named, reversed(KINDS))
