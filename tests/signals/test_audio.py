@@ -349,7 +349,7 @@ def test_impossible_renderings_are_refused():
     with pytest.raises(LimitError):
         spec.render(Fields(fields.parts, max_samples=11_999))
     with pytest.raises(LimitError):
-        spec.render(fields, rate=2**31 - 1)
+        spec.render(Fields(fields.parts, max_samples=1 << 30), rate=2**31 - 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])

@@ -558,8 +558,8 @@ def test_arrays_that_are_no_volumes(array):
 
 
 def test_huge_declarations_are_refused_before_reading(nifti, tmp_path):
-    huge = np.broadcast_to(np.uint8(1), (2048, 2048, 1024))
-    with pytest.raises(InputError, match=r"array: 2048 x 2048 x 1024 are more than"):
+    huge = np.broadcast_to(np.uint8(1), (4096, 2048, 2048))
+    with pytest.raises(InputError, match=r"array: 4096 x 2048 x 2048 are more than"):
         VolumeSignal.load(huge)
     path = nifti("head.nii")
     data = bytearray(path.read_bytes())

@@ -9,9 +9,11 @@ import pytest
 import tifffile
 import zarr
 from nibabel.testing import data_path
+from PIL import Image
 
 from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.signals import registry, volume_arrays, volume_tiff
+from sinr_codec.signals.base import Fields
 from sinr_codec.signals.volume import VolumeSignal, VolumeSpec
 
 
@@ -22,7 +24,7 @@ def decoded(signal, path, region=None, scale=None):
     array = np.array(signal.array)
     if region is not None:
         array = array[tuple(slice(*span) for span in region)]
-    placed = array.view(type(spec.render(_Constant(spec))))
+    placed = array.view(type(spec.render(constant(spec))))
     steps = scale or (1.0,) * len(spec.sizes)
     starts = [span[0] for span in region] if region else [0] * len(spec.sizes)
     placed.placement = tuple((float(step), float(start)) for step, start in zip(steps, starts))
@@ -30,12 +32,9 @@ def decoded(signal, path, region=None, scale=None):
     return path
 
 
-class _Constant:
-    """A network that is not asked for its values."""
-
-    def __init__(self, spec):
-        self.parts = [lambda points: np.zeros((len(points), spec.out_features), np.float32)]
-        self.tile, self.max_samples, self.threads = 1 << 14, 1 << 30, 1
+def constant(spec):
+    """Networks that are not asked for their values."""
+    return Fields([lambda points: np.zeros((len(points), spec.out_features), np.float32)])
 
 
 def afni(path, array, factors):
@@ -166,7 +165,7 @@ def test_images_that_are_no_grids_of_real_numbers_are_told_in_words(tmp_path, mo
     with pytest.raises(InputError, match="is a Cifti2Image, expected a grid of voxels"):
         VolumeSignal.load(f"{data_path}/row_major.dconn.nii")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(MissingExtraError, match="needs h5py: pip install h5py"):
+    with pytest.raises(MissingExtraError, match="needs h5py: pip install"):
         VolumeSignal.load(f"{data_path}/small.mnc")
 
 
@@ -404,3 +403,68 @@ def test_room_in_the_temporary_folder_is_reserved_before_it_is_used(tmp_path, sm
     monkeypatch.setattr(volume_arrays, "IN_MEMORY", 100)
     with pytest.raises(InputError, match=r"a\.npz: needs 32,000 bytes in the temporary folder .*TMPDIR"):
         VolumeSignal.load(tmp_path / "a.npz")
+
+
+# -- pictures of slices ----------------------------------------------------------------------------------------
+
+
+def shown(volume, path, window=None):
+    placed = np.asarray(volume.array).view(type(volume.spec.render(constant(volume.spec))))
+    placed.window = window
+    volume.spec.save(placed, path)
+    return np.asarray(Image.open(path))
+
+
+def body(dtype="int16", slope=1.0, inter=0.0):
+    """Air, fat, two organs 60 units apart, and bone, as a CT has them."""
+    values = np.full((40, 40, 40), -1000.0)
+    values[4:36, 4:36, 4:36] = -100
+    values[8:20, 8:32, 8:32], values[20:30, 8:32, 8:32] = 0, 60
+    values[30:33, 10:14, 18:22] = 1500
+    image = nibabel.Nifti1Image(np.rint((values - inter) / slope).astype(dtype), np.diag([-1, 1, 1, 1]))
+    image.header.set_slope_inter(slope, inter)
+    return values, VolumeSignal.load(nibabel.Nifti1Image.from_bytes(image.to_bytes()))
+
+
+def test_pictures_show_soft_tissue_by_themselves(tmp_path):
+    values, signal = body()
+    levels = dict(zip(values[:, 20, 20], shown(signal, tmp_path / "a.png")[20, 44:84]))
+    assert levels[-1000.0] == 0
+    assert levels[60.0] - levels[0.0] > 20
+    assert levels[0.0] - levels[-100.0] > 40
+
+
+@pytest.mark.parametrize(
+    ("dtype", "slope", "inter"), [("int16", 1.0, 0.0), ("uint16", 0.5, -1024.0), ("int16", -1.0, 0.0)]
+)
+def test_windows_are_in_units_of_the_data(tmp_path, dtype, slope, inter):
+    values, signal = body(dtype, slope, inter)
+    decoder = VolumeSpec.from_header(signal.spec.to_header(), signal.spec.side)
+    assert decoder.render(constant(decoder), region=[(0, 2)], window=[-160, 240]).window == (-160, 240)
+    picture = shown(signal, tmp_path / "a.png", (-160, 240))
+    wanted = np.rint(255 * np.clip((values[20].T[::-1] + 160) / 400, 0, 1))
+    np.testing.assert_allclose(picture[:, :40], wanted, atol=1)
+    with pytest.raises(InputError, match=r"a\.npy: a window is for pictures"):
+        shown(signal, tmp_path / "a.npy", (-160, 240))
+
+
+@pytest.mark.parametrize("window", [(240, -160), (1,), (1, 2, 3), (0, float("inf")), (float("nan"), 1), (0, 0), "ab"])
+def test_windows_that_are_none_are_refused(window):
+    spec = VolumeSignal.load(np.zeros((3, 4, 5), np.uint8)).spec
+    with pytest.raises(InputError, match=r"window .*expected LOW,HIGH"):
+        spec.render(constant(spec), window=window)
+
+
+def test_absurd_voxel_sizes_are_drawn_and_moved_without_a_warning(tmp_path, recwarn):
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((6, 7, 8))
+    header.set_data_dtype(np.uint8)
+    header["pixdim"][1:4] = [1e-38, 3e38, 1]
+    header["sform_code"], header["srow_x"] = 1, [3e38, 3e38, 3e38, 3e38]
+    path = tmp_path / "a.nii"
+    path.write_bytes(header.binaryblock + bytes(4) + stack((6, 7, 8), "uint8").tobytes())
+    signal = VolumeSignal.load(path)
+    assert max(shown(signal, tmp_path / "a.png").shape) < 20_000
+    part = signal.spec.render(constant(signal.spec), scale=2, region=[(1, 3)] * 3)
+    signal.spec.save(part, tmp_path / "b.nii")
+    assert not [w for w in recwarn if "sinr" in str(w.filename) or "nibabel" in str(w.filename)]

@@ -33,6 +33,8 @@ class NiftiFields:
     spacing: tuple[float, ...]
     slope: float
     """Of the data against the stored samples; 1 where the header has none."""
+    inter: float
+    """The data for stored zeros; 0 where the header has no slope."""
 
     @classmethod
     def of(cls, data: bytes) -> "NiftiFields":
@@ -49,9 +51,10 @@ class NiftiFields:
                 if not 1 <= axes <= 7 or number not in _DTYPES:
                     break
                 spacing = np.frombuffer(data, byte_order + pixdim[0], 8, pixdim[1])[1:]
-                slope = float(np.frombuffer(data, byte_order + scaling[0], 1, scaling[1])[0])
-                scaled = math.isfinite(slope) and slope != 0
-                return cls(tuple(shape[:axes]), _DTYPES[number], tuple(spacing.tolist()), slope if scaled else 1.0)
+                slope, inter = np.frombuffer(data, byte_order + scaling[0], 2, scaling[1]).tolist()
+                if not (math.isfinite(slope) and slope != 0 and math.isfinite(inter)):
+                    slope, inter = 1.0, 0.0
+                return cls(tuple(shape[:axes]), _DTYPES[number], tuple(spacing.tolist()), slope, inter)
         raise MalformedError("volume: expected a NIfTI header in the side section")
 
 
@@ -105,6 +108,11 @@ def write_to(file: Any, header: Any, decoded: Array) -> None:
 def move(header: Any, placement: Sequence[tuple[float, float]]) -> None:
     """Adjust voxel sizes, affines and time offset of a header to a rendering."""
     steps, offsets = zip(*placement)
+    with np.errstate(all="ignore"):  # a damaged header may hold any numbers
+        _move(header, steps, offsets)
+
+
+def _move(header: Any, steps: Sequence[float], offsets: Sequence[float]) -> None:
     affines = [(header.get_sform(coded=True), header.set_sform), (header.get_qform(coded=True), header.set_qform)]
     change = np.diag([*steps[:3], 1.0])
     change[:3, 3] = offsets[:3]

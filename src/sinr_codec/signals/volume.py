@@ -36,7 +36,7 @@ from sinr_codec.signals.recipe import Recipe, octaves
 from sinr_codec.signals.thinning import Thinned, busy
 from sinr_codec.signals.volume_arrays import MAX_CHANNELS, Found, axes_of_shape, check_count
 from sinr_codec.signals.volume_files import FORMATS, Form, read, unpacked
-from sinr_codec.signals.volume_slices import slices
+from sinr_codec.signals.volume_slices import checked_window, slices
 from sinr_codec.types import Array, PathLike
 
 VOLUME: Final = 2
@@ -53,12 +53,16 @@ class Volume(np.ndarray[Any, np.dtype[Any]]):
     placement
         For each axis except channels, (step, offset): sample i lies at the source's voxel
         ``step * i + offset``; None for views and results of further computation.
+    window
+        The values that are black and white in a picture of it; None for those that show most.
     """
 
     placement: tuple[tuple[float, float], ...] | None
+    window: tuple[float, float] | None
 
     def __array_finalize__(self, source: Any) -> None:
         self.placement = None
+        self.window = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,7 @@ class VolumeSpec(GridSpec):
         scale: ScaleLike | None = None,
         size: SizeLike | None = None,
         region: RegionLike | None = None,
+        window: Sequence[float] | None = None,
     ) -> Volume:
         """Evaluate the networks on a grid of voxels: the cost of a slice or a box is proportional to its voxels.
 
@@ -215,6 +220,9 @@ class VolumeSpec(GridSpec):
         region
             Part of the volume: (start, stop) in source voxels for each axis. Axes that are left out at the end are
             whole.
+        window
+            Values that a `.png` shows as black and white, LOW,HIGH in units of the data, as -160,240 for soft tissue in
+            a CT.
 
         Returns
         -------
@@ -222,13 +230,14 @@ class VolumeSpec(GridSpec):
 
         Raises
         ------
-        InputError : a scale, size or region without any voxel
+        InputError : a scale, size or region without any voxel, or a window that is none
         LimitError : more values than `fields.max_samples`, before anything is allocated
         """
+        shown = None if window is None else checked_window(window)
         spans = self.window(fields, scale, size, region)
         out = self.evaluate(fields, spans)
         volume = out.reshape(self._array_shape(out.shape[:-1])).view(Volume)
-        volume.placement = tuple(map(_placement, spans))
+        volume.placement, volume.window = tuple(map(_placement, spans)), shown
         return volume
 
     # -- files ---------------------------------------------------------------------------------------------
@@ -245,7 +254,7 @@ class VolumeSpec(GridSpec):
     @property
     def slope(self) -> float:
         """Units of the data for one unit of the stored samples: NIfTI's slope, without its sign."""
-        return self._form.slope
+        return abs(self._form.scaling[0])
 
     def save(self, decoded: Array, path: PathLike) -> None:
         """Write a rendering as .nii, .nii.gz, .npy, .npz, .zarr (a folder), .zarr.zip, .tif, or .png (three slices).
@@ -264,9 +273,9 @@ class VolumeSpec(GridSpec):
         """A rendering as a nibabel image, with the source's scaling and an affine for the rendering."""
         return self._form.nifti(decoded)
 
-    def slices(self, array: Array) -> Any:
-        """The middle slices along each axis, side by side, as a Pillow image (`volume_files.slices`)."""
-        return slices(array, self._form)
+    def slices(self, array: Array, window: Sequence[float] | None = None) -> Any:
+        """The middle slices along each axis, side by side, as a Pillow image (`volume_slices.slices`)."""
+        return slices(array, self._form, window)
 
 
 def _placement(span: lattice.Span) -> tuple[float, float]:

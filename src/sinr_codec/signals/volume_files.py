@@ -139,9 +139,12 @@ class Form:
         return tuple(x if 0 < x < math.inf else 1.0 for x in found)
 
     @property
-    def slope(self) -> float:
-        """Units of the data for one unit of the stored samples: NIfTI's slope, without its sign."""
-        return abs(nifti.NiftiFields.of(self.metadata).slope) if self.is_nifti else 1.0
+    def scaling(self) -> tuple[float, float]:
+        """NIfTI's slope and intercept, from stored samples to units of the data; (1, 0) without one."""
+        if not self.is_nifti:
+            return 1.0, 0.0
+        found = nifti.NiftiFields.of(self.metadata)
+        return found.slope, found.inter
 
     def check(self, dtype: str) -> None:
         """Raise `MalformedError` for metadata of another format, shape or dtype."""
@@ -185,7 +188,9 @@ class Form:
         MissingExtraError : the format's library is missing
         """
         name = Path(path).name.lower()
-        array = np.asarray(decoded)
+        array, window = np.asarray(decoded), getattr(decoded, "window", None)
+        if window is not None and not name.endswith(".png"):
+            raise InputError(f"{path}: a window is for pictures; expected a name that ends in .png")
         if name.endswith(".zarr"):
             with atomic_folder(path, "zarr folder") as folder:
                 self._write_zarr(decoded, str(folder), path)
@@ -206,7 +211,7 @@ class Form:
                 with translated(path, "TIFF does not hold this volume ({reason}); expected .npy", untouched=(OSError,)):
                     volume_tiff.write(array, temporary, len(self.sizes), self.channels)
             elif name.endswith(".png"):
-                slices(array, self).save(temporary, "PNG")
+                slices(array, self, window).save(temporary, "PNG")
             else:
                 raise InputError(f"{path}: expected an extension among x and .png")
 
