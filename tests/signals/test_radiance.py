@@ -663,8 +663,12 @@ def test_boxes_without_room_are_refused(low, high):
 def test_the_work_of_a_rendering_is_bounded():
     spec = spec_of()
     apply = field_of(ball, BOX)
-    with pytest.raises(LimitError, match="points on rays"):
+    with pytest.raises(LimitError, match="cells: above"):
         spec.render(Fields([apply], max_samples=32_768 - 1))
+    points = CAMERA.height * CAMERA.width * BOX.steps + 32_768
+    with pytest.raises(LimitError, match="a view takes up to .* evaluations"):
+        spec.render(Fields([apply], max_positions=points - 1))
+    assert spec.render(Fields([apply], max_positions=points)).shape[-1] == 3
     assert spec.render(Fields([apply], max_samples=32_768)).shape[-1] == 3
     with pytest.raises(LimitError, match="pixels"):
         spec.render(Fields([apply]), size=(8000, 8000))
