@@ -124,7 +124,7 @@ class Runner:
         decoded = decoder.render(**options)
         decoder(np.zeros((3, decoder.network.in_features), "float32"))
         spec.summary(decoded)
-        if rng.random() < self.saved:
+        if rng.random() < (0.5 if decoder.metadata else self.saved):
             name = f"out{rng.choice(FORMATS[kind])}"
             try:
                 decoder.save(self.folder / name, **options)
@@ -147,14 +147,20 @@ class Runner:
 
 def warm_up(corpus, runner):
     """Import what the readers and writers of all kinds use, so that the peak of memory is that of cases."""
-    from fuzz_mutations import Case
+    from fuzz_mutations import SIGNAL, Case
 
     warnings.simplefilter("ignore")
+    written = set()
     for name in corpus.names:
-        parts = corpus.files[name]
-        for _ in range(2):
-            with contextlib.suppress(Exception):
-                Runner(saved=1.0).run(Case(name, parts.blob, corpus.base_for(parts.header)), 0)
+        case = Case(name, corpus.files[name].blob, corpus.base_for(corpus.files[name].header))
+        runner.run(case, 0)
+        if corpus.files[name].header.get(SIGNAL):
+            decoder = codec.open(case.blob, base=case.base)
+            for suffix in set(FORMATS[decoder.spec.KIND]) - written:
+                written.add(suffix)
+                with contextlib.suppress(SinrError):
+                    decoder.save(runner.folder / f"out{suffix}")
+                runner._remove(f"out{suffix}")
     warnings.simplefilter("error", RuntimeWarning)
     runner.peak = _peak()
 

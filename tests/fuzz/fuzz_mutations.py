@@ -17,6 +17,7 @@ from pathlib import Path
 
 import brotli
 import cbor2
+from PIL import ImageCms
 
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import MAGIC, VERSION
@@ -24,7 +25,7 @@ from sinr_codec.container import MAGIC, VERSION
 GOLDEN = Path(__file__).parents[1] / "conformance"
 
 # keys of a header
-KIND, SIGNAL, LENGTHS, BASE = 0, 2, 5, 7
+KIND, SIGNAL, LENGTHS, EXTRA, BASE = 0, 2, 5, 6, 7
 
 INTEGERS = [*range(10), 14, 15, 16, 17, 23, 24, 31, 32, 33, 63, 64, 65, 100, 127, 128, 255, 256, 257, 1000, 1023, 1024]
 INTEGERS += [
@@ -60,6 +61,22 @@ OTHERS = [
     [1, [2, [3, [4, [5]]]]],
 ]
 BYTES = [0, 1, 2, 3, 8, 9, 10, 11, 12, 15, 0x1F, 0x2F, 0x3F, 0x40, 0x53, 0x7F, 0x80, 0x81, 0xFE, 0xFF]
+
+
+METADATA = {
+    "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    "exif": bytes.fromhex(
+        "4d4d002a000000080002011a00050000000100000026013100020000000461006200000000000000012c00000001"
+    ),
+    "dpi": [300.0, 300.0],
+    "comment": b"a",
+    "text": {"Title": "a", "Comment": "b"},
+    "xmp": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
+    "channels": ["FL", "FR"],
+    "tags": {"title": "a", "date": "2020"},
+    "pixels": [4, 3],
+}
+"""Items of all kinds of signal; each kind ignores those of others."""
 
 
 @dataclass(frozen=True)
@@ -262,6 +279,8 @@ class Corpus:
         parts = self.files[rng.choice(self.names)]
         base, how = self.base_for(parts.header), rng.random()
         try:
+            if how < 0.04 and parts.header[KIND] == 0:
+                return self._told(rng, parts, base)
             return self._case(rng, parts, base, how)
         except (cbor2.CBOREncodeError, OverflowError, TypeError, ValueError):  # what CBOR cannot say in canonical form
             return Case(f"unchanged {parts.name}", parts.blob, base)
@@ -288,6 +307,13 @@ class Corpus:
         if how < 0.98:
             return Case(f"end cut off {name}", parts.blob[: rng.randrange(len(parts.blob))], base)
         return Case(f"bytes of {name}", edited(rng, parts.blob), base)
+
+    def _told(self, rng, parts, base):
+        """A file with damaged metadata."""
+        items = mutated(rng, METADATA) if rng.random() < 0.8 else METADATA
+        packed = brotli.compress(cbor2.dumps(items, canonical=True), quality=1)
+        extra = {"metadata": edited(rng, packed) if rng.random() < 0.2 else packed}
+        return Case(f"metadata of {parts.name}", rebuilt({**parts.header, EXTRA: extra}, parts.sections), base)
 
     def _spliced(self, rng, parts):
         """Sections and header of one file with those of another."""
