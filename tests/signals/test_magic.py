@@ -199,7 +199,7 @@ def test_messages_name_the_source_not_its_copy(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "kind"), [
-    ("a.mgz", "volume"), ("a.img", "volume"), ("a.hdr", "volume"), ("a.mnc", "volume"), ("a.dcm", "volume"),
+    ("a.mgz", "volume"), ("a.img", "volume"), ("a.hdr", "volume"), ("a.mnc", "volume"),
     ("a.grib", "dataset"), ("a.h5", "dataset"), ("a.hdf5", "dataset"),
     ("a.caf", "audio"), ("a.w64", "audio"), ("a.rf64", "audio"), ("a.aifc", "audio"), ("a.snd", "audio"),
     ("a.m4a", "audio"), ("a.ts", "video"), ("a.3gp", "video"), ("a.wmv", "video"), ("a.flv", "video"),
@@ -207,3 +207,50 @@ def test_messages_name_the_source_not_its_copy(tmp_path):
 ])  # fmt: skip
 def test_names_that_the_libraries_read(name, kind):
     assert registry.kind_of(name).name == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("a.png", sound("WAV"), r"its first bytes are those of a sound \(--as \.wav\)"),
+        ("a.jpeg", sound("FLAC"), r"its first bytes are those of a sound \(--as \.flac\)"),
+        ("a.wav", picture("PNG"), r"its first bytes are those of a picture \(--as \.png\)"),
+        ("a.mp4", mesh("glb"), r"its first bytes are those of a shape \(--as \.glb\)"),
+    ],
+)
+def test_a_wrong_extension_is_said(name, make, message, tmp_path):
+    (tmp_path / name).write_bytes(make())
+    with pytest.raises(InputError, match=message) as caught:
+        registry.load(tmp_path / name)
+    suffix = str(caught.value).rpartition("--as ")[2].rstrip(")")
+    with registry.at_hand(tmp_path / name, suffix) as there:
+        assert there.name == f"{name}{suffix}"
+
+
+def test_raw_photographs_are_not_their_previews(tmp_path):
+    """Cameras write TIFF files whose first page is a thumbnail."""
+    Image.fromarray(PIXELS).save(tmp_path / "a.dng", "TIFF")
+    for read in (registry.load, registry.kind_of):
+        with pytest.raises(InputError, match=r"a\.dng: is a picture that Pillow does not read; convert it"):
+            read(tmp_path / "a.dng")
+    assert registry.load(tmp_path / "a.dng", ".tif").spec.shape == PIXELS.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.svg", "is a drawing; render it"),
+        ("a.exr", "convert it to PNG"),
+        ("a.nrrd", "convert it to NIfTI"),
+        ("a.fbx", "convert it to .glb"),
+        ("a.laz", "is a cloud of points"),
+        ("a.zip", "unpack it first"),
+        ("a.txt", "name the kind"),
+        ("a.dcm", "convert the series to NIfTI"),
+        ("a.heic", "convert it to PNG"),
+    ],
+)
+def test_formats_that_nobody_reads_have_a_remedy(name, message, tmp_path):
+    (tmp_path / name).write_bytes(b"nothing known" * 9)
+    with pytest.raises(InputError, match=message):
+        registry.load(tmp_path / name)

@@ -554,8 +554,6 @@ KIND: Final = Kind(
         ".xbm",
         ".xpm",
         ".fits",
-        ".heic",
-        ".heif",
     ),
     recognises=recognises,
     writes=writes,

@@ -72,6 +72,23 @@ _FORMATS: Final[dict[str, bytes]] = {
     ".mp3": rb"ID3[\x02-\x04]|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]",
 }
 
+_REMEDIES: Final = {
+    ".svg .pdf .ai .wmf .emf": "is a drawing; render it as a picture of the size that you want",
+    ".jxl .exr .heic .heif .cr2 .nef .arw .dng .raf .orf .xcf .kra": "is a picture that Pillow does not read; "
+    "convert it to PNG or TIFF",
+    ".dcm .dicom .ima": "is DICOM; convert the series to NIfTI, as dcm2niix does",
+    ".nrrd .nhdr .mha .mhd .vtk .vti .czi .lif .nd2": "is a volume in a format that is not read; "
+    "convert it to NIfTI, TIFF or zarr",
+    ".bufr .shp .gpkg .geojson .parquet": "is no grid of data in a format that xarray reads; convert it to netCDF",
+    ".mid .midi .m3u .ra .aa": "is no sound in a format that libsndfile reads; convert it to .wav",
+    ".fbx .blend .usd .usda .usdc .usdz .3ds .step .stp .iges .igs .x3d .wrl": "is a shape in a format "
+    "that is not read; convert it to .glb or .ply",
+    ".las .laz .pcd .e57": "is a cloud of points; a shape is a mesh, such as a .ply file with faces",
+    ".zip .tar .tgz .7z .rar": "is an archive; unpack it first",
+}
+UNREAD: Final = {suffix: remedy for key, remedy in _REMEDIES.items() for suffix in key.split()}
+"""What to do with formats of signals that no library here reads, by extension."""
+
 
 def suffix_of(head: bytes) -> str:
     """Extension of a file that begins with these bytes, with `.gz` behind it for a packed one; empty if none is known.

@@ -168,11 +168,25 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
             noun = named.noun if (named := _claiming(path)) else "a signal"
             raise InputError(f"{path}: expected {noun}, found an empty file")
     with at_hand(source, kind) as there:
-        if like is None:
-            read = kind_of(there) if kind is None else kind_named(kind)
-            logger.debug("%s: read as %s", there if is_path(there) else type(there).__name__, read.noun)
+        if like is not None:
+            return _load_like(there, like, options)
+        read = kind_of(there) if kind is None else kind_named(kind)
+        logger.debug("%s: read as %s", there if is_path(there) else type(there).__name__, read.noun)
+        try:
             return read.signal.load(there, None, **options)
-        return _load_like(there, like, options)
+        except InputError as error:
+            if (hint := _other_content(there, read)) is None:
+                raise
+            raise InputError(f"{error}; {hint}") from error
+
+
+def _other_content(source: Any, read: Kind) -> str | None:
+    """What the first bytes of a file say where they are those of another kind than its name; None if they do not."""
+    suffix = magic.suffix_in(Path(source)) if is_path(source) and Path(source).is_file() else ""
+    other = _of_suffix(suffix) if suffix not in _OF_SEVERAL and not has_suffix(source, suffix) else None
+    if other is None or other.name == read.name:
+        return None
+    return f"its first bytes are those of {other.noun} (--as {suffix})"
 
 
 def _load_like(source: Any, like: Spec, options: Options) -> Signal:
@@ -213,6 +227,8 @@ def kind_of(source: Any) -> Kind:
     path = Path(source)
     if not path.exists():
         raise MissingFileError(f"{path}: no such file")
+    if (remedy := _remedy(path)) is not None:
+        raise InputError(f"{path}: {remedy}")
     with at_hand(path) as named:
         if named != path:
             return kind_of(named)
@@ -250,6 +266,7 @@ def at_hand(source: Any, kind: str | None = None) -> Iterator[Any]:
             yield named
 
 
+_OF_SEVERAL: Final = ("", ".npy", ".npz", ".nc")  # HDF5 holds volumes as well
 _FINISHED: Final = "is a .sinr file already; expected a signal"
 _UNTOLD: Final = (
     "neither the name nor the first bytes tell what it is; name the kind (--as, kind=), one of "
@@ -277,10 +294,20 @@ def _missing_suffix(path: Path, kind: str | None) -> str:
     """The extension that the name of a file lacks; empty if it lacks none or nothing tells."""
     if kind is not None and kind.startswith("."):
         return "" if has_suffix(path, kind.lower()) else kind
-    if has_suffix(path, ".sinr", *_NETWORKS) or _claiming(path) is not None:
+    if has_suffix(path, ".sinr", *_NETWORKS) or _claiming(path) is not None or _remedy(path) is not None:
         return ""
     suffix = magic.suffix_in(path)
     return "" if suffix and has_suffix(path, suffix) else suffix
+
+
+def _remedy(path: Path) -> str | None:
+    """What to do with a file of a format that no library here reads: what Pillow would read of a raw photograph is a
+    small preview.
+    """
+    from PIL import Image
+
+    suffix = path.suffix.lower()
+    return None if Image.EXTENSION.get(suffix) in Image.OPEN else magic.UNREAD.get(suffix)
 
 
 def _refuse_finished(source: Any) -> None:

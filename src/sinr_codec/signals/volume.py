@@ -450,7 +450,6 @@ KIND: Final = Kind(
         ".head",
         ".par",
         ".rec",
-        ".dcm",
     ),
     recognises=recognises,
     writes=formats.checked(
