@@ -176,6 +176,8 @@ def test_a_variable_that_cannot_be_stored_is_refused_by_name(odd):
     for name in ("ragged", "pair", "empty"):
         with pytest.raises(InputError, match=rf"odd\.nc: {name}: .*cannot be stored"):
             about(odd, variables=[name, "t"])
+    assert about(odd, variables="t, log")[0]["variables"] == ["t", "log"]
+    assert about(odd, without=["log,ragged", "big"])[0]["exact"] == []
     said, notes = about(odd, variables="t")
     assert (said["variables"], said["exact"], notes) == (["t"], [], "")
     assert "log" not in about(odd, without=["log", "ragged"])[0]["variables"]

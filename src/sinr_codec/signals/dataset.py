@@ -233,10 +233,8 @@ class DatasetSignal(Cells):
         xr = files.import_xarray()
         name = str(source) if isinstance(source, str | os.PathLike) else "dataset"
         notes: list[str] = []
-        wanted, left, precise = (
-            [names] if isinstance(names, str) else list(names or ()) for names in (variables, without, exact)
-        )
         raw = files.opened(xr, source, group, notes)
+        wanted, left, precise = (files.names_in(names, raw.variables) for names in (variables, without, exact))
         files.check_names(raw, [*left, *precise], name)
         raw = raw.drop_vars(left)
         if variables is not None:

@@ -212,6 +212,13 @@ def restricted(raw: Any, names: Collection[str], source: str) -> Any:
     return raw[[n for n in raw.variables if n in keep]]
 
 
+def names_in(given: str | Sequence[str] | None, known: Collection[str]) -> list[str]:
+    """Names from a text or several; commas separate names, where there is no variable of the whole text."""
+    texts = [given] if isinstance(given, str) else list(given or ())
+    whole = [name in known or not isinstance(name, str) for name in texts]
+    return [each for name, one in zip(texts, whole) for each in ([name] if one else name.replace(" ", "").split(","))]
+
+
 def check_names(raw: Any, names: Collection[str], source: str) -> None:
     """Raise `InputError` for a name that no variable has."""
     if unknown := [n for n in names if n not in raw.variables]:

@@ -28,6 +28,7 @@ _NAMES: Final = {
 }
 """Usual names, for files without the attributes of the CF conventions."""
 _AXES: Final = {"latitude": {"Y", "Lat"}, "longitude": {"X", "Lon"}}  # in `axis` and `_CoordinateAxisType`
+_TURNS: Final = 1e6  # of longitudes: more is damage, and would overflow
 _AT_ONCE: Final = 1 << 20  # points whose ends are sought at once
 
 
@@ -78,12 +79,13 @@ def _without(dims: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
 def _degrees(variable: Variable) -> NDArray[np.float64]:
     """Latitudes or longitudes in degrees, of the variable's shape."""
     values = variable.physical(variable.data)
-    return np.degrees(values) if variable.units.startswith("rad") else values
+    with np.errstate(over="ignore"):
+        return np.degrees(values) if variable.units.startswith("rad") else values
 
 
 def _are_degrees(lat: Array, lon: Array) -> bool:
     """Whether these can be latitudes and longitudes."""
-    return bool(np.isfinite(lat).all() and np.isfinite(lon).all() and (np.abs(lat) <= 90.5).all())
+    return bool((np.abs(lat) <= 90.5).all() and (np.abs(lon) <= _TURNS * 360).all())
 
 
 def find_earth(content: Content) -> tuple[tuple[str, str], tuple[str, ...]] | None:

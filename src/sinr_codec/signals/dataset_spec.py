@@ -370,7 +370,7 @@ class DatasetSpec:
         """
         xr = files.import_xarray()
         content = self.content
-        wanted = [variables] if isinstance(variables, str) else variables
+        wanted = None if variables is None else files.names_in(variables, content.by_name)
         if wanted is not None and (unknown := [n for n in wanted if not isinstance(n, str) or content.find(n) is None]):
             names = ", ".join(v.name for v in content.variables)
             raise InputError(f"variables: {quoted(unknown[0])} is not in the file; expected some of {names}")
@@ -388,9 +388,9 @@ class DatasetSpec:
         arrays = self._exact(where, scaled) | self._fields(fields, where, chosen)
         stored = output.assembled(xr, content, arrays)
         if not decode_cf:
-            return stored if wanted is None else files.restricted(stored, list(wanted), "variables")
+            return stored if wanted is None else files.restricted(stored, wanted, "variables")
         decoded = output.decoded(xr, stored)
-        return decoded if wanted is None else decoded[list(wanted)]
+        return decoded if wanted is None else decoded[wanted]
 
     def _spans(self, region: RegionLike | None, scale: ScaleLike | None) -> dict[str, "_Span"]:
         """What to render of each dimension."""
