@@ -102,6 +102,13 @@ def test_what_a_video_loses_is_said(tmp_path):
         assert VideoSignal.load(write(tmp_path / name, codec, layout, clear=True)).notes == (ffmpeg.TRANSPARENT,)
     assert VideoSignal.load(write(tmp_path / "d.mov", "qtrle", "argb")).notes == ()
 
+    def wide(stream):
+        stream.codec_context.color_trc, stream.codec_context.color_primaries = 16, 9
+
+    notes = " ".join(VideoSignal.load(write(tmp_path / "f.mp4", layout="yuv420p10le", prepare=wide)).notes)
+    assert "8 bits" in notes
+    assert "tone mapping" in notes
+
     def interlaced(stream):
         stream.options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
 

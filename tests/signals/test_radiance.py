@@ -666,7 +666,7 @@ def test_the_work_of_a_rendering_is_bounded():
     with pytest.raises(LimitError, match="cells: above"):
         spec.render(Fields([apply], max_samples=32_768 - 1))
     points = CAMERA.height * CAMERA.width * BOX.steps + 32_768
-    with pytest.raises(LimitError, match="a view takes up to .* evaluations"):
+    with pytest.raises(LimitError, match=r"a view takes up to .* evaluations"):
         spec.render(Fields([apply], max_positions=points - 1))
     assert spec.render(Fields([apply], max_positions=points)).shape[-1] == 3
     assert spec.render(Fields([apply], max_samples=32_768)).shape[-1] == 3

@@ -182,6 +182,7 @@ def test_numbered_pictures_are_a_clip(tmp_path, names):
         ([], {}, "no PNG files"),
         (["IMG_1234.png", "IMG_1240.png", "IMG_1300.png"], {}, "rise evenly"),
         (["IMG_1.png", "IMG_2.png"], {"sizes": [(8, 6), (6, 8)]}, "differ in size"),
+        (["k01.png", "k02.png", "k03.png"], {"sizes": [(8, 6), (6, 8), (8, 6)]}, "differ in size .k01.png, k02.png"),
         (["IMG_1.png", "IMG_2.png"], {"taken": ["2026:01:01 10:00:00", "2026:01:02 09:00:00"]}, "photographs"),
     ],
 )

@@ -165,11 +165,13 @@ def no_frames(path: Path) -> str | None:
         return (
             f"the numbers of its pictures do not rise evenly ({numbers[0]} to {numbers[-1]}, {len(numbers)} pictures)"
         )
-    (size, taken), (other, later) = (_seen(name) for name in (names[0], names[-1]))
-    if size != other:
-        return f"its pictures differ in size ({names[0].name}, {names[-1].name})"
-    if taken != later:
-        return f"its pictures are photographs, taken at different times ({taken}, {later})"
+    size, taken = _seen(names[0])
+    for name in names[1:]:
+        other, later = _seen(name)
+        if size != other:
+            return f"its pictures differ in size ({names[0].name}, {name.name})"
+        if taken != later:
+            return f"its pictures are photographs, taken at different times ({taken}, {later})"
     return None
 
 
