@@ -1,6 +1,7 @@
 """What a decoded file of a dataset holds, compared with the source by netCDF4, zarr and xarray."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,8 +244,6 @@ def test_arrays_of_any_name(tmp_path):
 
 
 def test_no_partial_group_is_left_on_a_full_disk(tmp_path, monkeypatch):
-    from pathlib import Path
-
     pytest.importorskip("zarr")
     whole, written = Path.write_bytes, []
 
@@ -259,3 +258,16 @@ def test_no_partial_group_is_left_on_a_full_disk(tmp_path, monkeypatch):
         decoded(xr.Dataset({"t": (OVER, VALUES), "u": (OVER, VALUES)}), tmp_path / "a.zarr")
     assert written
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_golden_file_has_three_marks_and_a_steady_grid():
+    from sinr_codec import codec
+
+    golden = Path(__file__).parents[1] / "conformance/signals/dataset-gaps.sinr"
+    cells = codec.decode(golden, decode_cf=False)["T2"].values
+    assert (cells[:, 0, :3] == np.float32(1e20)).all()
+    assert (cells[:, 1, 2:4] == -999).all()
+    assert np.isnan(cells[1, 4, 4])
+    assert np.count_nonzero((cells > 270) & (cells < 300)) == cells.size - 6 - 4 - 1
+    part = codec.decode(golden, decode_cf=False, region={"Time": (1, 2), "x": (2, 5)})
+    np.testing.assert_array_equal(part["T2"].values == -999, cells[1:, :, 2:5] == -999)
