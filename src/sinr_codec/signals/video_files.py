@@ -176,9 +176,10 @@ def no_frames(path: Path) -> str | None:
 
 
 def _seen(path: Path) -> tuple[tuple[int, int], Any]:
-    """Size of a picture, and the time at which a camera took it, if any."""
+    """Size of a picture, and the time at which a camera took it, if its head tells; no pixels are read."""
     with translated(path, "damaged picture: {reason}"), Image.open(path) as opened:
-        return opened.size, opened.getexif().get_ifd(_EXIF).get(_TAKEN)
+        taken = opened.getexif().get_ifd(_EXIF).get(_TAKEN) if "exif" in opened.info else None
+        return opened.size, taken
 
 
 def pictures_in(path: Path) -> list[Path]:
