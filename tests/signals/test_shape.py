@@ -7,6 +7,7 @@ import pytest
 
 from sinr_codec import codec
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, UnknownIdError
+from sinr_codec.presets import preset_named
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.cut import Cut
@@ -613,6 +614,7 @@ def test_networks_of_small_grids_are_small():
 
     assert width(256, 254, 199) == width(256, 100, 90) == width(512, 512, 512) == 128
     assert width(96, 96, 75, variant="sdf") == width(96, 96, 75, variant="coloured") == 128
+    assert KIND.recipe.under(preset_named("paper")).default_width(ShapeSpec((16, 16, 16))) == 128
     widths = [width(n, n, n * 3 // 4) for n in range(8, 258, 10)]
     assert widths == sorted(widths)
     # xz takes 2,756, 5,864 and 10,032 bytes for the bunny's voxels; weights of a width w take about 3.6 w^2.

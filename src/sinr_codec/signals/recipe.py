@@ -64,6 +64,8 @@ class Recipe:
         Default number of hidden layers.
     published
         Activation under the preset `paper`, without an encoding; None: as for other presets.
+    published_width
+        Default width under the preset `paper`; None: as for other presets.
     rate
         Default rate in bits a position (`Spec.samples`), where the user gives neither a rate, a quality nor a width.
     width
@@ -86,6 +88,7 @@ class Recipe:
     encoding: AnyEncoding | Callable[[Any], AnyEncoding] = field(default_factory=Identity)
     depth: int = 3
     published: AnyActivation | None = None
+    published_width: int | None = None
     rate: float = 0.3
     width: int | Callable[[Any], int] | None = None
     bits: float | None = None
@@ -132,9 +135,10 @@ class Recipe:
 
     def under(self, preset: Preset) -> "Recipe":
         """The recipe with the network of a preset."""
-        if not preset.paper or self.published is None:
+        if not preset.paper:
             return self
-        return replace(self, activation=self.published, encoding=Identity())
+        recipe = self if self.published_width is None else replace(self, width=self.published_width)
+        return recipe if recipe.published is None else replace(recipe, activation=recipe.published, encoding=Identity())
 
     def network(
         self, spec: Any, width: int, depth: int | None = None, activation: AnyActivation | None = None

@@ -434,6 +434,7 @@ KIND: Final = Kind(
     Recipe(
         lambda spec: Sine(30.0) if spec.variant == "sdf" else Gaussian(7.0),
         width=_width,
+        published_width=_WIDTH,
         rate=0.1,
         db=19.0,
         fit={"": {"lr": 4e-3, "batch": 8192}, "balanced": {"steps": 2000}, "best": {"steps": 8000}},
