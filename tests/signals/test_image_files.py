@@ -119,6 +119,28 @@ def test_16_bits_of_tiff_files(tmp_path, options):
     np.testing.assert_array_equal(signal.array, DEEP)
 
 
+def test_metadata_stand_in_png_files_of_16_bits(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    told = {"icc_profile": profile, "dpi": [300.0, 150.0], "text": {"Title": "deep"}, "exif": b"II*\0\x08\0\0\0\0\0"}
+    spec = ImageSignal.load(png(tmp_path / "a.png", DEEP, 2)).spec
+    for suffix in ("png", "tif"):
+        spec.save(DEEP, tmp_path / f"b.{suffix}", metadata=told)
+        with Image.open(tmp_path / f"b.{suffix}") as written:
+            assert written.info["icc_profile"] == profile
+            assert [round(float(dots)) for dots in written.info["dpi"]] == [300, 150]
+            assert suffix == "tif" or written.text == {"Title": "deep"}
+
+
+def test_images_of_16_bits_that_pillow_has_opened_are_noted(tmp_path):
+    png(tmp_path / "a.png", DEEP, 2)
+    with Image.open(tmp_path / "a.png") as image:
+        assert "16 bits" in ImageSignal.load(image).notes[0]
+        assert "16 bits" in ImageSignal.load(image).notes[0]  # its pixels are there now
+    tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="rgb")
+    with Image.open(tmp_path / "a.tif") as image:
+        assert "16 bits" in ImageSignal.load(image).notes[0]
+
+
 def test_16_bits_are_refused_where_8_fit(tmp_path):
     signal = ImageSignal.load(png(tmp_path / "a.png", DEEP, 2))
     for name in ("b.jpg", "b.webp", "b.gif"):

@@ -56,8 +56,9 @@ def with_smooth_hidden(array: Array) -> Array:
     if not unseen.any():
         return array
     out = array.copy()
-    seen = array[~unseen][:, :-1] if not unseen.all() else np.zeros((1, array.shape[2] - 1))
-    mean = seen.mean(axis=0)
+    visible = ~unseen
+    colours = range(array.shape[2] - 1)
+    mean = np.array([np.mean(array[..., k], where=visible) if visible.any() else 0.0 for k in colours])
     for top in range(0, array.shape[0], _TILE):
         for left in range(0, array.shape[1], _TILE):
             tile = out[top : top + _TILE, left : left + _TILE]

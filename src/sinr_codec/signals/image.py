@@ -391,8 +391,7 @@ class ImageSignal(GridSignal[ImageSpec]):
         if isinstance(source, np.ndarray):
             return cls._from_array(source, grid, "array")
         if isinstance(source, Image.Image):
-            with sources.translated("image", "damaged picture: {reason}"):
-                return cls._from_samples(image_files.of_picture(source, "image"), grid, "image")
+            return cls._from_samples(image_files.of_image(source), grid, "image")
         path = sources.existing(source, "a picture", folders=False)
         if path.suffix.lower() == ".npy":
             return cls._from_array(arrays.map_npy(path), grid, str(path))

@@ -89,6 +89,14 @@ def _through_pillow(path: Path) -> Samples:
             return _of_halves(picture, low, raw[0], str(path))
 
 
+def of_image(picture: Image.Image) -> Samples:
+    """The samples of a Pillow image that a user has opened or made."""
+    with sources.translated("image", "damaged picture: {reason}"):
+        origin = Path(filename) if isinstance(filename := getattr(picture, "filename", None), str) else None
+        bits = _bits(picture, _raw_modes(picture), origin if origin is not None and origin.is_file() else None)
+        return of_picture(picture, "image", bits)
+
+
 def of_picture(picture: Image.Image, name: str, bits: int = 8) -> Samples:
     """The samples of a Pillow image, upright, whose file has so many bits a sample."""
     if 0 in picture.size:
@@ -121,7 +129,8 @@ def of_picture(picture: Image.Image, name: str, bits: int = 8) -> Samples:
         array, mode = array.view(np.uint32).astype(np.float64), FLOATS
         notes += ("unsigned samples of 32 bits are stored as float64",)
     if bits > 8 and array.dtype == np.uint8:
-        notes += (f"samples of {bits} bits are read as 8 bits; an array (.npy) keeps them",)
+        remedy = "the file itself" if name == "image" else "an array (.npy)"
+        notes += (f"samples of {bits} bits are read as 8 bits; give {remedy} to keep them",)
     return Samples(array, mode, colours, (*notes, *_outliers(tags, array, name)), metadata)
 
 
@@ -216,16 +225,18 @@ def _is_unsigned(picture: Any) -> bool:
     return _listed(tags.get(258, 8))[0] == 32 and _listed(tags.get(339, 1))[0] == 1
 
 
-def _bits(picture: Any, raw: Sequence[str], path: Path) -> int:
+def _bits(picture: Any, raw: Sequence[str], path: Path | None) -> int:
     """Bits a sample in the file of a picture, as far as it tells."""
     if any(";16" in each for each in raw):
         return 16
     if hasattr(picture, "tag_v2"):
         return max(_listed(picture.tag_v2.get(258, 8)))
-    if picture.format not in ("AVIF", "JPEG2000"):
+    if path is None or picture.format not in ("PNG", "AVIF", "JPEG2000"):
         return 8
     with path.open("rb") as file:
         head = file.read(1 << 16)
+    if picture.format == "PNG":
+        return max(head[24], 8)
     if picture.format == "AVIF":
         at = head.find(b"av1C")
         flags = head[at + 6] if 0 <= at < len(head) - 6 else 0

@@ -23,6 +23,7 @@ MOST_PACKED: Final = 1 << 16
 """Most bytes of packed metadata that a writer puts into a file."""
 MOST_BYTES: Final = 1 << 20
 """Most bytes of unpacked metadata that a reader accepts."""
+_MOST_RATIO: Final = 16  # bytes a packed one that are tried: compressing megabytes takes seconds
 
 
 def packed(metadata: Metadata) -> bytes:
@@ -32,10 +33,13 @@ def packed(metadata: Metadata) -> bytes:
 
 def packed_within(metadata: Metadata, most: int) -> tuple[bytes, tuple[str, ...]]:
     """Packed metadata of at most so many bytes, and the names of the items that are left out for it."""
+    most = min(most, MOST_PACKED)
+    room = min(_MOST_RATIO * most, MOST_BYTES // 2)
     kept: dict[str, Cbor] = {}
-    for name, item in metadata.items():
-        if len(packed(kept | {name: item})) <= min(most, MOST_PACKED):
+    for (name, item), size in zip(metadata.items(), sizes(metadata).values()):
+        if size <= room and len(packed(kept | {name: item})) <= most:
             kept[name] = item
+            room -= size
     return packed(kept), tuple(name for name in metadata if name not in kept)
 
 
