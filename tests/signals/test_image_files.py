@@ -1,6 +1,7 @@
 """What is stored of pictures, and what is written of them, compared with what Pillow and tifffile read."""
 
 import struct
+import sys
 import warnings
 import zlib
 
@@ -12,7 +13,7 @@ from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.signals import sources
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.image import ImageSignal, ImageSpec
-from sinr_codec.signals.registry import load
+from sinr_codec.signals.registry import kind_of, load
 
 tifffile = pytest.importorskip("tifffile")
 Y, X = np.mgrid[:12, :16]
@@ -324,6 +325,18 @@ def test_bands_pages_and_layers_are_noted(tmp_path):
     assert signal.spec.KIND == "image"
     assert signal.notes == ("only the first of 2 pages is stored",)
     np.testing.assert_array_equal(signal.array[..., 0], np.asarray(page))
+
+
+@pytest.mark.parametrize("has_tifffile", [True, False])
+def test_pages_of_a_fax_and_overviews_are_no_stack(tmp_path, monkeypatch, has_tifffile):
+    if not has_tifffile:
+        monkeypatch.setitem(sys.modules, "tifffile", None)
+    page, gray = Image.fromarray(X > Y), Image.fromarray((X * 4).astype(np.uint8))
+    page.save(tmp_path / "fax.tif", save_all=True, append_images=[page, page], compression="group4")
+    gray.save(tmp_path / "map.tif", save_all=True, append_images=[gray.resize((8, 6)), gray.resize((4, 3))])
+    gray.save(tmp_path / "stack.tif", save_all=True, append_images=[gray, gray])
+    kinds = [kind_of(tmp_path / name).name for name in ("fax.tif", "map.tif", "stack.tif")]
+    assert kinds == ["image", "image", "volume"]
 
 
 def test_unsigned_samples_of_32_bits(tmp_path):

@@ -15,6 +15,8 @@ from sinr_codec.types import Array
 _CHANNELS: Final = "CS"  # letters of tifffile for channels and the samples of a pixel
 _NAMED: Final = "TZ"  # and for times and slices
 _NO_UNIT: Final = 1
+_COMPRESSION: Final = 259
+_FAX: Final = (2, 3, 4)  # values of that tag: those of CCITT
 
 
 def read(path: Path) -> Found:
@@ -54,7 +56,10 @@ def _channels_last(array: Array, axes: str) -> tuple[Array, int | None]:
 
 
 def is_stack(path: Path) -> bool:
-    """Whether a TIFF file is a stack: several grey pages, or slices or times by the metadata of its program."""
+    """Whether a TIFF file is a stack: several grey pages, or slices or times by the metadata of its program.
+
+    Pages of a fax are a document.
+    """
     try:
         tifffile = library("tifffile")
     except MissingExtraError:
@@ -62,6 +67,8 @@ def is_stack(path: Path) -> bool:
     try:
         with errors_raised("tifffile"), tifffile.TiffFile(path) as file:
             series = file.series[0]
+            if file.pages.first.compression in _FAX:
+                return False
             coloured = "S" in series.axes or file.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE
             return len(series.shape) - coloured > 2 and (not coloured or bool({*series.axes} & {*_NAMED}))
     except Exception:  # damaged, or a format that the library does not support
@@ -73,10 +80,14 @@ def _is_stack_for_pillow(path: Path) -> bool:
 
     try:
         with Image.open(path) as picture:
-            pages, mode = getattr(picture, "n_frames", 1), picture.mode
+            size, mode = picture.size, picture.mode
+            fax = getattr(picture, "tag_v2", {}).get(_COMPRESSION) in _FAX
+            if getattr(picture, "n_frames", 1) == 1 or fax or mode not in ("L", "1", "F", "I", "I;16", "I;16B"):
+                return False
+            picture.seek(1)
+            return picture.size == size  # a smaller one is a thumbnail
     except Exception:  # damaged, or a format that Pillow does not support
         return False
-    return pages > 1 and mode in ("L", "1", "F", "I", "I;16", "I;16B")
 
 
 def write(array: Array, path: Path, coordinates: int, channels: int) -> None:
