@@ -218,6 +218,8 @@ def check_output(out: Output, source: object = None) -> None:
         check_stream(out)
         return
     target, path = Path(out), os.fspath(out)
+    if "\0" in path:
+        raise InputError(f"{path}: is no name of a file")
     folder = target.resolve().parent
     if target.is_dir():
         raise InputError(f"{path}: is a folder that exists already; expected a new name")

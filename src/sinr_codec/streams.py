@@ -22,6 +22,7 @@ HEAD: Final = 4096
 PREFIX: Final = "sinr-"
 """What the names of temporary folders begin with."""
 _CHUNK: Final = 1 << 20
+_TEXT: Final = "is open for text; expected a file open for bytes"
 
 
 @runtime_checkable
@@ -94,6 +95,8 @@ def opened(source: object) -> Iterator[Readable]:
             elif callable(terminal := getattr(source, "isatty", None)) and terminal():
                 raise InputError(f"{name}: is a terminal; expected a file or a pipe")
             assert isinstance(source, Readable)
+            if hasattr(source, "encoding"):
+                raise InputError(f"{name}: {_TEXT}, as by open(..., 'rb')")
             yield source
         except (OSError, ValueError) as error:
             if isinstance(error, SinrError):
@@ -106,7 +109,7 @@ def read(stream: Readable, size: int, name: str = "the data") -> bytes:
     parts, left = [], size
     while left and (part := stream.read(min(left, _CHUNK))):
         if not isinstance(part, bytes | bytearray | memoryview):
-            raise InputError(f"{name}: is open for text; expected a file open for bytes, as by open(..., 'rb')")
+            raise InputError(f"{name}: {_TEXT}, as by open(..., 'rb')")
         parts.append(bytes(part))
         left -= len(parts[-1])
     return b"".join(parts)
@@ -221,7 +224,7 @@ def check_stream(out: Output) -> None:
     except ValueError as error:  # closed
         raise InputError(f"{name}: cannot be written ({error})") from error
     if hasattr(out, "encoding"):
-        raise InputError(f"{name}: is open for text; expected a file open for bytes, as by open(..., 'wb')")
+        raise InputError(f"{name}: {_TEXT}, as by open(..., 'wb')")
     if terminal:
         raise InputError(f"{name}: is a terminal; send it to a file or a pipe")
     if not writable:

@@ -1,6 +1,7 @@
 """The manifest of a batch: what is added is there for good, and tells whether a file still stands."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -41,6 +42,15 @@ def test_a_line_that_is_no_entry_is_named_and_the_folder_is_free_again(tmp_path)
     for _ in range(2):
         with pytest.raises(InputError, match="line 2 is no entry of a batch"):
             Manifest(folder)
+
+
+@pytest.mark.parametrize("output", ["../x.sinr", "/tmp/x.sinr", "..", "", "a\\x.sinr", "a\0"])
+def test_an_output_elsewhere_is_refused(tmp_path, output):
+    folder = open_folder(tmp_path)
+    line = json.dumps({"input": "a", "output": output, "version": "1", "options": {}})
+    (tmp_path / NAME).write_text(line + "\n")
+    with pytest.raises(InputError, match="line 1 is no entry of a batch"):
+        Manifest(folder)
 
 
 def test_one_run_at_a_time(tmp_path):

@@ -1,5 +1,6 @@
 """Folders, files and lines, here and behind a URL."""
 
+import os
 import uuid
 
 import fsspec
@@ -64,6 +65,14 @@ def test_one_run_at_a_time(tmp_path):
         open_folder(tmp_path).log("lines")
     log.close()
     open_folder(tmp_path).log("lines").close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="devices are those of Unix")
+def test_what_may_never_end_is_no_input():
+    with pytest.raises(InputError, match="/dev/zero: is a device or a pipe"), fetched("/dev/zero"):
+        pass
+    with pytest.raises(InputError, match="/dev/zero: is a device or a pipe"):
+        content_hash("/dev/zero")
 
 
 def test_a_folder_that_cannot_be(tmp_path):

@@ -135,6 +135,16 @@ def test_devices_and_terminals(sinr, fails, coded):
     os.close(leader)
 
 
+def test_names_that_are_none(coded):
+    for source in ("a\0b", 5, None, []):
+        with pytest.raises(InputError, match=r"no such file|expected a path"):
+            decoding.open(source)
+    with pytest.raises(InputError, match="no name of a file"):
+        decoding.decode(coded, "a\0b")
+    with open(coded, encoding="latin-1") as text, pytest.raises(InputError, match="open for text"):
+        decoding.open(text)
+
+
 def test_nothing_is_rendered_for_an_output_that_cannot_be(sinr, fails, coded, monkeypatch, tmp_path, network):
     monkeypatch.setattr(decoding.Decoder, "render", lambda *_, **__: pytest.fail("rendered"))
     fails(sinr("decode", coded, "-o", tmp_path / "a.png", "--format", "npy"), "expected the extension .npy")

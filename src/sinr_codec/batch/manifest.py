@@ -103,4 +103,11 @@ def _entry_of(line: bytes) -> Entry:
     entry = Entry(**{name: value for name, value in values.items() if name in known})
     if not (isinstance(entry.input, str) and isinstance(entry.output, str)):
         raise TypeError("expected the names of files")
+    if "\0" in entry.input or not _is_name(entry.output):
+        raise ValueError("expected an output in the folder")
     return entry
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text is the name of a file in a folder, on any system, and no way out of it."""
+    return text not in ("", ".", "..") and not set(text) & {"/", "\\", "\0"}
