@@ -19,6 +19,7 @@ from sinr_codec.fields.modulated import LATENTS, MODULATION
 from sinr_codec.files import check_output, write_bytes
 from sinr_codec.methods.coinpp import some_of
 from sinr_codec.progress import Progress, Steps, with_display
+from sinr_codec.reports import Report
 from sinr_codec.sections import Source
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Part, Signal, Spec
@@ -114,8 +115,8 @@ RECIPES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class LearnReport:
+@dataclass(frozen=True, repr=False)
+class LearnReport(Report):
     """Result of `learn`.
 
     Attributes
@@ -148,6 +149,20 @@ class LearnReport:
     interrupted: bool
     curve: tuple[dict[str, float], ...]
     base: Base
+
+    @property
+    def title(self) -> str:
+        """Path of the file, or what it is."""
+        return "base" if self.path is None else str(self.path)
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Names and values for a table."""
+        yield "name", self.digest
+        yield "size", f"{self.bytes:,} bytes; {self.receiver_bytes:,} to decode with"
+        yield "learned", f"{self.steps:,} steps on {self.signals} signal(s), {self.seconds:.0f} s"
+        yield "how", f"{self.method}, {self.field.describe()}"
+        if self.curve and "psnr" in self.curve[-1]:
+            yield "held out", f"{self.curve[-1]['psnr']:.2f} dB"
 
 
 @with_display

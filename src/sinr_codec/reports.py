@@ -9,10 +9,10 @@ Row = tuple[str, str]
 
 
 class Report:
-    """Base class of the results of verbs: `print` shows a table, and so does a notebook."""
+    """Base class of the results of verbs: `print` shows a table, and so does a notebook.
 
-    notes: tuple[str, ...]
-    """One-line remarks below the table."""
+    Remarks in `notes`, if there are any, come below it.
+    """
 
     @property
     def title(self) -> str:
@@ -24,7 +24,10 @@ class Report:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        return as_text(self.title, self.rows(), self.notes)
+        return as_text(self.title, self.rows(), getattr(self, "notes", ()))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.title}: {', '.join(text for _, text in self.rows())}>"
 
     def _repr_html_(self) -> str:
         cells = "".join(
@@ -32,7 +35,7 @@ class Report:
             "</td></tr>"
             for name, text in self.rows()
         )
-        notes = "".join(f"<div>note: {html.escape(note)}</div>" for note in self.notes)
+        notes = "".join(f"<div>note: {html.escape(note)}</div>" for note in getattr(self, "notes", ()))
         return f"<div><b>{html.escape(self.title)}</b></div><table>{cells}</table>{notes}"
 
 

@@ -78,7 +78,7 @@ def test_evaluations_and_roundings_are_told():
     counter.round(rounder, {}, {})
     assert seen == [
         (1, "1 networks tried"),
-        (1, "1 networks tried, all weights rounded 1, 25%"),
+        (1, "1 networks tried, rounding all weights, pass 1: 25%"),
         (2, "2 networks tried"),
-        (2, "2 networks tried, all weights rounded 2, 25%"),
+        (2, "2 networks tried, rounding all weights, pass 2: 25%"),
     ]

@@ -26,12 +26,13 @@ from sinr_codec.devices import CPU, check_device
 from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
 from sinr_codec.progress import Progress, with_display
+from sinr_codec.reports import Report
 from sinr_codec.types import JsonObject, Options, PathLike
 
 
-@dataclass(frozen=True)
-class BatchReport:
-    """Result of `encode_many`.
+@dataclass(frozen=True, repr=False)
+class BatchReport(Report):
+    """Result of `encode_many`; `print(report)` is a table.
 
     Attributes
     ----------
@@ -68,6 +69,26 @@ class BatchReport:
     seconds: float
     interrupted: bool
     entries: tuple[Entry, ...]
+
+    @property
+    def title(self) -> str:
+        """The folder."""
+        return self.out
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One-line remarks."""
+        missed = f"{self.missed:,} missed the target; {self.out}/batch.jsonl says which"
+        return (missed,) if self.missed else ()
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Names and values for a table."""
+        yield "done", f"{self.done:,}, {self.skipped:,} skipped, {self.failed:,} failed"
+        yield "size", f"{self.bytes_out:,} bytes of {self.bytes_in:,}"
+        for kind, db in self.mean_quality.items():
+            name, value = next(iter(self.mean_figures.get(kind, {}).items()), ("", db))
+            yield kind, f"{name.removesuffix('_db').upper()} {value:.2f} dB in the mean".lstrip()
+        yield "time", f"{self.seconds:.1f} s"
 
 
 @with_display

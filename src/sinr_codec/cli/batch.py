@@ -1,16 +1,12 @@
 """`sinr batch`: encode many signals into a folder of `.sinr` files."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, Preset, PresetOption, QuietOption, SeedOption
 from sinr_codec.cli._kinds import options_given
-
-if TYPE_CHECKING:
-    from sinr_codec.batch import BatchReport
 
 
 def batch(
@@ -90,8 +86,7 @@ def batch(
             strict=strict,
             **options_given(ctx),
         )
-    missed = [f"{report.missed:,} missed the target; {out}/batch.jsonl says which"] if report.missed else []
-    _common.show_report(report, as_json, report.out, _rows(report), missed)
+    _common.show_report(report, as_json, report.title, report.rows(), report.notes)
     for entry in report.entries:
         if entry.error is not None:
             _common.show_error(entry.error)
@@ -102,12 +97,3 @@ def batch(
         raise typer.Exit(1)
     if report.missed:
         raise typer.Exit(3)
-
-
-def _rows(report: "BatchReport") -> Iterator[tuple[str, str]]:
-    yield "done", f"{report.done:,}, {report.skipped:,} skipped, {report.failed:,} failed"
-    yield "size", f"{report.bytes_out:,} bytes of {report.bytes_in:,}"
-    for kind, db in report.mean_quality.items():
-        name, value = next(iter(report.mean_figures.get(kind, {}).items()), ("", db))
-        yield kind, f"{name.removesuffix('_db').upper()} {value:.2f} dB in the mean".lstrip()
-    yield "time", f"{report.seconds:.1f} s"

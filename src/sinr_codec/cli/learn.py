@@ -1,16 +1,12 @@
 """`sinr learn`: learn a base from signals, from which `sinr encode --base` encodes in a few steps."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sinr_codec.cli import _common
 from sinr_codec.cli._common import JsonOption, QuietOption, SeedOption
-
-if TYPE_CHECKING:
-    from sinr_codec.learning import LearnReport
 
 
 def learn(
@@ -107,17 +103,8 @@ def learn(
             second_order=not first_order,
             **settings,
         )
-    _common.show_report(report, as_json, str(out), _rows(report))
+    _common.show_report(report, as_json, str(out), report.rows())
     _common.end(None, report.interrupted, out)
-
-
-def _rows(report: "LearnReport") -> Iterator[tuple[str, str]]:
-    yield "name", report.digest
-    yield "size", f"{report.bytes:,} bytes; {report.receiver_bytes:,} to decode with"
-    yield "learned", f"{report.steps:,} steps on {report.signals} signal(s), {report.seconds:.0f} s"
-    yield "how", f"{report.method}, {report.field.describe()}"
-    if report.curve and "psnr" in report.curve[-1]:
-        yield "held out", f"{report.curve[-1]['psnr']:.2f} dB"
 
 
 def _patch(text: str) -> tuple[int, ...]:

@@ -208,7 +208,9 @@ def outcome(job: Job, coded: Coded) -> Outcome:
     if (least := least_worth(job.signal, coded.quality.db, job.seed, job.psnr)) is None:
         return found
     remedy = "allow more bytes, another width or another seed"
-    if coded.interrupted or job.request.seconds is not None:
+    if job.base is not None:
+        remedy = "learn the base for longer, or from signals like this one"
+    elif coded.interrupted or job.request.seconds is not None:
         remedy = "allow more time"
     note = f"hardly better than the signal's mean: {coded.quality.db:.2f} dB, less than {least:.2f} dB; {remedy}"
     return replace(found, notes=(note, *found.notes), shortfall=note, collapsed=True)

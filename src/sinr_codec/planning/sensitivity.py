@@ -37,7 +37,9 @@ class Counter:
         """The result of a rounder for parameters."""
         self.roundings += 1
         number = self.roundings
-        return rounder(params, codings, lambda share: self._report(f", all weights rounded {number}, {share:.0%}"))
+        return rounder(
+            params, codings, lambda share: self._report(f", rounding all weights, pass {number}: {share:.0%}")
+        )
 
     def _report(self, more: str = "") -> None:
         if self.progress:
