@@ -162,7 +162,7 @@ class TestTree:
             ({"a.b": np.zeros(1), "a": {"b": np.zeros(1)}}, "'a.b'"),
             ({"x": np.zeros(1, ml_dtypes.float8_e4m3fn)}, "x: a tensor of float8_e4m3fn"),
             ({"x": np.zeros(1, "V3")}, "x: a tensor of void"),
-            ({"x": np.broadcast_to(np.float32(1), (10**6, 10**6))}, "more than 134,217,728 weights"),
+            ({"x": np.broadcast_to(np.float32(1), (10**6, 10**6))}, "more than 268,435,456 weights"),
             (5, "a int"),
             ([np.zeros(1)], "a list"),
         ],

@@ -70,7 +70,11 @@ class TestCompress:
         coords = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
         old, new = outputs(state, coords), outputs(back, coords)
         assert -10 * math.log10(np.mean((new - old) ** 2) / np.ptp(old) ** 2) >= 46 - 0.05
-        assert codec.verify(report.blob, state).ok
+        verified = codec.verify(report.blob, state)
+        assert verified.ok
+        assert report.networks[0].assumed  # an untrained network tells nothing of its first layer
+        assert any("assumed" in line for line in verified.lines)
+        assert any("assumed" in note and "sine:30,3000" in note for note in report.notes)
         assert len(compress(state, fidelity=60, preset="fast")) > report.bytes
 
     def test_paper(self):

@@ -19,3 +19,21 @@ assert not {"sinr_codec.foreign.recognise", "sinr_codec.foreign.compress", "torc
 def test_a_receiver_loads_nothing_that_compresses():
     result = subprocess.run([sys.executable, "-c", CODE, GOLDEN / "direct.sinr"], check=False, capture_output=True)
     assert result.returncode == 0, result.stderr.decode()
+
+
+def test_metadata_of_safetensors_comes_back(tmp_path):
+    import numpy as np
+    import safetensors
+
+    from sinr_codec.foreign.checkpoints import write_checkpoint
+    from sinr_codec.foreign.compress import compress
+    from sinr_codec.foreign.decompress import decompress
+
+    about = {"format": "pt", "note": "two\nlines"}
+    write_checkpoint({"w": np.ones(3)}, tmp_path / "a.safetensors", metadata=about)
+    decompress(compress(tmp_path / "a.safetensors"), tmp_path / "b.safetensors")
+    with safetensors.safe_open(tmp_path / "b.safetensors", "np") as file:
+        assert file.metadata() == about
+    decompress(compress({"w": np.ones(3)}), tmp_path / "c.safetensors")
+    with safetensors.safe_open(tmp_path / "c.safetensors", "np") as file:
+        assert not file.metadata()

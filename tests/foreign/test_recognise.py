@@ -1,12 +1,14 @@
 """Architectures told from the keys and shapes of other people's state dicts."""
 
+from itertools import pairwise
+
 import ml_dtypes
 import numpy as np
 import pytest
 
 from sinr_codec.fields import MLP, Gaussian, ReLU, Sine, Wire
 from sinr_codec.foreign.checkpoints import read_checkpoint
-from sinr_codec.foreign.recognise import recognise
+from sinr_codec.foreign.recognise import described, recognise
 
 RNG = np.random.default_rng(0)
 SIREN = MLP(2, 3, 16, 2, Sine(30.0))
@@ -182,3 +184,87 @@ def test_the_nerfs_of_others(data_file):
         opacity = network.function(state)(rays)[:, 3]
         assert np.mean((opacity < 0.1) | (opacity > 0.9)) > 0.8
         assert 0.1 < opacity.mean() < 0.9
+
+
+# -- factors that no weight tells ------------------------------------------------------------------------------------
+
+
+def trained_siren(first, width=48):
+    """A SIREN that PyTorch trained for a sound, under the keys of SIREN's own code."""
+    torch = pytest.importorskip("torch")
+    random = torch.Generator().manual_seed(0)
+    state = {}
+    for i, (fan_in, fan_out) in enumerate([(1, width), (width, width), (width, width), (width, 1)]):
+        bounds = {"weight": 1.0 if i == 0 else (6 / fan_in) ** 0.5 / 30, "bias": fan_in**-0.5}
+        for part, shape in (("weight", (fan_out, fan_in)), ("bias", (fan_out,))):
+            state[f"net.{i}.linear.{part}"] = (torch.rand(shape, generator=random) * 2 - 1) * bounds[part]
+    x = torch.linspace(-1, 1, 2048)[:, None]
+    tones = ((40, -0.5), (97, 0.1), (180, 0.6))
+    wanted = sum(torch.sin(2 * torch.pi * f * x) * torch.exp(-8 * (x - at) ** 2) for f, at in tones)
+    optimiser = torch.optim.Adam([w.requires_grad_() for w in state.values()], 1e-3)
+    for _ in range(100):
+        h = x
+        for i in range(4):
+            h = h @ state[f"net.{i}.linear.weight"].T + state[f"net.{i}.linear.bias"]
+            h = torch.sin((first if i == 0 else 30) * h) if i < 3 else h
+        optimiser.zero_grad()
+        ((h - wanted) ** 2).mean().backward()
+        optimiser.step()
+    return {key: w.detach().numpy() for key, w in state.items()}
+
+
+@pytest.mark.parametrize("first", [30, 3000])
+def test_the_first_factor_of_a_sound_is_told_by_the_layers_behind(first):
+    (found,) = recognise(trained_siren(first))
+    assert found.network.activation.gain(True) == first
+    assert found.network.activation.gain(False) == 30
+    assert not found.assumed
+
+
+def test_a_factor_that_nothing_tells_is_assumed_and_said_to_be():
+    (found,) = recognise(renamed(SIREN))
+    assert found.assumed
+    assert "assumed" in found.reason
+    (given,) = recognise(renamed(SIREN), Sine(30.0, 60.0))
+    assert not given.assumed
+
+
+def test_one_input_and_one_output_under_keys_that_sort_the_last_layer_first():
+    sound = MLP(1, 1, 16, 2, Sine(30.0))
+    named = renamed(sound, "net.{}.linear.weight", "net.{}.linear.bias", last="last_layer.linear")
+    for state in (named, dict(sorted(named.items()))):
+        field, params = the_mlp(state, Sine(30.0))
+        assert field == sound
+        assert params["layers.3.weight"].shape == (1, 16)
+
+
+def test_averages_in_a_list_are_the_same_network():
+    net = renamed(SIREN)
+    state = {f"model.{key}": array for key, array in net.items()}
+    state |= {f"ema.shadow_params.{i}": array + 0 for i, array in enumerate(net.values())} | {"ema.decay": np.ones(1)}
+    named, listed = recognise(state)
+    assert (named.network.prefix, listed.network.prefix) == ("", "ema.shadow_params.")
+    assert listed.network.mlp() == named.network.mlp() == SIREN
+    points = RNG.uniform(-1, 1, (5, 2)).astype(np.float32)
+    assert np.array_equal(listed.network.function(state)(points), named.network.function(state)(points))
+    (again,) = described(state, [listed.network.to_table()])
+    assert again.network == listed.network
+    assert recognise(state | {"ema.shadow_params.8": np.zeros((16, 5))}) == []
+
+
+def test_a_list_of_two_networks():
+    net = {f"coarse.{key}": array for key, array in renamed(SIREN).items()}
+    net |= {f"fine.{key}": array for key, array in renamed(SIREN).items()}
+    listed = {f"ema.{i}": array + 0 for i, array in enumerate(net.values())}
+    found = recognise(net | listed)
+    assert [one.network.prefix for one in found] == ["coarse.", "fine.", "ema.", "ema."]
+    assert len({name for one in found for name in one.network.names}) == 32
+
+
+@pytest.mark.parametrize("sizes", [[2, 64, 64, 64, 3], [2, 64, 32, 3]])
+def test_networks_are_described_as_elsewhere(sizes):
+    state = {}
+    for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        state |= {f"{i}.weight": np.zeros((fan_out, fan_in)), f"{i}.bias": np.zeros(fan_out)}
+    (found,) = described(state, [{"activation": "relu"}])
+    assert found.network.describe() == f"2 -> {'2x64' if len(sizes) > 4 else '64 32'} relu -> 3"

@@ -19,7 +19,8 @@ def compress(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help=".safetensors, .npz, or .pt, .pth, .ckpt (no code in it is run); a URL; - is stdin."
+            metavar="MODEL",
+            help=".safetensors, .npz, or .pt, .pth, .ckpt, .pth.tar (no code in it is run); a URL; - is stdin.",
         ),
     ],
     out: Annotated[
@@ -39,7 +40,8 @@ def compress(
         typer.Option(
             parser=_common.parse_activation,
             metavar="NAME",
-            help="sine, gaussian, wire or relu, as in sine:30, if the weights do not determine it.",
+            help="sine, gaussian, wire or relu, as in sine:30 or sine:30,3000 (first layer 3000), "
+            "if the weights do not determine it.",
         ),
     ] = None,
     describe: Annotated[
@@ -115,7 +117,8 @@ def _rows(report: "CompressReport") -> Iterator[tuple[str, str]]:
     for network in report.networks:
         yield "network", (f"{network.name.rstrip('.')}: " if network.name else "") + network.network
         yield "", f"{network.weights:,} weights in {network.bytes:,} bytes"
-        yield "", f"fidelity {network.fidelity:.2f} dB: {network.compared}"
+        condition = ", if the activation is as assumed" if network.assumed else ""
+        yield "", f"fidelity {network.fidelity:.2f} dB{condition}: {network.compared}"
     if report.psnr is not None:
         yield "quality", f"{report.psnr:.2f} dB on the signal"
     yield "exact", f"{report.exact:,} numbers bit by bit"

@@ -169,15 +169,17 @@ def in_order(layers: Sequence[Layer], skips: bool = False) -> list[Layer]:
     """Put layers into an order in which each feeds the next; empty where there is none among those that are tried.
 
     Numbers in the keys come first, then the order of storage, then the shapes ("last_layer" sorts before "layers"
-    in files that sort their keys).
+    in files that sort their keys). An order with fewer widths goes before: a last layer of one output also fits before
+    a first one of one input.
     """
+    fitting = []
     by_number = sorted(layers, key=lambda layer: natural(layer.weight))
     by_shape = sorted(by_number, key=lambda layer: (layer.fan_in >= layer.fan_out) + (layer.fan_in > layer.fan_out))
     for order in (by_number, list(layers), by_shape):
         again = order[0].fan_in if skips and order else 0
         if all(after.fan_in - before.fan_out in {0, again} for before, after in pairwise(order)):
-            return order
-    return []
+            fitting.append(order)
+    return min(fitting, key=lambda order: len({layer.fan_out for layer in order[:-1]}), default=[])
 
 
 def natural(key: str) -> list[tuple[int, str]]:
@@ -310,8 +312,10 @@ class Chain:
             return None
 
     def describe(self) -> str:
-        """One line for people, such as "63 features of 3 -> 256 256 256 relu -> 4"."""
-        first, widths = self.layers[0].fan_in, " ".join(str(layer.fan_out) for layer in self.layers[:-1])
+        """One line for people, such as "63 features of 3 -> 256 256 128 relu -> 4" or "2 -> 3x256 sine:30 -> 1"."""
+        first, sizes = self.layers[0].fan_in, [layer.fan_out for layer in self.layers[:-1]]
+        alike = len(set(sizes)) == 1  # in the words of this package: hidden layers x width
+        widths = f"{len(sizes) - 1}x{sizes[0]}" if alike else " ".join(map(str, sizes))
         start = str(first) if self.encoding is None else f"{first} features of {self.in_features}"
         return f"{start} -> {widths} {activation_text(self.activation)} -> {self.out_features}"
 

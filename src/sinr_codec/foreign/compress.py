@@ -68,6 +68,8 @@ class NetworkReport:
         Measured PSNR in dB of its decoded outputs against the old ones.
     compared
         Which outputs, where, and the peak, in words.
+    assumed
+        Whether the activation is only the likely one. If it is another, so is the fidelity.
     """
 
     name: str
@@ -76,6 +78,7 @@ class NetworkReport:
     bytes: int
     fidelity: float
     compared: str
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,9 +201,11 @@ def compress_report(
     coder = _Coder(preset_named(preset), fidelity, max_drop, seed, device, progress.update)
     checkpoint = read_checkpoint(model, keep_optimiser)
     known = _known(checkpoint, activation, describe)
-    networks = [one.network for one in known if _is_finite(one.network, checkpoint.state)]
+    finite = [one for one in known if _is_finite(one.network, checkpoint.state)]
+    networks = [one.network for one in finite]
     part = None if signal is None else signal_for(networks, signal)
-    header = header_of(checkpoint, networks, described=describe is not None)
+    assumed = [one.assumed for one in finite]
+    header = header_of(checkpoint, networks, assumed, described=describe is not None)
     write(header, [])  # refuses what the format cannot hold before the work begins
 
     progress.start("code", 0)
@@ -216,7 +221,7 @@ def compress_report(
         weights=sum(tensor.size for tensor in checkpoint.state.values()),
         baseline_bytes=baseline_bytes(checkpoint.state),
         fidelity=measured,
-        networks=coded.networks,
+        networks=tuple(replace(report, assumed=likely) for report, likely in zip(coded.networks, assumed)),
         exact=sum(tensor.size for tensor in coded.exact.values()),
         psnr=None if part is None else decibels(signal_loss(networks[0], part, coded.plan.params)),
         criterion=coded.criterion,

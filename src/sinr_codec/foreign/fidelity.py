@@ -12,7 +12,7 @@ from sinr_codec.evaluators import tile_of
 from sinr_codec.fields import field_from_header
 from sinr_codec.foreign.chain import Chain
 from sinr_codec.foreign.checkpoints import read_checkpoint
-from sinr_codec.foreign.headers import single_mlp, tables_in
+from sinr_codec.foreign.headers import is_assumed, single_mlp, tables_in
 from sinr_codec.foreign.recognise import described, recognise
 from sinr_codec.foreign.tables import Network
 from sinr_codec.quality import decibels
@@ -117,7 +117,8 @@ def compare_networks(header: Header, against: object, new: Params) -> tuple[floa
     networks = _recorded(header, {name: w for name, w in old.items() if name not in checkpoint.optimiser})
     if networks:
         fidelities = [decibels(fidelity_loss(network, old, check=True)(new)) for network in networks]
-        return min(fidelities), "fidelity" if len(networks) == 1 else f"least fidelity of {len(networks)} networks"
+        what = "fidelity" if len(networks) == 1 else f"least fidelity of {len(networks)} networks"
+        return min(fidelities), f"{what}, if the activation is as assumed" if is_assumed(header) else what
     return min((_weight_snr(old[name], new[name]) for name in old), default=math.inf), "weight SNR of the worst tensor"
 
 

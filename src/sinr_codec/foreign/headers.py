@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sinr_codec.container import STATE, Header, TensorEntry
+from sinr_codec.errors import FormatError
 from sinr_codec.fields import MLP
 from sinr_codec.foreign.chain import Chain
 from sinr_codec.foreign.tables import Network
 from sinr_codec.foreign.trees import LIST, TUPLE, Checkpoint, Value
+from sinr_codec.signals.metadata import KEY as _METADATA
+from sinr_codec.signals.metadata import metadata_in, packed
 from sinr_codec.types import Cbor
 
 _NETWORKS: Final = "networks"
+_ASSUMED: Final = "assumed"
 _CONTAINERS: Final = "containers"
 _VALUES: Final = "values"
 # What these two cannot say; readers that do not know these entries get lists for tuples, and no such numbers.
@@ -22,12 +26,17 @@ _NUMBERS: Final = "numbers"
 _MOST_DIGITS: Final = 2000
 
 
-def header_of(checkpoint: Checkpoint, networks: list[Network], described: bool) -> Header:
-    """The header of a state dict, with what `verify` and a torch file need."""
+def header_of(checkpoint: Checkpoint, networks: list[Network], assumed: Sequence[bool], described: bool) -> Header:
+    """The header of a state dict, with what `verify` and a torch file need.
+
+    `assumed` tells the networks whose activation is only the likely one.
+    """
     mlp = single_mlp(networks)
     extra: dict[str, Cbor] = {}
     if networks and (described or mlp is None):
         extra[_NETWORKS] = [network.to_table() for network in networks]
+    if any(assumed):
+        extra[_ASSUMED] = [number for number, likely in enumerate(assumed) if likely]
     tuples = [name for name, kind in checkpoint.containers.items() if kind == TUPLE]
     numbers: dict[str, str] = {}
     if checkpoint.containers:
@@ -35,6 +44,8 @@ def header_of(checkpoint: Checkpoint, networks: list[Network], described: bool) 
     values = {name: _stored(value, name, tuples, numbers) for name, value in checkpoint.values.items()}
     values = {name: value for name, value in values.items() if name not in numbers}
     extra |= {name: entry for name, entry in ((_VALUES, values), (_TUPLES, tuples), (_NUMBERS, dict(numbers))) if entry}
+    if checkpoint.metadata:
+        extra[_METADATA] = packed(checkpoint.metadata)
     entries = [TensorEntry(name, tensor.shape, tensor.dtype) for name, tensor in checkpoint.state.items()]
     return Header(STATE, field=None if mlp is None else mlp.to_header(), tensors=entries, extra=extra or None)
 
@@ -88,6 +99,11 @@ def tables_in(header: Header) -> list[object] | None:
     return tables if isinstance(tables, list) else None
 
 
+def is_assumed(header: Header) -> bool:
+    """Whether an activation of the networks that a file holds is only the likely one."""
+    return bool((header.extra or {}).get(_ASSUMED))
+
+
 def surroundings(header: Header) -> dict[str, dict[str, Any]]:
     """Nesting, values and metadata from a header; a file may hold nonsense there, which counts as nothing."""
     extra = header.extra or {} if header.kind == STATE else {}
@@ -103,4 +119,12 @@ def surroundings(header: Header) -> dict[str, dict[str, Any]]:
     values = {name: _restored(value, name, tuples, numbers) for name, value in entry(_VALUES).items()}
     inside = tuple(f"{name}." for name, value in values.items() if isinstance(value, list | tuple))
     values |= {name: value for name, value in numbers.items() if not name.startswith(inside)}
-    return {"containers": containers, "values": values, "metadata": {}}
+    return {"containers": containers, "values": values, "metadata": _metadata(extra)}
+
+
+def _metadata(extra: Mapping[str, Cbor]) -> dict[str, str]:
+    try:
+        found = metadata_in(extra)
+    except FormatError:
+        return {}
+    return {name: text for name, text in found.items() if isinstance(text, str)}

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields.activations import AnyActivation, Sine, Wire
 from sinr_codec.foreign.chain import Chain, Layer, in_order, layers_under
+from sinr_codec.foreign.factors import USUAL, first_factor
 from sinr_codec.foreign.nerf import NERFS, find_nerf
 from sinr_codec.foreign.tables import Network, network_from_table
 from sinr_codec.types import Array, Params
@@ -35,6 +36,8 @@ class Recognised:
 
     network: Network
     reason: str
+    assumed: bool = False
+    """Whether the activation is only the likely one."""
 
 
 def recognise(state: Params, activation: AnyActivation | None = None) -> list[Recognised]:
@@ -62,7 +65,10 @@ def recognise(state: Params, activation: AnyActivation | None = None) -> list[Re
     ]
     taken = {name for one in found for name in one.network.names}
     rest = {key: array for key, array in state.items() if key not in taken}
-    chains = list(_chains(rest, "", activation))
+    lists = _lists(rest)
+    listed = {key for keys in lists.values() for key in keys}
+    chains = list(_chains({key: array for key, array in rest.items() if key not in listed}, "", activation))
+    chains += _copies(rest, lists, chains)
     while True:
         mine = {name for one in chains for name in one.network.names}
         others = [array for key, array in rest.items() if key not in mine]
@@ -126,15 +132,53 @@ def _chain(state: Params, prefix: str, activation: AnyActivation | None) -> Reco
     used = {name for layer in layers for name in layer.names}
     if any(math.prod(array.shape) > 1 for key, array in state.items() if key not in used):
         return None
-    known = (activation, "as given") if activation else _infer(state, layers)
+    known = _Known(activation, "as given") if activation else _infer(state, layers)
     if known is None:
         return None
-    complex_later = known[0].COMPLEX
+    complex_later = known.activation.COMPLEX
     for i, layer in enumerate(layers):
         if any((state[name].dtype.kind == "c") != (complex_later and i > 0) for name in layer.names):
             return None
-    chain = Chain(prefix, tuple(layers), known[0], None, ((-1.0, 1.0),) * layers[0].fan_in)
-    return Recognised(chain, f"{_named(prefix)}{chain.describe()}: {known[1]}")
+    chain = Chain(prefix, tuple(layers), known.activation, None, ((-1.0, 1.0),) * layers[0].fan_in)
+    return Recognised(chain, f"{_named(prefix)}{chain.describe()}: {known.reason}", known.assumed)
+
+
+def _lists(state: Params) -> dict[str, list[str]]:
+    """The keys of tensors in lists, by what stands before their numbers: "ema.params." for ema.params.0, ..."""
+    found: dict[str, dict[int, str]] = {}
+    for key, array in state.items():
+        prefix, dot, number = key.rpartition(".")
+        if dot and number.isdecimal() and len(array.shape) in (1, 2):
+            found.setdefault(prefix + dot, {})[int(number)] = key
+    return {
+        prefix: [keys[i] for i in range(len(keys))]
+        for prefix, keys in found.items()
+        if len(keys) > 1 and set(keys) == set(range(len(keys)))
+    }
+
+
+def _copies(state: Params, lists: Mapping[str, Sequence[str]], chains: Sequence[Recognised]) -> Iterator[Recognised]:
+    """Networks whose tensors are in a list, such as averages of weights, in the order of a network that has names."""
+    groups = [[one] for one in chains] + ([list(chains)] if len(chains) > 1 else [])
+    for prefix, keys in lists.items():
+        for group in groups:
+            names = {name for one in group for name in one.network.names}
+            own = [key for key in state if key in names]
+            if [state[key].shape for key in keys] == [state[key].shape for key in own]:
+                for one in group:
+                    copy = _renamed(one.network, dict(zip(own, keys)), prefix)
+                    reason = f"as {_named(one.network.prefix) or 'the network: '}its tensors in their order"
+                    yield Recognised(copy, f"{_named(prefix)}{copy.describe()}: {reason}", one.assumed)
+                break
+
+
+def _renamed(chain: Network, names: Mapping[str, str], prefix: str) -> Chain:
+    assert isinstance(chain, Chain)
+    layers = (
+        replace(layer, weight=names[layer.weight], bias=None if layer.bias is None else names[layer.bias])
+        for layer in chain.layers
+    )
+    return replace(chain, prefix=prefix, layers=tuple(layers))
 
 
 def _could_belong(array: Array, network: Network) -> bool:
@@ -144,15 +188,32 @@ def _could_belong(array: Array, network: Network) -> bool:
     return len(array.shape) in (1, 2) and math.prod(array.shape) > 1 and not sizes.isdisjoint(array.shape)
 
 
-def _infer(state: Params, chain: Sequence[Layer]) -> tuple[AnyActivation, str] | None:
+@dataclass(frozen=True)
+class _Known:
+    """An activation, and how it was found."""
+
+    activation: AnyActivation
+    reason: str
+    assumed: bool = False
+
+
+def _infer(state: Params, chain: Sequence[Layer]) -> _Known | None:
     stored = _stored_factors(state)
     if stored is not None:
-        return stored, "factors as stored beside the weights"
+        return _Known(stored, "factors as stored beside the weights")
     scales = [_scale(state[layer.weight]) for layer in chain[1:-1] or chain[1:]]
     low, high = _SINE_SCALE
     if all(low <= scale <= high for scale in scales):
-        mean = sum(scales) / len(scales)
-        return Sine(30.0), f"sine, omega0 = 30, by the scale of the weights ({mean:.1f}, at the start 1.4)"
+        if any(state[name].dtype.kind == "c" for layer in chain for name in layer.names):
+            return None
+        scale = f"by the scale of the weights ({sum(scales) / len(scales):.1f}, at the start 1.4)"
+        real = [[state[name].astype(np.float32) for name in layer.names] for layer in chain]
+        first = first_factor([layer[0] for layer in real], [layer[1] for layer in real], USUAL)
+        if first is not None:
+            behind = f"and {first:g} in the first layer, by what training did to the layers behind it"
+            return _Known(Sine(USUAL, None if first == USUAL else first), f"sine, omega0 = 30 {scale}, {behind}")
+        asked = "if its first layer has another, name both (sine:30,3000)"
+        return _Known(Sine(USUAL), f"sine, omega0 = 30 {scale}, assumed for all layers; {asked}", assumed=True)
     return None
 
 

@@ -18,12 +18,13 @@ from typing import IO, Any, Final
 import ml_dtypes
 import numpy as np
 
-from sinr_codec.container import DEFAULT_LIMITS
 from sinr_codec.foreign.pickles import RECONSTRUCTORS, Global, Object, load
 from sinr_codec.types import Array
 
-MOST_BYTES: Final = 16 * DEFAULT_LIMITS.max_params
-"""Of one array: 16 bytes is the largest dtype. A compressed archive may claim more than could ever be accepted."""
+MOST_WEIGHTS: Final = 1 << 28
+"""Of all tensors together: a few bytes may be a tensor of any shape, by strides of 0."""
+MOST_BYTES: Final = 8 * MOST_WEIGHTS
+"""Of what is unpacked: a compressed archive may claim more than could ever be accepted."""
 
 _MAGIC: Final = 0x1950A86A20F9469CFC6C  # the first pickle of torch's files before version 1.6
 _DTYPES: Final = {

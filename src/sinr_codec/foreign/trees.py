@@ -14,10 +14,10 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
-from sinr_codec.container import DEFAULT_LIMITS, DTYPES
+from sinr_codec.container import DTYPES
 from sinr_codec.errors import InputError, printable, quoted
 from sinr_codec.foreign.pickles import Global, Object
-from sinr_codec.foreign.torch_files import Stored, Unkept
+from sinr_codec.foreign.torch_files import MOST_WEIGHTS, Stored, Unkept
 
 TEXT_KEYS: Final = 0
 INTEGER_KEYS: Final = 1
@@ -107,8 +107,8 @@ def flat(
         else:
             # Before copying: a tensor of a few bytes may be expanded to any shape.
             params += math.prod(leaf.shape)
-            if params > DEFAULT_LIMITS.max_params:
-                raise InputError(f"{source}: more than {DEFAULT_LIMITS.max_params:,} weights; expected fewer")
+            if params > MOST_WEIGHTS:
+                raise InputError(f"{source}: more than {MOST_WEIGHTS:,} weights; expected fewer")
             if (why := _unfit(leaf)) is not None:
                 walk.skip(name, why)
                 continue
