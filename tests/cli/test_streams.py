@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,14 @@ def test_a_picture_goes_in_and_out_through_pipes(piped, photo):
     assert piped(coded, "decode", "-", "-q")[1] == ""
     array, _ = piped(coded, "decode", "-", "-o", "-", "--format", "npy")
     np.testing.assert_array_equal(np.load(io.BytesIO(array)), codec.decode(coded))
+
+
+def test_the_beginning_of_a_file_comes_through_a_pipe(piped):
+    data = (Path(__file__).parents[1] / "conformance/progressive.sinr").read_bytes()
+    beginning = data[: len(data) * 9 // 10]
+    decoded, said = piped(beginning, "decode", "-", "--progressive")
+    np.testing.assert_array_equal(png(decoded), codec.decode(beginning, progressive=True))
+    assert "the end of the file is missing" in said
 
 
 @pytest.mark.parametrize("verb", ["info", "verify"])

@@ -90,8 +90,8 @@ KindOption = Annotated[
     typer.Option(
         "--as",
         metavar="KIND",
-        help="image, audio, volume, dataset, video, shape, radiance or a kind of an added package, if INPUT is "
-        "ambiguous.",
+        help="image, audio, volume, dataset, video, shape, radiance or a kind of an added package, or an extension "
+        "such as .stl, if INPUT does not tell.",
     ),
 ]
 BppOption = Annotated[float | None, typer.Option(help="Target rate in bits a pixel (sample, voxel, ...).")]

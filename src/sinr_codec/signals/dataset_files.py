@@ -260,5 +260,7 @@ def backend(path: Any) -> Iterator[None]:
     """Name the extra where the library that xarray needs for a file is missing."""
     try:
         yield
+    except MissingExtraError:
+        raise
     except ImportError as error:
         raise MissingExtraError(f"{path}: needs netCDF4 or zarr: pip install 'sinr-codec[science]'") from error

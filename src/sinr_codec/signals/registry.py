@@ -167,7 +167,7 @@ def load(source: Any, kind: str | None = None, like: Spec | None = None, **optio
         if path.is_file() and path.stat().st_size == 0:
             noun = named.noun if (named := _claiming(path)) else "a signal"
             raise InputError(f"{path}: expected {noun}, found an empty file")
-    with at_hand(source, kind) as there:
+    with at_hand(source, kind or (None if like is None else like.KIND)) as there:
         if like is not None:
             return _load_like(there, like, options)
         read = kind_of(there) if kind is None else kind_named(kind)
