@@ -69,8 +69,8 @@ def described(file):
     add(file, "time_bnds", np.arange(8.0).reshape(4, 2), ("time", "two"), units="days since 2000-01-01")
     file.createVariable("names", "S1", ("lat", "letters"))[:] = np.full((9, 5), b"x")
     file.createVariable("words", str, ("two",))[:] = np.array(["", "é\n"], object)
-    clouds = file.createEnumType(np.int8, "clouds", {"clear": 0, "cloudy": 1})
-    file.createVariable("seen", clouds, ("lat",))[:] = np.arange(9) % 2
+    clouds = file.createEnumType(np.int8, "clouds", {"clear": 0, "cloudy": 1, "missing": -1})
+    file.createVariable("seen", clouds, ("lat",), fill_value=-1)[:7] = np.arange(7) % 2
     add(file, "ids", 2**60 + np.arange(12), ("lon",), units="m", missing_value=np.int64(2**60))
     add(file, "covariance", np.eye(9), ("lat", "lat"))
     file.setncatts({"history": "made", "version": np.int16(3), "weights": np.array([0.25, np.nan], "f4")})
@@ -231,6 +231,16 @@ def test_attributes_that_netcdf_lacks_become_text_and_are_named(tmp_path):
         signal.spec.write(knowing(signal), tmp_path / "a.nc")
     with netCDF4.Dataset(tmp_path / "a.nc") as file:
         assert attributes(file) == {"kept": '{"a": [1, null]}', "yes": 1, "half": 1.0}
+
+
+def test_integers_without_names_among_those_with_names(tmp_path):
+    source = xr.Dataset({"t": (("y", "x"), VALUES[0]), "c": (("y",), np.arange(9, dtype="i1"))})
+    source.c.encoding["dtype"] = np.dtype("i1", metadata={"enum": {"zero": 0, "one": 1}, "enum_name": "few"})
+    signal = DatasetSignal.load(source)
+    with pytest.warns(UserWarning, match="names of the integers of c left out"):
+        signal.spec.write(knowing(signal), tmp_path / "a.nc")
+    with netCDF4.Dataset(tmp_path / "a.nc") as file:
+        np.testing.assert_array_equal(file["c"][:], np.arange(9))
 
 
 def test_arrays_of_any_name(tmp_path):

@@ -12,8 +12,8 @@ import numpy as np
 
 from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.files import atomic_folder, atomic_write
-from sinr_codec.signals.dataset_files import backend, differ
-from sinr_codec.signals.dataset_side import Content, as_stored
+from sinr_codec.signals.dataset_files import backend, differ, enum_of
+from sinr_codec.signals.dataset_side import Content, EnumType, as_stored
 from sinr_codec.signals.sources import library, reason, translated
 from sinr_codec.types import Array
 
@@ -108,7 +108,7 @@ def save_netcdf(stored: Any, content: Content, path: Any) -> None:
         for name in sorted(stored.variables, key=list(content.by_name).index):
             _write_variable(file, name, stored.variables[name], changed)
     if changed:
-        warnings.warn(f"{path}: as netCDF has no such attributes: {', '.join(changed)}", stacklevel=2)
+        warnings.warn(f"{path}: not as in the source, because netCDF lacks it: {', '.join(changed)}", stacklevel=2)
 
 
 def _write_variable(file: Any, name: str, v: Any, changed: list[str]) -> None:
@@ -128,9 +128,11 @@ def _write_variable(file: Any, name: str, v: Any, changed: list[str]) -> None:
         datatype, array, attrs = np.dtype("i1"), array.astype("i1"), attrs | {"dtype": "bool"}  # as xarray does
     elif array.dtype == np.float16:
         datatype = np.dtype("f4")
-    metadata = getattr(v.encoding.get("dtype"), "metadata", None) or {}
-    if "enum" in metadata:
-        datatype = _enum_type(file, array.dtype, metadata["enum_name"], metadata["enum"])
+    if (enum := enum_of(v)) is not None:
+        if np.isin(array, list(enum.members.values())).all():
+            datatype = _enum_type(file, array.dtype, enum)
+        else:
+            changed.append(f"names of the integers of {name} left out, as some have none")
     fill = _fill_value(attrs.pop("_FillValue", None), datatype, name, changed)
     variable = file.createVariable(name, datatype, dims, fill_value=fill)
     variable.set_auto_maskandscale(False)
@@ -144,19 +146,21 @@ def _fill_value(value: Any, datatype: Any, name: str, changed: list[str]) -> Any
     flat = np.asarray(value).reshape(-1)
     if value is None or (datatype == "S1" and flat.dtype.kind in "US"):
         return value
-    if isinstance(datatype, np.dtype) and flat.dtype.kind in "iuf" and flat.size:
-        number = as_stored(flat[0], datatype)
+    dtype = datatype if isinstance(datatype, np.dtype) else getattr(datatype, "dtype", None)  # that of an enum
+    if isinstance(dtype, np.dtype) and flat.dtype.kind in "iuf" and flat.size:
+        number = as_stored(flat[0], dtype)
         if number is not None:
             return number
     changed.append(f"_FillValue of {name} left out")
     return None
 
 
-def _enum_type(file: Any, dtype: np.dtype[Any], name: str, members: Mapping[str, int]) -> Any:
+def _enum_type(file: Any, dtype: np.dtype[Any], enum: EnumType) -> Any:
     """The type of integers with names; that of the same name that there is already, if it is the same."""
-    known = file.enumtypes.get(name)
-    if known is None or known.enum_dict != members:
-        known = file.createEnumType(dtype, name if known is None else f"{name}_{len(file.enumtypes)}", dict(members))
+    known = file.enumtypes.get(enum.name)
+    if known is None or known.enum_dict != enum.members:
+        name = enum.name if known is None else f"{enum.name}_{len(file.enumtypes)}"
+        known = file.createEnumType(dtype, name, enum.members)
     return known
 
 
