@@ -22,6 +22,7 @@ from math import cos, isqrt, pi, sin
 TOTAL = 1 << 20
 NEXT_STATE = ((0, 1), (2, 3), (5, 4), (7, 6), (1, 0), (3, 2), (4, 5), (6, 7))
 CHANNELS = {0: 3, 1: 1, 2: 4, 3: 2}  # of the modes RGB, L, RGBA, LA
+CHANNELS |= {256 + mode: count for mode, count in CHANNELS.items()}  # and with channels that are known
 
 
 def f32(x):
@@ -345,6 +346,14 @@ def in_blocks(signal, networks):
     return pixel
 
 
+def sample(value, known):
+    """The sample of a value, in a channel that is unknown, constant, or has two values (5)."""
+    found = round(f32((value + 1) * 127.5))
+    if isinstance(known, list):
+        return known[1] if 2 * found > sum(known) else known[0]
+    return found if known is None else known
+
+
 def decode(blob, every=1):
     """(height, width, channels, rows of bytes) of a picture; of every n-th pixel of each axis."""
     header, sections = parse(blob)
@@ -354,8 +363,13 @@ def decode(blob, every=1):
     need(len(sections) == parts and field[2] == CHANNELS[signal[3]], "the sections do not fit the picture")
     networks = [network(field, section) for section in sections]
     pixel = (in_blocks if signal[0] == 7 else whole)(signal, networks)
+    known = signal[-1] if signal[3] >= 256 else [None] * field[2]
     rows = [
-        bytes(round(f32((v + 1) * 127.5)) for column in range(0, signal[2], every) for v in pixel(row, column))
+        bytes(
+            sample(v, exact)
+            for column in range(0, signal[2], every)
+            for v, exact in zip(pixel(row, column), known, strict=True)
+        )
         for row in range(0, signal[1], every)
     ]
     return len(rows), len(rows[0]) // field[2], field[2], rows

@@ -164,6 +164,24 @@ def blocks() -> bytes:
     return container.write(header, sections)
 
 
+def known() -> bytes:
+    """Colours with a constant channel and with an alpha of two values."""
+    spec = ImageSpec(HEIGHT, WIDTH, 4, "uint8", "RGBA", exact=(None, 77, None, (0, 255)))
+    return image(MLP(2, 4, 4, 1, Sine(9.0)), spec, lambda name: Direct(step=0.01))
+
+
+def deep() -> bytes:
+    """Colours of 16 bits with an opaque alpha, on the range that occurs."""
+    spec = ImageSpec(HEIGHT, WIDTH, 4, "uint16", "RGBA;16", 100, 65535, exact=(None, None, None, 65535))
+    return image(MLP(2, 4, 4, 1, Sine(9.0)), spec, lambda name: Direct(step=0.01))
+
+
+def lab() -> bytes:
+    return image(
+        MLP(2, 3, 4, 1, Sine(9.0)), ImageSpec(HEIGHT, WIDTH, 3, "uint8", "LAB"), lambda name: Direct(step=0.01)
+    )
+
+
 def hashgrid() -> bytes:
     """Levels of integers: two in the context of their neighbours, one of them with a long code; one that is hashed."""
     rng = np.random.Generator(np.random.Philox(77))
@@ -305,6 +323,9 @@ MAKERS = (
     wide,
     blocks,
     hashgrid,
+    known,
+    deep,
+    lab,
     state,
     large,
     cosines,

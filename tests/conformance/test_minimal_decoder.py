@@ -32,7 +32,7 @@ def decoded(minimal, blob: bytes, every: int = 1) -> np.ndarray:
     return np.frombuffer(b"".join(rows), np.uint8).reshape(height, width, channels)
 
 
-@pytest.mark.parametrize("name", ["direct", "axes", "rotated", "blocks", "corners", "column_first", "wide"])
+@pytest.mark.parametrize("name", ["direct", "axes", "rotated", "blocks", "corners", "column_first", "wide", "known"])
 def test_golden_pictures(minimal, name):
     found, expected = decoded(minimal, (HERE / f"{name}.sinr").read_bytes()), np.load(HERE / f"{name}.npy")
     assert np.abs(found - expected.reshape(found.shape).astype(int)).max() <= 1
