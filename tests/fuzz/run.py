@@ -21,7 +21,7 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fuzz_cases import HANGS, Finding, Runner, limited, warm_up
+from fuzz_cases import HANGS, Finding, Hang, Runner, limited, timed, warm_up
 from fuzz_mutations import Corpus
 
 SLOT = 16  # bytes of shared memory a process: number of its case, time at which it began
@@ -52,13 +52,13 @@ def work(args, corpus, runner, slot, first):
     for number in range(first, args.cases, args.jobs):
         slot[:SLOT] = number.to_bytes(8, "little") + int(time.time()).to_bytes(8, "little")
         case = corpus.case(args.seed, number)
-        signal.alarm(HANGS)
+        timed(HANGS)
         try:
             found = runner.run(case, number)
-        except TimeoutError as error:
+        except Hang as error:
             found = [Finding("hang", str(error))]
         finally:
-            signal.alarm(0)
+            timed(0)
         for finding in found:
             log.add(number, case, finding)
     slot[:8] = args.cases.to_bytes(8, "little")
@@ -114,7 +114,7 @@ class Watcher:
 
     def _look_at(self, job):
         number, since = self._slot(job)
-        if time.time() - since > 3 * HANGS:
+        if time.time() - since > 10 * HANGS:
             os.kill(self.pids[job], signal.SIGKILL)
         pid, status = os.waitpid(self.pids[job], os.WNOHANG)
         if not pid:
