@@ -311,6 +311,34 @@ def test_a_gif_of_many_colours_is_warned_of(tmp_path):
         ImageSignal.load(Image.fromarray(noise)).spec.save(noise, tmp_path / "a.gif")
 
 
+def test_a_gif_keeps_transparency_and_255_colours(tmp_path):
+    y, x = np.mgrid[:15, :17]
+    array = np.dstack([x * 15, y * 17, x + y, np.where(x + y > 16, 255, 0)]).astype(np.uint8)
+    array[array[..., 3] == 0] = (9, 9, 9, 0)
+    ImageSignal.load(array).spec.save(array, tmp_path / "a.gif")
+    found = np.asarray(Image.open(tmp_path / "a.gif").convert("RGBA"))
+    np.testing.assert_array_equal(found[..., 3], array[..., 3])
+    seen = array[..., 3] > 0
+    np.testing.assert_array_equal(found[seen], array[seen])
+    noise = np.random.default_rng(0).integers(100, 160, (40, 40, 4), np.uint8)
+    noise[..., 3] = 255
+    with pytest.warns(UserWarning, match="GIF keeps"):
+        ImageSignal.load(noise).spec.save(noise, tmp_path / "b.gif")
+    found = np.asarray(Image.open(tmp_path / "b.gif").convert("RGB")).astype(int)
+    assert len(np.unique(found.reshape(-1, 3), axis=0)) > 200
+
+
+def test_forms_that_no_mode_has_are_refused_with_a_remedy(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((12, 16, 5), np.uint16), photometric="minisblack", planarconfig="contig"
+    )
+    with pytest.raises(InputError, match="four bands, found 5"):
+        load(tmp_path / "a.tif", "image")
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((12, 16), np.float16))
+    with pytest.raises(InputError, match="found float16; convert"):
+        load(tmp_path / "b.tif")
+
+
 # -- odd files -----------------------------------------------------------------------------------------------
 
 

@@ -415,10 +415,13 @@ class ImageSignal(GridSignal[ImageSpec]):
 
     @classmethod
     def _from_samples(cls, read: image_files.Samples, grid: Grid, name: str) -> "ImageSignal":
-        known = {m for m, _, _ in _MODES.values()} | {_ARRAY, _PLANE}
-        if read.mode not in known or read.array.dtype.name not in _DTYPES or read.array.shape[2] > 4:
-            found = f"{read.mode}, {read.array.dtype}"
-            raise InputError(f"{name}: expected one of Pillow's modes that can be stored, found {found}")
+        bands, found = read.array.shape[2], read.array.dtype
+        if bands > 4:
+            raise InputError(f"{name}: expected at most four bands, found {bands}; give some of them, or --as volume")
+        if found.name not in _DTYPES:
+            raise InputError(f"{name}: expected samples of {', '.join(_DTYPES)}, found {found}; convert them")
+        if read.mode not in {mode for mode, _, _ in _MODES.values()} | {_ARRAY, _PLANE}:
+            raise InputError(f"{name}: expected one of Pillow's modes that can be stored, found {read.mode}")
         array, mode = read.array, read.mode
         height, width, channels = array.shape
         dtype = array.dtype.name

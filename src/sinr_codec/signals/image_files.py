@@ -355,20 +355,47 @@ def save(
             _save_wide(array, writer, temporary, metadata)
         return
     picture = image(array, mode)
+    sent = _with_palette(picture) if writer == "GIF" else picture
     about = image_metadata.save_options(metadata, writer, whole)
     options = _FINE.get(writer, {}) | options
     with atomic_write(path) as temporary:
         try:
             try:
-                picture.save(temporary, writer, **about | options)
+                sent.save(temporary, writer, **about | options)
             except Exception:  # metadata that the writer stumbles over
-                picture.save(temporary, writer, **options)
+                sent.save(temporary, writer, **options)
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise InputError(unsuitable) from error
         if picture.mode not in _EXACT.get(writer, ()) and temporary.is_file():
             _check_written(picture, temporary, writer, unsuitable)
+
+
+def _with_palette(picture: Image.Image) -> Image.Image:
+    """A picture in 256 colours, or with alpha in 255 and one that is transparent; exactly where it has no more.
+
+    Pillow's own choice has far fewer with alpha, and changes even a few colours.
+    """
+    if picture.mode not in ("RGB", "RGBA", "LA"):
+        return picture
+    has_alpha = picture.mode != "RGB"
+    most = 255 if has_alpha else 256
+    clear = np.asarray(picture.getchannel("A")) < 128 if has_alpha else np.zeros(picture.size[::-1], bool)
+    colours = picture.convert("RGB")
+    packed = np.asarray(colours).astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    found = np.unique(packed[~clear])
+    if len(found) <= most:
+        indices = np.searchsorted(found, packed).astype(np.uint8)
+        palette = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8).tobytes()
+    else:
+        chosen = colours.quantize(most, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        indices, palette = np.asarray(chosen), bytes(chosen.getpalette() or ())
+    sent = Image.fromarray(np.where(clear, 255, indices).astype(np.uint8))
+    sent.putpalette(palette[: 3 * most].ljust(768, b"\0"))
+    if has_alpha:
+        sent.info["transparency"] = 255
+    return sent
 
 
 def _check_written(picture: Image.Image, written: Path, writer: str, unsuitable: str) -> None:
@@ -402,6 +429,8 @@ def _check_written(picture: Image.Image, written: Path, writer: str, unsuitable:
     for strip in strips((wanted.height, wanted.width)):
         box = (0, strip.start, wanted.width, strip.stop)
         error = np.asarray(wanted.crop(box)).astype(np.float64) - np.asarray(found.crop(box)).astype(np.float64)
+        if "A" in wanted.getbands():
+            error[np.asarray(wanted.getchannel("A").crop(box)) == 0, :-1] = 0  # colours that are not seen
         total, worst = total + float(np.square(error).sum()), max(worst, np.abs(error).max())
     if found.mode in ("I;16", "I", "F") and total:
         raise InputError(unsuitable)
