@@ -26,6 +26,22 @@ def test_decode(sinr, tmp_path, coded):
     np.testing.assert_allclose(np.load(tmp_path / "d.npy"), codec.decode(coded)[3:9, 2:12], atol=1)
 
 
+@pytest.mark.parametrize("verb", ["decode", "verify", "info", "decompress"])
+def test_limits_of_the_reader(sinr, fails, coded, tmp_path, verb):
+    out = (
+        ["-o", tmp_path / "out.npz"]
+        if verb == "decompress"
+        else ["-o", tmp_path / "out.png"]
+        if verb == "decode"
+        else []
+    )
+    fails(sinr(verb, coded, *out, "--limit", "max_params=10"), "max_params", "--limit max_params=VALUE")
+    fails(sinr(verb, coded, *out, "--limit", "max_bytes=1k"), "max_bytes", "--limit max_bytes=VALUE")
+    assert sinr(verb, coded, *out, "--limit", "max_bytes=16G", "--limit", "max_work=2**50").exit_code == 0
+    assert sinr(verb, coded, *out, "--limit", "memory=1").exit_code == 2
+    assert sinr(verb, coded, *out, "--limit", "max_bytes=much").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Container, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar, cast
 
+from sinr_codec.container import remedy
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 
 
@@ -65,5 +66,6 @@ def built(build: Callable[[], _F], max_params: int) -> _F:
     except InputError as error:
         raise MalformedError(f"field header: {error}") from error
     if field.num_params > max_params:
-        raise LimitError(f"field header: {field.num_params} parameters are more than {max_params}")
+        more = f"{field.num_params:,} parameters are more than {max_params:,}"
+        raise LimitError(f"field header: {more}; {remedy('max_params')}")
     return field
