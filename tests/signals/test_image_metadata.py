@@ -118,6 +118,19 @@ def test_texts_of_a_png_file(tmp_path):
     assert decoded(tmp_path, signal, "b.gif").info["comment"].decode() == "日本語"
 
 
+def test_colours_of_a_png_file_without_a_profile(tmp_path):
+    chunks = PngImagePlugin.PngInfo()
+    primaries = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+    chunks.add(b"gAMA", struct.pack(">L", 100_000))
+    chunks.add(b"cHRM", struct.pack(">8L", *primaries))
+    chunks.add(b"sRGB", b"\0")
+    source, signal = stored(tmp_path, "a.png", pnginfo=chunks)
+    assert source.info["gamma"] == 1.0
+    result = decoded(tmp_path, signal, "b.png")
+    for name in ("gamma", "chromaticity", "srgb"):
+        assert result.info[name] == source.info[name]
+
+
 def test_tags_of_a_tiff_file(tmp_path):
     place = {33550: (0.5, 0.5, 0.0), 33922: (0.0, 0.0, 0.0, 7.0, 50.0, 0.0), 42113: "-9999"}
     told = {270: "a field", 305: "my program", 306: "2020:01:02 03:04:05"} | place
@@ -176,7 +189,17 @@ def test_damaged_metadata_do_not_concern_the_pixels(tmp_path, damage):
 
 
 def test_items_of_other_types_are_ignored(tmp_path):
-    odd = {"exif": "text", "icc_profile": 7, "dpi": [0, -1], "text": {"a": 1, "b": "x"}, "xmp": [], "new": {}}
+    odd = {
+        "gamma": "x",
+        "srgb": 9,
+        "chromaticity": [1],
+        "exif": "text",
+        "icc_profile": 7,
+        "dpi": [0, -1],
+        "text": {"a": 1, "b": "x"},
+        "xmp": [],
+        "new": {},
+    }
     data = sinr_file(ImageSignal.load(picture()), packed(odd))
     for suffix in ("png", "jpg", "tif", "webp"):
         decoding.decode(data, tmp_path / f"a.{suffix}")

@@ -1,7 +1,8 @@
 """Metadata of pictures: read from a Pillow image, and handed to Pillow's writers, each of which holds some of it.
 
 Items are named as in `Image.info`: "icc_profile", "exif", "xmp" and "comment" are bytes, "dpi" two numbers, and "text"
-a map of texts by their keys. "exif" begins with the byte order.
+a map of texts by their keys. "exif" begins with the byte order. "gamma", "chromaticity" and "srgb" are a number, eight
+numbers and a rendering intent, which PNG files have in place of a profile.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from sinr_codec.signals import exif
@@ -18,7 +20,10 @@ from sinr_codec.types import Cbor
 
 _BYTES: Final = ("icc_profile", "exif", "comment", "xmp")
 _PLACEHOLDERS: Final = (1, 72, 96)  # resolutions that writers put where they know of none
-_NO_TEXT: Final = ("compression", "transparency", "psnr", "dpi", "text", *_BYTES)  # keys of `Image.info`
+_NO_TEXT: Final = (  # keys of `Image.info`
+    *("compression", "transparency", "psnr", "dpi", "text", "gamma", "chromaticity", "srgb"),
+    *_BYTES,
+)
 _RAW_PROFILE: Final = "Raw profile type "  # ImageMagick's EXIF, XMP and IPTC data as text in PNG files
 _XMP_KEY: Final = "XML:com.adobe.xmp"
 _XMP_TAG: Final = 700
@@ -38,16 +43,34 @@ def read(picture: Image.Image) -> tuple[dict[str, Cbor], tuple[str, ...]]:
     xmp = info.get("xmp", b"")
     found: dict[str, Cbor] = {
         "icc_profile": info.get("icc_profile"),
+        **_colours(info),
         "dpi": _resolution(info.get("dpi")),
         "exif": data,
         "comment": _as_bytes(info.get("comment")),
         "text": _text(picture),
         "xmp": _XMP_ORIENTATION.sub(b"", _as_bytes(xmp)),
     }
-    notes = [f"of the EXIF data is not stored: {', '.join(dropped)}"] if dropped else []
+    notes = [f"EXIF data are stored without {', '.join(dropped)}" if data else "damaged EXIF data are not stored"]
+    notes = notes if dropped else []
     if "photoshop" in info or _tag(picture, 33723) or _tag(picture, 34377):
         notes.append("IPTC data and other data of Photoshop are not stored")
-    return {name: item for name, item in found.items() if item}, tuple(notes)
+    return {name: item for name, item in found.items() if item or item == 0}, tuple(notes)
+
+
+def _colours(info: Mapping[Any, Any]) -> dict[str, Cbor]:
+    """What a PNG file tells of its colours without a profile, as far as it is of the right type."""
+    told = {"gamma": info.get("gamma"), "chromaticity": info.get("chromaticity"), "srgb": info.get("srgb")}
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
+    return {name: value for name, value in told.items() if _is_colour(name, value)}
+
+
+def _is_colour(name: str, value: Any) -> bool:
+    """Whether this is the value of an item of `_colours`."""
+    if name == "srgb":
+        return type(value) is int and 0 <= value <= 3
+    numbers = value if isinstance(value, list) and name == "chromaticity" and len(value) == 8 else [value]
+    wanted = 8 if name == "chromaticity" else 1
+    return len(numbers) == wanted and all(type(n) in (int, float) and 0 <= n <= 10_000 for n in numbers)
 
 
 def orientation(picture: Image.Image) -> Image.Transpose | None:
@@ -145,8 +168,11 @@ def checked(metadata: Metadata) -> dict[str, Any]:
         name: metadata[name] for name in _BYTES if isinstance(metadata.get(name), bytes) and metadata[name]
     }
     match metadata.get("dpi"):
-        case [int() | float() as x, int() | float() as y] if x > 0 and y > 0:
+        case [int() | float() as x, int() | float() as y] if 0 < x < 1e6 and 0 < y < 1e6:
             found["dpi"] = float(x), float(y)
+    for name in ("gamma", "chromaticity", "srgb"):
+        if _is_colour(name, value := metadata.get(name)):
+            found[name] = tuple(value) if isinstance(value, list) else value
     if isinstance(texts := metadata.get("text"), Mapping):
         found["text"] = {k: v for k, v in texts.items() if isinstance(k, str) and isinstance(v, str) and k}
     return found
@@ -190,6 +216,12 @@ def save_options(metadata: Metadata, writer: str, whole: bool) -> dict[str, Any]
 
 def _png_chunks(known: Mapping[str, Any], comment: bytes) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
+    if "srgb" in known:
+        chunks.add(b"sRGB", bytes([known["srgb"]]))
+    for name, chunk in (("gamma", b"gAMA"), ("chromaticity", b"cHRM")):
+        if name in known:
+            numbers = np.round(np.atleast_1d(known[name]) * 100_000)
+            chunks.add(chunk, numbers.astype(">u4").tobytes())
     texts = dict(known.get("text", {}))
     if comment:
         texts["Comment"] = comment.decode("utf-8", "replace")
