@@ -46,6 +46,6 @@ class Interrupt:
             raise KeyboardInterrupt
         self.seen = True
         if self._tell_others is not None:
-            # A display that was interrupted as it wrote a line refuses another one.
-            with contextlib.suppress(RuntimeError):
+            # A display that was interrupted as it wrote a line refuses another one, and stderr may be closed.
+            with contextlib.suppress(RuntimeError, OSError):
                 self._tell_others()
