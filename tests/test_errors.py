@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sinr_codec.errors import InputError, explain, printable, quoted
+from sinr_codec.errors import InputError, explain, listed, printable, quoted
 
 DEEP: list = []
 for _ in range(20):
@@ -40,3 +40,14 @@ def test_explained_errors_are_printable():
     assert explain(FileNotFoundError(2, "No such file", "a\x07b")) == "a\\x07b: No such file"
     assert "not enough memory" in explain(MemoryError())
     assert explain(ZeroDivisionError()) is None
+
+
+def test_lists_of_names_are_cut():
+    assert listed([]) == "none"
+    assert listed(["a", "b", 3]) == "a, b, 3"
+    long = listed(f"variable {number}" for number in range(10_000))
+    assert long.startswith("variable 0, variable 1, ")
+    assert long.endswith(" more")
+    assert len(long) < 150
+    assert len(listed(["x" * 10**6, "\x1b[31m"])) < 150
+    assert listed(["x" * 10**6, "\x1b[31m"]).isprintable()

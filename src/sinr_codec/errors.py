@@ -4,9 +4,12 @@ Every message is one line that names the file or the argument and the expected v
 """
 
 import reprlib
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final
 
 _QUOTED: Final = 60
+_LISTED: Final = 120
 _short = reprlib.Repr()  # takes no longer for a long value than for a short one
 _short.maxstring = _short.maxother = _short.maxlong = _QUOTED
 _short.maxlist = _short.maxtuple = _short.maxdict = _QUOTED // 2
@@ -86,6 +89,15 @@ def quoted(value: object) -> str:
         text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
     text = printable(text)
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 3]}..."
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names for messages, "a, b and 7 more": printable, in some 120 characters; "none" where there are none."""
+    texts = [printable(str(name)[:_LISTED]) for name in names]
+    kept = [text for text, length in zip(texts, accumulate(len(text) + 2 for text in texts)) if length <= _LISTED]
+    kept = kept or [text[:_QUOTED] for text in texts[:1]]
+    more = f" and {len(texts) - len(kept):,} more" if len(texts) > len(kept) else ""
+    return (", ".join(kept) or "none") + more
 
 
 def printable(text: str) -> str:

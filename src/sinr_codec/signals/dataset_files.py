@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MissingExtraError, quoted
+from sinr_codec.errors import InputError, MissingExtraError, listed, quoted
 from sinr_codec.signals import hdf5, zarrs
 from sinr_codec.signals.dataset_side import EnumType
 from sinr_codec.signals.levels import DTYPES
@@ -222,7 +222,7 @@ def names_in(given: str | Sequence[str] | None, known: Collection[str]) -> list[
 def check_names(raw: Any, names: Collection[str], source: str) -> None:
     """Raise `InputError` for a name that no variable has."""
     if unknown := [n for n in names if n not in raw.variables]:
-        known = ", ".join(map(str, raw.variables))
+        known = listed(raw.variables)
         raise InputError(f"{source}: no variable {quoted(unknown[0])}; expected some of {known}")
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError, quoted
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError, listed, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import dataset_files as files
@@ -293,7 +293,7 @@ class DatasetSpec:
             else:
                 raise InputError(f"coords: expected {d} as well")
         if where:
-            raise InputError(f"coords: unknown {', '.join(where)}; expected {', '.join(self.dims)}")
+            raise InputError(f"coords: unknown {listed(where)}; expected {listed(self.dims)}")
         return self.features(grids, sphere, part)
 
     def _positions(self, dim: str, values: Any) -> NDArray[np.float64]:
@@ -372,7 +372,7 @@ class DatasetSpec:
         content = self.content
         wanted = None if variables is None else files.names_in(variables, content.by_name)
         if wanted is not None and (unknown := [n for n in wanted if not isinstance(n, str) or content.find(n) is None]):
-            names = ", ".join(v.name for v in content.variables)
+            names = listed(v.name for v in content.variables)
             raise InputError(f"variables: {quoted(unknown[0])} is not in the file; expected some of {names}")
         spans = self._spans(region, scale)
         chosen = [n for n, v in enumerate(self.variables) if wanted is None or v.name in wanted]

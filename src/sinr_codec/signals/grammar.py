@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Final, NamedTuple, Self
 
-from sinr_codec.errors import InputError, quoted
+from sinr_codec.errors import InputError, listed, quoted
 
 _MOST: Final = 2**31  # largest factor
 _REGION: Final = "START:STOP for each axis, such as 0:32,0:64, or of a picture L,T,R,B, such as 0,0,256,128"
@@ -114,7 +114,7 @@ class Region:
     def by_name(self, names: Sequence[str]) -> dict[str, Range]:
         """Ranges by axis name; a region without names follows the order of `names`."""
         if self.corners or (not self.names and len(self.ranges) > len(names)):
-            raise InputError(f"region {self}: expected START:STOP for each of {', '.join(names)}")
+            raise InputError(f"region {self}: expected START:STOP for each of {listed(names)}")
         return dict(zip(_known(self.names or names, names), self.ranges))
 
     def __str__(self) -> str:
@@ -245,7 +245,7 @@ def _number(value: Any) -> float | None:
 def _known(wanted: Sequence[str], names: Sequence[str]) -> Sequence[str]:
     """The wanted names, after a check that all are known."""
     if unknown := [name for name in wanted if name not in names]:
-        raise InputError(f"dimension {quoted(unknown[0])}: expected one of {', '.join(names)}")
+        raise InputError(f"dimension {quoted(unknown[0])}: expected one of {listed(names)}")
     return wanted
 
 

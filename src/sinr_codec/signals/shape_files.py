@@ -146,7 +146,7 @@ except Exception as error:
 volumes = {key: value for key, value in found.items() if isinstance(value, np.ndarray) and value.ndim == 3}
 chosen = found["hypercube"] if "hypercube" in found else next(iter(volumes.values())) if len(volumes) == 1 else None
 if not isinstance(chosen, np.ndarray) or chosen.dtype.hasobject:
-    names = ", ".join(volumes) or "none"
+    names = listed(volumes)
     sys.exit(f"expected an array named hypercube, or a single one of three axes; found {names}")
 np.save(target, chosen, allow_pickle=False)
 """

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from sinr_codec.errors import InputError, quoted
+from sinr_codec.errors import InputError, listed, quoted
 from sinr_codec.files import atomic_files, atomic_write
 from sinr_codec.signals import ffmpeg
 from sinr_codec.signals.arrays import npy_header, npz_headers
@@ -244,7 +244,7 @@ def _read_arrays(path: Path) -> tuple[Array, Fraction | None]:
             rest = [name for name in loaded.files if name != "fps"]
             name = "frames" if "frames" in rest else rest[0] if len(rest) == 1 else None
             if name is None:
-                raise InputError(f"{path}: expected an array called frames, found {', '.join(rest) or 'none'}")
+                raise InputError(f"{path}: expected an array called frames, found {listed(rest)}")
             rate = float(loaded["fps"]) if "fps" in loaded.files else None
             return _checked(loaded[name], str(path)), None if rate is None else fraction(rate, f"{path}: fps")
 

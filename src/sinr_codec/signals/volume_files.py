@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.errors import InputError, MalformedError
+from sinr_codec.errors import InputError, MalformedError, listed
 from sinr_codec.files import atomic_folder, atomic_write
 from sinr_codec.signals import hdf5, nifti, volume_tiff, volume_zarr
 from sinr_codec.signals.lossless import inflate_within
@@ -74,7 +74,7 @@ def _read_npz(path: Path) -> Found:
         names = arrays.files
         key = names[0] if len(names) == 1 else "volume"
         if key not in names:
-            raise InputError(f'{path}: expected one array or one named "volume", found {", ".join(names) or "none"}')
+            raise InputError(f'{path}: expected one array or one named "volume", found {listed(names)}')
     with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
