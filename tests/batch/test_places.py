@@ -69,9 +69,9 @@ def test_one_run_at_a_time(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="devices are those of Unix")
 def test_what_may_never_end_is_no_input():
-    with pytest.raises(InputError, match="/dev/zero: is a device or a pipe"), fetched("/dev/zero"):
+    with pytest.raises(InputError, match="/dev/zero: is a device; expected a file"), fetched("/dev/zero"):
         pass
-    with pytest.raises(InputError, match="/dev/zero: is a device or a pipe"):
+    with pytest.raises(InputError, match="/dev/zero: is a device; expected a file"):
         content_hash("/dev/zero")
 
 

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +18,6 @@ from sinr_codec.arguments import check_magic, check_replaceable
 from sinr_codec.container import MAGIC
 from sinr_codec.errors import InputError, MissingExtraError, MissingFileError, SinrError, explain
 from sinr_codec.files import check_output, write_bytes
-from sinr_codec.streams import is_special
 from sinr_codec.types import PathLike
 
 
@@ -72,7 +72,7 @@ def fetched(address: str) -> Iterator[Path]:
     if not is_remote(address):
         if not os.path.exists(address):
             raise MissingFileError(f"{address}: no such file")
-        _refuse_special(address)
+        _refuse_device(address)
         yield Path(address)
         return
     system, inside = filesystem(address)
@@ -92,9 +92,9 @@ def content_hash(address: str) -> tuple[str, int]:
     Raises
     ------
     OSError : no such file, or it cannot be read
-    InputError : a device or a pipe
+    InputError : a device
     """
-    _refuse_special(address)
+    _refuse_device(address)
     folder, files = _files_of(address)
     whole, size = hashlib.sha256(), 0
     for name, open_file in sorted(files.items()):
@@ -109,10 +109,10 @@ def content_hash(address: str) -> tuple[str, int]:
     return whole.hexdigest(), size
 
 
-def _refuse_special(address: str) -> None:
-    """Refuse what may never end, and what cannot be read twice: an input is read for its hash and for its signal."""
-    if is_special(address):
-        raise InputError(f"{address}: is a device or a pipe; expected a file or a folder")
+def _refuse_device(address: str) -> None:
+    """Refuse what never ends."""
+    if os.path.exists(address) and stat.S_ISCHR(os.stat(address).st_mode):
+        raise InputError(f"{address}: is a device; expected a file or a folder")
 
 
 def _files_of(address: str) -> tuple[bool, dict[str, Callable[[], Any]]]:
