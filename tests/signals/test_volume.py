@@ -1,5 +1,7 @@
 import gzip
+import io
 import json
+import logging
 import math
 import sys
 from dataclasses import replace
@@ -16,6 +18,7 @@ from sinr_codec.errors import FormatError, InputError, LimitError, MalformedErro
 from sinr_codec.fields import MLP, Sine
 from sinr_codec.signals import volume, volume_arrays
 from sinr_codec.signals.base import Fields
+from sinr_codec.signals.nifti import read_header
 from sinr_codec.signals.volume import FORMATS, VolumeSignal, VolumeSpec
 
 DTYPES = ["bool", "uint8", "int8", "uint16", "int16", "int32", "uint32", "int64", "uint64", "float16", "float32"]
@@ -852,3 +855,16 @@ def test_empty_space_is_thinned_in_every_block():
     assert [part.in_features for part in parts[:1]] == [3]
     with pytest.raises(IndexError):
         parts[2]
+
+
+def test_odd_values_of_a_nifti_header_are_mended_silently(monkeypatch):
+    said = io.StringIO()
+    monkeypatch.setattr(nibabel.imageglobals.logger, "handlers", [logging.StreamHandler(said)])
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((4, 4, 4))
+    file = io.BytesIO()
+    header.write_to(file)
+    data = bytearray(file.getvalue() + bytes(16))
+    data[254:256] = (348).to_bytes(2, "little")  # no form code
+    assert int(read_header(io.BytesIO(bytes(data)))["sform_code"]) == 0
+    assert not said.getvalue()

@@ -74,13 +74,14 @@ _DTYPES: Final = {
 
 
 def read_header(file: Any) -> Any:
-    """The header at the start of a file, scaling included, with its extensions."""
+    """The header at the start of a file, scaling included, with its extensions; odd values are mended silently."""
     nibabel = library("nibabel")
     start = file.read(4)
     file.seek(0)
     second = 540 in (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
     single = (nibabel.Nifti1Header, nibabel.Nifti2Header)[second]
-    return single.from_fileobj(file)
+    with nibabel.imageglobals.LoggingOutputSuppressor():
+        return single.from_fileobj(file)
 
 
 def header_bytes(header: Any) -> bytes:
