@@ -340,3 +340,12 @@ def test_a_missing_extra_is_named_and_local_files_need_none(tmp_path, monkeypatc
         encode_many(["memory://a.png"], tmp_path / "out")
     with pytest.raises(MissingExtraError, match="scheduler: needs distributed"):
         encode_many([tmp_path / "a.png"], tmp_path / "out", scheduler="tcp://127.0.0.1:9")
+
+
+def test_without_torch_one_line_says_so(tmp_path, monkeypatch):
+    photos = [photo(tmp_path / f"{name}.png") for name in "ab"]
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "sinr_codec.fit", raising=False)
+    with pytest.raises(MissingExtraError, match="needs torch: pip install"):
+        encode_many(photos, tmp_path / "out")
+    assert lines(tmp_path / "out") == []

@@ -1,5 +1,7 @@
 """Which inputs are meant, and what their outputs are called."""
 
+import zipfile
+
 import fsspec
 import pytest
 from PIL import Image
@@ -76,3 +78,34 @@ def test_a_name_is_kept_and_is_nobody_elses():
     assert later == {"/y/a.png": "y-a.png.sinr", "/x/a.png": "a.sinr"}
     assert output_names(["/y/a.png"], first) == {"/y/a.png": "a.png.sinr"}
     assert output_names(["/y/a.png"], later) == {"/y/a.png": "y-a.png.sinr"}
+
+
+def test_links_to_folders_above_are_not_followed(folder):
+    (folder / "here").symlink_to(".", target_is_directory=True)
+    (folder / "clip" / "up").symlink_to("..", target_is_directory=True)
+    wanted = ["a.png", "clip/1.png", "clip/2.png"]
+    assert addresses_of([f"{folder}/**/*.png"]) == [str(folder / name) for name in wanted]
+    assert addresses_of([f"{folder}/**/clip/**/*.png"]) == [str(folder / name) for name in wanted[1:]]
+    found = [path.removeprefix(f"{folder}/") for path in addresses_of([f"{folder}/**"])]
+    assert found == ["a.png", "b.jpg", "clip", "clip/1.png", "clip/2.png"]
+    linked = folder.parent / "linked"
+    linked.symlink_to(folder, target_is_directory=True)
+    assert addresses_of([f"{linked}/**/*.jpg"]) == [f"{linked}/b.jpg"]
+
+
+def test_patterns_in_archives(tmp_path, monkeypatch):
+    for archive, names in (("a.zip", ["1.png", "x/2.png", "3.txt"]), ("b.zip", ["4.png"])):
+        with zipfile.ZipFile(tmp_path / archive, "w") as file:
+            for name in names:
+                file.writestr(name, b"")
+    monkeypatch.chdir(tmp_path)
+    first = [f"zip://1.png::{tmp_path}/a.zip"]
+    assert addresses_of(["zip://*.png::a.zip"]) == first
+    assert addresses_of(["zip://1.png::a.zip", f"zip://*.png::file://{tmp_path}/a.zip"]) == first
+    everything = [*first, f"zip://4.png::{tmp_path}/b.zip", f"zip://x/2.png::{tmp_path}/a.zip"]
+    assert addresses_of(["zip://**/*.png::*.zip"]) == everything
+    assert addresses_of([f"simplecache::file://{tmp_path}/*.zip"]) == [
+        f"simplecache::file://{tmp_path}/{name}.zip" for name in "ab"
+    ]
+    assert addresses_of(["zip://*.gif::a.zip"]) == [f"zip://*.gif::{tmp_path}/a.zip"]
+    assert list(output_names(everything, {}).values()) == ["1.sinr", "4.sinr", "2.sinr"]

@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import PurePath
 from statistics import fmean
 from typing import Any, cast
@@ -161,6 +162,8 @@ def encode_many(
             failed = {address for address, entry in manifest.entries.items() if entry.error is not None}
             todo = sorted(run.look_for_done(), key=failed.__contains__)
             if todo:
+                if scheduler is None and find_spec("torch") is None:
+                    import sinr_codec.fit  # noqa: F401  # says what to install, once and not for each input
                 with closing(Processes(jobs) if scheduler is None else Cluster(scheduler)) as pool:
                     run.encode(todo, pool)
             interrupted = False

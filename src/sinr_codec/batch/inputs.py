@@ -4,8 +4,9 @@ import glob
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sinr_codec.batch.manifest import NAME
 from sinr_codec.batch.places import address_of, filesystem, is_remote, remote_errors
@@ -34,18 +35,53 @@ def _matches(text: str) -> list[str]:
     elif os.path.lexists(address):
         found = [address]
     else:
-        found = [path for path in glob.glob(address, recursive=True) if _may_be_meant(path) and _is_signal(Path(path))]
+        found = [path for path in set(_expanded(address)) if _may_be_meant(path) and _is_signal(Path(path))]
     return sorted(found) or [address]
 
 
+def _expanded(pattern: str) -> Iterator[str]:
+    """As `glob.glob` with `recursive`, but "**" follows no links to folders, as in shells: one of them may lead up."""
+    parts = pattern.split(os.sep)
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    at = parts.index("**")
+    rest = [part for part in parts[at + 1 :] if part] or ["*"]
+    for top in glob.iglob(os.sep.join(parts[:at]) or os.sep):
+        for here, folders, _ in os.walk(top):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from _expanded(os.path.join(glob.escape(here), *rest))
+
+
 def _matches_elsewhere(address: str) -> list[str]:
-    """As `_matches`, for URLs; only folders named `.zarr` count, since listing folders would take long."""
-    system, pattern = filesystem(address)
-    if system.exists(pattern):
-        return [address]
-    entries = system.glob(pattern, detail=True).items()
-    paths = [path for path, about in entries if about["type"] == "file" or path.endswith(".zarr")]
-    return [str(system.unstrip_protocol(path)) for path in paths if _may_be_meant(path)]
+    """As `_matches`, for URLs; only folders named `.zarr` count, since listing folders would take long.
+
+    In a chain, such as "zip://*.png::s3://bucket/*.zip", the files that hold others are found first.
+    """
+    links = address.split("::")
+    at = max(i for i, link in enumerate(links) if glob.has_magic(link))
+    outer = links[at:]
+    if len(outer) == 1 and not is_remote(outer[0]):
+        found = _matches(outer[0])
+    else:
+        system, pattern = filesystem("::".join(outer))
+        if system.exists(pattern):
+            found = ["::".join(outer)]
+        else:
+            entries = system.glob(pattern, detail=True).items()
+            paths = [path for path, about in entries if about["type"] == "file" or path.endswith(".zarr")]
+            found = [_with_path(system, outer, str(path)) for path in paths if _may_be_meant(str(path))]
+    if at == 0 or not any(glob.has_magic(link) for link in links[:at]):
+        return ["::".join([*links[:at], each]) for each in found]
+    return [path for each in found for path in _matches_elsewhere("::".join([*links[:at], each]))]
+
+
+def _with_path(system: Any, links: Sequence[str], path: str) -> str:
+    """The URL of a path in the file system of a chain of links, the first of which had a pattern in its place."""
+    if len(links) == 1:
+        return str(system.unstrip_protocol(path))
+    protocol = links[0].partition("://")[0]
+    return "::".join([f"{protocol}://{path}", *links[1:]])
 
 
 def _may_be_meant(path: str) -> bool:
@@ -90,7 +126,9 @@ def output_names(addresses: Sequence[str], known: Mapping[str, str]) -> dict[str
 
 
 def _choices(address: str) -> list[str]:
-    path = PurePosixPath(Path(address).as_posix())
+    # Of a file within another, its own name counts: "zip://a.png::photos.zip".
+    own = next((link for link in address.split("::") if is_remote(link)), address)
+    path = PurePosixPath(Path(own).as_posix())
     mark = hashlib.sha256(address.encode(errors="surrogateescape")).hexdigest()[:8]
     stem = without_suffix(Path(path.name)).name
     return [f"{name}.sinr" for name in (stem, path.name, f"{path.parent.name}-{path.name}", f"{path.name}-{mark}")]

@@ -32,8 +32,11 @@ def address_of(path: PathLike) -> str:
     text = os.fspath(path).removeprefix("file://")
     if not is_remote(text):
         return os.path.abspath(text)
-    if "::" in text:  # a URL within another
-        return text
+    if "::" in text:  # a URL within another, or within a local file
+        *links, last = text.split("::")
+        last = address_of(last)
+        known = is_remote("::".join([*links, last]))
+        return "::".join([*links, last if known else f"file://{last}"])
     system, inside = filesystem(text)
     return str(system.unstrip_protocol(inside))
 
