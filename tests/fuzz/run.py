@@ -81,6 +81,7 @@ class Watcher:
         for job, first in enumerate(firsts):
             self._start(job, first)
         said = 0.0
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
             while self.pids:
                 time.sleep(0.2)
@@ -88,13 +89,18 @@ class Watcher:
                     self._look_at(job)
                 if time.monotonic() > said + 60 or not self.pids:
                     said = time.monotonic()
-                    numbers = [self._slot(job)[0] for job in range(self.args.jobs)]
-                    self.progress.write_text(json.dumps(numbers))
+                    numbers = self._save()
                     rate = (sum(numbers) - before) / self.args.jobs / (said - began)
                     print(f"{min(numbers):,} of {self.args.cases:,} cases, {rate:.0f} a second", flush=True)
         finally:
             for pid in self.pids.values():
                 os.kill(pid, signal.SIGKILL)
+            self._save()
+
+    def _save(self):
+        numbers = [self._slot(job)[0] for job in range(self.args.jobs)]
+        self.progress.write_text(json.dumps(numbers))
+        return numbers
 
     def _start(self, job, first):
         self.slots[job][:SLOT] = first.to_bytes(8, "little") + int(time.time()).to_bytes(8, "little")
@@ -102,6 +108,7 @@ class Watcher:
             self.pids[job] = pid
             return
         status = 1
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             work(self.args, self.corpus, self.runner, self.slots[job], first)
             status = 0
