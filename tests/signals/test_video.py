@@ -1,6 +1,7 @@
 """Clips: reading, rendering at other rates and sizes, writing, headers."""
 
 import math
+import os
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -171,6 +172,12 @@ def folder_of(path, names, sizes=((8, 6),), taken=None):
 )
 def test_numbered_pictures_are_a_clip(tmp_path, names):
     assert registry.kind_of(folder_of(tmp_path / "a", names)).name == "video"
+
+
+def test_a_pipe_beside_the_frames_is_not_waited_for(tmp_path):
+    folder = folder_of(tmp_path / "a", ["1.png", "2.png"])
+    os.mkfifo(folder / "3.png")
+    assert registry.kind_of(folder).name == "video"
 
 
 @pytest.mark.parametrize(

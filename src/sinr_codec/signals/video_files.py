@@ -183,9 +183,10 @@ def _seen(path: Path) -> tuple[tuple[int, int], Any]:
 
 
 def pictures_in(path: Path) -> list[Path]:
-    """The PNG files of a folder, in the order of the numbers in their names."""
+    """The PNG files of a folder, in the order of the numbers in their names; a pipe would be waited for."""
     with translated(path, "cannot be read ({reason})"):
-        return sorted((name for name in path.iterdir() if name.suffix.lower() == ".png"), key=_natural)
+        names = (name for name in path.iterdir() if name.suffix.lower() == ".png" and name.is_file())
+        return sorted(names, key=_natural)
 
 
 def _natural(path: Path) -> list[Any]:
