@@ -26,6 +26,7 @@ from sinr_codec.errors import (
     TruncatedError,
     UnknownIdError,
 )
+from sinr_codec.evaluators import cost_of
 from sinr_codec.fields import MLP, HashGrid, Sine
 from sinr_codec.methods import shacira
 from sinr_codec.progress import NullProgress
@@ -556,7 +557,7 @@ class TestHostile:
             refused(LimitError, function, WAVES, limits=Limits(max_params=count - 1))
 
     def test_max_work(self):
-        count = MLP(2, 3, 12, 1).num_params
+        count = cost_of(MLP(2, 3, 12, 1))
         limits = Limits(max_work=count * PIXELS)
         assert codec.decode(WAVES, limits=limits).shape == (HEIGHT, WIDTH, 3)
         assert codec.decode(WAVES, limits=limits, scale=2, region=(0, 0, 12, 8)).shape == (HEIGHT, WIDTH, 3)
