@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sinr_codec.errors import InputError
 from sinr_codec.signals import ffmpeg, registry
@@ -55,6 +55,22 @@ def test_clips_of_phones_are_upright(tmp_path, degrees, across, down):
     shown = np.rot90(decoded(path), degrees // 90, axes=(1, 2))
     shown = shown[:, :: -1 if down else 1, :: -1 if across else 1]
     np.testing.assert_array_equal(VideoSignal.load(path).array, shown)
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_pictures_of_cameras_with_exif(tmp_path, turn):
+    """FFmpeg gives the EXIF of each frame beside its display matrix, and PyAV does not know the first."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = turn, "maker"
+    pixels = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    pixels[:16, :16] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    (tmp_path / "a.mjpeg").write_bytes(3 * (tmp_path / "a.jpg").read_bytes())
+    with Image.open(tmp_path / "a.jpg") as opened:
+        shown = np.asarray(ImageOps.exif_transpose(opened)).astype(int)
+    array = VideoSignal.load(tmp_path / "a.mjpeg").array
+    assert array.shape == (3, *shown.shape)
+    assert abs(array - shown).mean() < 3
 
 
 def test_frames_of_varying_durations_are_put_on_a_clock(tmp_path):

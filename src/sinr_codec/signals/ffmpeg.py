@@ -1,5 +1,6 @@
 """Video files, read and written by FFmpeg through PyAV: upright 8-bit frames, evenly spaced in time."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -186,17 +187,29 @@ def _upright(frame: Any, moments: list[Moment], notes: list[str]) -> Array:
     else:
         array = frame.to_ndarray(format="rgb24")
     across = False
-    if (matrix := frame.side_data.get("DISPLAYMATRIX")) is not None:
-        array, across = _turned(array, np.frombuffer(bytes(matrix), np.int32)[:9].reshape(3, 3))
+    if (matrix := _display_matrix(frame)) is not None:
+        array, across = _turned(array, matrix)
     base = _exact(frame.time_base)
     moments.append(Moment(frame.pts * base if base and frame.pts is not None else None, frame.duration * base, across))
     return array
 
 
+def _display_matrix(frame: Any) -> Array | None:
+    """The display matrix of a frame, (3, 3); None if it has none."""
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except (
+        ValueError
+    ):  # PyAV does not know other data of the frame, such as EXIF, but knows its rotation (no mirror image)
+        cosine, sine = (round(part(math.radians(frame.rotation))) for part in (math.cos, math.sin))
+        return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)[:9].reshape(3, 3)
+
+
 def _turned(array: Array, matrix: Array) -> tuple[Array, bool]:
     """A picture (H, W, ...) under a display matrix, in the nearest of the eight right-angled positions.
 
-    The matrix, int32 (3, 3), takes row vectors (x, y, 1), x right and y down, to others in the same directions. The
+    The matrix, (3, 3), takes row vectors (x, y, 1), x right and y down, to others in the same directions. The
     second result tells whether rows become columns.
     """
     (a, b), (c, d) = matrix[:2, :2].tolist()
