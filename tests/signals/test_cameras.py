@@ -83,6 +83,13 @@ class TestTable:
             "p2": -0.008,
         }
         assert Camera.from_table({**table, "camera_model": "OPENCV", "k3": 0}, (60, 40), "t") == BENT
+        listed = {**table, "k1": 0, "distortion_params": [-0.2, 0.05, 0, 0, 0.01, -0.008]}
+        assert Camera.from_table(listed, (60, 40), "t") == BENT
+
+    def test_angles_of_instant_ngp_are_in_degrees(self):
+        table = {"x_fov": math.degrees(2 * math.atan(0.6)), "y_fov": math.degrees(2 * math.atan(0.4))}
+        camera = Camera.from_table(table, (60, 40), "t")
+        assert camera.intrinsics == pytest.approx((50, 50, 30, 20))
 
     def test_smaller_pictures_scale_the_intrinsics(self):
         table = {"fl_x": 50, "fl_y": 55, "cx": 30, "cy": 20, "w": 60, "h": 40}
@@ -95,6 +102,13 @@ class TestTable:
             ({}, "focal length"),
             ({"fl_x": 50, "camera_model": "OPENCV_FISHEYE"}, "fisheye"),
             ({"fl_x": 50, "is_fisheye": True}, "fisheye"),
+            ({"fl_x": 50, "latlong": True}, "panoramic"),
+            ({"fl_x": 50, "ftheta_p0": 0.1}, "fisheye"),
+            ({"fl_x": 50, "camera_model": "FOV"}, "unknown lens 'fov'"),
+            ({"fl_x": 50, "camera_model": "ORTHOPHOTO"}, "unknown lens 'orthophoto'"),
+            ({"fl_x": 50, "distortion_params": [0.1, 0, 0.2, 0, 0, 0]}, "k3"),
+            ({"fl_x": 50, "distortion_params": [0.1, 0]}, "6 numbers"),
+            ({"x_fov": 200}, "between 0 and 180"),
             ({"fl_x": 50, "k3": 0.1}, "k3"),
             ({"fl_x": "wide"}, "number"),
             ({"fl_x": math.nan}, "number"),

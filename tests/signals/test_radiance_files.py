@@ -108,6 +108,29 @@ def test_missing_pictures_are_left_out(tmp_path):
         RadianceSignal.load(path)
 
 
+@pytest.mark.parametrize("of_test", ["missing", "none"])
+def test_test_views_without_pictures_are_no_obstacle(tmp_path, of_test):
+    path = scene(tmp_path / "a", camera_angle_x=0.7)
+    table = json.loads((path / "transforms.json").read_text())
+    held = {"frames": [{**frame, "file_path": f"./test/{i}"} for i, frame in enumerate(table["frames"])]}
+    (path / "transforms_train.json").write_text(json.dumps(table))
+    (path / "transforms_test.json").write_text(json.dumps(held if of_test == "missing" else {"frames": []}))
+    signal = RadianceSignal.load(path)
+    assert (len(signal.views), len(signal.tests)) == (10, 2)
+    assert any("12 of 12" in note for note in signal.notes) == (of_test == "missing")
+    (path / "transforms_val.json").write_text(json.dumps({**table, "frames": table["frames"][:3]}))
+    signal = RadianceSignal.load(path)
+    assert (len(signal.views), len(signal.tests)) == (12, 3)
+
+
+def test_motion_of_the_camera_is_said_to_be_unused(tmp_path):
+    for i, options in enumerate(
+        [{"rolling_shutter": [0, 0.1, 0]}, {"of_frame": lambda i: {"transform_matrix_end": 0}}]
+    ):
+        signal = RadianceSignal.load(scene(tmp_path / str(i), **LENS, **options))
+        assert "the motion of the camera during an exposure is not used" in signal.notes
+
+
 def test_names_as_windows_writes_them(tmp_path):
     path = scene(tmp_path / "a", name="images\\{}", **LENS)
     for i in range(12):

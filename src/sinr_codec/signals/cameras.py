@@ -21,11 +21,16 @@ from sinr_codec.types import Array
 
 _NEWTON_STEPS: Final = 10
 LENS: Final = (
-    *("camera_model", "is_fisheye", "camera_angle_x", "camera_angle_y", "fl_x", "fl_y", "cx", "cy", "w", "h"),
+    *("camera_model", "is_fisheye", "latlong", "ftheta_p0", "distortion_params"),
+    *("x_fov", "y_fov", "camera_angle_x", "camera_angle_y", "fl_x", "fl_y", "cx", "cy", "w", "h"),
     *("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2"),
 )
 """Entries of a `transforms.json` that describe a camera."""
-_FISHEYE: Final = ("fisheye", "equirect", "omnidirectional", "vr180")
+_MODELS: Final = (
+    *("", "pinhole", "simple_pinhole", "perspective", "simple_radial", "radial", "opencv", "full_opencv"),
+)
+_OTHER_LENSES: Final = ("is_fisheye", "latlong", "ftheta_p0")  # entries of instant-ngp
+_DISTORTION: Final = ("k1", "k2", "k3", "k4", "p1", "p2")  # the order of nerfstudio's distortion_params
 
 
 @dataclass(frozen=True)
@@ -145,15 +150,20 @@ class Camera:
         """The camera of a `transforms.json`, for pictures of `size` (width, height), or None where that is unknown.
 
         Blender writes `camera_angle_x`; instant-ngp and nerfstudio write `fl_x`, `fl_y`, `cx`, `cy`, `w`, `h` and the
-        distortion. If pictures are smaller than `w` x `h` by a common factor, the intrinsics are scaled.
+        distortion, or `x_fov` and `distortion_params`. If pictures are smaller than `w` x `h` by a common factor, the
+        intrinsics are scaled.
 
         Raises
         ------
-        InputError : no focal length, a fisheye or panoramic lens, or invalid numbers
+        InputError : no focal length, a lens of another model, or invalid numbers
         """
-        model = str(table.get("camera_model", "")).lower()
-        if any(word in model for word in _FISHEYE) or table.get("is_fisheye"):
-            raise InputError(f"{name}: a fisheye or panoramic lens; expected a pinhole camera: undistort the pictures")
+        model = str(table.get("camera_model") or "").lower()
+        if model not in _MODELS or any(table.get(key) not in (None, False) for key in _OTHER_LENSES):
+            raise InputError(
+                f"{name}: a fisheye, panoramic or unknown lens{' ' + quoted(model) if model not in _MODELS else ''}; "
+                "expected a pinhole camera: undistort the pictures"
+            )
+        table = _with_distortion(table, name)
         for key in ("k3", "k4", "k5", "k6"):
             if _number(table, key, name, 0.0):
                 raise InputError(f"{name}: distortion {key} is not supported, only k1, k2, p1 and p2: undistort first")
@@ -162,8 +172,8 @@ class Camera:
             raise InputError(f"{name}: expected the size of the pictures, w and h")
         full = (round(width), round(height)) if width and height else size
         assert full is not None
-        fx = _number(table, "fl_x", name, None) or _focal(table, "camera_angle_x", full[0], name)
-        fy = _number(table, "fl_y", name, None) or _focal(table, "camera_angle_y", full[1], name) or fx
+        fx, fy = _focal(table, "x", full[0], name), _focal(table, "y", full[1], name)
+        fy = fy or fx
         fx = fx or fy
         if fx is None or fy is None:
             raise InputError(f"{name}: expected a focal length, fl_x or camera_angle_x")
@@ -187,13 +197,28 @@ def _number(table: Mapping[str, Any], key: str, name: str, default: Any) -> Any:
     return float(value)
 
 
-def _focal(table: Mapping[str, Any], key: str, pixels: int, name: str) -> float | None:
-    angle = _number(table, key, name, None)
-    if angle is None:
-        return None
-    if not 0 < angle < math.pi:
-        raise InputError(f"{name}: expected {key} between 0 and pi, found {angle:g}")
-    return 0.5 * pixels / math.tan(0.5 * angle)
+def _with_distortion(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The table with the coefficients of nerfstudio's `distortion_params`, if any, under names of their own."""
+    listed = table.get("distortion_params")
+    if listed is None:
+        return table
+    if not isinstance(listed, list) or len(listed) != len(_DISTORTION):
+        raise InputError(f"{name}: expected {len(_DISTORTION)} numbers for distortion_params, found {quoted(listed)}")
+    return {**table, **dict(zip(_DISTORTION, listed))}
+
+
+def _focal(table: Mapping[str, Any], axis: str, pixels: int, name: str) -> float | None:
+    """The focal length along an axis: `fl_x`, `camera_angle_x` in radians, or instant-ngp's `x_fov` in degrees."""
+    if (focal := _number(table, f"fl_{axis}", name, None)) is not None and focal:
+        return float(focal)
+    for key, unit, half in ((f"camera_angle_{axis}", 1.0, "pi"), (f"{axis}_fov", math.pi / 180, "180")):
+        angle = _number(table, key, name, None)
+        if angle is None:
+            continue
+        if not 0 < angle * unit < math.pi:
+            raise InputError(f"{name}: expected {key} between 0 and {half}, found {angle:g}")
+        return 0.5 * pixels / math.tan(0.5 * angle * unit)
+    return None
 
 
 # -- poses -----------------------------------------------------------------------------------------------------

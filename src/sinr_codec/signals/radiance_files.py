@@ -97,8 +97,7 @@ def read_scene(path: Path, outside: bool = False) -> Scene:
         frames, tests = _split(table, frames, notes)
     else:
         others = (train.with_name(train.name.replace("train", split)) for split in ("test", "val"))
-        if held := next((other for other in others if other.is_file()), None):
-            tests = _frames_in(read_json(held), held, outside, notes)
+        tests = next(filter(None, (_tests_in(other, outside, notes) for other in others if other.is_file())), None)
     if tests is None:
         kept, chosen = _held_out(len(frames), str(path), notes)
         frames, tests = [frames[i] for i in kept], [frames[i] for i in chosen]
@@ -120,11 +119,21 @@ class _Frame(NamedTuple):
     """The frame's own entries over those of all frames."""
 
 
-def _frames_in(table: dict[str, Any], source: Path, outside: bool, notes: list[str]) -> list[_Frame]:
-    """The frames of a `transforms.json` whose pictures exist."""
+def _tests_in(source: Path, outside: bool, notes: list[str]) -> list[_Frame]:
+    """The frames of a file of test views; none if it lists none, or all of their pictures are missing."""
+    table = read_json(source)
+    return [] if table.get("frames") == [] else _frames_in(table, source, outside, notes, needed=False)
+
+
+def _frames_in(
+    table: dict[str, Any], source: Path, outside: bool, notes: list[str], needed: bool = True
+) -> list[_Frame]:
+    """The frames of a `transforms.json` whose pictures exist; with `needed`, an error if there are none."""
     entries = frames_of(table, str(source))
     if any("mask_path" in entry for entry in entries):
         notes.append("masks are not used; transparent pixels are what tells a background")
+    if table.get("rolling_shutter") or any("transform_matrix_end" in entry for entry in entries):
+        notes.append("the motion of the camera during an exposure is not used")
     poses = check_poses([entry["transform_matrix"] for entry in entries], str(source))
     common = {key: value for key, value in table.items() if key != "frames"}
     found, missing = [], []
@@ -137,7 +146,7 @@ def _frames_in(table: dict[str, Any], source: Path, outside: bool, notes: list[s
             missing.append(name)
         else:
             found.append(_Frame(source, name, path, pose, {**common, **entry}))
-    if not found:
+    if needed and not found:
         raise InputError(f"{source.parent / missing[0]}: no such picture, which {source.name} names")
     if missing:
         notes.append(f"missing pictures were left out: {len(missing)} of {len(entries)}, such as {missing[0]:.60}")
