@@ -243,6 +243,7 @@ def test_raw_photographs_are_not_their_previews(tmp_path):
         ("a.exr", "convert it to PNG"),
         ("a.nrrd", "convert it to NIfTI"),
         ("a.fbx", "convert it to .glb"),
+        ("a.3mf", "convert it to .glb"),
         ("a.laz", "is a cloud of points"),
         ("a.zip", "unpack it first"),
         ("a.txt", "name the kind"),

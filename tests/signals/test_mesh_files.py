@@ -1,5 +1,8 @@
 """Meshes as trimesh reads and writes them: colours of all sorts, coordinates of maps, text of any alphabet."""
 
+import base64
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -63,6 +66,121 @@ def test_colours_of_all_sorts(tmp_path, visual, colour, suffix):
     else:
         assert mesh.colours.shape == mesh.vertices.shape
         assert abs(mesh.colours.astype(int) - colour[:3]).max() <= 1
+
+
+def gltf(path, more=lambda table: None, **arrays):
+    """A box as a glTF file with further arrays of its vertices by name, each normalised if of integers."""
+    mesh = box()
+    arrays = {"POSITION": mesh.vertices.astype("<f4"), **arrays, "indices": mesh.faces.astype("<u4").reshape(-1, 1)}
+    types = {"u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}
+    views, accessors, data = [], [], b""
+    for name, array in arrays.items():
+        packed = np.pad(array, ((0, 0), (0, 1))) if name == "POSITION" else array  # rows of a multiple of four bytes
+        views.append({"buffer": 0, "byteOffset": len(data), "byteLength": packed.nbytes})
+        if name == "POSITION":
+            views[-1]["byteStride"] = packed.strides[0]
+        accessors.append({
+            "bufferView": len(accessors), "componentType": types[array.dtype.str[1:]], "count": len(array),
+            "type": {1: "SCALAR", 2: "VEC2"}.get(array.shape[1], f"VEC{array.shape[1]}"),
+            "normalized": name != "indices" and array.dtype.kind in "iu",
+        })  # fmt: skip
+        data += packed.tobytes()
+    attributes = {name: i for i, name in enumerate(arrays) if name != "indices"}
+    uri = "data:;base64," + base64.b64encode(data).decode()
+    table = {
+        "asset": {"version": "2.0"},
+        "buffers": [{"byteLength": len(data), "uri": uri}],
+        "bufferViews": views,
+        "accessors": accessors,
+        "meshes": [{"primitives": [{"attributes": attributes, "indices": len(accessors) - 1, "material": 0}]}],
+        "materials": [{"pbrMetallicRoughness": {"metallicFactor": 0.5}}],
+        "nodes": [{"mesh": 0}],
+        "scenes": [{"nodes": [0]}],
+        "scene": 0,
+    }
+    more(table)
+    path.write_text(json.dumps(table))
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", "<f4"])
+def test_colours_of_vertices_come_through_a_material(tmp_path, dtype):
+    most = 1 if dtype == "<f4" else np.iinfo(dtype).max
+    colours = np.tile(most * np.array([1, 0.5, 0, 1]), (8, 1)).astype(dtype)
+    mesh = read_mesh(gltf(tmp_path / "a.gltf", COLOR_0=colours))
+    assert abs(mesh.colours.astype(int) - [255, 128, 0]).max() <= 1
+
+    def tinted(table):
+        table["materials"][0]["pbrMetallicRoughness"]["baseColorFactor"] = [0.6, 0.6, 1, 1]
+
+    mesh = read_mesh(gltf(tmp_path / "b.gltf", tinted, COLOR_0=colours))
+    assert abs(mesh.colours.astype(int) - [153, 76, 0]).max() <= 1
+
+
+def test_textures_are_tinted_by_their_material():
+    tinted = physical(baseColorTexture=GREEN, baseColorFactor=[255, 128, 255, 255])
+    assert abs(read_mesh(box(textured(tinted))).colours.astype(int) - [0, 100, 0]).max() <= 1
+
+
+def test_placed_parts_are_where_trimesh_has_them(tmp_path):
+    mirror = np.diag([-2.0, 1, 1, 1])
+    scene = trimesh.Scene()
+    scene.add_geometry(box(at=(1, 0, 0)), transform=mirror)
+    scene.add_geometry(box(at=(1, 0, 0)), transform=move(3))
+    scene.add_geometry(box(), node_name="up", transform=trimesh.transformations.rotation_matrix(0.3, [1, 1, 0]))
+    for source in (scene, scene.export(tmp_path / "a.glb") and tmp_path / "a.glb"):
+        found, expected = read_mesh(source), scene.to_mesh()
+        again = trimesh.Trimesh(found.vertices, found.faces, process=False)
+        np.testing.assert_allclose(again.bounds, expected.bounds, atol=1e-6)
+        np.testing.assert_allclose((again.volume, again.area), (expected.volume, expected.area), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "points", "reason"),
+    [
+        (lambda table: table.update(extensionsUsed=["EXT_meshopt_compression"]), "<f4", "EXT_meshopt_compression"),
+        (lambda table: table.update(extensionsUsed=["EXT_mesh_gpu_instancing"]), "<f4", "EXT_mesh_gpu_instancing"),
+        (lambda table: table["meshes"][0]["primitives"][0].update(mode=6), "<f4", "fans"),
+        (lambda table: table["accessors"][0].update(sparse={"count": 1}), "<f4", "sparse"),
+        (lambda table: None, "<i2", "normalised integers"),
+    ],
+)
+def test_gltf_that_trimesh_misreads_is_refused(tmp_path, more, points, reason):
+    positions = box().vertices * (1 if points == "<f4" else 32767)
+    path = gltf(tmp_path / "a.gltf", more, POSITION=positions.astype(points))
+    with pytest.raises(InputError, match=rf"a\.gltf: expected.*{reason}"):
+        read_mesh(path)
+    binary = trimesh.load(gltf(tmp_path / "b.gltf")).export(file_type="glb")
+    table = path.read_bytes() + b" " * (-path.stat().st_size % 4)
+    size = int.from_bytes(binary[12:16], "little")
+    head = binary[:8] + (12 + 8 + len(table)).to_bytes(4, "little") + len(table).to_bytes(4, "little") + b"JSON"
+    (tmp_path / "a.glb").write_bytes(head + table + binary[20 + size :])
+    with pytest.raises(InputError, match=rf"a\.glb: expected.*{reason}"):
+        read_mesh(tmp_path / "a.glb")
+
+
+def test_integers_for_points_in_a_scaled_node(tmp_path):
+    def plain(table):
+        table["accessors"][0]["normalized"] = False
+        table["nodes"][0]["scale"] = [2 / 32767] * 3
+
+    path = gltf(tmp_path / "a.gltf", plain, POSITION=np.rint(box().vertices * 32767).astype("<i2"))
+    np.testing.assert_allclose(np.ptp(read_mesh(path).vertices, axis=0), 2, rtol=1e-3)
+
+
+def test_vertices_without_faces_are_left_out():
+    mesh = box({"vertex_colors": BLUE})
+    for stray in (1e6, np.nan):
+        read = read_mesh((np.vstack([np.full((1, 3), stray), mesh.vertices]), mesh.faces + 1))
+        np.testing.assert_array_equal(read.vertices, mesh.vertices)
+        np.testing.assert_array_equal(read.faces, mesh.faces)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
+def test_voxels_do_not_depend_on_the_unit(scale):
+    mesh = trimesh.creation.icosphere(2)
+    solids = [ShapeSignal.load((mesh.vertices * factor, mesh.faces), resolution=24).solid for factor in (1.0, scale)]
+    assert (solids[0] != solids[1]).sum() <= 0.002 * solids[0].sum()
 
 
 def test_parts_of_a_scene_keep_their_colours(tmp_path):

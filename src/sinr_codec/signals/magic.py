@@ -81,7 +81,7 @@ _REMEDIES: Final = {
     "convert it to NIfTI, TIFF or zarr",
     ".bufr .shp .gpkg .geojson .parquet": "is no grid of data in a format that xarray reads; convert it to netCDF",
     ".mid .midi .m3u .ra .aa": "is no sound in a format that libsndfile reads; convert it to .wav",
-    ".fbx .blend .usd .usda .usdc .usdz .3ds .step .stp .iges .igs .x3d .wrl": "is a shape in a format "
+    ".3mf .dae .amf .fbx .blend .usd .usda .usdc .usdz .3ds .step .stp .iges .igs .x3d .wrl": "is a shape in a format "
     "that is not read; convert it to .glb or .ply",
     ".las .laz .pcd .e57": "is a cloud of points; a shape is a mesh, such as a .ply file with faces",
     ".zip .tar .tgz .7z .rar": "is an archive; unpack it first",

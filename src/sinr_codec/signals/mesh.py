@@ -5,6 +5,7 @@ evaluated hierarchically as in Barill et al. 2018, by libigl): a point is inside
 also defined for open, inverted and self-intersecting surfaces.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -91,9 +92,10 @@ def occupancy(mesh: Mesh, origin: Sequence[float], voxel: float, shape: Sequence
         The outer corner of voxel (0, 0, 0) and the side of a voxel, in the mesh's units; voxels along each axis.
     """
     igl = require("igl", "voxelising a mesh")
-    # libigl computes in single precision: coordinates are relative to the grid.
-    vertices = mesh.vertices - np.asarray(origin, np.float64)
-    axes = [voxel * (np.arange(n) + 0.5) for n in shape]
+    # libigl computes in single precision: coordinates are relative to the grid, in units of about a voxel.
+    unit = 2.0 ** math.frexp(voxel)[1]
+    vertices = (mesh.vertices - np.asarray(origin, np.float64)) / unit
+    axes = [voxel / unit * (np.arange(n) + 0.5) for n in shape]
     inside = np.empty(tuple(shape), bool)
     signs = np.zeros(2, bool)
     step = max(1, _QUERIES // (shape[1] * shape[2]))

@@ -1,6 +1,8 @@
 """Reading and writing triangle meshes by trimesh."""
 
+import json
 import os
+from functools import reduce
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,9 @@ READS: Final = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf")
 WRITES: Final = (".ply", ".obj", ".stl", ".off", ".glb")
 
 _WHITE: Final = 255  # the colour of what has none beside coloured parts, as in glTF
+_UNREAD: Final = ("EXT_meshopt_compression", "KHR_meshopt_compression", "EXT_mesh_gpu_instancing")
+_FAN: Final = 6  # a mode in glTF
+_FLOAT: Final = 5126  # a type of numbers in glTF
 _COARSE: Final = 0.01  # error of binary32 coordinates, in edges of the mesh, above which they do not do
 
 
@@ -40,8 +45,12 @@ def read_mesh(source: Any) -> Mesh:
             source = trimesh.Trimesh(*source, process=False)
         elif isinstance(source, str | os.PathLike):
             source = trimesh.load(process=False, **_file(Path(source)))
-        pieces = source.dump() if isinstance(source, trimesh.Scene) else [source]
-        parts = [_part(piece, name) for piece in pieces if len(getattr(piece, "faces", ()))]
+        if isinstance(source, trimesh.Scene):
+            placed = [source.graph[node] for node in source.graph.nodes_geometry]
+            pieces = [(source.geometry[geometry], matrix) for matrix, geometry in placed]
+        else:
+            pieces = [(source, np.eye(4))]
+        parts = [_moved(_part(piece, name), matrix) for piece, matrix in pieces if len(getattr(piece, "faces", ()))]
     if not parts:
         raise InputError(f"{name}: expected a mesh of triangles, found no faces (a point cloud needs meshing first)")
     return parts[0] if len(parts) == 1 else _joined(parts)
@@ -49,6 +58,8 @@ def read_mesh(source: Any) -> Mesh:
 
 def _file(path: Path) -> dict[str, Any]:
     """Arguments of `trimesh.load` for a file. In headers of PLY files trimesh reads UTF-8 alone."""
+    if path.suffix.lower() in (".gltf", ".glb"):
+        _check_gltf(path.read_bytes())
     data = path.read_bytes() if path.suffix.lower() == ".ply" else b""
     header, end, rest = data.partition(b"end_header")
     try:
@@ -61,6 +72,23 @@ def _file(path: Path) -> dict[str, Any]:
     return {"file_obj": path}
 
 
+def _check_gltf(data: bytes) -> None:
+    """`InputError` for forms of glTF that trimesh misreads, or reads a part of, without an error."""
+    table = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")] if data[:4] == b"glTF" else data)
+    for name in set(_UNREAD).intersection(table.get("extensionsUsed", ())):
+        raise InputError(f"expected no {name} in it; export it without, or as .ply")
+    accessors = table.get("accessors", [])
+    for primitive in (each for mesh in table.get("meshes", []) for each in mesh["primitives"]):
+        if primitive.get("mode") == _FAN:
+            raise InputError("expected triangles, found fans of them; export it as .ply")
+        named = (primitive["attributes"].get("POSITION"), primitive.get("indices"))
+        points, corners = ({} if i is None else accessors[i] for i in named)
+        if "sparse" in points or "sparse" in corners:
+            raise InputError("expected no sparse arrays of points or faces; export it as .ply")
+        if points.get("normalized") and points["componentType"] != _FLOAT:
+            raise InputError("expected no normalised integers for points; dequantise it (gltf-transform dequantize)")
+
+
 def _part(source: Any, name: str) -> Mesh:
     """A checked mesh from one of trimesh."""
     faces, vertices = np.asarray(source.faces, np.int64), np.asarray(source.vertices, np.float64)
@@ -68,13 +96,21 @@ def _part(source: Any, name: str) -> Mesh:
         raise InputError(f"{name}: damaged mesh: expected triangles of points (x, y, z)")
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise InputError(f"{name}: damaged mesh: a face names vertex {faces.max()} of {len(vertices)}")
-    if not np.isfinite(vertices).all():
+    used, corners = np.unique(faces, return_inverse=True)  # others may lie anywhere
+    faces = corners.reshape(faces.shape)
+    if not np.isfinite(vertices[used]).all():
         raise InputError(f"{name}: damaged mesh: a vertex is not finite")
     colours = _colours_of(source.visual)
     if colours is None:
-        return Mesh(vertices, faces)
+        return Mesh(vertices[used], faces)
     colours = np.broadcast_to(colours[..., :3], (len(vertices), 3)) if colours.ndim == 1 else colours[:, :3]
-    return Mesh(vertices, faces, colours.astype(np.uint8) if colours.shape == vertices.shape else None)
+    return Mesh(vertices[used], faces, colours[used].astype(np.uint8) if colours.shape == vertices.shape else None)
+
+
+def _moved(mesh: Mesh, matrix: Array) -> Mesh:
+    """A mesh under an affine map (4, 4); its faces keep their outside under a mirror image."""
+    vertices = mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    return Mesh(vertices, mesh.faces[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0 else mesh.faces, mesh.colours)
 
 
 def _joined(parts: list[Mesh]) -> Mesh:
@@ -93,7 +129,10 @@ def _joined(parts: list[Mesh]) -> Mesh:
 
 
 def _colours_of(visual: Any) -> Array | None:
-    """RGBA in 0..255 of each vertex (v, 4) or of all (4,); None without colours."""
+    """RGB or RGBA in 0..255 of each vertex (v, 3 or 4) or of all; None without colours.
+
+    As in glTF, colours of vertices, texture and material are multiplied.
+    """
     from trimesh.visual.color import DEFAULT_COLOR, uv_to_color
 
     if visual.kind in ("vertex", "face"):
@@ -101,11 +140,22 @@ def _colours_of(visual: Any) -> Array | None:
     if visual.kind != "texture":
         return None
     material = visual.material
-    image = material.baseColorTexture if hasattr(material, "baseColorTexture") else getattr(material, "image", None)
+    physical = hasattr(material, "baseColorTexture")
+    image = material.baseColorTexture if physical else getattr(material, "image", None)
+    factors = [visual.vertex_attributes.get("color")]
     if image is not None and visual.uv is not None:
-        return np.asarray(uv_to_color(visual.uv, image))
-    plain = np.asarray(material.main_color)
-    return None if np.array_equal(plain, DEFAULT_COLOR) else plain
+        factors.append(uv_to_color(visual.uv, image))
+    if physical or len(factors) == 1:  # a texture of .obj replaces the colour
+        plain = material.main_color
+        factors.append(None if np.array_equal(plain, DEFAULT_COLOR) else plain)  # of none, in trimesh
+    shares = [_share(np.asarray(factor)) for factor in factors if factor is not None]
+    return np.rint(255 * reduce(np.multiply, shares)) if shares else None
+
+
+def _share(colours: Array) -> Array:
+    """RGB of integers or floats in 0..1."""
+    most = np.iinfo(colours.dtype).max if colours.dtype.kind in "iu" else 1.0
+    return np.clip(colours[..., :3] / most, 0, 1)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------

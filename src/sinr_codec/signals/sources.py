@@ -97,6 +97,8 @@ def translated(
     except PermissionError as denied:
         raise InputError(f"{name}: permission denied") from denied
     except ModuleNotFoundError as missing:  # that of a library's own extra
+        if missing.name is None:
+            raise error(f"{name}: {failure.format(reason=reason(missing))}") from missing
         raise MissingExtraError(f"{name}: needs {missing.name}: pip install {missing.name}") from missing
     except Exception as other:  # on damage, libraries raise anything: struct.error, EOFError, SyntaxError, ...
         raise error(f"{name}: {failure.format(reason=reason(other))}") from other
