@@ -48,6 +48,27 @@ def test_lossless_forms_bring_the_frames_back(tmp_path, name, channels):
     assert VideoSignal.load(tmp_path if "%" in name else tmp_path / name, like=spec).spec.fps == 30
 
 
+def test_folders_as_other_programs_leave_them(tmp_path):
+    frames = clip(frames=4)
+    spec = VideoSignal.load(frames).spec
+    spec.save(Clip(frames, Fraction(25)), tmp_path / "mac")
+    (tmp_path / "mac/._frame_00001.png").write_bytes(b"\0\5\26\7")
+    (tmp_path / "mac/.DS_Store").write_bytes(b"Bud1")
+    assert registry.kind_of(tmp_path / "mac").name == "video"
+    np.testing.assert_array_equal(VideoSignal.load(tmp_path / "mac").array, frames)
+
+    (tmp_path / "jpeg").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for i, frame in enumerate(frames):
+        Image.fromarray(np.rot90(frame)).save(tmp_path / f"jpeg/f{8 + i}.jpg", exif=exif, quality=95)
+    array = VideoSignal.load(tmp_path / "jpeg").array
+    assert array.shape == frames.shape
+    assert abs(array.astype(int) - frames).mean() < 5
+    with pytest.raises(InputError, match="--as video"):  # they may be photographs
+        registry.kind_of(tmp_path / "jpeg")
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov", "a.avi", "a.webm"])
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (33, 47)])
 def test_videos_are_written_and_read(tmp_path, name, height, width):

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sinr_codec.errors import InputError, listed, quoted
 from sinr_codec.files import atomic_files, atomic_write
@@ -138,9 +138,9 @@ def _collected(name: str, frames: Iterable[Array]) -> Array:
 
 
 def _read_folder(path: Path, first: int, stop: int | None) -> Footage:
-    names = pictures_in(path)
+    names = pictures_in(path) or pictures_in(path, ".jpg", ".jpeg")
     if not names:
-        raise InputError(f"{path}: expected a folder of PNG frames, found none in it")
+        raise InputError(f"{path}: expected a folder of PNG or JPEG frames, found none in it")
     notes: list[str] = []
     array = _collected(str(path), (_read_picture(name, notes) for name in names[first:stop]))
     return Footage(array, notes=tuple(dict.fromkeys(notes)))
@@ -182,11 +182,16 @@ def _seen(path: Path) -> tuple[tuple[int, int], Any]:
         return opened.size, taken
 
 
-def pictures_in(path: Path) -> list[Path]:
-    """The PNG files of a folder, in the order of the numbers in their names; a pipe would be waited for."""
+def pictures_in(path: Path, *suffixes: str) -> list[Path]:
+    """The files of a folder with some suffixes, PNG by default, in the order of the numbers in their names.
+
+    Hidden files are left out (macOS puts one beside each file on disks of other systems), and pipes, which would be
+    waited for.
+    """
+    suffixes = suffixes or (".png",)
     with translated(path, "cannot be read ({reason})"):
-        names = (name for name in path.iterdir() if name.suffix.lower() == ".png" and name.is_file())
-        return sorted(names, key=_natural)
+        shown = (name for name in path.iterdir() if name.suffix.lower() in suffixes and name.is_file())
+        return sorted((name for name in shown if not name.name.startswith(".")), key=_natural)
 
 
 def _natural(path: Path) -> list[Any]:
@@ -195,9 +200,10 @@ def _natural(path: Path) -> list[Any]:
 
 
 def _read_picture(path: Path, notes: list[str]) -> Array:
-    """Samples of a PNG file, uint8 (H, W) or (H, W, 3); remarks are added to the notes."""
+    """Samples of a picture, upright, uint8 (H, W) or (H, W, 3); remarks are added to the notes."""
     with picture(path) as opened:
         shown, deep = in_8_bits(opened, path)
+        shown = ImageOps.exif_transpose(shown)
         if deep:
             notes.append("its samples are stored with 8 bits")
         if shown.has_transparency_data and np.asarray(shown.convert("RGBA"))[..., 3].min() < 255:
