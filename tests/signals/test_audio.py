@@ -556,3 +556,36 @@ def test_a_full_disk_is_told(tmp_path, kind):
     samples = np.random.default_rng(0).integers(-9999, 9999, 1 << 17).astype(np.int16)
     with pytest.raises(InputError, match=rf"a\.{kind}: cannot be written"):
         AudioSignal.load((samples, 8000)).spec.save(Sound(samples, 8000), tmp_path / f"a.{kind}")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.ogg", {}), ("a.opus", {"format": "OGG", "subtype": "OPUS"}), ("a.mp3", {})]
+)
+def test_what_lossy_codecs_decode_to_is_clipped_at_full_scale(tmp_path, name, options):
+    soundfile.write(tmp_path / name, np.sign(np.sin(np.arange(8000) * 0.35)), 8000, **options)
+    wanted, _ = soundfile.read(tmp_path / name)
+    assert np.abs(wanted).max() > 1.05
+    got = AudioSignal.load(tmp_path / name).array[:, 0] / 2.0**15
+    np.testing.assert_allclose(got, np.clip(wanted, -1, 1), atol=2**-15)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "kept"),
+    [("ALAC_16", "PCM_16"), ("ALAC_20", "PCM_24"), ("ALAC_24", "PCM_24"), ("ALAC_32", "PCM_32")],
+)
+def test_lossless_codecs_keep_all_bits(tmp_path, subtype, kept):
+    soundfile.write(tmp_path / "a.caf", np.random.default_rng(0).uniform(-0.9, 0.9, 800), 8000, subtype)
+    signal = AudioSignal.load(tmp_path / "a.caf")
+    assert (signal.spec.subtype, signal.notes) == (kept, ())
+    signal.spec.save(Sound(signal.array[:, 0], 8000), tmp_path / "a.wav")
+    with soundfile.SoundFile(tmp_path / "a.caf") as before, soundfile.SoundFile(tmp_path / "a.wav") as after:
+        np.testing.assert_array_equal(after.read(800, "int32"), before.read(800, "int32"))
+
+
+def test_tags_in_the_alphabet_of_windows_are_read(tmp_path):
+    with soundfile.SoundFile(tmp_path / "a.wav", "w", 8000, 1) as file:
+        file.title = "Xyz"
+        file.write(np.zeros(9))
+    data = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "b.wav").write_bytes(data.replace(b"Xyz", "Füß".encode("cp1252")))
+    assert AudioSignal.load(tmp_path / "b.wav").metadata == {"tags": {"title": "Füß"}}

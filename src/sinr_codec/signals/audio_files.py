@@ -59,6 +59,15 @@ FORMATS: Final = (
     SampleFormat("PCM_U8", "int16", 8),
     SampleFormat("PCM_S8", "int16", 8),
 )
+_LOSSLESS: Final = {
+    "ALAC_16": "PCM_16",
+    "ALAC_20": "PCM_24",
+    "ALAC_24": "PCM_24",
+    "ALAC_32": "PCM_32",
+    "DPCM_8": "PCM_S8",
+    "DPCM_16": "PCM_16",
+}
+"""Lossless codecs by their names in libsndfile, and the sample formats that hold their samples."""
 _OF_DTYPE: Final = {
     "int16": "PCM_16",
     "int32": "PCM_32",
@@ -164,19 +173,28 @@ def read(path: Path) -> SoundFile:
     with translated(path, failure), soundfile.SoundFile(path) as file:
         if file.frames * file.channels > MAX_SAMPLES:
             raise InputError(f"{path}: {file.frames:,} x {file.channels} samples are more than {MAX_SAMPLES:,}; cut it")
-        number = _number(file.subtype)
+        held = _LOSSLESS.get(file.subtype, file.subtype)
+        number = _number(held)
+        lossy = FORMATS[number].subtype != held
         # In pieces: a damaged header may declare more samples than the file has.
-        pieces = list(_pieces(file, FORMATS[number].dtype))
+        pieces = list(_pieces(file, FORMATS[number].dtype, lossy))
         rate, subtype, metadata = file.samplerate, file.subtype, _metadata_of(file, soundfile)
     if not pieces:
         raise InputError(f"{path}: expected a sound, found no samples")
-    notes = () if FORMATS[number].subtype == subtype else (f"decoded from {subtype}; samples are kept with 16 bits",)
+    notes = (f"decoded from {subtype}; samples are kept with 16 bits",) if lossy else ()
     return SoundFile(np.concatenate(pieces), rate, number, notes, metadata)
 
 
-def _pieces(file: Any, dtype: str) -> Iterator[Array]:
-    while len(piece := file.read(1 << 20, dtype=dtype, always_2d=True)):
-        yield piece
+def _pieces(file: Any, dtype: str, lossy: bool) -> Iterator[Array]:
+    # What lossy codecs decode to may exceed full scale, and libsndfile wraps it around when it makes integers of it.
+    while len(piece := file.read(1 << 20, dtype="float32" if lossy else dtype, always_2d=True)):
+        yield _clipped(piece, dtype) if lossy else piece
+
+
+def _clipped(amplitudes: Array, dtype: str) -> Array:
+    """Samples of an integer dtype, clipped at full scale."""
+    scale = full_scale(dtype)
+    return np.clip(np.rint(np.nan_to_num(amplitudes) * scale), -scale, scale - 1).astype(dtype)
 
 
 # -- metadata --------------------------------------------------------------------------------------------------
@@ -196,8 +214,17 @@ def _metadata_of(file: Any, soundfile: Any) -> dict[str, Any]:
     codes = soundfile._ffi.new("int[]", file.channels)
     known = soundfile._snd.sf_command(file._file, _GET_PLACES, codes, soundfile._ffi.sizeof(codes))
     places = [PLACES[code] if 0 < code < len(PLACES) else "" for code in codes] if known else []
-    tags = {name: text for name, text in file.copy_metadata().items() if text}
+    found = {name: soundfile._snd.sf_get_string(file._file, code) for name, code in soundfile._str_types.items()}
+    tags = {name: text for name, held in found.items() if held and (text := _text(soundfile._ffi.string(held)))}
     return ({"channels": places} if any(places) else {}) | ({"tags": tags} if tags else {})
+
+
+def _text(data: bytes) -> str:
+    """A tag, which programs on Windows write in their own alphabet."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
 
 
 def _places(metadata: Metadata, channels: int) -> list[int]:
