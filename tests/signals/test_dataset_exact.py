@@ -233,6 +233,26 @@ def test_attributes_that_netcdf_lacks_become_text_and_are_named(tmp_path):
         assert attributes(file) == {"kept": '{"a": [1, null]}', "yes": 1, "half": 1.0}
 
 
+def test_texts_keep_their_fill_value_where_the_format_has_one(tmp_path):
+    with grid(tmp_path / "a.nc") as file:
+        add(file, "t", VALUES, units="K", least_significant_digit=np.int64(2))
+        file.createVariable("words", str, ("lat",), fill_value="none")[:4] = np.array(["a", "b", "", "é"], object)
+        file.createDimension("length", 3)
+        file.createVariable("letters", "S1", ("lat", "length"), fill_value=b"-")[:4] = b"x"
+    decoded(tmp_path / "a.nc", tmp_path / "b.nc")
+    with netCDF4.Dataset(tmp_path / "a.nc") as a, netCDF4.Dataset(tmp_path / "b.nc") as b:
+        for name, v in a.variables.items():
+            assert_same_attributes(attributes(v), attributes(b[name]))
+        np.testing.assert_array_equal(b["words"][:], a["words"][:])
+        np.testing.assert_array_equal(b["letters"][:].filled(), a["letters"][:].filled())
+    signal = DatasetSignal.load(tmp_path / "a.nc")
+    with pytest.warns(UserWarning, match="_FillValue of words left out"):
+        signal.spec.write(knowing(signal), tmp_path / "b.zarr")
+    with xr.open_zarr(tmp_path / "b.zarr") as b, xr.open_dataset(tmp_path / "a.nc", decode_cf=False) as a:
+        assert b.words.values.tolist() == a.words.values.tolist()
+        assert b.letters.dtype == "S3"
+
+
 def test_integers_without_names_among_those_with_names(tmp_path):
     source = xr.Dataset({"t": (("y", "x"), VALUES[0]), "c": (("y",), np.arange(9, dtype="i1"))})
     source.c.encoding["dtype"] = np.dtype("i1", metadata={"enum": {"zero": 0, "one": 1}, "enum_name": "few"})

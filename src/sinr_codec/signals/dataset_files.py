@@ -22,6 +22,7 @@ _MOST_BYTES: Final = 1 << 33
 _MOST_RATIO: Final = 1000  # of what an uncompressed file declares to its own size: more is damage
 GRIB: Final = (".grib", ".grib2", ".grb", ".grb2", ".gb2")
 """Extensions of a format that is refused with a remedy."""
+_DIGITS: Final = "least_significant_digit"
 _REFERENCES: Final = ("coordinates", "bounds", "climatology", "grid_mapping")
 
 
@@ -60,6 +61,9 @@ def opened(xr: Any, source: Any, group: str | None, notes: list[str]) -> Any:
         names, dims = _check_zarr(path, group, notes) if path.is_dir() else _check_netcdf(path, group, notes)
         with xr.open_dataset(path, decode_cf=False, cache=False, engine=engine, group=group) as file:
             raw = file.load()
+    for v in raw.variables.values():
+        if (digits := v.encoding.get(_DIGITS)) is not None:
+            v.attrs[_DIGITS] = digits  # an attribute that xarray takes for a part of the layout
     raw.encoding |= {"order": names, "unused": {d: about for d, about in dims.items() if d not in raw.sizes}}
     return raw
 

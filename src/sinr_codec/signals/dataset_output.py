@@ -144,7 +144,7 @@ def _write_variable(file: Any, name: str, v: Any, changed: list[str]) -> None:
 def _fill_value(value: Any, datatype: Any, name: str, changed: list[str]) -> Any:
     """The attribute `_FillValue`, which netCDF wants in the type of the variable; None where there is none."""
     flat = np.asarray(value).reshape(-1)
-    if value is None or (datatype == "S1" and flat.dtype.kind in "US"):
+    if value is None or (datatype in ("S1", str) and flat.dtype.kind in "US"):
         return value
     dtype = datatype if isinstance(datatype, np.dtype) else getattr(datatype, "dtype", None)  # that of an enum
     if isinstance(dtype, np.dtype) and flat.dtype.kind in "iuf" and flat.size:
@@ -205,6 +205,10 @@ def _as_netcdf(value: Any) -> Any:
 def save_zarr(stored: Any, path: Path) -> None:
     """Write a stored dataset as a Zarr group beside its place, and rename it when it is whole."""
     zarr = library("zarr", "science", path)
+    stored = stored.copy()
+    for name, v in stored.variables.items():
+        if v.dtype.kind in "OSUT" and v.attrs.pop("_FillValue", None) is not None:
+            warnings.warn(f"{path}: _FillValue of {name} left out, as Zarr groups have none for texts", stacklevel=2)
     with atomic_folder(path, "Zarr group") as temporary, writing(path):
         # Through memory: after an error, such as a full disk, zarr's own threads write on while the folder is removed.
         files: dict[str, Any] = {}
