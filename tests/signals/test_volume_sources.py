@@ -97,7 +97,6 @@ def test_afni_keeps_its_factors(tmp_path, shape, factors, stored):
         "scaled+tlrc.HEAD",
         "phantom_EPI_asc_CLEAR_2_1.PAR",
         "phantom_varscale.PAR",
-        "minc1_4d.mnc",
         "small.mnc",
         "test.mgz",
         "nifti1.hdr",
@@ -111,6 +110,22 @@ def test_what_nibabel_opens_keeps_its_values_and_places(tmp_path, name):
     assert back.shape == wanted.shape
     np.testing.assert_allclose(back.get_fdata(), wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
     np.testing.assert_allclose(back.affine, source.affine, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["minc1_4d.mnc", "minc2-4d-d.mnc"])
+def test_time_which_is_first_in_minc_is_last_in_nifti(tmp_path, name):
+    source = nibabel.load(f"{data_path}/{name}")
+    back = nibabel.load(decoded(VolumeSignal.load(f"{data_path}/{name}"), tmp_path / "a.nii.gz"))
+    np.testing.assert_allclose(back.get_fdata(), np.moveaxis(source.get_fdata(), 0, -1), rtol=1e-6)
+    np.testing.assert_allclose(back.affine, source.affine, atol=1e-4)
+    np.testing.assert_allclose(back.header.get_zooms(), np.roll(source.header.get_zooms(), -1))
+
+
+def test_the_part_of_a_volume_that_is_not_there_is_named(tmp_path):
+    pair(tmp_path)
+    (tmp_path / "pair.img").unlink()
+    with pytest.raises(InputError, match=r"pair\.hdr: needs .*pair\.img, which is not there"):
+        VolumeSignal.load(tmp_path / "pair.hdr")
 
 
 def pair(folder):
@@ -222,6 +237,13 @@ def test_stacks_of_any_samples_are_volumes(tmp_path, dtype, monkeypatch):
         assert not volume_tiff.is_stack(tmp_path / "page.tif")
 
 
+@pytest.mark.parametrize("suffix", [".btf", ".lsm"])
+def test_other_extensions_of_tiff_are_volumes(tmp_path, suffix):
+    tifffile.imwrite(tmp_path / f"a{suffix}", stack((6, 20, 24)), bigtiff=suffix == ".btf")
+    assert registry.kind_of(tmp_path / f"a{suffix}").name == "volume"
+    np.testing.assert_array_equal(VolumeSignal.load(tmp_path / f"a{suffix}").array, stack((6, 20, 24)))
+
+
 def test_a_resolution_that_is_left_out_is_told(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", stack((6, 20, 24)), resolution=(100, 100), resolutionunit="CENTIMETER")
     assert VolumeSignal.load(tmp_path / "a.tif").notes == ("the resolution is not stored",)
@@ -310,6 +332,8 @@ def test_ome_zarr_images_come_back_with_axes_and_scale(tmp_path, version, shape,
     assert level["coordinateTransformations"][0] == full["coordinateTransformations"][0]
     np.testing.assert_array_equal(back[level["path"]][...], source[full["path"]][...])
     assert back.metadata.zarr_format == source.metadata.zarr_format
+    if version == "0.4":
+        assert json.loads((tmp_path / "b.zarr/0/.zarray").read_text())["dimension_separator"] == "/"
 
 
 def test_parts_of_an_ome_zarr_image_say_where_they_lie(tmp_path):

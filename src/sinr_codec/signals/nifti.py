@@ -162,6 +162,8 @@ def read_image(image: Any, name: str, path: Path | None = None) -> Found:
         header.set_intent(intent)
     if array.dtype.kind == "c":
         raise InputError(f"{name}: expected real samples, found complex ones; encode magnitude and phase by themselves")
+    if proxy is not None and hasattr(proxy, "minc_file"):
+        array = _space_first(array, header, proxy.minc_file._dim_names)
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape)
     array = array.reshape(_squeezed(array.shape), order="F")
@@ -183,6 +185,16 @@ def _read_file(image: Any, proxy: Any, path: Path, name: str) -> Found:
         else:
             array = np.asanyarray(proxy.get_unscaled()).reshape(shape, order="F")
     return Found(array, ".nii.gz" if packed else ".nii", checked_metadata(header_bytes(header)))
+
+
+def _space_first(array: Array, header: Any, names: Sequence[str]) -> Array:
+    """An array of MINC, where time is the first axis, with its axes in the order of NIfTI: those of space first."""
+    order = sorted(range(array.ndim), key=lambda axis: not names[axis].endswith("space"))
+    zooms = header.get_zooms()
+    array = array.transpose(order)
+    header.set_data_shape(array.shape)
+    header.set_zooms([zooms[axis] for axis in order])
+    return array
 
 
 def _unscaled(proxy: Any, notes: list[str]) -> tuple[Array, float, float]:

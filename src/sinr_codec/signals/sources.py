@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -96,6 +97,10 @@ def translated(
         raise
     except PermissionError as denied:
         raise InputError(f"{name}: permission denied") from denied
+    except FileNotFoundError as lost:  # of a format of several files
+        where = lost.filename if lost.filename and os.path.abspath(lost.filename) != os.path.abspath(name) else None
+        told = f"needs {where}, which is not there" if where else failure.format(reason=reason(lost))
+        raise error(f"{name}: {told}") from lost
     except ModuleNotFoundError as missing:  # that of a library's own extra
         if missing.name is None:
             raise error(f"{name}: {failure.format(reason=reason(missing))}") from missing

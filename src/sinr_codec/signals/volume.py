@@ -401,7 +401,7 @@ def recognises(source: Any) -> bool:
         return is_zarr(path) and not is_zarr_group(path)
     if has_suffix(source, ".zarr"):
         return True
-    if has_suffix(source, ".tif", ".tiff"):
+    if has_suffix(source, *volume_tiff.SUFFIXES):
         return volume_tiff.is_stack(Path(source))
     if (header := array_header(source)) is None:
         return bool(archive(source))

@@ -62,7 +62,7 @@ def _read(path: Path) -> Found:
             return Found(np.load(path, mmap_mode="r", allow_pickle=False))
         if name.endswith(".npz"):
             return _read_npz(path)
-        if name.endswith((".tif", ".tiff")):
+        if name.endswith(volume_tiff.SUFFIXES):
             return volume_tiff.read(path)
         if name.endswith(".mnc"):
             hdf5.check(path, "volume")

@@ -12,6 +12,8 @@ from sinr_codec.signals.sources import errors_raised
 from sinr_codec.signals.volume_arrays import Found, room
 from sinr_codec.types import Array
 
+SUFFIXES: Final = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk")
+"""Extensions of files that are read: TIFF, BigTIFF, and those of the microscopes of Zeiss and MetaMorph."""
 _CHANNELS: Final = "CS"  # letters of tifffile for channels and the samples of a pixel
 _NAMED: Final = "TZ"  # and for times and slices
 _NO_UNIT: Final = 1

@@ -315,6 +315,8 @@ def write(array: Array, store: Any, metadata: bytes, shape: Sequence[int], place
         "attributes": kept.get("attributes", {}),
         "dimension_names": kept.get("dimension_names") if version == 3 else None,
     }
+    if version == 2 and ome is not None:
+        options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}  # as OME-Zarr 0.2 to 0.4 want it
     if name is None:
         written = zarr.create_array(target, zarr_format=version, **options)
     else:
