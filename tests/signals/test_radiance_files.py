@@ -123,6 +123,21 @@ def test_test_views_without_pictures_are_no_obstacle(tmp_path, of_test):
     assert (len(signal.views), len(signal.tests)) == (12, 3)
 
 
+@pytest.mark.parametrize("opaque", [(0, 8), (1, 5), (1, 2, 3, 4, 5, 6, 7, 9, 10, 11)])
+def test_pictures_without_transparency_are_opaque_beside_others(tmp_path, opaque):
+    path = scene(tmp_path / "a", **LENS)  # views 0 and 8 are held out
+    for i in opaque:
+        with Image.open(path / f"images/{i}.png") as opened:
+            opened.convert("RGB").save(path / f"images/{i}.png")
+    signal = RadianceSignal.load(path)
+    order = [i for i in range(12) if i % 8], [0, 8]
+    for views, numbers in zip((signal.views, signal.tests), order):
+        assert views.pictures.shape[3] == 4
+        for pixels, i in zip(views.pictures, numbers):
+            with Image.open(path / f"images/{i}.png") as opened:
+                np.testing.assert_array_equal(pixels, np.asarray(opened.convert("RGBA")))
+
+
 def test_motion_of_the_camera_is_said_to_be_unused(tmp_path):
     for i, options in enumerate(
         [{"rolling_shutter": [0, 0.1, 0]}, {"of_frame": lambda i: {"transform_matrix_end": 0}}]

@@ -105,6 +105,8 @@ def read_scene(path: Path, outside: bool = False) -> Scene:
     camera = _one_camera([*frames, *tests], (first.shape[1], first.shape[0]))
     _check_count(len(frames) + len(tests), first.shape, str(path))
     views, held_out = (_read_pictures(each, first.shape) for each in (frames, tests))
+    if views.pictures.shape[3] != held_out.pictures.shape[3]:
+        views, held_out = (Views(_opaque(each.pictures), each.poses) for each in (views, held_out))
     return Scene(camera, views, held_out, tuple(dict.fromkeys(notes)))
 
 
@@ -245,17 +247,24 @@ def _check_count(count: int, shape: Sequence[int], name: str) -> None:
 
 
 def _read_pictures(frames: Sequence[_Frame], shape: tuple[int, ...]) -> Views:
-    """The pictures of frames, which have the shape (h, w, c)."""
+    """The pictures of frames, of the size of `shape`, (h, w, c); opaque those without transparency beside others."""
     pictures = np.empty((len(frames), *shape), np.uint8)
     for number, frame in enumerate(frames):
         picture = _read_picture(frame.path)
         if picture.shape[:2] != shape[:2]:
             found, wanted = (f"{s[1]} x {s[0]}" for s in (picture.shape, shape))
             raise InputError(f"{frame.path}: expected {wanted} pixels as in the first picture, found {found}")
-        if picture.shape[2] != shape[2]:
-            raise InputError(f"{frame.path}: expected all pictures of a scene with, or all without transparency")
-        pictures[number] = picture
+        if picture.shape[2] > pictures.shape[3]:
+            pictures = _opaque(pictures)
+        pictures[number] = picture if picture.shape[2] == pictures.shape[3] else _opaque(picture)
     return Views(pictures, np.stack([frame.pose for frame in frames]))
+
+
+def _opaque(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures (..., 4), with an opacity of 255 for those that have none."""
+    if pictures.shape[-1] == 4:
+        return pictures
+    return np.concatenate([pictures, np.full_like(pictures[..., :1], 255)], axis=-1)
 
 
 def _read_picture(path: Path) -> NDArray[np.uint8]:
