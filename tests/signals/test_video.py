@@ -48,6 +48,14 @@ def test_lossless_forms_bring_the_frames_back(tmp_path, name, channels):
     assert VideoSignal.load(tmp_path if "%" in name else tmp_path / name, like=spec).spec.fps == 30
 
 
+@pytest.mark.parametrize(("rate", "fraction"), [(Fraction(1, 1000), "1/1000"), (1e-3, "1/1000"), (10**6, "1000000")])
+def test_the_slowest_and_the_fastest_clip(rate, fraction):
+    assert video_files.fraction(rate, "fps") == Fraction(fraction)
+    for beyond in (Fraction(1, 1001), np.float32(1e7), np.complex64(1), math.nan):
+        with pytest.raises(InputError, match=r"expected frames a second, from 0\.001"):
+            video_files.fraction(beyond, "fps")
+
+
 def test_folders_as_other_programs_leave_them(tmp_path):
     frames = clip(frames=4)
     spec = VideoSignal.load(frames).spec

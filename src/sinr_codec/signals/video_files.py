@@ -28,6 +28,7 @@ _NUMBER: Final = r"%0?\d*d"
 _SHEET: Final = 9
 _EXIF: Final = 0x8769  # the part of EXIF with the times
 _TAKEN: Final = 0x9003  # DateTimeOriginal
+_SLOWEST: Final = Fraction(1, 1000)  # frames a second
 MAX_BYTES: Final = 1 << 30
 """Most bytes of raw frames to read, as they are held in memory."""
 
@@ -95,9 +96,11 @@ def read(source: Any, first: int, stop: int | None, even: bool = True) -> Footag
 
 def fraction(rate: Any, name: str) -> Fraction:
     """A frame rate as a fraction that fits the header; 29.97 and the like become the fractions they stand for."""
-    if not isinstance(rate, int | float | Fraction | np.number) or not 1e-3 <= rate <= 1e6:
+    known = isinstance(rate, int | float | Fraction | np.integer | np.floating)
+    value = (rate if isinstance(rate, Fraction) else float(rate)) if known else math.nan
+    if not _SLOWEST <= value <= 10**6:
         raise InputError(f"{name} {quoted(rate)}: expected frames a second, from 0.001 to 1,000,000")
-    exact = rate if isinstance(rate, Fraction) else Fraction(float(rate))
+    exact = Fraction(value)
     ntsc = Fraction(round(exact * 1001), 1001)
     meant = ntsc.numerator % 1000 == 0 and abs(ntsc / exact - 1) < 2e-5
     return ntsc if meant else exact.limit_denominator(2000)
