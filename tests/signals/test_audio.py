@@ -1,6 +1,7 @@
 """Sounds: reading, blocks and their seams, other rates, writing, headers."""
 
 import math
+import struct
 import tracemalloc
 from functools import partial
 from pathlib import Path
@@ -580,6 +581,16 @@ def test_lossless_codecs_keep_all_bits(tmp_path, subtype, kept):
     signal.spec.save(Sound(signal.array[:, 0], 8000), tmp_path / "a.wav")
     with soundfile.SoundFile(tmp_path / "a.caf") as before, soundfile.SoundFile(tmp_path / "a.wav") as after:
         np.testing.assert_array_equal(after.read(800, "int32"), before.read(800, "int32"))
+
+
+def test_chunks_that_are_not_kept_are_named(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(9), 8000)
+    assert AudioSignal.load(tmp_path / "a.wav").notes == ()
+    cue = b"cue " + struct.pack("<4I4s3I", 28, 1, 1, 5, b"data", 0, 0, 5)
+    broadcast = b"bext" + struct.pack("<I", 602) + bytes(602)
+    data = (tmp_path / "a.wav").read_bytes() + cue + broadcast
+    (tmp_path / "b.wav").write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    assert AudioSignal.load(tmp_path / "b.wav").notes == ("chunks of the file that are not stored: bext, cue",)
 
 
 def test_tags_in_the_alphabet_of_windows_are_read(tmp_path):

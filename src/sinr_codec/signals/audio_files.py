@@ -1,6 +1,7 @@
 """Reading and writing sounds: files by libsndfile, and arrays with a sample rate."""
 
 import contextlib
+import re
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ _FORMATS_BY_SUFFIX: Final = {
 }
 _OTHERS: Final = (".m4a", ".m4b", ".aac", ".wma", ".amr", ".ape", ".wv", ".ac3", ".dts", ".mka", ".webm", ".tta")
 _UNWRITTEN: Final = ("RAW", "SD2")  # without a header, and with a second file
+_DROPPED: Final = ("bext", "cart", "cue", "iXML", "smpl", "inst", "MARK")
+"""Chunks of WAV and AIFF files that are no tags: broadcast data, cue points and loops."""
 _SYSTEM_ERROR: Final = 2  # of libsndfile
 
 
@@ -179,10 +182,13 @@ def read(path: Path) -> SoundFile:
         # In pieces: a damaged header may declare more samples than the file has.
         pieces = list(_pieces(file, FORMATS[number].dtype, lossy))
         rate, subtype, metadata = file.samplerate, file.subtype, _metadata_of(file, soundfile)
+        dropped = [chunk for chunk in _DROPPED if re.search(rf"^{chunk} *:", file.extra_info, re.MULTILINE)]
     if not pieces:
         raise InputError(f"{path}: expected a sound, found no samples")
-    notes = (f"decoded from {subtype}; samples are kept with 16 bits",) if lossy else ()
-    return SoundFile(np.concatenate(pieces), rate, number, notes, metadata)
+    notes = [f"decoded from {subtype}; samples are kept with 16 bits"] if lossy else []
+    if dropped:
+        notes.append(f"chunks of the file that are not stored: {', '.join(dropped)}")
+    return SoundFile(np.concatenate(pieces), rate, number, tuple(notes), metadata)
 
 
 def _pieces(file: Any, dtype: str, lossy: bool) -> Iterator[Array]:
