@@ -420,3 +420,113 @@ def test_pictures_of_200_megapixels(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # what a user of Pillow asks for holds
     with pytest.raises(InputError, match="decompression bomb"), sources.picture(tmp_path / "phone.png"):
         pass
+
+
+# -- TIFF files beyond Pillow --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [{"compression": "zlib"}, {"compression": "zlib", "tile": (16, 16)}])
+def test_compressed_planes_of_16_bits_keep_their_lower_half(tmp_path, layout):
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(DEEP, 2, 0), photometric="rgb", planarconfig="separate", **layout)
+    np.testing.assert_array_equal(load(tmp_path / "a.tif", "image").array, DEEP)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "bands", "extra", "mode"),
+    [
+        ("cielab", 3, (), "array"),
+        ("separated", 4, (), "array"),
+        ("minisblack", 4, (0, 0, 0), "array"),
+        ("minisblack", 2, (0,), "array"),
+        ("minisblack", 2, (2,), "LA;16"),
+        ("rgb", 4, (2,), "RGBA;16"),
+        ("rgb", 3, (), "RGB;16"),
+    ],
+)
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_bands_of_16_bits_are_what_the_file_says(tmp_path, photometric, bands, extra, mode, planar):
+    array = np.dstack([DEEP[..., 1], DEEP])[..., -bands:] + np.uint16(9)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(array, 2, 0) if planar == "separate" else array,
+        photometric=photometric,
+        planarconfig=planar,
+        extrasamples=extra,
+        metadata=None,
+    )
+    signal = load(tmp_path / "a.tif", "image")
+    if (photometric, planar) == ("separated", "contig"):
+        assert "16 bits are read as 8" in signal.notes[0]
+        return
+    assert signal.spec.mode == mode
+    np.testing.assert_array_equal(signal.array, array)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bands", [2, 4])
+def test_planes_with_premultiplied_alpha(tmp_path, bits, bands):
+    top = 2**bits - 1
+    alpha = np.where(X < 4, top // 3, top)
+    colours = [c * (top // 255) // 4 for c in np.moveaxis(COLOURS.astype(int), 2, 0)][: bands - 1]
+    array = np.stack([*(c * alpha // top for c in colours), alpha]).astype(f"u{bits // 8}")
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        array,
+        photometric="rgb" if bands == 4 else "minisblack",
+        planarconfig="separate",
+        extrasamples=[1],
+        metadata=None,
+    )
+    signal = load(tmp_path / "a.tif", "image")
+    assert signal.spec.has_alpha
+    np.testing.assert_allclose(signal.array[..., :-1].astype(int), np.stack(colours, 2), atol=4)
+    np.testing.assert_array_equal(signal.array[..., -1], alpha)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_planes_are_turned_upright(tmp_path, orientation):
+    turned = ("planes", "pixels")
+    for name in turned:
+        tifffile.imwrite(
+            tmp_path / f"{name}.tif",
+            np.moveaxis(DEEP, 2, 0) if name == "planes" else DEEP,
+            photometric="rgb",
+            planarconfig="separate" if name == "planes" else "contig",
+            extratags=[(274, "H", 1, orientation, True)],
+        )
+    planes, pixels = (load(tmp_path / f"{name}.tif", "image").array for name in turned)
+    np.testing.assert_array_equal(planes, pixels)
+
+
+def test_samples_of_other_sizes(tmp_path):
+    narrow = (X + 16 * Y).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", narrow, byteorder=">")
+    assert load(tmp_path / "a.tif").notes == ()
+    tifffile.imwrite(tmp_path / "b.tif", narrow.astype(np.uint32), byteorder=">")
+    np.testing.assert_array_equal(load(tmp_path / "b.tif").array[..., 0], narrow)
+    tifffile.imwrite(tmp_path / "c.tif", narrow, photometric="miniswhite")
+    assert "negative" in load(tmp_path / "c.tif").notes[0]
+    colours = np.arange(3 * 65536).astype(np.uint16).reshape(3, -1)
+    tifffile.imwrite(tmp_path / "d.tif", narrow, photometric="palette", colormap=colours)
+    np.testing.assert_array_equal(load(tmp_path / "d.tif").array, np.moveaxis(colours[:, narrow], 0, 2))
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<f4", "<f8"])
+def test_missing_heights_are_refused(tmp_path, dtype):
+    heights = (X * 20).astype(dtype)
+    heights[2:5, 3:7] = -32768
+    tifffile.imwrite(tmp_path / "a.tif", heights)
+    assert "12 samples are -32768, far from all others" in load(tmp_path / "a.tif").notes[-1]
+    tifffile.imwrite(tmp_path / "b.tif", heights, extratags=[(42113, "s", 0, "-32768", True)])
+    with pytest.raises(InputError, match=r"12 of 192 samples are -32768.*dataset"):
+        load(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("suffix", ["mpo", "pdf"])
+def test_documents_have_the_quality_of_jpeg_files(tmp_path, suffix):
+    signal = ImageSignal.load(COLOURS)
+    for name in (f"a.{suffix}", "a.jpg"):
+        signal.spec.save(COLOURS, tmp_path / name, metadata={"dpi": [300.0, 300.0]})
+    jpeg, found = (tmp_path / "a.jpg").read_bytes(), (tmp_path / f"a.{suffix}").read_bytes()
+    tables = jpeg[jpeg.index(b"\xff\xdb") : jpeg.index(b"\xff\xc4")]  # of quantisation, and the sampling of colours
+    assert tables in found

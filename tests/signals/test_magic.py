@@ -241,6 +241,7 @@ def test_raw_photographs_are_not_their_previews(tmp_path):
     [
         ("a.svg", "is a drawing; render it"),
         ("a.exr", "convert it to PNG"),
+        ("a.heic", "with pillow-heif, give Image.open"),
         ("a.nrrd", "convert it to NIfTI"),
         ("a.fbx", "convert it to .glb"),
         ("a.3mf", "convert it to .glb"),

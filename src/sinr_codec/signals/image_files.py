@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,11 +24,32 @@ _STRIP: Final = 1 << 20  # pixels processed at once, where a copy of all would b
 _READ_AS: Final = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "PA": "RGBA"}
 _OTHER_HALF: Final = {"B": "L", "L": "B", "N": "B" if np.little_endian else "L"}
 _NODATA: Final = 42113  # GDAL's tag for the sample that stands for missing data
+_WHITE_IS_0: Final = 0
+_BLACK_IS_0: Final = 1
+_RGB: Final = 2
+_PALETTE: Final = 3
+"""Photometric interpretations of TIFF files."""
+_PREMULTIPLIED: Final = 1
+_UNASSOCIATED: Final = 2
+"""Kinds of alpha there; 0 is none."""
+_NARROW: Final = "samples of {} bits are stored as they are; as 16 bits they look dark"
+_TURNS: Final[dict[Any, Callable[[Array], Array]]] = {  # what turns samples (H, W, ...) upright, by orientation
+    2: lambda array: array[:, ::-1],
+    3: lambda array: array[::-1, ::-1],
+    4: lambda array: array[::-1],
+    5: lambda array: array.swapaxes(0, 1),
+    6: lambda array: array[::-1].swapaxes(0, 1),
+    7: lambda array: array[::-1, ::-1].swapaxes(0, 1),
+    8: lambda array: array.swapaxes(0, 1)[::-1],
+}
+_BANDS: Final = "only {} of {} bands are stored; an array (.npy) keeps four"
 _NO_LAYERS: Final = ("PSD", "ICO", "ICNS")  # what Pillow counts there are no frames
 _NEAR_DB: Final = 40.0  # of a written picture, below which a warning says so
 _FINE: Final[dict[str, dict[str, Any]]] = {
     "WEBP": {"lossless": True, "exact": True},
     "JPEG": {"quality": 95, "subsampling": 0},
+    "MPO": {"quality": 95, "subsampling": 0},
+    "PDF": {"quality": 95, "subsampling": 0},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
 # Writers that keep these modes as they are; the others are asked what they have kept.
@@ -64,25 +85,29 @@ def read(path: Path) -> Samples:
     ------
     InputError : not a picture, damaged, or of a form that nothing here reads
     """
+    told: list[tuple[str, Metadata, tuple[str, ...]]] = []
     try:
-        return _through_pillow(path)
+        return _through_pillow(path, told)
     except sources.UnknownPictureError:
         with path.open("rb") as file:
             is_tiff = file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
         if not is_tiff:
             raise
-        return _through_tifffile(path, "samples of this form", {}, ("the tags are not stored",))
+        form, metadata, notes = told[0] if told else ("samples of this form", {}, ("the tags are not stored",))
+        return _through_tifffile(path, form, metadata, notes)
 
 
-def _through_pillow(path: Path) -> Samples:
+def _through_pillow(path: Path, told: list[tuple[str, Metadata, tuple[str, ...]]]) -> Samples:
+    """The samples of a picture that Pillow reads; of others, what they tell besides is added to `told`."""
     raw: list[str] = []
 
     def look(picture: Image.Image) -> None:
         raw.extend(_raw_modes(picture))
+        if (form := _beyond_pillow(picture)) is not None:
+            told.append((form, *image_metadata.read(picture)))
+            raise sources.UnknownPictureError(f"{path}: {form}")
 
     with sources.picture(path, look) as picture:
-        if (form := _beyond_pillow(picture, raw)) is not None:
-            return _through_tifffile(path, form, *image_metadata.read(picture))
         if not _is_wide(raw):
             return of_picture(picture, str(path), _bits(picture, raw, path))
         with sources.picture(path, _take_other_half) as low:
@@ -125,9 +150,13 @@ def of_picture(picture: Image.Image, name: str, bits: int = 8) -> Samples:
         array, mode = _with_alpha(array, clear)
     if mode == "LAB":
         array[..., 1:] ^= 128  # a and b are signed: neutral colours lie in the middle
-    if mode == "I" and unsigned and (array < 0).any():
-        array, mode = array.view(np.uint32).astype(np.float64), FLOATS
-        notes += ("unsigned samples of 32 bits are stored as float64",)
+    if mode == "I" and unsigned:
+        array, notes = _signed(array.view(np.uint32), notes)
+        mode = "I" if array.dtype == np.int32 else FLOATS
+    if mode == "I;16" and 8 < bits < 16:
+        notes += (_NARROW.format(bits),)
+    if mode == "I;16" and tags.get(262) == _WHITE_IS_0:
+        notes += ("white is 0 in the file; samples are stored as they are, so that other formats show a negative",)
     if bits > 8 and array.dtype == np.uint8:
         remedy = "the file itself" if name == "image" else "an array (.npy)"
         notes += (f"samples of {bits} bits are read as 8 bits; give {remedy} to keep them",)
@@ -189,12 +218,14 @@ def _with_alpha(array: Array, clear: int) -> tuple[Array, str]:
     return np.concatenate([gray, alpha.astype(kind)], axis=2), mode
 
 
-def _beyond_pillow(picture: Any, raw: Sequence[str]) -> str | None:
+def _beyond_pillow(picture: Any) -> str | None:
     """The form of a TIFF file that Pillow misreads, in words."""
     tags = getattr(picture, "tag_v2", {})
-    if len(raw) > 1 and max(_listed(tags.get(258, 8))) > 8 and tags.get(284) == 2:
+    if tags.get(284) != 2:
+        return None
+    if max(_listed(tags.get(258, 8))) > 8:
         return "planes of 16 bits"
-    return None
+    return "planes with more than colours" if tags.get(338, (2,)) != (2,) else None
 
 
 def _through_tifffile(path: Path, form: str, metadata: Metadata, notes: tuple[str, ...]) -> Samples:
@@ -207,12 +238,56 @@ def _through_tifffile(path: Path, form: str, metadata: Metadata, notes: tuple[st
             array = np.moveaxis(array, 0, 2)
         elif page.axes not in ("YX", "YXS"):
             raise InputError(f"expected a picture, found the axes {page.axes}")
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        photometric, extra = int(page.photometric), tuple(map(int, page.extrasamples))
+        if photometric == _PALETTE and page.colormap is not None:
+            photometric, array = _RGB, np.moveaxis(page.colormap[:, array], 0, 2)
+        elif 8 < page.bitspersample < 16:
+            notes += (_NARROW.format(page.bitspersample),)
+        elif photometric == _RGB and page.bitspersample < 8:
+            array = array * np.uint8(255 // (2**page.bitspersample - 1))
+        tags = {tag.code: tag.value for tag in page.tags}
+    array = _TURNS.get(tags.get(274), np.asarray)(array)
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
     array = array.reshape(*array.shape[:2], -1)
-    mode = {"uint162": "LA;16", "uint163": "RGB;16", "uint164": "RGBA;16"}.get(
-        f"{array.dtype}{array.shape[2]}", "array"
+    if array.dtype == np.uint32:
+        array, notes = _signed(array, notes)
+    if photometric == _RGB and extra == (0,):
+        array, notes = array[..., :3], (*notes, _BANDS.format(3, 4))
+    if extra == (_PREMULTIPLIED,) and array.dtype.kind == "u":
+        array = _divided(array)
+    notes += _outliers(tags, array, str(path))
+    return Samples(array, _mode_of_tiff(array, photometric, extra), 0, notes, metadata)
+
+
+def _mode_of_tiff(array: Array, photometric: int, extra: tuple[int, ...]) -> str:
+    """The mode of samples (H, W, C), as far as a TIFF file says that they are gray, colours, or either with alpha."""
+    channels = array.shape[2]
+    has_alpha = extra in ((_PREMULTIPLIED,), (_UNASSOCIATED,))
+    mode = {(_BLACK_IS_0, 1): "L", (_BLACK_IS_0, 2): "LA", (_RGB, 3): "RGB", (_RGB, 4): "RGBA"}.get(
+        (photometric, channels)
     )
-    return Samples(array, FLOATS if mode == "array" and array.shape[2] == 1 else mode, 0, notes, metadata)
+    if mode is not None and has_alpha == mode.endswith("A"):
+        if array.dtype == np.uint8:
+            return mode
+        if array.dtype == np.uint16:
+            return "I;16" if mode == "L" else f"{mode};16"
+        if array.dtype == np.int32 and mode == "L":
+            return "I"
+    return FLOATS if channels == 1 else "array"
+
+
+def _divided(array: Array) -> Array:
+    """Unsigned samples (H, W, C) without the factor of their alpha, the last channel."""
+    alpha, top = array[..., -1:], np.iinfo(array.dtype).max
+    colours = np.rint(array[..., :-1] / np.maximum(alpha, 1) * float(top)).clip(0, top)
+    return np.concatenate([colours.astype(array.dtype), alpha], axis=2)
+
+
+def _signed(array: Array, notes: tuple[str, ...]) -> tuple[Array, tuple[str, ...]]:
+    """Unsigned samples of 32 bits in a type that is stored, and remarks with one on it where it is float64."""
+    if array.max() < 1 << 31:
+        return array.view(np.int32), notes
+    return array.astype(np.float64), (*notes, "unsigned samples of 32 bits are stored as float64")
 
 
 def _listed(value: Any) -> Sequence[int]:
@@ -278,25 +353,25 @@ def _remarks(picture: Image.Image) -> tuple[str, ...]:
         notes.append(f"only the first of {frames} {'pages' if picture.format == 'TIFF' else 'frames'} is stored")
     bands = getattr(picture, "tag_v2", {}).get(277, 1)
     if isinstance(bands, int) and bands > len(picture.getbands()):
-        notes.append(f"only {len(picture.getbands())} of {bands} bands are stored; an array (.npy) keeps four")
+        notes.append(_BANDS.format(len(picture.getbands()), bands))
     return tuple(notes)
 
 
 def _outliers(tags: Any, array: Array, name: str) -> tuple[str, ...]:
-    """A remark on a float sample far from all others, as where data are missing.
+    """A remark on a sample, float or signed, far from all others, as where data are missing.
 
     Raises
     ------
     InputError : samples that the file declares as missing
     """
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "fi":
         return ()
     missing = None
-    with contextlib.suppress(KeyError, ValueError, AttributeError):
-        missing = np.float32(tags[_NODATA].strip("\0 "))
+    with contextlib.suppress(KeyError, ValueError, AttributeError, OverflowError):
+        missing = array.dtype.type(float(tags[_NODATA].strip("\0 ")))
     if count := 0 if missing is None else int(np.count_nonzero(array == missing)):
         raise InputError(
-            f"{name}: {count:,} of {array.size:,} samples are {missing:g}, which stands for missing data; "
+            f"{name}: {count:,} of {array.size:,} samples are {float(missing or 0):g}, which stands for missing data; "
             "fill them, or give a dataset (NetCDF, xarray), whose missing values are kept"
         )
     for end in (array.min(), array.max()):

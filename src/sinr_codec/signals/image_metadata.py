@@ -195,6 +195,8 @@ def save_options(metadata: Metadata, writer: str, whole: bool) -> dict[str, Any]
     taken = {
         "PNG": ("icc_profile", "exif", "dpi"),
         "JPEG": ("icc_profile", "exif", "dpi", "xmp", "comment"),
+        "MPO": ("icc_profile", "exif", "dpi", "xmp", "comment"),
+        "PDF": ("dpi",),
         "WEBP": ("icc_profile", "exif", "xmp"),
         "AVIF": ("icc_profile", "exif", "xmp"),
         "TIFF": ("icc_profile", "dpi"),

@@ -74,7 +74,9 @@ _FORMATS: Final[dict[str, bytes]] = {
 
 _REMEDIES: Final = {
     ".svg .pdf .ai .wmf .emf": "is a drawing; render it as a picture of the size that you want",
-    ".jxl .exr .heic .heif .cr2 .nef .arw .dng .raf .orf .xcf .kra": "is a picture that Pillow does not read; "
+    ".heic .heif": "is a picture that Pillow does not read; convert it to PNG or TIFF, or in Python, with pillow-heif, "
+    "give Image.open(file)",
+    ".jxl .exr .cr2 .nef .arw .dng .raf .orf .xcf .kra": "is a picture that Pillow does not read; "
     "convert it to PNG or TIFF",
     ".dcm .dicom .ima": "is DICOM; convert the series to NIfTI, as dcm2niix does",
     ".nrrd .nhdr .mha .mhd .vtk .vti .czi .lif .nd2": "is a volume in a format that is not read; "
