@@ -17,6 +17,7 @@ import safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinr_codec.container import MAGIC
 from sinr_codec.errors import InputError, MissingExtraError
 from sinr_codec.foreign.checkpoints import read_checkpoint, write_checkpoint
 
@@ -507,3 +508,10 @@ def test_an_archive_of_arrays_and_objects(tmp_path):
     checkpoint = read_checkpoint(tmp_path / "x.npz")
     assert list(checkpoint.state) == ["w"]
     assert [line.split(":")[0] for line in checkpoint.skipped] == ["names", "objects", "wide"]
+
+
+def test_files_for_another_verb_are_named(tmp_path):
+    for head, what in ((MAGIC, "is a .sinr file already"), (b"\x89PNG\r\n\x1a\n", "for encode")):
+        (tmp_path / "a.bin").write_bytes(head + bytes(600))
+        with pytest.raises(InputError, match=what):
+            read_checkpoint(tmp_path / "a.bin")

@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from sinr_codec import streams
+from sinr_codec.container import MAGIC
 from sinr_codec.errors import InputError, MissingExtraError, MissingFileError, printable, quoted
 from sinr_codec.files import atomic_write
 from sinr_codec.foreign.pickles import Object
@@ -183,6 +184,10 @@ def _what_else(head: bytes) -> str:
         return "is empty"
     if head.startswith(b"version https://git-lfs"):
         return "is a pointer of Git LFS and not the file itself (git lfs pull)"
+    if head.startswith(MAGIC):
+        return "is a .sinr file already"
+    if head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"fLaC")):
+        return "is a picture or a sound, for encode"
     if head[257:262] == b"ustar":
         return "is a tar archive"
     if head.startswith(b"\x89HDF"):
