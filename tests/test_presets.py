@@ -11,7 +11,7 @@ from sinr_codec.cli._common import Preset
 from sinr_codec.cli.main import app
 from sinr_codec.encoding.job import MAX_DROP
 from sinr_codec.errors import InputError
-from sinr_codec.fields import MLP, Gaussian, ReLU, RotatedOctaves, Sine
+from sinr_codec.fields import MLP, AxisOctaves, Gaussian, ReLU, Sine
 from sinr_codec.foreign.compress import FIDELITY, compress_report
 from sinr_codec.presets import MAX_WIDTH, MIN_WIDTH, PRESETS, preset_named, widest_within
 from sinr_codec.signals import registry
@@ -41,9 +41,9 @@ def test_the_widest_that_fits(depth):
 def test_a_recipe_builds_what_the_user_asks_for():
     spec = ImageSpec(4, 4, 3, "uint8", "RGB")
     recipe = registry.kind_named("image").recipe
-    assert recipe.network(spec, 16) == MLP(2, 3, 16, recipe.depth, recipe.activation, RotatedOctaves((0, 0)))
+    assert recipe.network(spec, 16) == MLP(2, 3, 16, recipe.depth, recipe.activation, AxisOctaves((0, 0)))
     large = ImageSpec(512, 768, 3, "uint8", "RGB")
-    assert recipe.network(large, 16, 2) == MLP(2, 3, 16, 2, recipe.activation, RotatedOctaves((15, 16)))
+    assert recipe.network(large, 16, 2) == MLP(2, 3, 16, 2, recipe.activation, AxisOctaves((15, 16)))
     assert recipe.under(PRESETS["paper"]).network(large, 16) == MLP(2, 3, 16, 3, Sine(45.0))
     assert recipe.under(PRESETS["fast"]) is recipe
     assert recipe.network(spec, 16, 1, ReLU()) == MLP(2, 3, 16, 1, ReLU())

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.fields import MLP
+from sinr_codec.fields import MLP, RotatedOctaves
+from sinr_codec.presets import PRESETS
+from sinr_codec.signals import registry
 from sinr_codec.signals.base import MAX_SAMPLES, TILE, Fields
 from sinr_codec.signals.cut import Cut
 from sinr_codec.signals.grid import Grid
@@ -35,6 +37,22 @@ MODES = [
     "F",
     "I;16",
 ]
+
+
+def test_octaves_turn_unless_edges_lie_along_the_axes():
+    recipe = registry.kind_named("image").recipe
+    y, x = np.mgrid[:40, :60]
+    wall, slope = ((y // 10 + x // 15) % 2 * 200).astype(np.uint8), ((y + x) // 5 % 2 * 200).astype(np.uint8)
+    assert ImageSignal.load(wall).alignment > 0.5
+    assert ImageSignal.load(slope).alignment < -0.5
+    assert ImageSignal.load(np.full((9, 9), 3, np.uint8)).alignment == 0
+    assert ImageSignal.load(np.full((2, 1), 1e300)).alignment == 0
+    assert ImageSignal.load(wall).suited(recipe) == recipe
+    turning = ImageSignal.load(slope).suited(recipe).network(ImageSignal.load(slope).spec, 8)
+    assert turning.encoding == RotatedOctaves((7, 8))
+    # a network that the preset names stays
+    paper = recipe.under(PRESETS["paper"])
+    assert ImageSignal.load(slope).suited(paper) == paper
 
 
 def gradient(height=12, width=17, channels=3):

@@ -228,7 +228,7 @@ def job_for(
         raise InputError(f"block: method {method.name} takes a picture in one piece; leave it out")
     DEFAULT_LIMITS.check("max_samples", spec.values)
     preset = preset_named(request.preset)
-    recipe = kind.recipe.under(preset)
+    recipe = getattr(signal, "suited", lambda recipe: recipe)(kind.recipe.under(preset))
     if method is not None:
         recipe, preset = _under_method(method, recipe, preset, kind.name)
     elif request.activation is not None:

@@ -219,6 +219,7 @@ class Signal(Protocol):
 
     It may have a method ``in_blocks()``: the same signal, cut into blocks if it is large; the default for encoding
     where the user names no network. It may have a method ``psnr_at(snr)``: the quality in dB at an SNR in dB. It may
+    have a method ``suited(recipe)``: the recipe with the network that suits its samples. It may
     have ``metadata``, a mapping of names to CBOR-ready items, the most important first: what the source tells besides
     its samples (`signals.metadata`). The `save` of its `Spec` then has a keyword argument ``metadata`` and writes what
     the format holds.
