@@ -50,6 +50,8 @@ def test_a_missing_writer_is_found_before_the_work(library, file, out, message, 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.name)
 def test_unknown_extensions_are_refused(kind):
+    import sinr_codec.integrations.pillow  # noqa: F401  (adds .sinr to Pillow's formats)
+
     for name in ("a.abc", "a.sinr"):
         with pytest.raises(InputError, match=rf"{name}: expected"):
             kind.writes(name)

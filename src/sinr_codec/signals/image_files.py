@@ -402,11 +402,12 @@ def image(array: Array, mode: str) -> Image.Image:
 
 
 def format_of(path: Path) -> str:
-    """Pillow's name of the format of an output."""
+    """Pillow's name of the format of an output; `.sinr`, which the plug-in adds to Pillow's, is none."""
     Image.init()
     name = Image.EXTENSION.get(path.suffix.lower())
-    if name is None or name not in Image.SAVE:
+    if name not in Image.SAVE or path.suffix.lower() == ".sinr":
         raise InputError(f"{path}: expected an extension of a format that Pillow writes, such as .png, or .npy")
+    assert name is not None
     return name
 
 
