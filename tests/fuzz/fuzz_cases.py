@@ -73,11 +73,17 @@ class Runner:
 
     def __init__(self, saved=0.02):
         self.saved = saved
-        self.folder = Path(tempfile.mkdtemp(prefix="sinr-fuzz-"))
+        self.root = Path(tempfile.mkdtemp(prefix="sinr-fuzz-"))
         self.peak = _peak()
+        self.in_this_process()
+
+    def in_this_process(self):
+        """Take a folder that no other process looks into."""
+        self.folder = self.root / str(os.getpid())
+        self.folder.mkdir(exist_ok=True)
 
     def close(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def run(self, case, number):
         """The findings of a case, after which the process goes on."""

@@ -48,6 +48,7 @@ def work(args, corpus, runner, slot, first):
     """Run the cases first, first + jobs, ... in this process."""
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[first % len(os.sched_getaffinity(0))]})
     limited()
+    runner.in_this_process()
     log = Log(args.out, args.seed)
     for number in range(first, args.cases, args.jobs):
         slot[:SLOT] = number.to_bytes(8, "little") + int(time.time()).to_bytes(8, "little")

@@ -241,7 +241,7 @@ def _fits(kept: dict[str, Any], axes: int) -> bool:
         and min(shards) >= 1
         and _are(names, (str, type(None)), axes)
         and kept.get("zarr_format", 2) == 2
-        and (type(fill) in (int, float) or fill in _NOT_FINITE)
+        and (type(fill) in (int, float) or (type(fill) is str and fill in _NOT_FINITE))
     )
 
 
