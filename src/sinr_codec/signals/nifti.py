@@ -4,9 +4,10 @@ A NIfTI header is kept unchanged, and adjusted to the position and resolution of
 become NIfTI images.
 """
 
+import contextlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +74,20 @@ _DTYPES: Final = {
 }
 
 
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keep nibabel from logging what is odd about a header.
+
+    Its own suppressor takes the handlers away, after which Python's handler of last resort prints the message.
+    """
+    logger = library("nibabel").imageglobals.logger
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def read_header(file: Any) -> Any:
     """The header at the start of a file, scaling included, with its extensions; odd values are mended silently."""
     nibabel = library("nibabel")
@@ -80,7 +95,7 @@ def read_header(file: Any) -> Any:
     file.seek(0)
     second = 540 in (int.from_bytes(start, "little"), int.from_bytes(start, "big"))
     single = (nibabel.Nifti1Header, nibabel.Nifti2Header)[second]
-    with nibabel.imageglobals.LoggingOutputSuppressor():
+    with silent():
         return single.from_fileobj(file)
 
 
@@ -89,7 +104,8 @@ def header_bytes(header: Any) -> bytes:
     nibabel = library("nibabel")
     if not header.is_single:
         single = nibabel.Nifti2Header if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Header
-        header = single.from_header(header)
+        with silent():
+            header = single.from_header(header)
     header["vox_offset"] = 0
     file = io.BytesIO()
     header.write_to(file)

@@ -222,7 +222,8 @@ class Form:
         kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
         file = io.BytesIO()
         nifti.write_to(file, header, decoded)
-        return kind.from_bytes(file.getvalue())
+        with nifti.silent():
+            return kind.from_bytes(file.getvalue())
 
     def _write_nifti(self, decoded: Array, temporary: Path, path: Any, packed: bool) -> None:
         header = self._nifti_header(decoded, path)
