@@ -50,6 +50,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/decode.py  --json results/decode.json
 	$(BIN)/python benchmarks/fit.py     --image $(KODAK)/kodim03.png --json results/fit.json
 	$(BIN)/python benchmarks/size.py    --data $(KODAK) --json results/size.json
+	$(BIN)/python benchmarks/octaves.py --data $(KODAK) --side 256 --jobs 2 --json results/octaves.json
 	$(BIN)/python benchmarks/blocks.py  --image examples/coffee.png --json results/blocks.json
 	$(BIN)/python benchmarks/blocks.py  --volume $(VOLUME) --json results/blocks-volume.json
 	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
