@@ -6,7 +6,6 @@ Each file breaks one rule; checksums are right unless they are the rule. `GENERA
 
 import json
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import cbor2
 import pytest
 
 from sinr_codec import errors
-from sinr_codec.coding.varint import write_varint
+from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.container import MAGIC, read
+from sinr_codec.container.format import seal
 from sinr_codec.decoding import open as open_file
 from sinr_codec.foreign.decompress import decompress
 
@@ -27,27 +27,8 @@ FOLDER = HERE / "malformed"
 def golden(name: str) -> tuple[dict[int, Any], list[bytes]]:
     """The header of a golden file as Python values, and its sections."""
     blob = (HERE / f"{name}.sinr").read_bytes()
-    header, sections = read(blob)
-    return cbor2.loads(blob[header.header_bytes - 4 - cbor_bytes(blob) : header.header_bytes - 4]), sections
-
-
-def cbor_bytes(blob: bytes) -> int:
-    value = shift = 0
-    for byte in blob[len(MAGIC) + 1 :]:
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value
-    raise AssertionError
-
-
-def seal(cbor: bytes, sections: list[bytes], version: int = 1) -> bytes:
-    head = MAGIC + bytes([version]) + write_varint(len(cbor)) + cbor
-    checksum = zlib.crc32(head)
-    parts = [head, checksum.to_bytes(4, "little")]
-    for section in sections:
-        parts += [section, zlib.crc32(section, checksum).to_bytes(4, "little")]
-    return b"".join(parts)
+    reader = Reader(blob[len(MAGIC) + 1 :])
+    return cbor2.loads(bytes(reader.take(reader.varint()))), read(blob)[1]
 
 
 def built(header: dict[int, Any], sections: list[bytes]) -> bytes:

@@ -6,7 +6,6 @@ memory.
 
 import contextlib
 import tracemalloc
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from hypothesis import strategies as st
 
 from sinr_codec import codec, container
 from sinr_codec.coding.varint import Reader, write_varint
-from sinr_codec.container import FIELD, MAGIC, VERSION, Limits
+from sinr_codec.container import FIELD, MAGIC, Limits
+from sinr_codec.container.format import seal
 from sinr_codec.errors import FormatError, SinrError, TruncatedError
 from sinr_codec.foreign.decompress import decompress
 
@@ -44,15 +44,6 @@ def mutate(data: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:
         at = round(where * len(data))
         data = data[:at] + new + data[at + length :]
     return data
-
-
-def seal(cbor: bytes, sections: list[bytes]) -> bytes:
-    head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
-    checksum = zlib.crc32(head)
-    parts = [head, checksum.to_bytes(4, "little")]
-    for section in sections:
-        parts += [section, zlib.crc32(section, checksum).to_bytes(4, "little")]
-    return b"".join(parts)
 
 
 def damaged(sections: list[bytes], edits: list[tuple[float, int, bytes]], which: float) -> list[bytes]:

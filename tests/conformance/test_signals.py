@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import tracemalloc
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from hypothesis import strategies as st
 
 from sinr_codec import codec, container, decompress
 from sinr_codec.coding.varint import write_varint
-from sinr_codec.container import MAGIC, VERSION, Limits
+from sinr_codec.container import MAGIC, Limits
+from sinr_codec.container.format import seal
 from sinr_codec.errors import SinrError
 from sinr_codec.signals.registry import KINDS
 
@@ -105,13 +105,6 @@ def test_what_is_told_of_them(name):
 
 
 # -- damage ------------------------------------------------------------------------------------------------
-
-
-def seal(cbor: bytes, sections: list[bytes]) -> bytes:
-    head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
-    checksum = zlib.crc32(head)
-    body = b"".join(section + zlib.crc32(section, checksum).to_bytes(4, "little") for section in sections)
-    return head + checksum.to_bytes(4, "little") + body
 
 
 def mutate(data: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:

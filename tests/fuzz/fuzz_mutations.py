@@ -10,7 +10,6 @@ import json
 import math
 import random
 import struct
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,8 @@ import cbor2
 from PIL import ImageCms
 
 from sinr_codec.coding.varint import Reader, write_varint
-from sinr_codec.container import MAGIC, VERSION
+from sinr_codec.container import MAGIC
+from sinr_codec.container.format import seal
 
 GOLDEN = Path(__file__).parents[1] / "conformance"
 
@@ -101,16 +101,6 @@ def take_apart(name, blob):
         sections.append(bytes(reader.take(length)))
         reader.take(4)
     return Parts(name, blob, cbor, header, sections)
-
-
-def seal(cbor, sections):
-    """A file with the checksums that it needs."""
-    head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
-    checksum = zlib.crc32(head)
-    parts = [head, checksum.to_bytes(4, "little")]
-    for section in sections:
-        parts += [section, zlib.crc32(section, checksum).to_bytes(4, "little")]
-    return b"".join(parts)
 
 
 def rebuilt(header, sections):

@@ -143,11 +143,16 @@ def write(header: Header, sections: Sequence[bytes], limits: Limits = DEFAULT_LI
         `read` would refuse the header under the same limits.
     """
     cbor = _encode(dataclasses.replace(header, section_lengths=tuple(len(section) for section in sections)))
-    head = MAGIC + bytes([VERSION]) + write_varint(len(cbor)) + cbor
+    data = seal(cbor, sections)
+    limits.check("max_file_bytes", read_header(data, limits).file_bytes)
+    return data
+
+
+def seal(cbor: bytes, sections: Sequence[bytes], version: int = VERSION) -> bytes:
+    """The file of a header's CBOR item and sections, with the checksums; nothing is checked."""
+    head = MAGIC + bytes([version]) + write_varint(len(cbor)) + cbor
     checksum = _crc(head)
-    head += checksum
-    limits.check("max_file_bytes", read_header(head, limits).file_bytes)
-    return b"".join([head, *(part for section in sections for part in (section, _crc(section, checksum)))])
+    return b"".join([head, checksum, *(part for section in sections for part in (section, _crc(section, checksum)))])
 
 
 def read(data: bytes, limits: Limits = DEFAULT_LIMITS, *, partial: bool = False) -> tuple[Header, list[bytes]]:

@@ -116,6 +116,13 @@ class Octaves:
         return [self.L, self.sigma, int(self.include_input) + 2 * self._ORDERS.index(self.order)]
 
 
+def _beside_waves(xp: ModuleType, coords: AnyArray, phase: AnyArray) -> AnyArray:
+    """Coords (..., a), then sine and cosine of each phase (..., n): (..., a + 2 n)."""
+    pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1)
+    waves = xp.reshape(pair, (*coords.shape[:-1], 2 * phase.shape[-1]))
+    return xp.concat([coords, waves], axis=-1)
+
+
 @dataclass(frozen=True)
 class AxisOctaves:
     """Octaves with a separate count for each coordinate, for axes with different sampling densities.
@@ -149,15 +156,13 @@ class AxisOctaves:
 
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., a) -> (..., out_features(a)): the coordinates, then for each j, for each i: sine, cosine."""
-        features = self.out_features(in_features)
+        self.out_features(in_features)  # checks the number of coordinates
         powers = (math.pi * self.sigma ** np.arange(max(self.counts))).astype(np.float32)
         rows = [xp.asarray(powers[:count], device=device) for count in self.counts]
 
         def encode(coords: AnyArray) -> AnyArray:
             phase = xp.concat([coords[..., j : j + 1] * row for j, row in enumerate(rows)], axis=-1)
-            pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1)
-            waves = xp.reshape(pair, (*coords.shape[:-1], features - in_features))
-            return xp.concat([coords, waves], axis=-1)
+            return _beside_waves(xp, coords, phase)
 
         return encode
 
@@ -207,14 +212,12 @@ class RotatedOctaves:
 
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., 2) -> (..., out_features(2)): coordinates, then by direction, then by octave: sine, cosine."""
-        features = self.out_features(in_features)
+        self.out_features(in_features)  # checks the number of coordinates
         rows = [xp.asarray(row, device=device) for row in self.frequencies]
 
         def encode(coords: AnyArray) -> AnyArray:
             phase = coords[..., 0:1] * rows[0] + coords[..., 1:2] * rows[1]
-            pair = xp.stack([xp.sin(phase), xp.cos(phase)], axis=-1)
-            waves = xp.reshape(pair, (*coords.shape[:-1], features - in_features))
-            return xp.concat([coords, waves], axis=-1)
+            return _beside_waves(xp, coords, phase)
 
         return encode
 
