@@ -201,7 +201,7 @@ def test_open_files_in_python(coded, photo, network):
     codec.decode(data, out := io.BytesIO(), format="npy", scale=2)
     assert np.load(io.BytesIO(out.getvalue())).shape == (32, 48, 3)
     with open(photo, "rb") as file:
-        report = codec.encode(file, out := io.BytesIO(), preset="fast", width=4, depth=1, seconds=0.01)
+        report = codec.encode(file, out := io.BytesIO(), preset="fast", width=4, depth=1)
     assert (out.getvalue(), report.path) == (report.blob, None)
     blob = networks.compress(io.BytesIO(network.read_bytes()), out := io.BytesIO(), preset="fast")
     assert out.getvalue() == blob
