@@ -329,6 +329,8 @@ def _of_suffix(suffix: str) -> Kind | None:
 
 def noun_of_name(path: Path) -> str | None:
     """What a file of this name holds by its extension, with its article; None where that tells nothing."""
+    if has_suffix(path, ".sinr"):  # of no kind, which is known before all kinds are loaded
+        return None
     if has_suffix(path, *_NETWORKS):
         return "a network"
     return next((kind.noun for kind in _asked() if has_suffix(path, *kind.suffixes)), None)
