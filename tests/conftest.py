@@ -1,6 +1,8 @@
 """What tests of several rooms share."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +32,22 @@ def data_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def small_files() -> Callable[..., str]:
+    """Run code in a process that may write no file beyond `limit` bytes, as on a full disk; gives what it prints.
+
+    The limit would hold for the log of the tests as well, so that it needs a process of its own.
+    """
+    pytest.importorskip("resource", reason="limits of file sizes are those of Unix")
+
+    def run(code: str, *arguments: object, limit: int = 20_000) -> str:
+        start = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))\n"
+        command = [sys.executable, "-c", start + code, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    return run
 
 
 class Clock:
