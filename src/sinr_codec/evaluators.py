@@ -7,7 +7,7 @@ import numpy as np
 
 from sinr_codec.devices import CPU, is_cpu
 from sinr_codec.fields import Decodable, Field
-from sinr_codec.fields.base import GridDecoder
+from sinr_codec.fields.base import GridDecoder, TiledDecoder
 from sinr_codec.signals.base import TILE, Apply
 from sinr_codec.tiles import map_tiles
 from sinr_codec.types import Array
@@ -60,6 +60,8 @@ def decoder_on(field: Decodable, params: Mapping[str, Array], device: str = CPU)
 
 def _quiet(decode: Apply) -> Apply:
     """A decoder without warnings: the weights of a damaged file may overflow, and give what they give."""
+    if hasattr(decode, "over"):
+        return _QuietTiles(cast(TiledDecoder, decode))
     if hasattr(decode, "on_grid"):
         return _QuietGrid(cast(GridDecoder, decode))
 
@@ -84,6 +86,16 @@ class _QuietGrid:
         """See `GridDecoder.on_grid`."""
         with np.errstate(all="ignore"):
             return self._decode.on_grid(axes)
+
+
+class _QuietTiles(_QuietGrid):
+    """The same for a `TiledDecoder`."""
+
+    _decode: TiledDecoder
+
+    def over(self, axes: Sequence[Array]) -> GridDecoder:
+        """See `TiledDecoder.over`."""
+        return _QuietGrid(self._decode.over(axes))
 
 
 def evaluate(apply: Apply, coords: Array, tile: int) -> Array:

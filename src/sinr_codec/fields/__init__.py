@@ -12,6 +12,7 @@ from sinr_codec.fields.families import FAMILIES, Family, family_of, field_from_h
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MLP
 from sinr_codec.fields.modulated import Difference, Modulated, Modulations
+from sinr_codec.fields.pyramid import Pyramid
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Modulated",
     "Modulations",
     "Octaves",
+    "Pyramid",
     "Radiance",
     "RadianceGrid",
     "ReLU",

@@ -131,6 +131,13 @@ class GridDecoder(Protocol):
         """Values (len(axes[0]), ..., b) at all combinations of coordinates; each axis in [-1, 1], ascending."""
 
 
+class TiledDecoder(GridDecoder, Protocol):
+    """A `GridDecoder` whose values depend on the spacing of a grid, and so on its whole axes."""
+
+    def over(self, axes: Sequence[NDArray[np.float32]]) -> GridDecoder:
+        """The decoder for tiles of the grid with these axes."""
+
+
 class LatentGrid(Protocol):
     """A field with tables that may hold integers, which are coded losslessly."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError
-from sinr_codec.fields.base import GridDecoder
+from sinr_codec.fields.base import GridDecoder, TiledDecoder
 from sinr_codec.signals.base import Apply, Fields, Part
 from sinr_codec.signals.grammar import Range, Region, RegionLike, Scale, ScaleLike, Size, SizeLike
 from sinr_codec.signals.grid import Grid
@@ -154,6 +154,8 @@ def render(
     out = np.empty((*shape, values), dtype)
     whole = to_coords is points and hasattr(apply, "on_grid")
     tile = max(fields.tile, getattr(apply, "tile", 0)) if whole else fields.tile
+    if whole and hasattr(apply, "over"):
+        apply = cast(TiledDecoder, apply).over(axes)
 
     def compute(block: tuple[slice, ...]) -> tuple[tuple[slice, ...], Array]:
         some = [axis[s] for axis, s in zip(axes, block)]
