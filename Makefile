@@ -9,7 +9,7 @@ READY  := $(VENV)/.installed
 $(READY): pyproject.toml constraints.txt tests/packages/sinr-spectra/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is needed; or name another: make PYTHON=python3"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[fit,signals,batch,bench,dev]" -e tests/packages/sinr-spectra
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[fit,fast,signals,batch,bench,dev]" -e tests/packages/sinr-spectra
 	@touch $@
 
 demo: $(READY)

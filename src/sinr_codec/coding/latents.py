@@ -1,0 +1,521 @@
+"""Integers on the grids of a pyramid, each coded under a Laplace distribution that a small network predicts.
+
+The network sees what is decoded before: neighbours in the same plane, earlier planes of the level, and the next coarser
+level. All its arithmetic is exact: its integers are carried by float64 products, or by 32-bit integers where numba is
+used. So every machine decodes the same integers. docs/format.md, 6.10, defines the stream.
+
+A *plane* is one channel of one level. Planes and levels are listed finest level first, and coded coarsest level first;
+within a level by *fronts*, sets of places whose contexts lie in earlier fronts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import isqrt, prod
+from typing import Any, Final
+
+import numpy as np
+
+from sinr_codec.coding import latents_numba, rans
+from sinr_codec.coding.laplace import ESCAPE, FRACTIONS, SIGMA, frequencies, tables
+from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.types import Array, Floats, Ints
+
+__all__ = ["MOST_LATENTS", "ContextModel", "bits_of", "decode_latents", "encode_latents", "offsets"]
+
+Offset = tuple[int, ...]
+
+MOST_LATENTS: Final = 1 << 30
+CLIP: Final = 255
+"""Inputs of the network are clipped to -CLIP .. CLIP."""
+
+_HIDDEN: Final = 1 << 15  # hidden values are clipped to -_HIDDEN .. _HIDDEN - 1
+_WORST: Final = 1 << 31
+_LARGEST_TAP: Final = 5  # of an offset along an axis
+_MOST_WIDTH: Final = 256
+_CHUNK: Final = 4096  # places that are predicted at once where all is known
+_OUTSIDE: Final = -(1 << 31)
+
+
+def offsets(axes: int, radius2: int, *, causal: bool = False) -> list[Offset]:
+    """All o with |o|^2 <= radius2, sorted by (|o|^2, o); with `causal` those before 0 in raster order."""
+    reach = isqrt(radius2)
+    found = [o for o in product(range(-reach, reach + 1), repeat=axes) if sum(v * v for v in o) <= radius2]
+    if causal:
+        found = [o for o in found if o < (0,) * axes]
+    return sorted(found, key=lambda o: (sum(v * v for v in o), o))
+
+
+@dataclass(frozen=True, eq=False)
+class ContextModel:
+    """The network that predicts the distribution of a latent; integers with 8 fractional bits.
+
+    `causal`, `previous` and `parent` are the squared radii of the inputs from the same plane, the plane before and the
+    next coarser level, for a grid of `axes` axes (1..4). The inputs, K of them, are `offsets(axes, causal,
+    causal=True)`, `offsets(axes, previous)`, the place itself two planes before, and `offsets(axes, parent)`.
+
+    Arrays of integers, W being the hidden width: `first` (W + 2, K), `bias` (planes, W + 2), `second` (W, W),
+    `second_bias` (W,), `third` (2, W), `third_bias` (2,). InputError where they do not fit each other, or where a sum
+    may reach 2**31.
+    """
+
+    axes: int
+    causal: int
+    previous: int
+    parent: int
+    first: Ints
+    bias: Ints
+    second: Ints
+    second_bias: Ints
+    third: Ints
+    third_bias: Ints
+
+    def __post_init__(self) -> None:
+        radii = self.causal, self.previous, self.parent
+        if not 1 <= self.axes <= 4 or min(radii) < 0 or isqrt(max(radii)) > _LARGEST_TAP:
+            raise InputError(f"a context model: expected 1..4 axes and radii of at most {_LARGEST_TAP}")
+        width, planes = len(self.second), len(self.bias)
+        shapes = {
+            "first": (width + 2, sum(self.taps)),
+            "bias": (planes, width + 2),
+            "second": (width, width),
+            "second_bias": (width,),
+            "third": (2, width),
+            "third_bias": (2,),
+        }
+        if not 1 <= width <= _MOST_WIDTH:
+            raise InputError(f"a context model: expected a width of 1..{_MOST_WIDTH}, got {width}")
+        for name, shape in shapes.items():
+            values = np.asarray(getattr(self, name))
+            if values.shape != shape or values.dtype.kind != "i":
+                raise InputError(f"a context model: expected integers {shape} for {name}, got {values.shape}")
+            if values.size and not -_WORST < values.min() <= values.max() < _WORST:
+                raise InputError(f"a context model: {name} has a weight of more than 31 bits")
+            object.__setattr__(self, name, values.astype(np.int64))
+        self._check_sums()
+
+    def _check_sums(self) -> None:
+        first = CLIP * np.abs(self.first).sum(1) + np.abs(self.bias).max(0, initial=0)
+        second = _HIDDEN * np.abs(self.second).sum(1) + 256 * np.abs(self.second_bias) + 128
+        third = _HIDDEN * np.abs(self.third).sum(1) + 256 * np.abs(self.third_bias) + 128
+        output = third // 256 + 1 + first[-2:] + 16
+        if max(int(each.max()) for each in (first, second, third, output)) >= _WORST:
+            raise InputError("a context model: its weights are so large that a sum may reach 2**31")
+
+    @cached_property
+    def taps(self) -> tuple[int, int, int, int]:
+        """Numbers of inputs in the four groups."""
+        groups = offsets(self.axes, self.causal, causal=True), offsets(self.axes, self.previous)
+        return len(groups[0]), len(groups[1]), 1, len(offsets(self.axes, self.parent))
+
+    @cached_property
+    def slopes(self) -> tuple[int, ...]:
+        """How many fronts later the next place along each axis comes: the least that put causal inputs first."""
+        slopes = [1] * self.axes
+        for axis in range(self.axes - 2, -1, -1):
+            for o in offsets(self.axes, self.causal, causal=True):
+                if o[axis] < 0 and not any(o[:axis]):
+                    behind = sum(s * v for s, v in zip(slopes[axis + 1 :], o[axis + 1 :]))
+                    slopes[axis] = max(slopes[axis], behind // -o[axis] + 1)
+        return tuple(slopes)
+
+    @cached_property
+    def delay(self) -> int:
+        """How many fronts later the same place of the next plane comes."""
+        return 1 + max(sum(s * v for s, v in zip(self.slopes, o)) for o in offsets(self.axes, self.previous))
+
+    @cached_property
+    def work(self) -> int:
+        """Multiply-adds for one latent."""
+        return int(self.first.size + self.second.size + self.third.size)
+
+    @cached_property
+    def matrices(self) -> _Matrices:
+        """The network as `predict` multiplies it."""
+        return _Matrices(self)
+
+
+class _Matrices:
+    """The network in float64 products: scales are powers of two, and biases the weights of an input that is 1.
+
+    The first product gives W hidden values, mu and s, and 1. The third one gives, rounded down: m + 4, sigma + 40
+    before its clip, and the centre. `row` combines them to a row of the tables.
+    """
+
+    def __init__(self, model: ContextModel) -> None:
+        width, parents = len(model.second), model.taps[3]
+        near = model.first.shape[1] - parents
+        first = np.pad(model.first.astype(np.float64), ((0, 1), (0, 0)))
+        self.first = np.ascontiguousarray(first[:, :near])
+        self.parents = np.ascontiguousarray(first[:, near:].T)
+        self.bias = np.pad(model.bias.astype(np.float64), ((0, 0), (0, 1)), constant_values=1)
+        self.second = np.empty((width, width + 1))
+        self.second[:, :width] = model.second / 256
+        self.second[:, width] = model.second_bias + 0.5
+        out = np.zeros((2, width + 3))
+        out[:, :width] = model.third / 256
+        out[:, width : width + 2] = np.eye(2)
+        out[:, width + 2] = model.third_bias + 0.5 + 16 + np.array([4 * 32, SIGMA * 32])
+        self.third = np.stack([out[0] / 32, out[1] / 32, out[0] / 256])
+        self.row = np.array([[1.0, FRACTIONS, -FRACTIONS]])
+
+
+class _Scratch:
+    """Arrays for the predictions of `places` places; what is the same for all is shared."""
+
+    def __init__(self, matrices: _Matrices, places: int) -> None:
+        width, near = len(matrices.second), matrices.first.shape[1]
+        self.index = np.empty((near, places), np.intp)
+        self.inputs = np.empty((near, places))
+        self.parents = np.empty((places, width + 3))
+        self.transposed = self.parents.T
+        self.outer = np.empty((width + 3, places))
+        self.inner = self.outer[:width]
+        self.hidden = np.ones((width + 1, places))
+        self.active = self.hidden[:width]
+        self.next = np.empty((width, places))
+        self.shifted = np.empty((width, places))
+        self.out = np.empty((3, places))
+        self.sigma = self.out[1]
+        self.row = np.empty((1, places))
+
+
+class _Level:
+    """The coded planes of one level, with what their contexts need.
+
+    `order` (n,) numbers the latents of these planes, plane after plane in raster order, as they are coded: by fronts
+    where `fronts` is true. `bounds` are the limits of the fronts. The coarser level `parent` (c, *shape) is complete.
+    """
+
+    def __init__(
+        self, model: ContextModel, number: int, planes: Array, coded: Sequence[int], halved: Sequence[bool],
+        parent: Array | None, *, fronts: bool,
+    ) -> None:  # fmt: skip
+        self.model, self.planes, self.coded = model, planes, list(coded)
+        shape = planes.shape[1:]
+        reach = isqrt(max(model.causal, model.previous))
+        padded = tuple(n + 2 * reach for n in shape)
+        strides = _strides(padded)
+        self.size, self.plane_size = prod(shape), prod(padded)
+        # Two planes of zeros stand before the first one.
+        self.buffer = np.zeros((len(planes) + 2) * self.plane_size)
+        self.order, self.bounds = self._ordered(shape, fronts=fronts)
+
+        place = _raster([(np.arange(n) + reach) * s for n, s in zip(shape, strides)])
+        base = np.concatenate([place + (k + 2) * self.plane_size for k in self.coded])
+        self.base = base[self.order]
+        steps = [sum(s * v for s, v in zip(strides, o)) for o in offsets(model.axes, model.causal, causal=True)]
+        before = [sum(s * v for s, v in zip(strides, o)) for o in offsets(model.axes, model.previous)]
+        steps += [v - self.plane_size for v in before] + [-2 * self.plane_size]
+        self.steps = np.array(steps, np.intp)[:, None]
+        self._inside = tuple(slice(reach, reach + n) for n in shape)
+        self._padded = padded
+
+        bias = model.matrices.bias[number : number + len(planes)][self.coded]
+        if parent is None:
+            self.from_parent = bias
+            above = np.repeat(np.arange(len(self.coded)), self.size)
+        else:
+            chosen = [min(k, len(parent) - 1) for k in self.coded]
+            maps = {k: _parent_products(model, parent[k]) for k in set(chosen)}
+            self.from_parent = np.concatenate([maps[k] + b for k, b in zip(chosen, bias)])
+            coarse = _strides(parent.shape[1:])
+            cell = _raster([(np.arange(n) >> h) * s for n, h, s in zip(shape, map(int, halved), coarse)])
+            above = np.concatenate([cell + i * prod(parent.shape[1:]) for i in range(len(self.coded))])
+        self.above = above[self.order]
+        self._scratch: dict[int, _Scratch] = {}
+
+    def _ordered(self, shape: tuple[int, ...], *, fronts: bool) -> tuple[Ints, list[int]]:
+        count = self.size * len(self.coded)
+        if not fronts:
+            return np.arange(count), [*range(0, count, _CHUNK), count]
+        slopes, delay = self.model.slopes, self.model.delay
+        last = delay * max(self.coded) + sum(s * (n - 1) for s, n in zip(slopes, shape))
+        dtype = np.uint16 if last < 1 << 16 else np.int64  # 16 bits are sorted by radix
+        time = _raster([np.arange(n) * s for n, s in zip(shape, slopes)])
+        times = np.concatenate([time + delay * k for k in self.coded]).astype(dtype)
+        order = np.argsort(times, kind="stable")
+        ends = np.flatnonzero(np.diff(times[order])) + 1
+        return order, [0, *ends.tolist(), count]
+
+    def fill(self) -> None:
+        """Copy all planes into the inputs: those of an encoder."""
+        inputs = self.buffer.reshape(-1, *self._padded)[2:]
+        np.clip(self.planes, -CLIP, CLIP, out=inputs[:, *self._inside], casting="unsafe")
+
+    def predict(self, first: int, last: int) -> tuple[Array, Array]:
+        """Rows of the tables, and centres, both float64 (last - first,), for the latents first..last-1 in order."""
+        m = self.model.matrices
+        s = self._scratch.get(last - first) or self._scratch.setdefault(last - first, _Scratch(m, last - first))
+        np.add(self.base[first:last], self.steps, s.index)
+        self.buffer.take(s.index, None, s.inputs, "clip")
+        np.matmul(m.first, s.inputs, s.outer)
+        self.from_parent.take(self.above[first:last], 0, s.parents, "clip")
+        np.add(s.outer, s.transposed, s.outer)
+        _leaky(s.inner, s.shifted, s.active)
+        np.matmul(m.second, s.hidden, s.next)
+        np.floor(s.next, s.next)
+        _leaky(s.next, s.shifted, s.next)
+        np.add(s.next, s.active, s.inner)
+        np.minimum(s.inner, _HIDDEN - 1, out=s.inner)
+        np.matmul(m.third, s.outer, s.out)
+        np.floor(s.out, s.out)
+        np.maximum(s.sigma, 0, out=s.sigma)
+        np.minimum(s.sigma, 2 * SIGMA, out=s.sigma)
+        np.matmul(m.row, s.out, s.row)
+        return s.row[0], s.out[2]
+
+    def predictions(self) -> tuple[Ints, Ints]:
+        """Rows and centres of all latents in order, where all planes are known."""
+        self.fill()
+        rows, centres = np.empty((2, len(self.order)), np.int64)
+        for first in range(0, len(self.order), _CHUNK):
+            last = min(first + _CHUNK, len(self.order))
+            rows[first:last], centres[first:last] = self.predict(first, last)
+        return rows, centres
+
+    def values(self) -> Ints:
+        """The latents in order."""
+        return self.planes[self.coded].reshape(-1)[self.order].astype(np.int64)
+
+    def decode(self, decoder: rans.Decoder) -> None:
+        """Fill the coded planes from a stream."""
+        found = np.empty(len(self.order), np.int32)
+        kernel = latents_numba.kernel() if latents_numba.pays(len(self.bounds), len(self.order)) else None
+        if kernel:
+            self._decode_compiled(kernel, decoder, found)
+        else:
+            self._decode_by_fronts(decoder, found)
+        planes = np.empty_like(found)
+        planes[self.order] = found
+        self.planes[self.coded] = planes.reshape(len(self.coded), *self.planes.shape[1:])
+
+    def _decode_by_fronts(self, decoder: rans.Decoder, found: Array) -> None:
+        radius = tables().radius + 1
+        clipped = np.empty(max(np.diff(self.bounds)))
+        for first, last in zip(self.bounds, self.bounds[1:]):
+            rows, centres = self.predict(first, last)
+            at = rows.astype(np.intp)
+            symbols, escapes = decoder.symbols(at.tolist(), _ROWS)
+            values = np.frombuffer(symbols, np.uint8) + centres
+            values -= radius.take(at)
+            if escapes:
+                where = np.flatnonzero(np.frombuffer(symbols, np.uint8) == ESCAPE)
+                values[where] = centres[where] + _escaped(np.array(escapes), radius[at[where]])
+                if np.abs(values + 0.5).max() > 1 << 31:
+                    raise decoder.malformed()
+            found[first:last] = values
+            clip = clipped[: last - first]
+            np.maximum(values, -CLIP, out=clip)
+            np.minimum(clip, CLIP, out=clip)
+            self.buffer.put(self.base[first:last], clip)
+
+    def _decode_compiled(self, kernel: Any, decoder: rans.Decoder, found: Array) -> None:
+        m, t = self.model, tables()
+        near = m.first.shape[1] - m.taps[3]
+        small = [np.ascontiguousarray(a.T, np.int32) for a in (m.first[:, :near], m.second, m.third)]
+        biases = (m.second_bias * 256 + 128).astype(np.int32), (m.third_bias * 256 + 128).astype(np.int32)
+        status, decoder.state, decoder.at = kernel(
+            self.buffer.astype(np.int32), self.base, self.steps[:, 0], self.from_parent.astype(np.int32), self.above,
+            *small, *biases, t.starts, t.frequencies, t.radius, decoder.words, decoder.state, decoder.at, found,
+        )  # fmt: skip
+        if status:
+            raise decoder.truncated() if status == latents_numba.TRUNCATED else decoder.malformed()
+
+
+def _leaky(values: Array, shifted: Array, out: Array) -> None:
+    """max(a, a >> 3) of a = clip(values, -2**15, 2**15 - 1)."""
+    np.multiply(values, 0.125, shifted)
+    np.floor(shifted, shifted)
+    np.maximum(values, shifted, out=out)
+    np.minimum(out, _HIDDEN - 1, out=out)
+    np.maximum(out, -_HIDDEN // 8, out=out)
+
+
+class _Rows(dict[int, rans.Table]):
+    """Tables of the decoder, made when they are first needed."""
+
+    def __missing__(self, row: int) -> rans.Table:
+        self[row] = rans.table(frequencies(row))
+        return self[row]
+
+
+_ROWS: Final = _Rows()
+
+
+def _escaped(coded: Ints, beyond: Ints) -> Ints:
+    """Distances from the centre: 2 n + sign for n = |d| - R - 1; `beyond` is R + 1."""
+    distance = (coded >> 1) + beyond
+    return np.where(coded & 1, -distance, distance)
+
+
+def _strides(shape: Sequence[int]) -> list[int]:
+    return [prod(shape[a + 1 :]) for a in range(len(shape))]
+
+
+def _raster(terms: Sequence[Ints]) -> Ints:
+    """Sums of one term for each axis, in raster order."""
+    total: Ints = np.zeros(1, np.int64)
+    for term in terms:
+        total = (total[:, None] + term).reshape(-1)
+    return total
+
+
+def _parent_products(model: ContextModel, plane: Array) -> Floats:
+    """What a plane of the coarser level contributes to the first product, (cells, W + 3)."""
+    reach = isqrt(model.parent)
+    around = np.pad(np.clip(plane, -CLIP, CLIP), reach)
+    inputs = np.empty((plane.size, model.taps[3]))
+    for column, o in zip(inputs.T, offsets(model.axes, model.parent)):
+        column[:] = around[tuple(slice(reach + v, reach + v + n) for v, n in zip(o, plane.shape))].reshape(-1)
+    return inputs @ model.matrices.parents
+
+
+# -- all levels --------------------------------------------------------------------------------------------------
+
+
+def _halved(
+    shapes: Sequence[tuple[int, ...]], channels: Sequence[int], model: ContextModel, halvings: Sequence[int]
+) -> list[list[bool]]:
+    """For each level, which axes are halved from it to the next coarser one; InputError where sizes do not fit."""
+    if not shapes or len(shapes) != len(channels) or len(shapes) != max(halvings, default=0):
+        raise InputError(f"latents: expected {max(halvings, default=0)} levels, got {len(shapes)}")
+    if {len(s) for s in shapes} | {len(halvings)} != {model.axes} or sum(channels) != len(model.bias):
+        raise InputError(f"latents: expected {model.axes} axes and {len(model.bias)} planes")
+    if min(channels) < 1 or min(map(min, shapes)) < 1:
+        raise InputError("latents: expected at least one plane at a level and one place along an axis")
+    halved = [[h > level for h in halvings] for level in range(1, len(shapes) + 1)]
+    for fine, coarse, half in zip(shapes, shapes[1:], halved):
+        if tuple(-(-n // 2) if h else n for n, h in zip(fine, half)) != tuple(coarse):
+            raise InputError(f"latents: a level of {tuple(coarse)} does not follow from {tuple(fine)}")
+    return halved
+
+
+def _levels(
+    levels: Sequence[Array], model: ContextModel, halvings: Sequence[int], *, fronts: bool
+) -> Iterator[tuple[int, _Level]]:
+    """The levels with a plane that is not zero, finest first, each with the number of its first plane."""
+    shapes, channels = [tuple(y.shape[1:]) for y in levels], [len(y) for y in levels]
+    halved = _halved(shapes, channels, model, halvings)
+    number = 0
+    for i, planes in enumerate(levels):
+        coded = [k for k, plane in enumerate(planes) if plane.any()]
+        parent = levels[i + 1] if i + 1 < len(levels) else None
+        if coded:
+            yield number, _Level(model, number, planes, coded, halved[i], parent, fronts=fronts)
+        number += len(planes)
+
+
+def _symbols(level: _Level) -> tuple[Ints, Ints, Ints, Ints]:
+    """Rows and symbols of all latents in order; where the escapes are, and what follows each of them."""
+    rows, centres = level.predictions()
+    distance = level.values() - centres
+    radius = tables().radius[rows]
+    symbols = distance + radius + 1
+    where = np.flatnonzero(np.abs(distance) > radius)
+    symbols[where] = ESCAPE
+    beyond = np.abs(distance[where]) - radius[where] - 1
+    return rows, symbols, where, 2 * beyond + (distance[where] < 0)
+
+
+def bits_of(levels: Sequence[Array], model: ContextModel, halvings: Sequence[int]) -> Floats:
+    """Ideal code length of each plane in bits, (planes,): what the stream takes but for some five bytes.
+
+    Arguments as for `encode_latents`.
+    """
+    costs = rans.TOTAL_BITS - np.log2(np.maximum(tables().frequencies, 1))
+    bits = np.zeros(sum(map(len, levels)))
+    for number, level in _levels(levels, model, halvings, fronts=False):
+        rows, symbols, where, escapes = _symbols(level)
+        cost = costs[rows, symbols]
+        cost[where] += [8 * -(-max(e.bit_length(), 1) // 7) for e in escapes.tolist()]
+        bits[number + np.array(level.coded)] = cost.reshape(len(level.coded), -1).sum(1)
+    return bits
+
+
+def encode_latents(levels: Sequence[Array], model: ContextModel, halvings: Sequence[int]) -> bytes:
+    """The stream of a pyramid of latents.
+
+    `levels` are integers (planes, *shape) of 32 bits, the finest level first. An axis is halved from a level to the
+    next coarser one, rounding up, as often as `halvings` says, less the time before the finest level. InputError where
+    this does not fit.
+    """
+    for planes in levels:
+        if planes.dtype.kind != "i" or (planes.size and not _OUTSIDE <= planes.min() <= planes.max() < -_OUTSIDE):
+            raise InputError("latents: expected integers of 32 bits")
+    starts: list[Ints] = []
+    counts: list[Ints] = []
+    for _, level in _levels(levels, model, halvings, fronts=True):
+        rows, symbols, where, escapes = _symbols(level)
+        start, count = tables().starts[rows, symbols], tables().frequencies[rows, symbols]
+        pieces = [(i, byte) for i, e in zip(where.tolist(), escapes.tolist()) for byte in write_varint(e)]
+        if pieces:
+            at, plain = np.array(pieces).T
+            start = np.insert(start, at + 1, plain * rans.BYTE)
+            count = np.insert(count, at + 1, rans.BYTE)
+        starts.append(start)
+        counts.append(count)
+    zero = [not plane.any() for planes in reversed(levels) for plane in planes]
+    flags = np.packbits(zero, bitorder="little").tobytes()
+    if not starts:
+        return flags
+    return flags + rans.encode(np.concatenate(starts[::-1]), np.concatenate(counts[::-1]))
+
+
+def decode_latents(
+    data: Reader | bytes,
+    shapes: Sequence[tuple[int, ...]],
+    channels: Sequence[int],
+    halvings: Sequence[int],
+    model: ContextModel,
+    *,
+    coarsest: int | None = None,
+    most: int = MOST_LATENTS,
+) -> list[Array]:
+    """Inverse of `encode_latents`: int32 (channels, *shape) for each level, the finest first.
+
+    With `coarsest`, only so many levels are decoded, of a stream whose end may be missing. LimitError for more than
+    `most` latents, or more than the bytes can hold; TruncatedError and MalformedError for damaged streams.
+    """
+    reader = data if isinstance(data, Reader) else Reader(data, "latents")
+    halved = _halved(shapes, channels, model, halvings)
+    levels = len(shapes) if coarsest is None else min(coarsest, len(shapes))
+    sizes = [c * prod(s) for c, s in zip(channels, shapes)][len(shapes) - levels :]
+    if sum(sizes) > most:
+        raise LimitError(f"{reader.name}: {sum(sizes)} latents, expected at most {most}")
+    coded = _coded_planes(reader, channels)
+    count = sum(len(coded[i]) * prod(shapes[i]) for i in range(len(shapes) - levels, len(shapes)))
+    if count > reader.remaining * rans.SYMBOLS_PER_BYTE:
+        raise LimitError(f"{reader.name}: {count} latents in {reader.remaining} bytes")
+    reader.spend(count * model.work)
+    found: list[Array] = []
+    decoder = rans.Decoder(reader) if any(coded[len(shapes) - levels :]) else None
+    for i in range(len(shapes) - 1, len(shapes) - levels - 1, -1):
+        planes = np.zeros((channels[i], *shapes[i]), np.int32)
+        if coded[i] and decoder:
+            number = sum(channels[:i])
+            parent = found[-1] if found else None
+            _Level(model, number, planes, coded[i], halved[i], parent, fronts=True).decode(decoder)
+        found.append(planes)
+    if levels == len(shapes):
+        if decoder:
+            decoder.finish()
+        reader.end()
+    return found[::-1]
+
+
+def _coded_planes(reader: Reader, channels: Sequence[int]) -> list[list[int]]:
+    """The planes of each level that are not all zeros, finest level first."""
+    planes = sum(channels)
+    flags = np.unpackbits(np.frombuffer(reader.take(-(-planes // 8)), np.uint8), bitorder="little")
+    if flags[planes:].any():
+        raise MalformedError(f"{reader.name}: bits are set behind the flags of {planes} planes")
+    coded, at = [], 0
+    for count in reversed(channels):
+        coded.append([k for k in range(count) if not flags[at + k]])
+        at += count
+    return coded[::-1]
