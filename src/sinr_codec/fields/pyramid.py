@@ -43,7 +43,8 @@ class Pyramid(FieldDefaults):
 
     Level 0 is the grid itself; it has no latents. Level l = 1 .. L has the size ceil(size / 2^min(l, halvings)) along
     each axis, and `channels` planes of latents. The latents of all levels, upsampled to level 1, are the input of a 3^d
-    convolution; a second layer gives the 2^p samples of each position of level 1, where p axes are halved; residual
+    convolution; a second layer makes of its outputs, and of the latents once more, the 2^p samples of each position of
+    level 1, where p axes are halved; residual
     convolutions at full size follow. All of it is integer arithmetic, so that samples are the same bits everywhere
     (`Synthesis`, docs/format.md). Positions between the samples are interpolated (`Resampled`).
 
@@ -193,7 +194,7 @@ class Pyramid(FieldDefaults):
         shapes |= {
             "synthesis.0.weight": (width, self.planes, *taps),
             "synthesis.0.bias": (width,),
-            "synthesis.1.weight": (values * self.phases, width),
+            "synthesis.1.weight": (values * self.phases, width + self.planes),
             "synthesis.1.bias": (values * self.phases,),
         }
         for number in range(self.residuals):
@@ -226,6 +227,13 @@ class Pyramid(FieldDefaults):
         """Number of latents, and of parameters of the networks."""
         return self.network_params + sum(map(math.prod, self.latents.values()))
 
+    @staticmethod
+    def fraction(name: str) -> int:
+        """Fractional bits of a parameter of the networks."""
+        if name.startswith("context"):
+            return 8
+        return 16 if name == "synthesis.1.bias" or (name.startswith("residuals") and name.endswith("bias")) else 12
+
     @property
     def network_params(self) -> int:
         """Number of parameters that are no latents."""
@@ -235,7 +243,8 @@ class Pyramid(FieldDefaults):
     def work(self) -> int:
         """Multiply-adds a sample, upsampling included."""
         taps, values = 3**self.in_features, self.out_features
-        position = self.planes * (taps * self.width + 8 * self.in_features) + self.width * values * self.phases
+        position = self.planes * (taps * self.width + 8 * self.in_features)
+        position += (self.width + self.planes) * values * self.phases
         return -(-position // self.phases) + self.residuals * taps * values * values
 
     @property

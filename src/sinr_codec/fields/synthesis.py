@@ -60,7 +60,8 @@ class Synthesis:
         weight = params["synthesis.0.weight"].reshape(field.width, field.planes, -1).transpose(0, 2, 1)
         self._first = _affine(weight.reshape(field.width, -1), params["synthesis.0.bias"] * 2.0**8, 10)
         self._taps = list(product((-1, 0, 1), repeat=d))
-        self._second = _affine(params["synthesis.1.weight"], params["synthesis.1.bias"] * 2.0**9, 9)
+        weight = params["synthesis.1.weight"] * np.repeat([1.0, 2.0**5], [field.width, field.planes])
+        self._second = _affine(weight, params["synthesis.1.bias"] * 2.0**9, 9)
         #: The samples near a position of level 1, by axis: offset of their position, and phase.
         near = [[(-1, 1), (0, 0), (0, 1), (1, 0)] if h else [(-1, 0), (0, 0), (1, 0)] for h in field.halved(0)]
         self._near = [([o for o, _ in each], self._phase([p for _, p in each])) for each in product(*near)]
@@ -165,16 +166,18 @@ class Synthesis:
         count, flat = len(planes), planes.reshape(len(planes), -1)
         shifts = [_shift(padded, tap) for tap in self._taps]
         out = np.empty((len(self._second), flat.shape[1]))
-        hidden = _with_ones(len(self._first), _columns(self._first))
-        scaled = np.empty((len(self._first), hidden.shape[1]))
+        width = len(self._first)
+        hidden = _with_ones(width + count, _columns(self._first))
+        scaled = np.empty((width, hidden.shape[1]))
         columns = _with_ones(count * len(shifts), hidden.shape[1])
         for start, stop in _chunks(padded, columns.shape[1]):
             n = stop - start
             for i, shift in enumerate(shifts):
                 columns[i * count : (i + 1) * count, :n] = flat[:, start + shift : stop + shift]
-            h, s = hidden[:-1, :n], scaled[:, :n]
+            h, s = hidden[:width, :n], scaled[:, :n]
             np.floor(np.matmul(self._first, columns[:, :n], out=h), out=h)
             np.maximum(h, np.multiply(h, 8.0, out=s), out=h)
+            hidden[width:-1, :n] = flat[:, start:stop]
             o = out[:, start:stop]
             np.floor(np.matmul(self._second, hidden[:, :n]), out=o)
         return out
@@ -302,7 +305,7 @@ def _check_sums(field: Pyramid, params: Params) -> None:
         kernel = int(np.abs(params["upsampling"].astype(np.int64)).sum())
         for _ in range(sum(field.halved(level))):
             most = max(most, shifted("upsampling", kernel * most, 12))
-    most = 8 * bounded("synthesis.0", field.width, most, 10, 8)
+    most = max(8 * bounded("synthesis.0", field.width, most, 10, 8), most << 5)
     most = bounded("synthesis.1", field.out_features * field.phases, most, 9, 9)
     for number in range(field.residuals):
         most = bounded(f"residuals.{number}", field.out_features, most, 12, 12, itself=1 << 12)
