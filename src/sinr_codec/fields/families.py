@@ -13,6 +13,8 @@ from sinr_codec.fields.base import Field
 from sinr_codec.fields.hashgrid import HashGrid
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 from sinr_codec.fields.modulated import Modulations
+from sinr_codec.fields.pyramid import Pyramid
+from sinr_codec.fields.pyramid_section import PyramidSection
 from sinr_codec.fields.radiance import Radiance, RadianceGrid
 from sinr_codec.fields.sections import RECORDS, BaseLevels, BaseRecords, SectionCodec
 from sinr_codec.fields.sizes import grid_for_rate, scene_for_rate
@@ -21,6 +23,8 @@ WEIGHTS: Final = "sinr_codec.fit.loop:fit_weights"
 """Trainer of weights, by gradient descent."""
 LATENT_GRID: Final = "sinr_codec.fit.latents:fit_grid"
 """Trainer of integer grids, for a rate."""
+PYRAMID: Final = "sinr_codec.fit.pyramid:fit_pyramid"
+"""Trainer of pyramids, for a rate."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ FAMILIES: Final = {
             sized=scene_for_rate,
         ),
         Family(Modulations.RECORDED_ID, "recorded latents of a base", None, BaseRecords()),
+        Family(Pyramid.ID, "pyramid", Pyramid.from_header, PyramidSection(), PYRAMID),
     )
 }
 """Families by id. A difference from a base belongs to the family of its network: both have the same header and

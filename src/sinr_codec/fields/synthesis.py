@@ -49,7 +49,7 @@ class Synthesis:
 
     def __init__(self, field: Pyramid, params: Params) -> None:
         field.check(params)
-        _check_sums(field, params)
+        check_sums(field, params)
         d, phases = field.in_features, field.phases
         self.field = field
         self.bytes = 16 * (field.planes + 2 * field.out_features * phases) // phases
@@ -285,7 +285,7 @@ def _replicate_phases(x: Floats, halved: Sequence[bool]) -> None:
             _edges(x, grid, 1, 1)
 
 
-def _check_sums(field: Pyramid, params: Params) -> None:
+def check_sums(field: Pyramid, params: Params) -> None:
     """Raise `MalformedError` where a sum may reach 2^53 in magnitude, by the bounds of docs/format.md."""
 
     def bounded(layer: str, rows: int, most: int, shift: int, bias_shift: int, itself: int = 0) -> int:
