@@ -20,7 +20,7 @@ def laplace(rng, spread, count):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.lists(INTEGERS, max_size=12), st.integers(0, 18)), max_size=4))
 def test_what_is_decoded_is_what_was_coded(tensors):
-    arrays = [np.array([v >> e << e for v in values], np.int64) for values, e in tensors]
+    arrays = [np.array([v - v % (1 << e if v > 0 else -(1 << e)) for v in values], np.int64) for values, e in tensors]
     reader = Reader(encode_weights(arrays))
     decoded = decode_weights(reader, [len(values) for values, _ in tensors])
     reader.end()
