@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
 from sinr_codec.fields.pyramid import Pyramid, offsets
 from sinr_codec.fields.resampling import Resampled
 from sinr_codec.fields.synthesis import Synthesis
@@ -432,7 +432,14 @@ def test_headers_that_break_the_form_are_refused(position, value):
         Pyramid.from_header([*HEADER[:position], value, *HEADER[position + 1 :]], 1 << 30)
 
 
-@pytest.mark.parametrize("header", [[], HEADER[:10], [*HEADER, 0], None, b"7777777777777"])
+def test_priors_are_not_known_yet():
+    with pytest.raises(UnknownIdError, match="prior 0707"):
+        Pyramid.from_header([*HEADER, b"\7" * 16], 1 << 30)
+
+
+@pytest.mark.parametrize(
+    "header", [[], HEADER[:10], [*HEADER, 0], [*HEADER, bytes(15)], [*HEADER, bytes(16), 0], None, b"7777777777777"]
+)
 def test_headers_of_another_length_are_refused(header):
     with pytest.raises(MalformedError, match="field header"):
         Pyramid.from_header(header, 1 << 30)

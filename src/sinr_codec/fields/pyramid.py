@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sinr_codec.errors import InputError, MalformedError, quoted
+from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.resampling import Resampled
@@ -43,10 +43,10 @@ class Pyramid(FieldDefaults):
 
     Level 0 is the grid itself; it has no latents. Level l = 1 .. L has the size ceil(size / 2^min(l, halvings)) along
     each axis, and `channels` planes of latents. The latents of all levels, upsampled to level 1, are the input of a 3^d
-    convolution; a second layer makes of its outputs, and of the latents once more, the 2^p samples of each position of
-    level 1, where p axes are halved; residual
-    convolutions at full size follow. All of it is integer arithmetic, so that samples are the same bits everywhere
-    (`Synthesis`, docs/format.md). Positions between the samples are interpolated (`Resampled`).
+    convolution. A second layer makes the 2^p samples of each position of level 1, where p axes are halved, from its
+    outputs and once more from the latents. Residual convolutions at full size follow. All of it is integer arithmetic,
+    so that samples are the same bits everywhere (`Synthesis`, docs/format.md). Positions between the samples are
+    interpolated (`Resampled`).
 
     The design is that of overfitted codecs of pictures: COOL-CHIC (Ladune et al. 2023) and C3 (Kim et al. 2024).
 
@@ -328,11 +328,17 @@ class Pyramid(FieldDefaults):
         ------
         MalformedError
             The value breaks the form above or a range.
+        UnknownIdError
+            A twelfth entry, 16 bytes: the name of networks that this version does not have.
         LimitError
             More parameters than `max_params`.
         """
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != 11:
-            raise MalformedError("field header: a pyramid is a list of eleven entries")
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not 11 <= len(value) <= 12:
+            raise MalformedError("field header: a pyramid is a list of eleven or twelve entries")
+        if len(value) == 12:
+            if not isinstance(value[11], bytes) or len(value[11]) != 16:
+                raise MalformedError("field header: the name of a pyramid's prior has 16 bytes")
+            raise UnknownIdError(f"field header: the prior {value[11].hex()} is not known to this version")
         if any(type(x) is not int for x in (*value[:2], *value[5:])) or value[0] != cls.ID:
             raise MalformedError("field header: a pyramid has its id, its values and six sizes of networks, integers")
         if not all(isinstance(x, list) and x and all(type(y) is int for y in x) for x in value[2:5]):
