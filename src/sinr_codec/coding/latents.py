@@ -317,7 +317,7 @@ class _Level:
     def _decode_compiled(self, kernel: Any, decoder: rans.Decoder, found: Array) -> None:
         m, t = self.model, tables()
         near = m.first.shape[1] - m.taps[3]
-        small = [np.ascontiguousarray(a.T, np.int32) for a in (m.first[:, :near], m.second, m.third)]
+        small = [np.ascontiguousarray(a, np.int32) for a in (m.first[:, :near].T, m.second, m.third)]
         biases = (m.second_bias * 256 + 128).astype(np.int32), (m.third_bias * 256 + 128).astype(np.int32)
         status, decoder.state, decoder.at = kernel(
             self.buffer.astype(np.int32), self.base, self.steps[:, 0], self.from_parent.astype(np.int32), self.above,

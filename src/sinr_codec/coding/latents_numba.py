@@ -48,36 +48,36 @@ def decode_level(
 ) -> tuple[int, int, int]:  # fmt: skip
     """Decode the latents of a level, one after the other in coding order, into `found`.
 
-    `first` (taps, W + 2), `second` (W, W) and `third` (W, 2) are the weights of `ContextModel`, transposed; the other
-    arguments are those of `latents._Level`, as int32. Returns 0, TRUNCATED or MALFORMED; the state of the decoder; and
+    `first` is that of `ContextModel`, transposed and without the inputs from the coarser level; the other arguments are
+    those of `ContextModel` and `latents._Level`, as int32. Returns 0, TRUNCATED or MALFORMED; the state of the decoder; and
     the number of words that it has read.
     """
     width = len(second)
     outer = np.empty(width + 2, np.int32)
-    hidden, inner, out = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(2, np.int32)
+    hidden = np.empty(width, np.int32)
     for i in range(len(base)):
         place = base[i]
         outer[:] = from_parent[above[i], : width + 2]
         for j in range(len(steps)):
-            value = inputs[place + steps[j]]
-            if value:  # most are zero
+            seen = inputs[place + steps[j]]
+            if seen:  # most are zero
                 for r in range(width + 2):
-                    outer[r] += first[j, r] * value
-        inner[:] = second_bias
+                    outer[r] += first[j, r] * seen
         for j in range(width):
             value = min(max(outer[j], -32768), 32767)
             hidden[j] = max(value, value >> 3)
-            for r in range(width):
-                inner[r] += second[j, r] * hidden[j]
-        out[:] = third_bias
-        for j in range(width):
-            value = min(max(inner[j] >> 8, -32768), 32767)
-            value = min(max(value, value >> 3) + hidden[j], 32767)
-            for r in range(2):
-                out[r] += third[j, r] * value
-        mean = ((out[0] >> 8) + outer[width] + 16) >> 5
+        mu, s = third_bias[0], third_bias[1]
+        for r in range(width):
+            total = second_bias[r]
+            for j in range(width):
+                total = np.int32(total + second[r, j] * hidden[j])  # 32 bits make it twice as fast
+            value = min(max(total >> 8, -32768), 32767)
+            value = min(max(value, value >> 3) + hidden[r], 32767)
+            mu += third[0, r] * value
+            s += third[1, r] * value
+        mean = ((mu >> 8) + outer[width] + 16) >> 5
         centre = (mean + 4) >> 3
-        sigma = min(max(((out[1] >> 8) + outer[width + 1] + 16) >> 5, -40), 40)
+        sigma = min(max(((s >> 8) + outer[width + 1] + 16) >> 5, -40), 40)
         row = 8 * (sigma + 40) + mean - 8 * centre + 4
 
         slot = state & 16383
