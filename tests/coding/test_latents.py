@@ -2,8 +2,10 @@
 
 import itertools
 import math
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,6 +179,35 @@ def test_the_description_decodes_it(shape: tuple, halvings: tuple, channels: lis
     for level, k, *place in found:
         assert levels[level - 1][(k, *place)] == found[level, k, *place]
     assert len(found) == sum(y.size for y in levels)
+
+
+def test_the_examples_of_the_format() -> None:
+    text = (Path(__file__).parents[2] / "docs/format.md").read_text()
+    section = text[text.index("### 6.10 ") : text.index("### 6.11 ")]
+    rows = re.findall(r"^\| (-?\d+) \| (\d) \| (\d+) \| ([\d ]+) \|$", section, re.MULTILINE)
+    assert len(rows) == 5
+    for sigma, fraction, radius, numbers in rows:
+        assert laplace.radius(int(sigma)) == int(radius)
+        assert " ".join(map(str, laplace.frequencies(8 * (int(sigma) + 40) + int(fraction)))) == numbers
+
+    def array(*values: object) -> np.ndarray:
+        return np.array(values, np.int64)
+
+    model = ContextModel(
+        1, 1, 0, 0, array([64, 0, 0, 128], [128, 0, 0, 256], [0, 0, 0, 0]), array([0, 0, 0], [0, 256, 256]),
+        array([128]), array(16), array([64], [32]), array(0, -64),
+    )  # fmt: skip
+    levels = [np.array([[1, 3, -2, 0]]), np.array([[2, -1]])]
+    streams = re.findall(r"`((?:[0-9a-f]{2} )+[0-9a-f]{2})`", section)
+    found = [encode_latents([levels[0], levels[1] * times], model, (2,)).hex(" ") for times in (1, 2000)]
+    assert found == streams
+    latents = {(level + 1, 0, x): int(v) for level, y in enumerate(levels) for x, v in enumerate(y[0])}
+    of_ends = [
+        predicted(latents, (0,), 2, 0, (model, [1, 1], (2,))),
+        predicted(latents, (3,), 1, 0, (model, [1, 1], (2,))),
+    ]
+    stated = re.findall(r"m = (-?\d+), sigma = (-?\d+), f = (\d)", section)
+    assert [(str(m), str(sigma), str(m - 8 * centre + 4)) for m, sigma, centre in of_ends] == stated
 
 
 def test_fronts_are_as_late_as_they_must_be_and_no_later() -> None:

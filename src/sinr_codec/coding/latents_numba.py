@@ -49,8 +49,8 @@ def decode_level(
     """Decode the latents of a level, one after the other in coding order, into `found`.
 
     `first` is that of `ContextModel`, transposed and without the inputs from the coarser level; the other arguments are
-    those of `ContextModel` and `latents._Level`, as int32. Returns 0, TRUNCATED or MALFORMED; the state of the decoder; and
-    the number of words that it has read.
+    those of `ContextModel` and `latents._Level`, as int32. Returns 0, TRUNCATED or MALFORMED; the state of the
+    decoder; and the number of words that it has read.
     """
     width = len(second)
     outer = np.empty(width + 2, np.int32)
