@@ -62,7 +62,7 @@ def test_values_of_more_bits_are_refused():
 
 
 def test_decoded_values_of_more_bits_are_refused():
-    header = [(1, 1, 6), (0, 1, 64)]
+    header = [(2, 1, 6), (0, 1, 64)]
     escape = (2**20 - 1, 1, 2**20)
     for exponent, length in ((0, 40), (15, 20)):
         symbols = [*header, (exponent, 1, 16), escape, (length, 1, 64), (0, 1, 2**16), (0, 1, 2**4)]

@@ -5,6 +5,7 @@ Each file breaks one rule; checksums are right unless they are the rule. `GENERA
 """
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,13 @@ import cbor2
 import pytest
 
 from sinr_codec import errors
+from sinr_codec.coding.rangecoder import range_encode
 from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.coding.weights import decode_weights, encode_weights
 from sinr_codec.container import MAGIC, read
 from sinr_codec.container.format import seal
 from sinr_codec.decoding import open as open_file
+from sinr_codec.fields import Pyramid
 from sinr_codec.foreign.decompress import decompress
 
 HERE = Path(__file__).parent
@@ -94,7 +98,19 @@ def header_cbor(edit: Callable[[bytes], bytes]) -> bytes:
     return seal(edit(cbor2.dumps(header, canonical=True)), sections)
 
 
+def weights(name: str) -> bytes:
+    """A pyramid whose weights of one name are as large as integers allow."""
+    header, (coded,) = golden("pyramids/gray")
+    pyramid, reader = Pyramid.from_header(header[1], 1 << 20), Reader(coded)
+    counts = {key: math.prod(shape) for key, shape in pyramid.networks.items()}
+    tensors = dict(zip(counts, decode_weights(reader, list(counts.values()))))
+    tensors[name][:] = 2**31 - 1
+    return built(header, [encode_weights(list(tensors.values())) + bytes(reader.take(reader.remaining))])
+
+
 FIELD = [0, 2, 3, 4, 1, [0, 30]]
+PYRAMID = [7, 1, [24, 33], [1, 2], [2, 1], 9, 2, 2, 6, 5, 2]
+FAR = [(2, 1, 6), (0, 1, 64), (0, 1, 16), *[(2**20 - 1, 1, 2**20)] * 264, (32, 1, 64), (0, 1, 2**16), (0, 1, 2**16)]
 STEP = "0088"  # 1.0
 
 CASES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
@@ -144,6 +160,21 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "encoding-counts": ("MalformedError", "three counts for two coordinates", lambda: at("axes", 1, 6, [3, 1.5, 0, 3, 3])),
     "encoding-sigma": ("MalformedError", "sigma = 17", lambda: at("axes", 1, 6, [3, 17, 0, 3])),
     "encoding-frequency": ("MalformedError", "a frequency above 2^23", lambda: at("axes", 1, 6, [3, 16, 0, 7])),
+    # pyramids
+    "pyramid-short": ("MalformedError", "no number of residuals", lambda: changed("pyramids/gray", key1=PYRAMID[:10])),
+    "pyramid-halvings": ("MalformedError", "no axis is halved", lambda: at("pyramids/gray", 1, 3, [0, 0])),
+    "pyramid-halved": ("MalformedError", "24 samples are halved six times", lambda: at("pyramids/gray", 1, 3, [6, 2])),
+    "pyramid-channels": ("MalformedError", "the last channels are repeated", lambda: at("pyramids/gray", 1, 4, [1, 1])),
+    "pyramid-levels": ("MalformedError", "channels of three levels where there are two", lambda: at("pyramids/gray", 1, 4, [1, 2, 1])),
+    "pyramid-size": ("MalformedError", "2^24 + 1 samples", lambda: at("pyramids/gray", 1, 2, [(1 << 24) + 1, 33])),
+    "pyramid-prior": ("UnknownIdError", "a prior", lambda: changed("pyramids/gray", key1=[*PYRAMID, bytes(16)])),
+    "pyramid-latents": ("LimitError", "more than 2^30 latents", lambda: at("pyramids/gray", 1, 2, [1 << 16, 1 << 16])),
+    "pyramid-bytes": ("LimitError", "25 million latents in 132 bytes", lambda: at("pyramids/gray", 1, 2, [1 << 13, 1 << 13])),
+    "pyramid-ends": ("TruncatedError", "the latents end early", lambda: section("pyramids/gray", lambda s: s[:-20])),
+    "pyramid-behind": ("MalformedError", "two bytes after the latents", lambda: section("pyramids/gray", lambda s: s + b"\0\0")),
+    "pyramid-sums": ("MalformedError", "a sum of the synthesis may reach 2^53", lambda: weights("synthesis.1.weight")),
+    "pyramid-context": ("MalformedError", "a sum of the context network may reach 2^31", lambda: weights("context.1.weight")),
+    "pyramid-weight": ("MalformedError", "a weight of 2^31", lambda: section("pyramids/gray", lambda s: range_encode(FAR) + s)),
     # pictures
     "signal-id": ("UnknownIdError", "signal id 99", lambda: at("direct", 2, 0, 99)),
     "signal-text-id": ("UnknownIdError", "a signal of a package that is not there", lambda: changed("direct", key2=["nowhere", 1])),

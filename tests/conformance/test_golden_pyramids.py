@@ -1,0 +1,175 @@
+"""Pyramids of latents, which every later version must decode to the same bits: weights, latents and samples.
+
+`pyramids/golden.json` has the SHA-256 of every decoded tensor and of renderings. Unlike those of other fields, samples
+are the same bits on every machine, those between the source's positions included. `GENERATE_EXPECTED=1` makes what is
+missing and never touches what is there. A function below makes each file, and still gives its bytes.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sinr_codec import codec, container, decode, decompress
+from sinr_codec.container import FIELD, Header, Limits
+from sinr_codec.errors import SinrError
+from sinr_codec.fields import Pyramid
+from sinr_codec.fields.pyramid_section import PyramidSection
+from sinr_codec.signals.image import ImageSpec
+
+HERE = Path(__file__).parent / "pyramids"
+LIMITS = Limits(max_params=2**16)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "pixels": {},
+    "region": {"region": (3, 0, 17, 1)},
+    "larger": {"size": (31, 77)},
+    "smaller": {"scale": 0.3},
+}
+"""Renderings whose hashes are golden."""
+
+
+def rng() -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(2027))
+
+
+def picture(field: Pyramid, spec: ImageSpec) -> bytes:
+    """A picture's file with random integers in place of fitted ones; one plane is zero, one has an escape."""
+    numbers = rng()
+
+    def integers(spread: float, shape: tuple[int, ...]) -> np.ndarray:
+        return np.floor(numbers.uniform(-spread, spread + 1, shape)).astype(np.int32)
+
+    params = field.init(numbers)
+    spreads = {"context": 30, "synthesis.0": 150, "synthesis.1": 500, "residuals": 300}
+    for name, shape in field.networks.items():
+        params[name] = params[name] + integers(
+            next((s for key, s in spreads.items() if name.startswith(key)), 9), shape
+        )
+    for name, shape in field.latents.items():
+        params[name] = integers(3, shape) * integers(1, shape)
+    params["latents.1"][-1] = 0
+    params["latents.1"][0, 0, 1] = -3000
+    section = PyramidSection()
+    coded = section.assemble(field, section.records(field, params))
+    return container.write(Header(FIELD, field.to_header(), spec.to_header(), quality=3245), [coded.section])
+
+
+def gray() -> bytes:
+    return picture(
+        Pyramid.for_grid((24, 33), 1, channels=(2, 1), width=5, hidden=6), ImageSpec(24, 33, 1, "uint8", "L")
+    )
+
+
+def rgb() -> bytes:
+    return picture(Pyramid.for_grid((37, 50), 3, width=8, hidden=8), ImageSpec(37, 50, 3, "uint8", "RGB"))
+
+
+def rgba() -> bytes:
+    """One residual convolution, and small contexts."""
+    field = Pyramid((20, 18), 4, (1, 2), (2, 3), 2, 1, 0, hidden=4, width=6, residuals=1)
+    return picture(field, ImageSpec(20, 18, 4, "uint8", "RGBA"))
+
+
+def deep() -> bytes:
+    spec = ImageSpec(19, 26, 3, "uint16", "RGB;16", 100, 60_000)
+    return picture(Pyramid.for_grid((19, 26), 3, channels=(3,), width=6, hidden=5, residuals=0), spec)
+
+
+def row() -> bytes:
+    """One pixel high: an axis that is not halved."""
+    return picture(Pyramid.for_grid((1, 60), 3, width=6, hidden=5), ImageSpec(1, 60, 3, "uint8", "RGB"))
+
+
+def pixel() -> bytes:
+    """A single pixel of floats."""
+    field = Pyramid((1, 1), 1, (1, 1), (2,), 9, 2, 2, hidden=3, width=3)
+    return picture_of_one(field, ImageSpec(1, 1, 1, "float32", "F", -1.0, 1.0))
+
+
+def picture_of_one(field: Pyramid, spec: ImageSpec) -> bytes:
+    params = field.init(rng())
+    params["latents.1"][:] = [[[3]], [[-2]]]
+    params["synthesis.0.weight"][:] = 100
+    params["synthesis.1.weight"][:] = -70
+    section = PyramidSection()
+    coded = section.assemble(field, section.records(field, params))
+    return container.write(Header(FIELD, field.to_header(), spec.to_header()), [coded.section])
+
+
+CASES = {make.__name__: make for make in (gray, rgb, rgba, deep, row, pixel)}
+
+
+def digest(array: np.ndarray) -> str:
+    little = array.astype(array.dtype.newbyteorder("<"))
+    return hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + little.tobytes()).hexdigest()
+
+
+def options_of(name: str) -> dict[str, dict[str, Any]]:
+    return {"pixels": {}} if name == "pixel" else OPTIONS
+
+
+def expected() -> dict[str, Any]:
+    path = HERE / "golden.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if os.environ.get("GENERATE_EXPECTED") != "1":
+        return known
+    HERE.mkdir(exist_ok=True)
+    for name, make in CASES.items():
+        file = HERE / f"{name}.sinr"
+        if not file.exists():
+            file.write_bytes(make())
+        if name not in known:
+            blob = file.read_bytes()
+            known[name] = {key: digest(array) for key, array in decompress(blob).items()}
+            known[name] |= {key: digest(decode(blob, **options)) for key, options in options_of(name).items()}
+    path.write_text(json.dumps(known, indent=1) + "\n")
+    return known
+
+
+EXPECTED = expected()
+
+
+def test_no_file_is_forgotten():
+    assert set(EXPECTED) == set(CASES) == {path.stem for path in HERE.glob("*.sinr")}
+
+
+@pytest.mark.parametrize("name", CASES)
+class TestGolden:
+    def test_it_can_be_made_again(self, name):
+        assert CASES[name]() == (HERE / f"{name}.sinr").read_bytes()
+
+    def test_weights_latents_and_samples_are_the_same_bits(self, name):
+        blob = (HERE / f"{name}.sinr").read_bytes()
+        found = {key: digest(array) for key, array in decompress(blob).items()}
+        found |= {key: digest(decode(blob, **options)) for key, options in options_of(name).items()}
+        assert found == EXPECTED[name]
+
+    def test_the_file_is_the_only_encoding_of_its_header(self, name):
+        blob = (HERE / f"{name}.sinr").read_bytes()
+        assert container.write(*container.read(blob)) == blob
+
+
+@pytest.mark.parametrize("name", set(CASES) - {"pixel"})
+def test_pictures_use_the_range(name):
+    """Random networks make no flat picture, so that hashes say something."""
+    samples = decode((HERE / f"{name}.sinr").read_bytes()).astype(np.float64)
+    assert samples.std() > 0.05 * (samples.max() - samples.min()) > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(sorted(CASES)), st.floats(0, 1), st.integers(0, 5), st.binary(max_size=4))
+def test_damaged_sections(name, where, length, new):
+    """A picture of the declared shape, or an error."""
+    header, (section,) = container.read((HERE / f"{name}.sinr").read_bytes())
+    at = round(where * len(section))
+    blob = container.write(header, [section[:at] + new + section[at + length :]])
+    with contextlib.suppress(SinrError):
+        opened = codec.open(blob, limits=LIMITS)
+        assert opened.render().shape == opened.shape
