@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MEMORY: Final = 80_000_000  # bytes of a window
 _MOST: Final = 1 << 20  # samples of a window
-_BLOCK: Final = 1 << 16  # samples of a block that points share
+_INTERPOLATED: Final = 4  # an interpolated value takes the memory of so many samples
 _KEPT: Final = 64  # blocks kept
 _ROUNDING: Final = 2.0**-25  # float32 of a coordinate in [-1, 1], twice its error
 
@@ -69,13 +69,15 @@ class Resampled:
         """Values at all combinations, in parts of bounded memory."""
         lengths = [axis.stop - axis.start for axis in axes]
         parts = [i for i in range(len(axes)) if len(axes[i].base) > 1]
-        if math.prod(lengths) > self.tile and parts:
-            longest = max(parts, key=lambda i: lengths[i])
+        exact = all(axis.exact for axis in axes)
+        count = math.prod(len(axis.base) for axis in axes)
+        if (math.prod(lengths) > self.tile or (not exact and _INTERPOLATED * count > self.tile)) and parts:
+            longest = max(parts, key=lambda i: max(lengths[i], _INTERPOLATED * len(axes[i].base)))
             middle = len(axes[longest].base) // 2
             halves = [axes[longest].part(0, middle), axes[longest].part(middle, None)]
             return np.concatenate([self._at([*axes[:longest], h, *axes[longest + 1 :]]) for h in halves], longest)
         samples = self._synthesis.window([(axis.start, axis.stop) for axis in axes])
-        if all(axis.exact for axis in axes):
+        if exact:
             if all(len(axis.base) == length for axis, length in zip(axes, lengths)):
                 return samples
             return samples[np.ix_(*(axis.base - axis.start for axis in axes))]
@@ -106,7 +108,8 @@ class Resampled:
             grid = tuple(p.reshape(-1, *(4 if a == axis else 1 for a in range(d))) for axis, p in enumerate(places))
             values = samples[grid].astype(np.float64)
             for each in weights:
-                values = _weighted([values[:, t] for t in range(4)], [w[some] for w in each], values.ndim - 2)
+                shape = (-1, *[1] * (values.ndim - 2))
+                values = _weighted((values[:, t] for t in range(4)), [w[some].reshape(shape) for w in each])
             out[some] = values
         return out
 
@@ -177,9 +180,9 @@ class _Axis:
             return np.take(values, self.base - self.start, axis=number)
         last = -(-self.size // self.factor) - 1
         first = self.start // self.factor
-        taps = [np.take(values, np.clip(self.base + k, 0, last) - first, axis=number) for k in range(-1, 3)]
-        shape = [-1 if axis == number else 1 for axis in range(values.ndim - 1)]
-        return _weighted(taps, [w.reshape(shape) for w in self.weights], 0)
+        taps = (np.take(values, np.clip(self.base + k, 0, last) - first, axis=number) for k in range(-1, 3))
+        shape = [-1 if axis == number else 1 for axis in range(values.ndim)]
+        return _weighted(taps, [w.reshape(shape) for w in self.weights])
 
 
 def _box_means(values: Floats, axes: Sequence[_Axis]) -> Floats:
@@ -229,10 +232,10 @@ def _cubic(t: Floats) -> tuple[Floats, ...]:
     )
 
 
-def _weighted(taps: Sequence[Floats], weights: Sequence[Floats], axes: int) -> Floats:
-    """((w0 s0 + w1 s1) + w2 s2) + w3 s3, with weights (n, 1, ...) or those of a grid."""
-    shaped = [w.reshape(*w.shape, *[1] * (taps[0].ndim - w.ndim)) for w in weights]
-    total = taps[0] * shaped[0]
-    for tap, weight in zip(taps[1:], shaped[1:]):
-        total += tap * weight
+def _weighted(taps: Iterable[Floats], weights: Sequence[Floats]) -> Floats:
+    """((w0 s0 + w1 s1) + w2 s2) + w3 s3, one product at a time."""
+    products = (tap * weight for tap, weight in zip(taps, weights))
+    total = next(products)
+    for each in products:
+        total += each
     return total
