@@ -122,8 +122,8 @@ def predicted(planes: dict, place: tuple, level: int, k: int, known: tuple) -> t
     g = [clip(leaky((a + 128) >> 8) + b, -32768, 32767) for a, b in zip(acc2, h)]
     acc3 = [a + (int(b) << 8) for a, b in zip(product(model.third, g), model.third_bias)]
     mu, s = (((a + 128) >> 8) + lin for a, lin in zip(acc3, acc[-2:]))
-    m = (mu + 16) >> 5
-    return m, clip((s + 16) >> 5, -40, 40), (m + 4) >> 3
+    m = (mu + 8) >> 4
+    return m, clip((s + 16) >> 5, -40, 40), (m + 8) >> 4
 
 
 def plain_decoder(data: bytes, shapes: list, model: ContextModel, channels: list[int], halvings: tuple) -> dict:
@@ -157,7 +157,7 @@ def plain_decoder(data: bytes, shapes: list, model: ContextModel, channels: list
     for level, k, *place in sorted(everything, key=order):
         m, sigma, centre = predicted(planes, tuple(place), level, k, (model, channels, halvings))
         radius = laplace.radius(sigma)
-        distance = symbol(laplace.frequencies(8 * (sigma + 40) + m - 8 * centre + 4)) - radius - 1
+        distance = symbol(laplace.frequencies(16 * (sigma + 40) + m - 16 * centre + 8)) - radius - 1
         if distance == -radius - 1:
             code = shift = 0
             while (byte := symbol([64] * 256)) >= 128:
@@ -184,11 +184,11 @@ def test_the_description_decodes_it(shape: tuple, halvings: tuple, channels: lis
 def test_the_examples_of_the_format() -> None:
     text = (Path(__file__).parents[2] / "docs/format.md").read_text()
     section = text[text.index("### 6.10 ") : text.index("### 6.11 ")]
-    rows = re.findall(r"^\| (-?\d+) \| (\d) \| (\d+) \| ([\d ]+) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| (-?\d+) \| (\d+) \| (\d+) \| ([\d ]+) \|$", section, re.MULTILINE)
     assert len(rows) == 5
     for sigma, fraction, radius, numbers in rows:
         assert laplace.radius(int(sigma)) == int(radius)
-        assert " ".join(map(str, laplace.frequencies(8 * (int(sigma) + 40) + int(fraction)))) == numbers
+        assert " ".join(map(str, laplace.frequencies(16 * (int(sigma) + 40) + int(fraction)))) == numbers
 
     def array(*values: object) -> np.ndarray:
         return np.array(values, np.int64)
@@ -206,8 +206,8 @@ def test_the_examples_of_the_format() -> None:
         predicted(latents, (0,), 2, 0, (model, [1, 1], (2,))),
         predicted(latents, (3,), 1, 0, (model, [1, 1], (2,))),
     ]
-    stated = re.findall(r"m = (-?\d+), sigma = (-?\d+), f = (\d)", section)
-    assert [(str(m), str(sigma), str(m - 8 * centre + 4)) for m, sigma, centre in of_ends] == stated
+    stated = re.findall(r"m = (-?\d+), sigma = (-?\d+), f = (\d+)", section)
+    assert [(str(m), str(sigma), str(m - 16 * centre + 8)) for m, sigma, centre in of_ends] == stated
 
 
 def test_fronts_are_as_late_as_they_must_be_and_no_later() -> None:
@@ -231,8 +231,8 @@ def test_fronts_are_as_late_as_they_must_be_and_no_later() -> None:
 
 def test_tables_are_those_of_laplace_and_cost_what_it_costs() -> None:
     stats = pytest.importorskip("scipy.stats")
-    for row in range(0, laplace.ROWS, 7):
-        sigma, offset = row // 8 - 40, (row % 8 - 4) / 8
+    for row in range(0, laplace.ROWS, 13):
+        sigma, offset = row // 16 - 40, (row % 16 - 8) / 16
         radius, counts = laplace.radius(sigma), np.array(laplace.frequencies(row))
         assert counts.sum() == rans.TOTAL
         assert counts.min() >= 1

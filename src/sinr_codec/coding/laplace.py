@@ -1,8 +1,8 @@
 """Frequencies of integers with a Laplace distribution, from exact integer arithmetic.
 
-The distribution of a row has the scale b = 2**(sigma/8), -40 <= sigma <= 40, and its mean lies (f - 4)/8 above an
-integer, 0 <= f <= 7. Rows are numbered 8 (sigma + 40) + f. The probability of an integer is the mass within 1/2 of it
-(docs/format.md, 6.10).
+The distribution of a row has the scale b = 2**(sigma/8), -40 <= sigma <= 40, and its mean lies (f - 8)/16 above
+an integer, 0 <= f <= 15. Rows are numbered 16 (sigma + 40) + f. The probability of an integer is the mass within 1/2
+of it (docs/format.md, 6.10).
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ __all__ = ["ESCAPE", "FRACTIONS", "LARGEST_RADIUS", "ROWS", "SIGMA", "Tables", "
 
 SIGMA: Final = 40
 """The largest sigma; the least is -SIGMA."""
-FRACTIONS: Final = 8
+FRACTIONS: Final = 16
 ROWS: Final = (2 * SIGMA + 1) * FRACTIONS
 LARGEST_RADIUS: Final = 127
 ESCAPE: Final = 0
@@ -29,9 +29,9 @@ _ONE: Final = 1 << 30  # probability 1
 _EXP_BITS: Final = 64
 
 
-def _eighth(sigma: int) -> int:
-    """exp(-1/(8 b)) in units of 2**-30, rounded down: a Taylor series with 64 fractional bits."""
-    z = power_of_two(-sigma - 24, 3, _EXP_BITS)  # 1/(8 b)
+def _sixteenth(sigma: int) -> int:
+    """exp(-1/(16 b)) in units of 2**-30, rounded down: a Taylor series with 64 fractional bits."""
+    z = power_of_two(-sigma - 32, 3, _EXP_BITS)  # 1/(16 b)
     total = term = 1 << _EXP_BITS
     n = 0
     while term:
@@ -43,8 +43,8 @@ def _eighth(sigma: int) -> int:
 
 @cache
 def _tails(sigma: int) -> tuple[int, ...]:
-    """exp(-n/(8 b)) in units of 2**-30 for n = 0, 1, ...: each is the one before times `_eighth`, rounded down."""
-    ratio, value, values = _eighth(sigma), _ONE, []
+    """exp(-n/(16 b)) in units of 2**-30 for n = 0, 1, ...: each is the one before times `_sixteenth`, rounded down."""
+    ratio, value, values = _sixteenth(sigma), _ONE, []
     for _ in range(FRACTIONS * (LARGEST_RADIUS + 2)):
         values.append(value)
         value = value * ratio >> 30
@@ -55,7 +55,9 @@ def _tails(sigma: int) -> tuple[int, ...]:
 def radius(sigma: int) -> int:
     """R: the least of 1..127 beyond which a distribution about an integer has a mass of less than 2**-15."""
     tails = _tails(sigma)
-    return next((r for r in range(1, LARGEST_RADIUS) if tails[8 * r + 4] < _ONE >> 15), LARGEST_RADIUS)
+    return next(
+        (r for r in range(1, LARGEST_RADIUS) if tails[FRACTIONS * r + FRACTIONS // 2] < _ONE >> 15), LARGEST_RADIUS
+    )
 
 
 @cache
@@ -64,11 +66,11 @@ def frequencies(row: int) -> tuple[int, ...]:
     sigma, fraction = row // FRACTIONS - SIGMA, row % FRACTIONS
     tails, reach = _tails(sigma), radius(sigma)
 
-    def below(eighths: int) -> int:
-        """Twice the mass below a place, in eighths from the mean."""
-        return tails[-eighths] if eighths < 0 else 2 * _ONE - tails[eighths]
+    def below(place: int) -> int:
+        """Twice the mass below a place, in sixteenths from the mean."""
+        return tails[-place] if place < 0 else 2 * _ONE - tails[place]
 
-    edges = [below(8 * d - fraction) for d in range(-reach, reach + 2)]
+    edges = [below(FRACTIONS * d - fraction) for d in range(-reach, reach + 2)]
     found = [1] + [max(1, (b - a + (1 << 16)) >> 17) for a, b in pairwise(edges)]
     found[reach + 1] += TOTAL - sum(found)
     return tuple(found)

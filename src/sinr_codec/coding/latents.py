@@ -142,7 +142,7 @@ class ContextModel:
 class _Matrices:
     """The network in float64 products: scales are powers of two, and biases the weights of an input that is 1.
 
-    The first product gives W hidden values, mu and s, and 1. The third one gives, rounded down: m + 4, sigma + 40
+    The first product gives W hidden values, mu and s, and 1. The third one gives, rounded down: m + 8, sigma + 40
     before its clip, and the centre. `row` combines them to a row of the tables.
     """
 
@@ -159,8 +159,11 @@ class _Matrices:
         out = np.zeros((2, width + 3))
         out[:, :width] = model.third / 256
         out[:, width : width + 2] = np.eye(2)
-        out[:, width + 2] = model.third_bias + 0.5 + 16 + np.array([4 * 32, SIGMA * 32])
-        self.third = np.stack([out[0] / 32, out[1] / 32, out[0] / 256])
+        out[:, width + 2] = model.third_bias + 0.5
+        steps = np.array([[256 / FRACTIONS], [32]])  # of m and of sigma
+        out /= steps
+        out[:, width + 2] += 0.5 + np.array([FRACTIONS // 2, SIGMA])
+        self.third = np.stack([*out, out[0] / FRACTIONS])
         self.row = np.array([[1.0, FRACTIONS, -FRACTIONS]])
 
 
@@ -261,11 +264,10 @@ class _Level:
         np.floor(s.next, s.next)
         _leaky(s.next, s.shifted, s.next)
         np.add(s.next, s.active, s.inner)
-        np.minimum(s.inner, _HIDDEN - 1, out=s.inner)
+        s.inner.clip(-_HIDDEN, _HIDDEN - 1, s.inner)
         np.matmul(m.third, s.outer, s.out)
         np.floor(s.out, s.out)
-        np.maximum(s.sigma, 0, out=s.sigma)
-        np.minimum(s.sigma, 2 * SIGMA, out=s.sigma)
+        s.sigma.clip(0, 2 * SIGMA, s.sigma)
         np.matmul(m.row, s.out, s.row)
         return s.row[0], s.out[2]
 
@@ -296,7 +298,6 @@ class _Level:
 
     def _decode_by_fronts(self, decoder: rans.Decoder, found: Array) -> None:
         radius = tables().radius + 1
-        clipped = np.empty(max(np.diff(self.bounds)))
         for first, last in zip(self.bounds, self.bounds[1:]):
             rows, centres = self.predict(first, last)
             at = rows.astype(np.intp)
@@ -309,10 +310,7 @@ class _Level:
                 if np.abs(values + 0.5).max() > 1 << 31:
                     raise decoder.malformed()
             found[first:last] = values
-            clip = clipped[: last - first]
-            np.maximum(values, -CLIP, out=clip)
-            np.minimum(clip, CLIP, out=clip)
-            self.buffer.put(self.base[first:last], clip)
+            self.buffer.put(self.base[first:last], values.clip(-CLIP, CLIP, values))
 
     def _decode_compiled(self, kernel: Any, decoder: rans.Decoder, found: Array) -> None:
         m, t = self.model, tables()
@@ -332,8 +330,7 @@ def _leaky(values: Array, shifted: Array, out: Array) -> None:
     np.multiply(values, 0.125, shifted)
     np.floor(shifted, shifted)
     np.maximum(values, shifted, out=out)
-    np.minimum(out, _HIDDEN - 1, out=out)
-    np.maximum(out, -_HIDDEN // 8, out=out)
+    out.clip(-_HIDDEN // 8, _HIDDEN - 1, out)
 
 
 class _Rows(dict[int, rans.Table]):

@@ -75,10 +75,10 @@ def decode_level(
             value = min(max(value, value >> 3) + hidden[r], 32767)
             mu += third[0, r] * value
             s += third[1, r] * value
-        mean = ((mu >> 8) + outer[width] + 16) >> 5
-        centre = (mean + 4) >> 3
+        mean = ((mu >> 8) + outer[width] + 8) >> 4
+        centre = (mean + 8) >> 4
         sigma = min(max(((s >> 8) + outer[width + 1] + 16) >> 5, -40), 40)
-        row = 8 * (sigma + 40) + mean - 8 * centre + 4
+        row = 16 * (sigma + 40) + mean - 16 * centre + 8
 
         slot = state & 16383
         radius = radii[row]

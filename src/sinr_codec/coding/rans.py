@@ -5,6 +5,7 @@ arithmetic coding" (2013). One state is faster in plain Python than interleaved 
 and costs three bytes.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Final
@@ -28,14 +29,15 @@ SYMBOLS_PER_BYTE: Final = 1 << 15
 
 _LONGEST_ESCAPE: Final = 5  # bytes
 
-Table = tuple[bytes, tuple[int, ...], tuple[int, ...]]
-"""Symbols by slot, and their starts and frequencies."""
+Table = tuple[int, int, int, list[int], tuple[int, ...]]
+"""The slots low..high-1 of the most frequent symbol; that symbol; starts and frequencies of all symbols."""
 
 
 def table(frequencies: tuple[int, ...]) -> Table:
     """What a decoder needs of a row: `frequencies` of at most 256 symbols, of sum TOTAL."""
-    slots = np.repeat(np.arange(len(frequencies), dtype=np.uint8), frequencies).tobytes()
-    return slots, (0, *accumulate(frequencies[:-1])), frequencies
+    starts = [0, *accumulate(frequencies[:-1])]
+    mode = frequencies.index(max(frequencies))
+    return starts[mode], starts[mode] + frequencies[mode], mode, starts, frequencies
 
 
 def encode(starts: Ints, frequencies: Ints) -> bytes:
@@ -80,10 +82,13 @@ class Decoder:
         append = found.append
         try:
             for row in rows:
-                slots, starts, frequencies = tables[row]
+                low, high, symbol, starts, frequencies = tables[row]
                 slot = state & TOTAL - 1
-                symbol = slots[slot]
-                state = frequencies[symbol] * (state >> TOTAL_BITS) + slot - starts[symbol]
+                if low <= slot < high:  # most symbols: faster than a search, and than a table of all slots
+                    state = (high - low) * (state >> TOTAL_BITS) + slot - low
+                else:
+                    symbol = bisect_right(starts, slot) - 1
+                    state = frequencies[symbol] * (state >> TOTAL_BITS) + slot - starts[symbol]
                 if state < FIRST_STATE:
                     state = state << 16 | words[at]
                     at += 1
