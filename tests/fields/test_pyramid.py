@@ -321,7 +321,7 @@ class TestResampling:
             axes = [CENTRES.axis(n, n, count) for n, count in zip(field.sizes, counts)]
             whole = field.decoder(params).on_grid(axes)
             parts = Resampled(Synthesis(field, params))
-            monkeypatch.setattr(parts, "tile", 50)
+            monkeypatch.setattr(parts, "_most", 50)
             assert parts.on_grid(axes).tobytes() == whole.tobytes()
 
     def test_no_points(self):

@@ -46,7 +46,9 @@ class Resampled:
     def __init__(self, synthesis: Synthesis, factors: Sequence[int] | None = None) -> None:
         self._synthesis, self._factors = synthesis, factors
         self._sizes = synthesis.field.sizes
-        self.tile = max(1 << 12, min(_MOST, _MEMORY // synthesis.bytes))
+        self._most = max(1 << 12, min(_MOST, _MEMORY // synthesis.bytes))
+        # Several frames at once share the samples around them.
+        self.tile = self._most if len(self._sizes) < 3 else 2 * self._most
         self._side = 1 << 16 // len(self._sizes)
         self._blocks: dict[tuple[int, ...], NDArray[np.float32]] = {}
         self._lock = threading.Lock()
@@ -71,7 +73,7 @@ class Resampled:
         parts = [i for i in range(len(axes)) if len(axes[i].base) > 1]
         exact = all(axis.exact for axis in axes)
         count = math.prod(len(axis.base) for axis in axes)
-        if (math.prod(lengths) > self.tile or (not exact and _INTERPOLATED * count > self.tile)) and parts:
+        if (math.prod(lengths) > self._most or (not exact and _INTERPOLATED * count > self._most)) and parts:
             longest = max(parts, key=lambda i: max(lengths[i], _INTERPOLATED * len(axes[i].base)))
             middle = len(axes[longest].base) // 2
             halves = [axes[longest].part(0, middle), axes[longest].part(middle, None)]

@@ -98,14 +98,16 @@ class Synthesis:
     def window(self, window: Window) -> NDArray[np.float32]:
         """Values (*lengths, b) of a part of the grid: the same bits as that part of the whole."""
         field = self.field
-        halved, margin = field.halved(0), field.residuals
+        halved = field.halved(0)
         inner = [((a >> h), ((b - 1) >> h) + 1) for (a, b), h in zip(window, halved)]
-        outer = [(max(0, a - margin), min(n, b + margin)) for (a, b), n in zip(inner, self._sizes[1])]
+        # A residual convolution takes one more sample on every side, which is half a position of a halved axis.
+        margins = [-(-field.residuals >> h) for h in halved]
+        outer = [(max(0, a - m), min(n, b + m)) for (a, b), n, m in zip(inner, self._sizes[1], margins)]
         planes, padded = self._planes(outer)
         current = self._perceptron(planes, padded)
         for number, matrix in enumerate(self._residuals):
             _replicate_phases(current.reshape(field.out_features, *[2] * sum(halved), *padded), halved)
-            current = self._convolved(current, padded, matrix, last=number == margin - 1)
+            current = self._convolved(current, padded, matrix, last=number == field.residuals - 1)
         return self._samples(current.reshape(-1, *padded), [a for a, _ in outer], window)
 
     def _planes(self, outer: Window) -> tuple[Floats, tuple[int, ...]]:
