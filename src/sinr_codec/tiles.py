@@ -23,7 +23,7 @@ def map_tiles(compute: Callable[[T], R], tiles: Iterable[T], threads: int | None
         yield from map(compute, tiles)
         return
     waiting: deque[Future[R]] = deque()
-    with _one_thread_a_product, ThreadPoolExecutor(threads) as pool:
+    with one_thread_a_product, ThreadPoolExecutor(threads) as pool:
         try:
             for tile in tiles:
                 waiting.append(pool.submit(compute, tile))
@@ -71,4 +71,4 @@ class _OneThreadAProduct:
                 self._limit.__exit__(None, None, None)
 
 
-_one_thread_a_product = _OneThreadAProduct()
+one_thread_a_product = _OneThreadAProduct()

@@ -410,6 +410,26 @@ def test_compiled_code_gives_the_same(coded: tuple, monkeypatch: pytest.MonkeyPa
     round_trip(random_latents(sizes((9, 5, 8, 6), (1, 0, 2, 2)), [2, 1], spread=80), model, (1, 0, 2, 2))
 
 
+def test_without_numba_fronts_do_all(coded: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(latents_numba, "kernel", latents_numba.kernel.__wrapped__)
+    monkeypatch.setattr(latents_numba, "pays", lambda *_: True)
+    assert latents_numba.kernel() is None
+    assert decode_latents(*coded)[0][0, 2, 2] == 10**9
+
+
+def test_compiled_code_where_no_folder_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = pytest.importorskip("numba")
+
+    def njit(function: object = None, *, cache: bool = False) -> object:
+        if cache:
+            raise RuntimeError("no locator available")
+        return function
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert latents_numba.kernel.__wrapped__() is latents_numba.decode_level
+
+
 def test_numba_is_used_where_it_pays() -> None:
     loaded = "numba" in sys.modules
     assert latents_numba.pays(2300, 330_000) == loaded

@@ -13,9 +13,20 @@ import numpy as np
 
 from sinr_codec.coding.model import power_of_two
 from sinr_codec.coding.rans import TOTAL
-from sinr_codec.types import Array
+from sinr_codec.types import Array, Ints
 
-__all__ = ["ESCAPE", "FRACTIONS", "LARGEST_RADIUS", "ROWS", "SIGMA", "Tables", "frequencies", "radius", "tables"]
+__all__ = [
+    "ESCAPE",
+    "FRACTIONS",
+    "LARGEST_RADIUS",
+    "ROWS",
+    "SIGMA",
+    "Tables",
+    "frequencies",
+    "radii",
+    "radius",
+    "tables",
+]
 
 SIGMA: Final = 40
 """The largest sigma; the least is -SIGMA."""
@@ -44,11 +55,13 @@ def _sixteenth(sigma: int) -> int:
 @cache
 def _tails(sigma: int) -> tuple[int, ...]:
     """exp(-n/(16 b)) in units of 2**-30 for n = 0, 1, ...: each is the one before times `_sixteenth`, rounded down."""
-    ratio, value, values = _sixteenth(sigma), _ONE, []
-    for _ in range(FRACTIONS * (LARGEST_RADIUS + 2)):
+    ratio, value = _sixteenth(sigma), _ONE
+    values: list[int] = []
+    count = FRACTIONS * (LARGEST_RADIUS + 2)
+    while value and len(values) < count:
         values.append(value)
         value = value * ratio >> 30
-    return tuple(values)
+    return (*values, *[0] * (count - len(values)))
 
 
 @cache
@@ -66,21 +79,24 @@ def frequencies(row: int) -> tuple[int, ...]:
     sigma, fraction = row // FRACTIONS - SIGMA, row % FRACTIONS
     tails, reach = _tails(sigma), radius(sigma)
 
-    def below(place: int) -> int:
-        """Twice the mass below a place, in sixteenths from the mean."""
-        return tails[-place] if place < 0 else 2 * _ONE - tails[place]
-
-    edges = [below(FRACTIONS * d - fraction) for d in range(-reach, reach + 2)]
+    left = tails[fraction::FRACTIONS][: reach + 1]
+    right = tails[FRACTIONS - fraction :: FRACTIONS][: reach + 1]
+    edges = [*left[::-1], *(2 * _ONE - tail for tail in right)]  # twice the mass below the limits of the integers
     found = [1] + [max(1, (b - a + (1 << 16)) >> 17) for a, b in pairwise(edges)]
     found[reach + 1] += TOTAL - sum(found)
     return tuple(found)
 
 
+@cache
+def radii() -> Ints:
+    """R of each row, (ROWS,)."""
+    return np.repeat([radius(s) for s in range(-SIGMA, SIGMA + 1)], FRACTIONS)
+
+
 class Tables:
-    """All rows as arrays: `frequencies` and `starts` (ROWS, 256) int32, 0 behind the last symbol; `radius` (ROWS,)."""
+    """All rows as arrays: `frequencies` and `starts` (ROWS, 256) int32, 0 behind the last symbol."""
 
     def __init__(self) -> None:
-        self.radius: Array = np.repeat([radius(s) for s in range(-SIGMA, SIGMA + 1)], FRACTIONS)
         self.frequencies: Array = np.zeros((ROWS, 2 * LARGEST_RADIUS + 2), np.int32)
         for row in range(ROWS):
             of_row = frequencies(row)

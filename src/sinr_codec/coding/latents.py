@@ -20,9 +20,10 @@ from typing import Any, Final
 import numpy as np
 
 from sinr_codec.coding import latents_numba, rans
-from sinr_codec.coding.laplace import ESCAPE, FRACTIONS, SIGMA, frequencies, tables
+from sinr_codec.coding.laplace import ESCAPE, FRACTIONS, SIGMA, frequencies, radii, tables
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError
+from sinr_codec.tiles import one_thread_a_product
 from sinr_codec.types import Array, Floats, Ints
 
 __all__ = ["MOST_LATENTS", "ContextModel", "bits_of", "decode_latents", "encode_latents", "offsets"]
@@ -167,24 +168,42 @@ class _Matrices:
         self.row = np.array([[1.0, FRACTIONS, -FRACTIONS]])
 
 
-class _Scratch:
-    """Arrays for the predictions of `places` places; what is the same for all is shared."""
+class _Memory:
+    """Memory for the predictions of up to `most` places, which all of them share."""
 
-    def __init__(self, matrices: _Matrices, places: int) -> None:
-        width, near = len(matrices.second), matrices.first.shape[1]
-        self.index = np.empty((near, places), np.intp)
-        self.inputs = np.empty((near, places))
-        self.parents = np.empty((places, width + 3))
+    def __init__(self, matrices: _Matrices, most: int) -> None:
+        self.width, self.near = len(matrices.second), matrices.first.shape[1]
+        self.most = most
+        self.index = np.empty(self.near * most, np.intp)
+        self.hidden = np.ones((self.width + 1) * most)
+        self.rest = np.empty((self.near + 4 * self.width + 10) * most)
+
+
+class _Scratch:
+    """Arrays for the predictions of `places` places, each contiguous, in shared memory."""
+
+    def __init__(self, memory: _Memory, places: int) -> None:
+        width, at = memory.width, 0
+
+        def array(*shape: int) -> Floats:
+            nonlocal at
+            at += prod(shape)
+            return memory.rest[at - prod(shape) : at].reshape(shape)
+
+        self.index = memory.index[: memory.near * places].reshape(-1, places)
+        self.inputs = array(memory.near, places)
+        self.parents = array(places, width + 3)
         self.transposed = self.parents.T
-        self.outer = np.empty((width + 3, places))
+        self.outer = array(width + 3, places)
         self.inner = self.outer[:width]
-        self.hidden = np.ones((width + 1, places))
+        first = width * memory.most  # ones are from there on, for any number of places
+        self.hidden = memory.hidden[first - width * places : first + places].reshape(-1, places)
         self.active = self.hidden[:width]
-        self.next = np.empty((width, places))
-        self.shifted = np.empty((width, places))
-        self.out = np.empty((3, places))
+        self.next = array(width, places)
+        self.shifted = array(width, places)
+        self.out = array(3, places)
         self.sigma = self.out[1]
-        self.row = np.empty((1, places))
+        self.row = array(1, places)
 
 
 class _Level:
@@ -230,6 +249,7 @@ class _Level:
             cell = _raster([(np.arange(n) >> h) * s for n, h, s in zip(shape, map(int, halved), coarse)])
             above = np.concatenate([cell + i * prod(parent.shape[1:]) for i in range(len(self.coded))])
         self.above = above[self.order]
+        self._memory = _Memory(model.matrices, max(int(np.diff(self.bounds).max()), min(_CHUNK, len(self.order))))
         self._scratch: dict[int, _Scratch] = {}
 
     def _ordered(self, shape: tuple[int, ...], *, fronts: bool) -> tuple[Ints, list[int]]:
@@ -252,8 +272,8 @@ class _Level:
 
     def predict(self, first: int, last: int) -> tuple[Array, Array]:
         """Rows of the tables, and centres, both float64 (last - first,), for the latents first..last-1 in order."""
-        m = self.model.matrices
-        s = self._scratch.get(last - first) or self._scratch.setdefault(last - first, _Scratch(m, last - first))
+        m, places = self.model.matrices, last - first
+        s = self._scratch.get(places) or self._scratch.setdefault(places, _Scratch(self._memory, places))
         np.add(self.base[first:last], self.steps, s.index)
         self.buffer.take(s.index, None, s.inputs, "clip")
         np.matmul(m.first, s.inputs, s.outer)
@@ -297,7 +317,7 @@ class _Level:
         self.planes[self.coded] = planes.reshape(len(self.coded), *self.planes.shape[1:])
 
     def _decode_by_fronts(self, decoder: rans.Decoder, found: Array) -> None:
-        radius = tables().radius + 1
+        radius = radii() + 1
         for first, last in zip(self.bounds, self.bounds[1:]):
             rows, centres = self.predict(first, last)
             at = rows.astype(np.intp)
@@ -319,7 +339,7 @@ class _Level:
         biases = (m.second_bias * 256 + 128).astype(np.int32), (m.third_bias * 256 + 128).astype(np.int32)
         status, decoder.state, decoder.at = kernel(
             self.buffer.astype(np.int32), self.base, self.steps[:, 0], self.from_parent.astype(np.int32), self.above,
-            *small, *biases, t.starts, t.frequencies, t.radius, decoder.words, decoder.state, decoder.at, found,
+            *small, *biases, t.starts, t.frequencies, radii(), decoder.words, decoder.state, decoder.at, found,
         )  # fmt: skip
         if status:
             raise decoder.truncated() if status == latents_numba.TRUNCATED else decoder.malformed()
@@ -411,7 +431,7 @@ def _symbols(level: _Level) -> tuple[Ints, Ints, Ints, Ints]:
     """Rows and symbols of all latents in order; where the escapes are, and what follows each of them."""
     rows, centres = level.predictions()
     distance = level.values() - centres
-    radius = tables().radius[rows]
+    radius = radii()[rows]
     symbols = distance + radius + 1
     where = np.flatnonzero(np.abs(distance) > radius)
     symbols[where] = ESCAPE
@@ -491,13 +511,14 @@ def decode_latents(
     reader.spend(count * model.work)
     found: list[Array] = []
     decoder = rans.Decoder(reader) if any(coded[len(shapes) - levels :]) else None
-    for i in range(len(shapes) - 1, len(shapes) - levels - 1, -1):
-        planes = np.zeros((channels[i], *shapes[i]), np.int32)
-        if coded[i] and decoder:
-            number = sum(channels[:i])
-            parent = found[-1] if found else None
-            _Level(model, number, planes, coded[i], halved[i], parent, fronts=True).decode(decoder)
-        found.append(planes)
+    with one_thread_a_product:
+        for i in range(len(shapes) - 1, len(shapes) - levels - 1, -1):
+            planes = np.zeros((channels[i], *shapes[i]), np.int32)
+            if coded[i] and decoder:
+                number = sum(channels[:i])
+                parent = found[-1] if found else None
+                _Level(model, number, planes, coded[i], halved[i], parent, fronts=True).decode(decoder)
+            found.append(planes)
     if levels == len(shapes):
         if decoder:
             decoder.finish()

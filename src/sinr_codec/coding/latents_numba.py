@@ -2,7 +2,6 @@
 
 import sys
 from functools import cache
-from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -30,10 +29,10 @@ def pays(fronts: int, latents: int) -> bool:
 @cache
 def kernel() -> Any:
     """`decode_level`, compiled; None without numba. The machine code is kept on disk where a folder can be written."""
-    if not find_spec("numba"):
+    try:
+        import numba
+    except ImportError:  # also of a numba that does not know this version of NumPy
         return None
-    import numba
-
     try:
         return numba.njit(cache=True)(decode_level)
     except RuntimeError:  # no such folder
