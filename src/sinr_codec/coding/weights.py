@@ -7,6 +7,7 @@ follows from its shape and scale; integers beyond it are escapes. docs/format.md
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -37,6 +38,8 @@ _EXPONENTS: Final = 16
 _LENGTHS: Final = 64  # of an escape in bits
 _LIMIT: Final = 1 << 31
 _PIECE: Final = 16  # bits of an escape at once
+_NEAR: Final = MAX_SYMBOLS  # magnitudes whose costs are kept
+_LAST: Final = np.array(_NEAR - 1)
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,20 @@ def _frequencies(shape: int, step: int) -> Ints:
 
 
 @cache
-def _costs(shape: int, step: int) -> Floats:
-    """Bits of the magnitudes 0 .. radius, and of an escape without what follows it."""
-    radius = _radius(shape, step)
-    return TOTAL_BITS - np.log2(_frequencies(shape, step)[radius:])
+def _costs() -> Floats:
+    """Bits of the magnitudes 0 .. _NEAR - 1 under each shape and step, (shapes * steps, _NEAR)."""
+    costs = np.empty((len(SHAPES) * _STEPS, _NEAR))
+    for row, (shape, step) in zip(costs, product(range(len(SHAPES)), range(_STEPS))):
+        radius = _radius(shape, step)
+        bits = TOTAL_BITS - np.log2(_frequencies(shape, step)[radius:])
+        row[: radius + 1] = bits[:-1]
+        row[radius + 1 :] = bits[-1] + _escape_bits(np.arange(radius + 1, _NEAR), radius)
+    return costs
+
+
+def _escape_bits(magnitudes: Ints, radius: int) -> Floats:
+    """Bits that follow an escape, for magnitudes above the radius."""
+    return np.log2(_LENGTHS) + np.floor(np.log2(2.0 * (magnitudes - radius) - 0.5))
 
 
 def encode_weights(tensors: Sequence[Array]) -> bytes:
@@ -124,23 +137,13 @@ def _fitted(tensor: Array) -> tuple[_Model | None, Ints, float]:
     union = int(np.bitwise_or.reduce(values))
     exponent = min((union & -union).bit_length() - 1, _EXPONENTS - 1)
     values >>= exponent
-    counts = np.bincount(np.minimum(np.abs(values), MAX_SYMBOLS // 2))
-    far = np.sort(np.abs(values))
-    priced = ((_bits(shape, step, counts, far), shape, step) for shape in range(len(SHAPES)) for step in range(_STEPS))
-    bits, shape, step = min(priced)
-    return _Model(shape, step, exponent), values, bits + float(np.log2(_KINDS * _STEPS * _EXPONENTS))
-
-
-def _bits(shape: int, step: int, counts: Ints, magnitudes: Ints) -> float:
-    """Bits of magnitudes (sorted) with these numbers of 0, 1, 2, ..., the last one of all that are larger, too."""
-    costs = _costs(shape, step)
-    near = min(len(counts), len(costs) - 1)
-    bits = float(counts[:near] @ costs[:near])
-    beyond = magnitudes[np.searchsorted(magnitudes, len(costs) - 1) :]
-    if len(beyond):
-        lengths = np.floor(np.log2(2.0 * (beyond - len(costs) + 1) + 1.5))
-        bits += float((costs[-1] + np.log2(_LENGTHS) + lengths).sum())
-    return bits
+    magnitudes, counts = np.unique(np.abs(values), return_counts=True)
+    # Beyond the table, escapes cost the same but for what the radius takes off.
+    far = counts[magnitudes >= _NEAR] @ (_escape_bits(magnitudes[magnitudes >= _NEAR], 0) - _escape_bits(_LAST, 0))
+    bits = _costs()[:, np.minimum(magnitudes, _NEAR - 1)] @ counts + far
+    best = int(bits.argmin())
+    header = float(np.log2(_KINDS * _STEPS * _EXPONENTS))
+    return _Model(best // _STEPS, best % _STEPS, exponent), values, float(bits[best]) + header
 
 
 def _symbols(model: _Model, values: Ints) -> Iterator[Symbol]:
