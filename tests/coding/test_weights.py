@@ -1,5 +1,8 @@
 """Integer weights of several tensors in one stream: exactness, cost, damage."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,6 +43,14 @@ def test_cost_is_near_the_entropy(spread):
     size = len(encode_weights(tensors))
     assert size < 1.01 * ideal + 2 * len(tensors) + 2
     assert abs(bytes_of(tensors) - size) < 3
+
+
+def test_the_example_of_the_format():
+    text = (Path(__file__).parents[2] / "docs/format.md").read_text()
+    data = bytes.fromhex(re.search(r"fifteen times 0 and -3200 are the bytes `([0-9a-f ]+)`", text)[1])
+    tensors = [[12, -4, 0, 8], [0, 0], [32, *[0] * 15, -3200]]
+    assert encode_weights([np.array(tensor) for tensor in tensors]) == data
+    assert [array.tolist() for array in decode_weights(Reader(data), [4, 2, 17])] == tensors
 
 
 def test_zeros_cost_next_to_nothing():
