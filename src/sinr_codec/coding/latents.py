@@ -100,12 +100,21 @@ class ContextModel:
         self._check_sums()
 
     def _check_sums(self) -> None:
-        first = CLIP * np.abs(self.first).sum(1) + np.abs(self.bias).max(0, initial=0)
+        first = self._first_sums()
         second = _HIDDEN * np.abs(self.second).sum(1) + 256 * np.abs(self.second_bias) + 128
         third = _HIDDEN * np.abs(self.third).sum(1) + 256 * np.abs(self.third_bias) + 128
         output = third // 256 + 1 + first[-2:] + 16
         if max(int(each.max()) for each in (first, second, third, output)) >= _WORST:
             raise InputError("a context model: its weights are so large that a sum may reach 2**31")
+
+    def _first_sums(self) -> Ints:
+        """The largest magnitudes of the sums of the first product."""
+        return CLIP * np.abs(self.first).sum(1) + np.abs(self.bias).max(0, initial=0)
+
+    @property
+    def largest_first(self) -> int:
+        """The largest magnitude of a sum of the first product."""
+        return int(self._first_sums().max())
 
     @cached_property
     def taps(self) -> tuple[int, int, int, int]:
@@ -143,6 +152,7 @@ class ContextModel:
 class _Matrices:
     """The network in float64 products: scales are powers of two, and biases the weights of an input that is 1.
 
+    The first product is in `dtype`, which is float32 where that holds its sums.
     The first product gives W hidden values, mu and s, and 1. The third one gives, rounded down: m + 8, sigma + 40
     before its clip, and the centre. `row` combines them to a row of the tables.
     """
@@ -150,10 +160,11 @@ class _Matrices:
     def __init__(self, model: ContextModel) -> None:
         width, parents = len(model.second), model.taps[3]
         near = model.first.shape[1] - parents
-        first = np.pad(model.first.astype(np.float64), ((0, 1), (0, 0)))
+        self.dtype = np.dtype(np.float32 if model.largest_first < 1 << 24 else np.float64)
+        first = np.pad(model.first.astype(self.dtype), ((0, 1), (0, 0)))
         self.first = np.ascontiguousarray(first[:, :near])
         self.parents = np.ascontiguousarray(first[:, near:].T)
-        self.bias = np.pad(model.bias.astype(np.float64), ((0, 0), (0, 1)), constant_values=1)
+        self.bias = np.pad(model.bias.astype(self.dtype), ((0, 0), (0, 1)), constant_values=1)
         self.second = np.empty((width, width + 1))
         self.second[:, :width] = model.second / 256
         self.second[:, width] = model.second_bias + 0.5
@@ -176,34 +187,30 @@ class _Memory:
         self.most = most
         self.index = np.empty(self.near * most, np.intp)
         self.hidden = np.ones((self.width + 1) * most)
-        self.rest = np.empty((self.near + 4 * self.width + 10) * most)
+        self.first = np.empty((self.near + 2 * self.width + 6) * most, matrices.dtype)
+        self.rest = np.empty((3 * self.width + 7) * most)
 
 
 class _Scratch:
     """Arrays for the predictions of `places` places, each contiguous, in shared memory."""
 
     def __init__(self, memory: _Memory, places: int) -> None:
-        width, at = memory.width, 0
-
-        def array(*shape: int) -> Floats:
-            nonlocal at
-            at += prod(shape)
-            return memory.rest[at - prod(shape) : at].reshape(shape)
-
-        self.index = memory.index[: memory.near * places].reshape(-1, places)
-        self.inputs = array(memory.near, places)
-        self.parents = array(places, width + 3)
+        width, near = memory.width, memory.near
+        self.index = memory.index[: near * places].reshape(-1, places)
+        self.inputs, parents, self.near = _split(memory.first, places, near, width + 3, width + 3)
+        self.parents = parents.reshape(places, width + 3)
         self.transposed = self.parents.T
-        self.outer = array(width + 3, places)
-        self.inner = self.outer[:width]
+        self.outer, self.next, self.shifted, self.out, self.row = _split(memory.rest, places, width + 3, width, width, 3, 1)
+        self.inner, self.sigma = self.outer[:width], self.out[1]
         first = width * memory.most  # ones are from there on, for any number of places
         self.hidden = memory.hidden[first - width * places : first + places].reshape(-1, places)
         self.active = self.hidden[:width]
-        self.next = array(width, places)
-        self.shifted = array(width, places)
-        self.out = array(3, places)
-        self.sigma = self.out[1]
-        self.row = array(1, places)
+
+
+def _split(memory: Array, places: int, *rows: int) -> list[Array]:
+    """Arrays (rows, places), one behind the other."""
+    ends = np.cumsum(rows) * places
+    return [memory[end - n * places : end].reshape(n, places) for end, n in zip(ends.tolist(), rows)]
 
 
 class _Level:
@@ -224,7 +231,7 @@ class _Level:
         strides = _strides(padded)
         self.size, self.plane_size = prod(shape), prod(padded)
         # Two planes of zeros stand before the first one.
-        self.buffer = np.zeros((len(planes) + 2) * self.plane_size)
+        self.buffer = np.zeros((len(planes) + 2) * self.plane_size, model.matrices.dtype)
         self.order, self.bounds = self._ordered(shape, fronts=fronts)
 
         place = _raster([(np.arange(n) + reach) * s for n, s in zip(shape, strides)])
@@ -276,9 +283,9 @@ class _Level:
         s = self._scratch.get(places) or self._scratch.setdefault(places, _Scratch(self._memory, places))
         np.add(self.base[first:last], self.steps, s.index)
         self.buffer.take(s.index, None, s.inputs, "clip")
-        np.matmul(m.first, s.inputs, s.outer)
+        np.matmul(m.first, s.inputs, s.near)
         self.from_parent.take(self.above[first:last], 0, s.parents, "clip")
-        np.add(s.outer, s.transposed, s.outer)
+        np.add(s.near, s.transposed, s.outer)
         _leaky(s.inner, s.shifted, s.active)
         np.matmul(m.second, s.hidden, s.next)
         np.floor(s.next, s.next)
@@ -382,11 +389,11 @@ def _raster(terms: Sequence[Ints]) -> Ints:
     return total
 
 
-def _parent_products(model: ContextModel, plane: Array) -> Floats:
+def _parent_products(model: ContextModel, plane: Array) -> Array:
     """What a plane of the coarser level contributes to the first product, (cells, W + 3)."""
     reach = isqrt(model.parent)
     around = np.pad(np.clip(plane, -CLIP, CLIP), reach)
-    inputs = np.empty((plane.size, model.taps[3]))
+    inputs = np.empty((plane.size, model.taps[3]), model.matrices.dtype)
     for column, o in zip(inputs.T, offsets(model.axes, model.parent)):
         column[:] = around[tuple(slice(reach + v, reach + v + n) for v, n in zip(o, plane.shape))].reshape(-1)
     return inputs @ model.matrices.parents
