@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,7 @@ CASES = [
     ((20, 31), (3, 3), [3, 1, 1]),
     ((1, 40), (0, 4), [1, 2, 1, 1]),
     ((40, 2), (3, 1), [2, 2, 1]),
+    ((5, 4), (2, 2), [3, 1]),
     ((9, 3, 14), (2, 0, 2), [2, 3]),
     ((5, 1, 7, 6), (1, 0, 2, 2), [2, 1]),
 ]
@@ -356,6 +358,21 @@ def test_limits(coded: tuple) -> None:
     for end in (0, 3, 4, 5, 100, len(data) - 2, len(data) - 1):
         with pytest.raises((TruncatedError, LimitError)):
             decode_latents(data[:end], *coded[1:])
+
+
+def test_short_axes_take_no_memory() -> None:
+    """Margins of five places along four axes would be a thousand times the grid."""
+    width, taps = 1, 1 + sum(len(offsets(4, 25, causal=causal)) for causal in (True, False, False))
+    zeros = np.zeros((width + 2, taps), np.int64)
+    model = ContextModel(4, 25, 25, 25, zeros, zeros[:, :1].T, zeros[:1, :1], zeros[0, :1], zeros[:2, :1], zeros[0, :2])
+    levels = random_latents([(1, 1, 1, 3000)], [1])
+    bits_of(levels, model, (0, 0, 0, 1))
+    tracemalloc.start()
+    try:
+        bits_of(levels, model, (0, 0, 0, 1))
+        assert tracemalloc.get_traced_memory()[1] < 3e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_near_constant_plane_is_within_the_limit() -> None:

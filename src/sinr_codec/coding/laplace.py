@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 
 from sinr_codec.coding.model import power_of_two
-from sinr_codec.coding.rans import TOTAL
-from sinr_codec.types import Array, Ints
+from sinr_codec.coding.rans import TOTAL, TOTAL_BITS
+from sinr_codec.types import Array, Floats, Ints
 
 __all__ = [
     "ESCAPE",
@@ -94,7 +94,7 @@ def radii() -> Ints:
 
 
 class Tables:
-    """All rows as arrays: `frequencies` and `starts` (ROWS, 256) int32, 0 behind the last symbol."""
+    """All rows as arrays (ROWS, 256): int32 `frequencies` and `starts`, 0 where a row ends; `costs` in bits."""
 
     def __init__(self) -> None:
         self.frequencies: Array = np.zeros((ROWS, 2 * LARGEST_RADIUS + 2), np.int32)
@@ -102,6 +102,7 @@ class Tables:
             of_row = frequencies(row)
             self.frequencies[row, : len(of_row)] = of_row
         self.starts: Array = np.cumsum(self.frequencies, axis=1, dtype=np.int32) - self.frequencies
+        self.costs: Floats = TOTAL_BITS - np.log2(np.maximum(self.frequencies, 1))
 
 
 @cache

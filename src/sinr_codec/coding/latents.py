@@ -182,12 +182,11 @@ class _Matrices:
 class _Memory:
     """Memory for the predictions of up to `most` places, which all of them share."""
 
-    def __init__(self, matrices: _Matrices, most: int) -> None:
-        self.width, self.near = len(matrices.second), matrices.first.shape[1]
-        self.most = most
+    def __init__(self, first: Array, most: int) -> None:
+        self.width, self.near, self.most = len(first) - 3, first.shape[1], most
         self.index = np.empty(self.near * most, np.intp)
         self.hidden = np.ones((self.width + 1) * most)
-        self.first = np.empty((self.near + 2 * self.width + 6) * most, matrices.dtype)
+        self.first = np.empty((self.near + 2 * self.width + 6) * most, first.dtype)
         self.rest = np.empty((3 * self.width + 7) * most)
 
 
@@ -200,7 +199,9 @@ class _Scratch:
         self.inputs, parents, self.near = _split(memory.first, places, near, width + 3, width + 3)
         self.parents = parents.reshape(places, width + 3)
         self.transposed = self.parents.T
-        self.outer, self.next, self.shifted, self.out, self.row = _split(memory.rest, places, width + 3, width, width, 3, 1)
+        self.outer, self.next, self.shifted, self.out, self.row = _split(
+            memory.rest, places, width + 3, width, width, 3, 1
+        )
         self.inner, self.sigma = self.outer[:width], self.out[1]
         first = width * memory.most  # ones are from there on, for any number of places
         self.hidden = memory.hidden[first - width * places : first + places].reshape(-1, places)
@@ -226,37 +227,39 @@ class _Level:
     ) -> None:  # fmt: skip
         self.model, self.planes, self.coded = model, planes, list(coded)
         shape = planes.shape[1:]
-        reach = isqrt(max(model.causal, model.previous))
-        padded = tuple(n + 2 * reach for n in shape)
-        strides = _strides(padded)
-        self.size, self.plane_size = prod(shape), prod(padded)
+        margins = _margins(shape, max(model.causal, model.previous))
+        self._padded = tuple(n + 2 * margin for n, margin in zip(shape, margins))
+        self._inside = tuple(slice(margin, margin + n) for n, margin in zip(shape, margins))
+        self.size, self.plane_size = prod(shape), prod(self._padded)
         # Two planes of zeros stand before the first one.
         self.buffer = np.zeros((len(planes) + 2) * self.plane_size, model.matrices.dtype)
         self.order, self.bounds = self._ordered(shape, fronts=fronts)
 
-        place = _raster([(np.arange(n) + reach) * s for n, s in zip(shape, strides)])
-        base = np.concatenate([place + (k + 2) * self.plane_size for k in self.coded])
-        self.base = base[self.order]
-        steps = [sum(s * v for s, v in zip(strides, o)) for o in offsets(model.axes, model.causal, causal=True)]
-        before = [sum(s * v for s, v in zip(strides, o)) for o in offsets(model.axes, model.previous)]
-        steps += [v - self.plane_size for v in before] + [-2 * self.plane_size]
-        self.steps = np.array(steps, np.intp)[:, None]
-        self._inside = tuple(slice(reach, reach + n) for n in shape)
-        self._padded = padded
+        strides = _strides(self._padded)
+        place = _raster([(np.arange(n) + margin) * s for n, margin, s in zip(shape, margins, strides)])
+        base = [_index(place + (k + 2) * self.plane_size) for k in self.coded]
+        self.base = np.concatenate(base)[self.order]
+        zero = (0,) * model.axes
+        taps = [(0, o) for o in offsets(model.axes, model.causal, causal=True)]
+        taps += [(1, o) for o in offsets(model.axes, model.previous)] + [(2, zero)]
+        seen = [i for i, (_, o) in enumerate(taps) if _within(o, shape)]
+        steps = [sum(s * v for s, v in zip(strides, o)) - back * self.plane_size for back, o in taps]
+        self.steps = np.array(steps, np.intp)[seen, None]
+        self.first = np.ascontiguousarray(model.matrices.first[:, seen])
 
         bias = model.matrices.bias[number : number + len(planes)][self.coded]
         if parent is None:
             self.from_parent = bias
-            above = np.repeat(np.arange(len(self.coded)), self.size)
+            above = np.repeat(_index(np.arange(len(self.coded))), self.size)
         else:
             chosen = [min(k, len(parent) - 1) for k in self.coded]
             maps = {k: _parent_products(model, parent[k]) for k in set(chosen)}
             self.from_parent = np.concatenate([maps[k] + b for k, b in zip(chosen, bias)])
             coarse = _strides(parent.shape[1:])
             cell = _raster([(np.arange(n) >> h) * s for n, h, s in zip(shape, map(int, halved), coarse)])
-            above = np.concatenate([cell + i * prod(parent.shape[1:]) for i in range(len(self.coded))])
+            above = np.concatenate([_index(cell + i * prod(parent.shape[1:])) for i in range(len(self.coded))])
         self.above = above[self.order]
-        self._memory = _Memory(model.matrices, max(int(np.diff(self.bounds).max()), min(_CHUNK, len(self.order))))
+        self._memory = _Memory(self.first, max(int(np.diff(self.bounds).max()), min(_CHUNK, len(self.order))))
         self._scratch: dict[int, _Scratch] = {}
 
     def _ordered(self, shape: tuple[int, ...], *, fronts: bool) -> tuple[Ints, list[int]]:
@@ -268,7 +271,7 @@ class _Level:
         dtype = np.uint16 if last < 1 << 16 else np.int64  # 16 bits are sorted by radix
         time = _raster([np.arange(n) * s for n, s in zip(shape, slopes)])
         times = np.concatenate([time + delay * k for k in self.coded]).astype(dtype)
-        order = np.argsort(times, kind="stable")
+        order = _index(np.argsort(times, kind="stable"))
         ends = np.flatnonzero(np.diff(times[order])) + 1
         return order, [0, *ends.tolist(), count]
 
@@ -283,7 +286,7 @@ class _Level:
         s = self._scratch.get(places) or self._scratch.setdefault(places, _Scratch(self._memory, places))
         np.add(self.base[first:last], self.steps, s.index)
         self.buffer.take(s.index, None, s.inputs, "clip")
-        np.matmul(m.first, s.inputs, s.near)
+        np.matmul(self.first, s.inputs, s.near)
         self.from_parent.take(self.above[first:last], 0, s.parents, "clip")
         np.add(s.near, s.transposed, s.outer)
         _leaky(s.inner, s.shifted, s.active)
@@ -341,8 +344,7 @@ class _Level:
 
     def _decode_compiled(self, kernel: Any, decoder: rans.Decoder, found: Array) -> None:
         m, t = self.model, tables()
-        near = m.first.shape[1] - m.taps[3]
-        small = [np.ascontiguousarray(a, np.int32) for a in (m.first[:, :near].T, m.second, m.third)]
+        small = [np.ascontiguousarray(a, np.int32) for a in (self.first[:-1].T, m.second, m.third)]
         biases = (m.second_bias * 256 + 128).astype(np.int32), (m.third_bias * 256 + 128).astype(np.int32)
         status, decoder.state, decoder.at = kernel(
             self.buffer.astype(np.int32), self.base, self.steps[:, 0], self.from_parent.astype(np.int32), self.above,
@@ -377,6 +379,21 @@ def _escaped(coded: Ints, beyond: Ints) -> Ints:
     return np.where(coded & 1, -distance, distance)
 
 
+def _within(o: Offset, shape: Sequence[int]) -> bool:
+    """Whether any place of a grid has a neighbour at this offset."""
+    return all(abs(v) < n for v, n in zip(o, shape))
+
+
+def _margins(shape: Sequence[int], radius2: int) -> list[int]:
+    """Zeros at the ends of each axis, for the offsets that are `_within`: few along short axes."""
+    return [min(isqrt(radius2), n - 1) for n in shape]
+
+
+def _index(values: Ints) -> Array:
+    """In 32 bits where they suffice."""
+    return values.astype(np.int32) if values.max(initial=0) < 1 << 31 else values
+
+
 def _strides(shape: Sequence[int]) -> list[int]:
     return [prod(shape[a + 1 :]) for a in range(len(shape))]
 
@@ -391,11 +408,13 @@ def _raster(terms: Sequence[Ints]) -> Ints:
 
 def _parent_products(model: ContextModel, plane: Array) -> Array:
     """What a plane of the coarser level contributes to the first product, (cells, W + 3)."""
-    reach = isqrt(model.parent)
-    around = np.pad(np.clip(plane, -CLIP, CLIP), reach)
-    inputs = np.empty((plane.size, model.taps[3]), model.matrices.dtype)
+    margins = _margins(plane.shape, model.parent)
+    around = np.pad(np.clip(plane, -CLIP, CLIP), [(margin, margin) for margin in margins])
+    inputs = np.zeros((plane.size, model.taps[3]), model.matrices.dtype)
     for column, o in zip(inputs.T, offsets(model.axes, model.parent)):
-        column[:] = around[tuple(slice(reach + v, reach + v + n) for v, n in zip(o, plane.shape))].reshape(-1)
+        if _within(o, plane.shape):
+            first = [margin + v for margin, v in zip(margins, o)]
+            column[:] = around[tuple(slice(a, a + n) for a, n in zip(first, plane.shape))].reshape(-1)
     return inputs @ model.matrices.parents
 
 
@@ -451,11 +470,10 @@ def bits_of(levels: Sequence[Array], model: ContextModel, halvings: Sequence[int
 
     Arguments as for `encode_latents`.
     """
-    costs = rans.TOTAL_BITS - np.log2(np.maximum(tables().frequencies, 1))
     bits = np.zeros(sum(map(len, levels)))
     for number, level in _levels(levels, model, halvings, fronts=False):
         rows, symbols, where, escapes = _symbols(level)
-        cost = costs[rows, symbols]
+        cost = tables().costs[rows, symbols]
         cost[where] += [8 * -(-max(e.bit_length(), 1) // 7) for e in escapes.tolist()]
         bits[number + np.array(level.coded)] = cost.reshape(len(level.coded), -1).sum(1)
     return bits
