@@ -312,6 +312,8 @@ def test_arguments_that_do_not_fit() -> None:
     ):
         with pytest.raises(InputError):
             encode_latents(wrong, model, halvings)
+        with pytest.raises(InputError):
+            bits_of(wrong, model, halvings)
     with pytest.raises(InputError):
         decode_latents(b"", shapes, [0, 4], (2, 2), model)
 

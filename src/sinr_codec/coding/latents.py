@@ -442,15 +442,19 @@ def _levels(
     levels: Sequence[Array], model: ContextModel, halvings: Sequence[int], *, fronts: bool
 ) -> Iterator[tuple[int, _Level]]:
     """The levels with a plane that is not zero, finest first, each with the number of its first plane."""
+    for planes in levels:
+        if planes.dtype.kind != "i" or (planes.size and not _OUTSIDE <= planes.min() <= planes.max() < -_OUTSIDE):
+            raise InputError("latents: expected integers of 32 bits")
     shapes, channels = [tuple(y.shape[1:]) for y in levels], [len(y) for y in levels]
     halved = _halved(shapes, channels, model, halvings)
     number = 0
-    for i, planes in enumerate(levels):
-        coded = [k for k, plane in enumerate(planes) if plane.any()]
-        parent = levels[i + 1] if i + 1 < len(levels) else None
-        if coded:
-            yield number, _Level(model, number, planes, coded, halved[i], parent, fronts=fronts)
-        number += len(planes)
+    with one_thread_a_product:
+        for i, planes in enumerate(levels):
+            coded = [k for k, plane in enumerate(planes) if plane.any()]
+            parent = levels[i + 1] if i + 1 < len(levels) else None
+            if coded:
+                yield number, _Level(model, number, planes, coded, halved[i], parent, fronts=fronts)
+            number += len(planes)
 
 
 def _symbols(level: _Level) -> tuple[Ints, Ints, Ints, Ints]:
@@ -486,9 +490,6 @@ def encode_latents(levels: Sequence[Array], model: ContextModel, halvings: Seque
     next coarser one, rounding up, as often as `halvings` says, less the time before the finest level. InputError where
     this does not fit.
     """
-    for planes in levels:
-        if planes.dtype.kind != "i" or (planes.size and not _OUTSIDE <= planes.min() <= planes.max() < -_OUTSIDE):
-            raise InputError("latents: expected integers of 32 bits")
     starts: list[Ints] = []
     counts: list[Ints] = []
     for _, level in _levels(levels, model, halvings, fronts=True):
