@@ -156,7 +156,7 @@ class TestGolden:
         assert container.write(*container.read(blob)) == blob
 
 
-@pytest.mark.parametrize("name", set(CASES) - {"pixel"})
+@pytest.mark.parametrize("name", [name for name in CASES if name != "pixel"])
 def test_pictures_use_the_range(name):
     """Random networks make no flat picture, so that hashes say something."""
     samples = decode((HERE / f"{name}.sinr").read_bytes()).astype(np.float64)

@@ -235,7 +235,7 @@ class TestHeader:
             (None, MalformedError),
             ([], MalformedError),
             (b"abc", MalformedError),
-            ([7], UnknownIdError),
+            ([99], UnknownIdError),
             ([0, 2, 3, 64], MalformedError),
             ([0, 2, 3, 64, 3, [9, 1]], UnknownIdError),
             ([0, 2, 3, 64, 3, [0, 30], [9]], UnknownIdError),

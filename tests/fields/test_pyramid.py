@@ -44,18 +44,21 @@ def random_params(field, seed=0, spread=3):
 # -- the synthesis by loops over integers, as docs/format.md has it
 
 
-def shifted(x, tap):
-    """x at every position + tap, edges replicated; axis 0 counts channels."""
+def shifted(x, tap, mirrored=()):
+    """x at every position + tap, axis 0 counts channels; edges are replicated, or mirrored without the edge itself."""
     for axis, offset in enumerate(tap, 1):
-        x = np.take(x, np.clip(np.arange(x.shape[axis]) + offset, 0, x.shape[axis] - 1), axis)
+        last = x.shape[axis] - 1
+        at = np.arange(last + 1) + offset
+        at = last - np.abs(last - np.abs(at)) if axis - 1 in mirrored else np.clip(at, 0, last)
+        x = np.take(x, at, axis)
     return x
 
 
-def convolved(x, weight, bias):
+def convolved(x, weight, bias, mirrored=()):
     d = x.ndim - 1
     total = np.zeros((len(weight), *x.shape[1:]), np.int64) + bias.reshape(-1, *[1] * d)
     for tap in itertools.product((-1, 0, 1), repeat=d):
-        near = shifted(x, tap)
+        near = shifted(x, tap, mirrored)
         for out, channel in np.ndindex(*weight.shape[:2]):
             total[out] += weight[(out, channel, *(t + 1 for t in tap))] * near[channel]
     return total
@@ -94,7 +97,8 @@ def by_hand(field, params):
         there = tuple(slice(bit, None, 1 + h) for bit, h in zip(phase, halved))
         full[(value, *there)] = o[value * len(phases) + number]
     for number in range(field.residuals):
-        r = convolved(full, p[f"residuals.{number}.weight"], p[f"residuals.{number}.bias"] << 12)
+        mirrored = [axis for axis, h in enumerate(halved) if h]
+        r = convolved(full, p[f"residuals.{number}.weight"], p[f"residuals.{number}.bias"] << 12, mirrored)
         r = (r + 2**11) >> 12
         full = full + (r if number == field.residuals - 1 else np.maximum(r, r >> 3))
     return np.moveaxis(full[(slice(None), *(slice(n) for n in field.sizes))], 0, -1)

@@ -271,7 +271,7 @@ def _edges(x: Floats, axis: int, before: int, behind: int) -> None:
 
 
 def _replicate_phases(x: Floats, halved: Sequence[bool]) -> None:
-    """Replicate the outermost samples into the edges of a padded grid, for those phases that are neighbours.
+    """Mirror samples into the edges of a padded grid, for those phases that are neighbours; replicate whole axes.
 
     x (values, 2 for each halved axis, *padded).
     """
@@ -280,8 +280,8 @@ def _replicate_phases(x: Floats, halved: Sequence[bool]) -> None:
         grid = 1 + sum(halved) + axis
         if h:
             moved = np.moveaxis(x, (number, grid), (0, 1))
-            moved[1, 0] = moved[0, 1]
-            moved[0, -1] = moved[1, -2]
+            moved[1, 0] = moved[1, 1]
+            moved[0, -1] = moved[0, -2]
             number += 1
         else:
             _edges(x, grid, 1, 1)
