@@ -520,7 +520,7 @@ class TestDecode:
 
 class TestHostile:
     def test_unknown_field(self):
-        data = write(Header(FIELD, [7, 1], SPEC.to_header()), [b""])
+        data = write(Header(FIELD, [99, 1], SPEC.to_header()), [b""])
         for function in (codec.open, codec.info, sinr_codec.decompress, codec.verify):
             refused(UnknownIdError, function, data)
 

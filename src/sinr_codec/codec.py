@@ -32,6 +32,7 @@ def encode(
     *,
     preset: str = "balanced",
     method: str | None = None,
+    field: str | None = None,
     base: Base | Source | None = None,
     kind: str | None = None,
     width: int | None = None,
@@ -67,6 +68,9 @@ def encode(
         Code as one of `methods.METHODS` does, such as "coin" or "inric", instead of by the preset's planner. The preset
         says how long to fit; under "paper" a method trains as its authors did, which may take hours. "coinpp" and
         "inric-meta" begin from a base.
+    field
+        "pyramid", integer latents at several resolutions, or "mlp", a network of coordinates; None for what suits the
+        kind: pyramids for pictures, unless a network is described by `width`, `depth` or `activation`.
     base
         What `learning.learn` made, or its file; a decoder needs it, too. Width, depth, activation and the rate follow
         from it.
@@ -113,6 +117,7 @@ def encode(
     request = Request(
         preset=preset,
         method=method,
+        field=field,
         kind=kind,
         width=width,
         depth=depth,

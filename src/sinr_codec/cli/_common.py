@@ -82,6 +82,10 @@ def limits_of(entries: list[str] | None) -> "Limits":
 MethodOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Code by a method, such as coin, inric or sinr, instead of planning.")
 ]
+FieldOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="pyramid or mlp; a picture is a pyramid unless a network is described."),
+]
 FromBaseOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Base from `sinr learn`, for coinpp and inric-meta.")
 ]

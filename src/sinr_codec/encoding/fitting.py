@@ -110,6 +110,8 @@ class _Fits:
             settings |= {"steps": None, "seconds": share * job.request.seconds / -(-len(parts) // self._threads)}
         elif settings.get("steps"):
             settings |= {"steps": math.ceil(share * settings["steps"])}
+        if job.method is not None and job.method.training.weighted and job.psnr is not None:
+            settings |= {"quality": job.psnr}
         if job.bits is not None:
             settings |= {"bits": (job.bits * job.spec.samples - 8 * len(job.spec.side)) / sum(map(len, parts))}
         return settings

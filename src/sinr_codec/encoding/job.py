@@ -212,19 +212,22 @@ def job_for(
     InputError : an invalid source or argument
     MissingExtraError : the library of a file format is not installed
     """
-    method = None if request.method is None else method_named(request.method)
+    if request.method is not None:
+        _base_for(method_named(request.method), base, request)
+    progress.start("read", 0)
+    kind = registry.kind_of(source) if request.kind is None else registry.kind_named(request.kind)
+    method = request.method_for(kind.recipe)
     shared = _base_for(method, base, request)
     if request.progressive and shared is not None:
         raise InputError("progressive: a file that begins from a base has no planes; leave it out")
-    progress.start("read", 0)
-    kind = registry.kind_of(source) if request.kind is None else registry.kind_named(request.kind)
     check_options(kind.signal.load, options, f"{kind.name} input")
     signal = _signal(source, kind, options, shared)
-    if method is None and request.width is None and "block" not in options:
+    planned = method is None or method.training.weighted
+    if planned and request.width is None and "block" not in options:
         # Networks chosen by the user or a method are not divided.
         signal = getattr(signal, "in_blocks", lambda: signal)()
     spec = signal.spec
-    if method is not None and method.training.network is not None and spec.KIND == "image" and spec.parts > 1:
+    if not planned and method is not None and method.training.network is not None and spec.parts > 1:
         raise InputError(f"block: method {method.name} takes a picture in one piece; leave it out")
     DEFAULT_LIMITS.check("max_samples", spec.values)
     preset = preset_named(request.preset)

@@ -5,15 +5,18 @@ from typing import Final
 
 from sinr_codec.arguments import check_activation, check_positive, check_seed
 from sinr_codec.devices import CPU
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import AnyActivation
-from sinr_codec.methods import method_named
+from sinr_codec.methods import Method, method_named
 from sinr_codec.presets import preset_named
 from sinr_codec.signals import registry
+from sinr_codec.signals.recipe import Recipe
 from sinr_codec.types import PathLike
 
 TARGETS: Final = ("bpp", "size", "psnr", "snr")
 """Arguments of which a request has one at most."""
+FIELDS: Final[dict[str, str | None]] = {"mlp": None, "pyramid": "pyramid"}
+"""Fields that a user may name, and the methods that fit them; None: the network of the kind, and the planner."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Request:
 
     preset: str = "balanced"
     method: str | None = None
+    field: str | None = None
     kind: str | None = None
     width: int | None = None
     depth: int | None = None
@@ -55,6 +59,22 @@ class Request:
         preset_named(self.preset)
         if self.method is not None:
             method_named(self.method)
+        if self.field is not None:
+            if self.field not in FIELDS:
+                raise InputError(f"field: expected one of {', '.join(FIELDS)}, got {quoted(self.field)}")
+            if self.method is not None:
+                raise InputError("field: follows from the method; leave it out")
+
+    def method_for(self, recipe: Recipe) -> Method | None:
+        """The method: the one that is named, or that of the field; that of the kind where no network is described."""
+        if self.method is not None or self.field is not None:
+            name = self.method or FIELDS[str(self.field)]
+        elif self.preset == "paper" or self.progressive or self.max_drop is not None:
+            name = None
+        else:
+            described = (self.width, self.depth, self.activation)
+            name = recipe.method if all(given is None for given in described) else None
+        return None if name is None else method_named(name)
 
     def budget(self, samples: int) -> int | None:
         """Byte budget of a file with `samples` samples; None without a rate or size."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sinr_codec.container import DEFAULT_LIMITS
+from sinr_codec.encoding.files import overhead
 from sinr_codec.encoding.fitting import fit, quality_before_coding
 from sinr_codec.encoding.job import Coded, Fitted, Job
 from sinr_codec.encoding.plans import by_method, code, file_with
@@ -32,6 +33,8 @@ def reach(job: Job) -> Coded:
     request = job.request
     if job.base is not None:
         return from_base(job)
+    if job.method is not None and job.method.training.weighted:
+        return at_weight(job)
     if job.method is not None and job.method.training.network is not None:
         return at_trained_rate(job, job.method.training.network)
     if job.psnr is not None and request.width is None:
@@ -108,6 +111,23 @@ def at_trained_rate(job: Job, network_for: Callable[..., Field]) -> Coded:
         x, y = points[-1]
         rate = 2 ** min(x + (db + _NEAR_DB / 2 - y) / _slope(points), 64)
     return _best(tried, db)
+
+
+def at_weight(job: Job) -> Coded:
+    """Fit networks that meet a rate or a quality by themselves, or have the weight of the preset without one."""
+    assert job.method is not None
+    build = job.method.training.network
+    assert build is not None
+    spec = job.spec
+    rate = 0.0 if job.budget is None else 8 * job.budget / spec.samples
+    network = build(spec, rate, job.request.width, job.request.depth)
+    if job.request.activation is not None:
+        raise InputError(f"activation: method {job.method.name} has one of its own; leave it out")
+    if job.budget is not None:
+        records = [bytes(job.budget // spec.parts)] * spec.parts
+        left = job.budget - overhead(spec, network, records, 0, job.metadata) + len(spec.side)
+        job = replace(job, bits=8 * max(left, 1) / spec.samples)
+    return code(job, fit(job, network))
 
 
 def at_quality(job: Job, db: float) -> Coded:

@@ -65,6 +65,11 @@ class FitConfig:
         Rate: bits per sample for the parameters. The entries of a hash grid become integers (`fit_latents`). Real
         numbers are trained under noise and a rate penalty, so that quantisation to this rate costs little
         (`fit.rated`). None: train for the loss alone.
+    quality
+        Quality in dB that a pyramid is to have, at the lowest rate; without effect on other fields.
+    weight
+        Weight of a pyramid's rate against its loss, `fit.pyramid`; without effect on other fields, or with `bits` or
+        `quality`. None: the usual one.
     compile
         Use `torch.compile`: ``"auto"`` where a compiler is found and the budget is long enough to pay for it.
     device
@@ -94,6 +99,8 @@ class FitConfig:
     seed: int = 0
     l1: float = 0.0
     bits: float | None = None
+    quality: float | None = None
+    weight: float | None = None
     compile: bool | Literal["auto"] = "auto"
     device: str = "cpu"
     checkpoint: Path | None = None
@@ -103,7 +110,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.optimizer not in DEFAULT_LR:
             raise InputError(f"fit: optimizer must be one of {', '.join(DEFAULT_LR)}, got {quoted(self.optimizer)}")
-        for name in ("lr", "pace", "steps", "seconds", "batch", "bits"):
+        for name in ("lr", "pace", "steps", "seconds", "batch", "bits", "quality", "weight"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"fit: {name} must be positive, got {quoted(value)}")

@@ -43,6 +43,8 @@ class Training:
         trained for a rate (`fit.FitConfig.bits`); None for an MLP.
     fit
         With a `network`: settings of `fit.FitConfig` by preset, and by kind of signal the settings that differ there.
+    weighted
+        Whether a fit meets a rate or a quality by itself, through `fit.FitConfig.bits` and `quality`.
     base
         Arguments of `learning.learn` for the base that files start from; None if they need none.
     """
@@ -54,6 +56,7 @@ class Training:
     published: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     network: Callable[[Spec, float, int | None, int | None], Field] | None = None
     fit: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    weighted: bool = False
     base: Mapping[str, Any] | None = None
 
     def settings(self, preset: str, kind: str) -> dict[str, Any]:

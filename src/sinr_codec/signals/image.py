@@ -542,6 +542,7 @@ KIND: Final = Kind(
         rate=0.3,
         rated_bits=5.2,
         qualities=((24.0, 0.07), (26.0, 0.14), (28.0, 0.27), (30.0, 0.5), (32.0, 0.9), (34.0, 1.6), (36.0, 2.6)),
+        method="pyramid",
         fit={"": {"sampling": "error"}},
     ),
     suffixes=(

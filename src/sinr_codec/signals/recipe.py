@@ -78,6 +78,9 @@ class Recipe:
         Quality of typical signals at `rate`; the start of a search for a quality.
     qualities
         Further known pairs (dB, bits a position), in ascending order.
+    method
+        Name of the method for signals of this kind where the user names neither a method nor a network; None: the
+        planner for the network of this recipe.
     fit
         Settings of `fit.FitConfig` by preset, which override the preset's; under "" for all presets.
     build
@@ -95,6 +98,7 @@ class Recipe:
     rated_bits: float | None = None
     db: float = 30.0
     qualities: tuple[tuple[float, float], ...] = ()
+    method: str | None = None
     fit: dict[str, dict[str, Any]] = field(default_factory=dict)
     build: Callable[..., Field] = MLP
 

@@ -1,0 +1,518 @@
+"""Training of pyramids: latents and networks together, for rate and distortion.
+
+The loss is the mean squared error plus a weight times the bits a sample, with soft rounding and noise in place of the
+rounding of latents: COOL-CHIC (Ladune et al. 2023), C3 (Kim et al. 2024, section 3). At the end, latents are rounded,
+and the networks are trained on under the rounding of their own parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sinr_codec.coding import parametric
+from sinr_codec.devices import is_cpu
+from sinr_codec.errors import InputError, quoted
+from sinr_codec.fields.base import Trainable
+from sinr_codec.fields.pyramid import Pyramid, latents_name
+from sinr_codec.fields.pyramid_section import PyramidSection
+from sinr_codec.fit.code_length import NETWORKS, CodeLength, soft_rounded
+from sinr_codec.fit.config import FitConfig, FitResult
+from sinr_codec.fit.optim import Stepper
+from sinr_codec.fit.run import Run
+from sinr_codec.fit.synthesis import Synthesis
+from sinr_codec.progress import Listener
+from sinr_codec.signals.base import Part, SampledPart
+
+#: Latents are this multiple of the numbers that Adam trains: they move by it times the learning rate.
+GAIN: Final = 12.0
+#: Learning rates of Adam for latents and of SOAP for networks, and for networks that begin from trained ones; the share
+#: to which a cosine decay leads; steps of the warm-up.
+LATENT_RATE: Final = 1e-2
+NETWORK_RATE: Final = 1e-2
+TRAINED_RATE: Final = 5e-3
+LEAST_RATE: Final = 0.03
+WARMUP_STEPS: Final = 20
+#: Temperature of the soft rounding and width of the noise, at the beginning and when latents are rounded.
+TEMPERATURES: Final = 0.3, 0.1
+NOISES: Final = 1.0, 0.4
+#: Share of the budget from which on networks are trained under the rounding of their parameters.
+QUANTISE_AT: Final = 0.5
+#: Share of the budget at which latents are rounded, and the learning rate of the networks from there on.
+ROUND_AT: Final = 0.88
+ROUNDED_RATE: Final = 1e-3
+#: The weight that suits a rate of `USUAL_BITS` bits a sample or a loss of `USUAL_LOSS`, and the exponents of weights
+#: against both.
+USUAL_WEIGHT: Final = 4e-3
+USUAL_BITS: Final = 0.22
+USUAL_LOSS: Final = 8.2e-4
+BITS_EXPONENT: Final = -1.77
+LOSS_EXPONENT: Final = 1.65
+#: Without a target, the weight is one that usually leads to a loss of this share of the variance at most, within the
+#: precision of 8 bits.
+MOST_LOSS: Final = 0.1
+LEAST_LOSS: Final = 1e-5
+#: Where there is a target: steps between measurements of rounded latents, share of the budget at which they begin, and
+#: the exponent of the ratio to the target in the update of the weight. Until latents are rounded, rate and loss fall by
+#: `FALLS` of their final values, with the third power of what is left.
+LOOK: Final = 20
+LOOK_FROM: Final = 0.1
+FOLLOW: Final = 0.5
+FALLS: Final = {"bits": 0.7, "loss": 0.4}
+#: What a target of bits leaves unused at first, so that the rounding of networks fits in.
+SPARE: Final = 0.006
+#: Further attempts at a target; each has a share of the steps, at least some, and begins at a share of the schedule.
+ATTEMPTS: Final = 6
+ATTEMPT_SHARE: Final = 0.15
+LEAST_AGAIN: Final = 60
+AGAIN_FROM: Final = 0.6
+#: A file is this far below a target of bits at most, and its quality in dB as far above the requested one.
+NEAR_BITS: Final = 0.02
+NEAR_DB: Final = 0.05
+#: Least and most weight relative to the first one, and bits of a parameter before there are step sizes.
+MOST_CHANGE: Final = 300.0
+FIRST_BITS: Final = 4.0
+MOST_EXPONENT: Final = 12
+#: Exponents of the step sizes of networks that are tried first, in units of their fixed-point numbers.
+FIRST_EXPONENTS: Final = {"context": 3, "upsampling": 6, "synthesis": 5, "residuals": 5}
+
+
+def fit_pyramid(
+    field: Trainable,
+    signal: Part,
+    config: FitConfig,
+    params: Mapping[str, NDArray[Any]] | None = None,
+    progress: Listener | None = None,
+) -> FitResult:
+    """Fit a `Pyramid` to a signal for a weight of its rate, a rate or a quality; arguments and errors as in `fit`.
+
+    The loss is ``MSE + weight * bits``, where the mean squared error is that of values in [0, 1] and bits are those of
+    a sample. With `FitConfig.bits` or `FitConfig.quality`, the weight follows the rate or the quality.
+
+    Returns
+    -------
+    FitResult
+        Parameters as integers, which the file holds losslessly.
+    """
+    if not is_cpu(config.device):
+        raise InputError(f"device: pyramids are fitted on the CPU, got {quoted(config.device)}")
+    training = _Training(cast(Pyramid, field), signal, config, params, progress)
+    with training.run:
+        training.run.complete(training.train)
+        result = training.result()
+    training.run.finish(config.keep_checkpoint)
+    return result
+
+
+class _Training:
+    """Latents, networks, and the state of their training."""
+
+    def __init__(
+        self,
+        field: Pyramid,
+        signal: Part,
+        config: FitConfig,
+        params: Mapping[str, NDArray[Any]] | None,
+        listener: Listener | None,
+    ) -> None:
+        self.field, self.signal, self.config = field, signal, config
+        self.rng = np.random.default_rng(config.seed)
+        self.values = grid_values(signal, field.sizes)
+        self.synthesis = Synthesis(field)
+        self.targets = self.synthesis.targets(self.values)
+        self.code_length = CodeLength(field)
+        self.sizes = [field.latents[latents_name(level)] for level in range(1, field.levels + 1)]
+        self.counts = [math.prod(shape) for shape in self.sizes]
+        self.latents = torch.zeros(sum(self.counts), requires_grad=True)
+        #: Rounded latents, once they are.
+        self.rounded: NDArray[np.float32] | None = None
+        self.fractions = {name: 2.0 ** field.fraction(name) for name in field.networks}
+        #: What the networks differ from in the file.
+        self.prior = {name: np.zeros(shape) for name, shape in field.networks.items()}
+        if params is not None:
+            self.prior = {name: params[name] / fraction for name, fraction in self.fractions.items()}
+            first = {name: torch.tensor(w).float() for name, w in self.prior.items()}
+        else:
+            first = first_networks(field, self.rng, self.targets.mean(tuple(range(2, self.targets.ndim)))[0])
+        self.networks = {name: w.requires_grad_() for name, w in first.items()}
+        #: Step sizes of the networks' parameters, once they are rounded, as exponents of the fixed-point units.
+        self.exponents: dict[str, int] = {}
+        rate = NETWORK_RATE if params is None else TRAINED_RATE
+        self.adam = Stepper([torch.optim.Adam([self.latents], lr=LATENT_RATE, betas=(0.9, 0.99), fused=True)])
+        self.soap = self._soap(rate)
+        self.weight = self._first_weight()
+        self.recent = math.inf
+        self.run = Run(config, self, listener)
+        self.run.resume()
+
+    def _first_weight(self) -> float:
+        config = self.config
+        if config.bits is not None:
+            return float(USUAL_WEIGHT * (config.bits / USUAL_BITS) ** BITS_EXPONENT)
+        if config.quality is not None:
+            return self._weight_at(self._loss_at(config.quality))
+        weight = USUAL_WEIGHT if config.weight is None else config.weight
+        # A picture of hardly any contrast would be its mean.
+        most = float(self.values.var(tuple(range(self.values.ndim - 1))).mean()) / 4 * MOST_LOSS
+        return min(weight, self._weight_at(max(most, LEAST_LOSS)))
+
+    def _weight_at(self, loss: float) -> float:
+        """The weight that usually leads to a loss."""
+        return float(USUAL_WEIGHT * (loss / USUAL_LOSS) ** LOSS_EXPONENT)
+
+    def _soap(self, rate: float) -> Stepper:
+        from pytorch_optimizer import SOAP
+
+        tensors = list(self.networks.values())
+        return Stepper([SOAP(tensors, lr=rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)])
+
+    def _loss_at(self, db: float) -> float:
+        """The mean squared error of values in [0, 1] at a quality."""
+        return float(10 ** (-(db - self.signal.decibels(4.0)) / 10))
+
+    # -- training
+
+    def train(self) -> None:
+        """All steps of the run."""
+        looked = 0
+        for share in self.run:
+            if share >= QUANTISE_AT and not self.exponents:
+                self._choose_steps()
+            if share >= ROUND_AT and self.rounded is None:
+                self._round()
+            if self.rounded is None:
+                self._both(share / ROUND_AT)
+                if share > LOOK_FROM and self.run.step >= looked + LOOK:
+                    looked = self.run.step
+                    self._follow((1 - share / ROUND_AT) ** 3)
+            else:
+                self._networks_alone((share - ROUND_AT) / (1 - ROUND_AT))
+            self.run.advance()
+            if self.run.step % 10 == 0:
+                self.run.report(4 * self.recent)
+
+    def _both(self, share: float) -> None:
+        """A step of latents and networks, at a share of the steps before latents are rounded."""
+        temperature, noise = (a + (b - a) * share for a, b in (TEMPERATURES, NOISES))
+        factor = LEAST_RATE + (1 - LEAST_RATE) * (1 + math.cos(math.pi * share)) / 2
+        factor *= min(1.0, (self.run.step + 1) / WARMUP_STEPS)
+        self._step(factor, temperature, noise)
+
+    def _step(self, factor: float, temperature: float, noise: float) -> None:
+        uniform = self.rng.random(len(self.latents), np.float32)
+        soft, slopes = soft_rounded(self.latents.detach().numpy(), uniform, GAIN, temperature, noise)
+        self.latents.grad = cast(Tensor, self._gradients(soft)) * torch.from_numpy(slopes)
+        self.adam.step(factor)
+        self.soap.step(factor)
+
+    def _networks_alone(self, share: float) -> None:
+        """A step of the networks under the rounding of their parameters."""
+        assert self.rounded is not None
+        self._gradients(self.rounded, latents_too=False)
+        rate = self.soap.optimizers[0].defaults["lr"]
+        self.soap.step(ROUNDED_RATE / rate * (1 + math.cos(math.pi * share)) / 2)
+
+    def _gradients(self, latents: NDArray[np.float32], latents_too: bool = True) -> Tensor | None:
+        """Set the gradients of networks, and return those by latents.
+
+        Once networks have step sizes, their gradients are those at the rounded parameters, and those of their own bits.
+        Rate and distortion are computed side by side.
+        """
+        networks = self._coarse() if self.exponents else self.networks
+        planes = self._split(latents)
+        rate = _POOL.submit(self.code_length, planes, {n: networks[n].detach().numpy() for n in NETWORKS})
+        leaves = [torch.from_numpy(plane).requires_grad_(latents_too) for plane in planes]
+        loss = ((self.synthesis(leaves, networks) - self.targets) ** 2).mean() / 4
+        loss.backward()
+        bits, by_latents, by_networks = rate.result()
+        scale = self.weight / len(self.signal)
+        for name, gradient in by_networks.items():
+            networks[name].grad = scale * torch.from_numpy(gradient)
+        if self.exponents:
+            for name, network in networks.items():
+                difference = self.networks[name].detach() - torch.from_numpy(self.prior[name]).float()
+                mean = difference.abs().mean() + 2 ** self.exponents[name] / self.fractions[name] / 4
+                own = scale * math.log2(math.e) / mean * difference.sign()
+                self.networks[name].grad = cast(Tensor, network.grad) + own
+        self.recent = float(loss.detach())
+        self.bits = sum(bits)
+        if not latents_too:
+            return None
+        together = [cast(Tensor, leaf.grad) + scale * torch.from_numpy(g) for leaf, g in zip(leaves, by_latents)]
+        return torch.cat([each.flatten() for each in together])
+
+    def _split(self, latents: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Latents of each level, level 1 first."""
+        ends = np.cumsum(self.counts)[:-1]
+        return [part.reshape(shape) for part, shape in zip(np.split(latents, ends), self.sizes)]
+
+    # -- rounding
+
+    def _round(self) -> None:
+        """Round the latents, and choose step sizes for the networks."""
+        self.rounded = np.rint(GAIN * self.latents.detach().numpy())
+        self._choose_steps()
+
+    def _choose_steps(self) -> None:
+        if not self.exponents:
+            self.exponents = {name: FIRST_EXPONENTS[name.partition(".")[0]] for name in self.networks}
+        for name in self.networks:
+            self._choose_step(name)
+
+    def _coarse(self) -> dict[str, Tensor]:
+        """Leaves with the rounded parameters of the networks."""
+        with torch.no_grad():
+            rounded = {name: self._quantised(name, w) for name, w in self.networks.items()}
+        return {name: w.requires_grad_() for name, w in rounded.items()}
+
+    def _choose_step(self, name: str) -> None:
+        """The step size of a tensor with the least cost: loss, bits of latents, and bits of the tensor itself."""
+
+        def cost(exponent: int) -> float:
+            if exponent not in known:
+                with torch.no_grad():
+                    exponents = self.exponents | {name: exponent}
+                    networks = {each: self._quantised(each, w, exponents[each]) for each, w in self.networks.items()}
+                bits = self._bits_of(name, exponent)
+                if name in NETWORKS:
+                    bits += self._bits(networks)
+                    known[exponent] = self.weight / len(self.signal) * bits
+                else:
+                    known[exponent] = self._loss(networks) + self.weight / len(self.signal) * bits
+            return known[exponent]
+
+        known: dict[int, float] = {}
+        best = self.exponents[name]
+        for way in (1, -1):
+            while 0 <= best + way <= MOST_EXPONENT and cost(best + way) < cost(best):
+                best += way
+        self.exponents[name] = best
+
+    def _quantised(self, name: str, weights: Tensor, exponent: int | None = None) -> Tensor:
+        """Real numbers rounded to their steps."""
+        step = 2 ** (self.exponents[name] if exponent is None else exponent) / self.fractions[name]
+        prior = torch.from_numpy(self.prior[name]).float()
+        return prior + ((weights - prior) / step).round() * step
+
+    def _bits_of(self, name: str, exponent: int) -> float:
+        """Bits of a tensor of a network at a step size."""
+        return integers_bits(self._steps(name, exponent).ravel())
+
+    def _steps(self, name: str, exponent: int) -> NDArray[np.int64]:
+        """The difference of a tensor from the prior, in steps."""
+        difference = self.networks[name].detach().numpy() - self.prior[name]
+        return np.rint(difference * (self.fractions[name] / 2**exponent)).astype(np.int64)
+
+    def _bits(self, networks: Mapping[str, Tensor] | None = None) -> float:
+        """Bits of the rounded latents."""
+        networks = networks or (self._coarse() if self.exponents else self.networks)
+        latents = np.rint(GAIN * self.latents.detach().numpy()) if self.rounded is None else self.rounded
+        return sum(self.code_length(self._split(latents), {n: networks[n].detach().numpy() for n in NETWORKS})[0])
+
+    def _loss(self, networks: Mapping[str, Tensor] | None = None) -> float:
+        """Mean squared error of values in [0, 1] from the rounded latents."""
+        latents = np.rint(GAIN * self.latents.detach().numpy()) if self.rounded is None else self.rounded
+        with torch.no_grad():
+            planes = [torch.from_numpy(plane) for plane in self._split(latents)]
+            found = self.synthesis(planes, networks or (self._coarse() if self.exponents else self.networks))
+            return float(((found - self.targets) ** 2).mean()) / 4
+
+    def integers(self) -> dict[str, NDArray[Any]]:
+        """The parameters as the file holds them."""
+        assert self.rounded is not None
+        dtypes, found = self.field.dtypes(), {}
+        for name, exponent in self.exponents.items():
+            prior = np.rint(self.prior[name] * self.fractions[name]).astype(np.int64)
+            found[name] = (prior + (self._steps(name, exponent) << exponent)).astype(dtypes[name])
+        for level, plane in enumerate(self._split(self.rounded), 1):
+            found[latents_name(level)] = plane.astype(dtypes[latents_name(level)])
+        return {name: found[name] for name in self.field.shapes()}
+
+    # -- targets
+
+    def _follow(self, left: float) -> None:
+        """Update the weight by rate or quality of rounded latents, at a share `left` of what training has to gain."""
+        config = self.config
+        if config.bits is not None:
+            networks = FIRST_BITS * self.field.network_params
+            if self.exponents:
+                networks = sum(self._bits_of(name, exponent) for name, exponent in self.exponents.items())
+            aim = (1 - SPARE) * config.bits * len(self.signal)
+            ratio = (networks + self._bits()) / (aim * (1 + FALLS["bits"] * left))
+        elif config.quality is not None:
+            ratio = self._loss_at(config.quality) * (1 + FALLS["loss"] * left) / self._loss()
+        else:
+            return
+        self._change_weight(float(np.clip(ratio, 1 / 3, 3.0) ** FOLLOW))
+
+    def _change_weight(self, factor: float) -> None:
+        first = self._first_weight()
+        self.weight = min(max(self.weight * factor, first / MOST_CHANGE), first * MOST_CHANGE)
+
+    def _attempt(self) -> None:
+        """Train on until rate or quality are within their tolerance; keep the nearest result on the right side.
+
+        The weight is that at which the excess over the target should vanish, by the usual exponent and then by those
+        of the last two attempts.
+        """
+        self.best = self.integers()
+        if self.config.bits is None and self.config.quality is None:
+            return
+        exponent = BITS_EXPONENT if self.config.bits is not None else LOSS_EXPONENT
+        steps = max(LEAST_AGAIN, int(ATTEMPT_SHARE * self.run.step))
+        points: list[tuple[float, float]] = []  # logarithms of the weight and of the excess
+        kept: float | None = None
+        for number in range(ATTEMPTS + 1):
+            params = self.integers()
+            excess, near = self._excess(params)
+            if excess <= 1 and (kept is None or excess > kept):
+                kept, self.best = excess, params
+            if 1 - near <= excess <= 1 or number == ATTEMPTS or self.run.interrupted:
+                break
+            points.append((math.log(self.weight), math.log(excess)))
+            if len(points) > 1:
+                (w0, e0), (w1, e1) = points[-2:]
+                measured = (w1 - w0) / (e1 - e0) if e1 != e0 else exponent
+                exponent = math.copysign(min(max(measured / exponent, 0.5), 3.0) * abs(exponent), exponent)
+            aim = math.log(1 - near / 2)
+            self._change_weight(math.exp(min(max(exponent * (aim - points[-1][1]), -2.0), 2.0)))
+            self._train_again(steps)
+        if kept is None:
+            self.best = params
+
+    def _excess(self, params: Mapping[str, NDArray[Any]]) -> tuple[float, float]:
+        """Bits or loss as a share of the target, and how far below 1 they may be."""
+        if self.config.bits is not None:
+            return section_bits(self.field, params) / (self.config.bits * len(self.signal)), NEAR_BITS
+        assert self.config.quality is not None
+        return self._exact_loss(params) / self._loss_at(self.config.quality), 1 - 10 ** (-NEAR_DB / 10)
+
+    def _train_again(self, steps: int) -> None:
+        """The last part of the schedule once more, in fewer steps: at its end, latents hardly move."""
+        rounded, self.rounded = int(ROUND_AT * steps), None
+        for step in range(rounded):
+            self._both(AGAIN_FROM + (1 - AGAIN_FROM) * step / rounded)
+            self.run.step += 1
+            self.run.report(4 * self.recent)
+        self._round()
+        for step in range(steps - rounded):
+            self._networks_alone(step / (steps - rounded))
+
+    def _exact_loss(self, params: Mapping[str, NDArray[Any]]) -> float:
+        """Mean squared error of decoded samples, as a share of the squared peak."""
+        decoder = cast(Any, self.field.decoder(params))
+        axes = [((2 * np.arange(n) + 1) / n - 1).astype(np.float32) for n in self.field.sizes]
+        found = decoder.on_grid(axes).reshape(-1, self.field.out_features)
+        if not isinstance(self.signal, SampledPart):
+            wanted = self.values.reshape(found.shape)
+            return float(np.mean((found - wanted) ** 2)) / 4
+        got, wanted = (self.signal.to_samples(v).astype(np.float64) for v in (found, self.values.reshape(found.shape)))
+        return float(np.mean((got - wanted) ** 2)) / self.signal.peak**2
+
+    # -- the end, and checkpoints
+
+    def result(self) -> FitResult:
+        """The fitted integers; rate or quality are brought to their target before."""
+        if self.rounded is None:
+            self._round()
+        self._attempt()
+        loss = 4 * self._exact_loss(self.best)
+        return FitResult(self.best, loss, self.run.step, self.run.elapsed, self.run.interrupted, 0, False, False)
+
+    def identity(self) -> str:
+        """See `run.Resumable`."""
+        c = self.config
+        settings = [c.bits, c.quality, c.weight, c.steps, c.seconds, c.seed]
+        return json.dumps([self.field.to_header(), settings, zlib.crc32(self.values.tobytes())])
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `run.Resumable`."""
+        return {
+            "state": [self.run.step, self.run.elapsed - self.run.uncounted, self.weight],
+            "latents": self.latents,
+            "networks": dict(self.networks),
+            "rounded": None if self.rounded is None else torch.from_numpy(self.rounded),
+            "exponents": dict(self.exponents),
+            "optimizers": [self.adam.state_dict(), self.soap.state_dict()],
+            "generator": json.dumps(self.rng.bit_generator.state),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `run.Resumable`."""
+        self.run.step, self.run.before, self.weight = state["state"]
+        with torch.no_grad():
+            self.latents.copy_(state["latents"])
+            for name, leaf in self.networks.items():
+                leaf.copy_(state["networks"][name])
+        self.rounded = None if state["rounded"] is None else state["rounded"].numpy()
+        self.exponents = dict(state["exponents"])
+        for optimizer, saved in zip((self.adam, self.soap), state["optimizers"]):
+            optimizer.load_state_dict(saved)
+        self.rng.bit_generator.state = json.loads(state["generator"])
+
+
+def first_networks(field: Pyramid, rng: np.random.Generator, mean: Tensor) -> dict[str, Tensor]:
+    """Random networks of the usual size, in real numbers, whose output is the mean (b * phases,)."""
+    scales = {"context.0.weight": 0.1, "context.2.weight": 0.1, "synthesis.1.weight": 0.5}
+    found = {}
+    for name, shape in field.networks.items():
+        scale = scales.get(name, 1.0)
+        if name != "context.0.weight":
+            scale /= math.sqrt(math.prod(shape[1:]))
+        zero = name.endswith("bias") or name.startswith("residuals")
+        found[name] = torch.tensor(np.zeros(shape) if zero else rng.uniform(-scale, scale, shape)).float()
+    found["context.0.weight"][-2:] = 0
+    found["synthesis.1.weight"][:, field.width :] = 0
+    if "upsampling" in found:
+        found["upsampling"] = torch.tensor([-0.0351, 0.2617, 0.8789, -0.1055])
+    found["synthesis.1.bias"] = mean.clone()
+    return found
+
+
+def grid_values(signal: Part, sizes: tuple[int, ...]) -> NDArray[np.float32]:
+    """Values (*sizes, b) of samples at centres of a grid over [-1, 1]^a; its outer ones repeated where it has more.
+
+    A block at the edge of a signal has no samples beyond.
+
+    Raises
+    ------
+    InputError : other positions of samples, such as points on a sphere
+    """
+    places = np.empty((len(signal), len(sizes)), np.int32)
+    values = np.empty((len(signal), signal.out_features), np.float32)
+    for start in range(0, len(signal), 1 << 18):
+        some = slice(start, min(start + (1 << 18), len(signal)))
+        coords, values[some] = signal.batch(np.arange(some.start, some.stop))
+        exact = ((coords.astype(np.float64) + 1) * sizes - 1) / 2
+        places[some] = np.rint(exact)
+        if np.abs(exact - places[some]).max() > 0.25:
+            raise InputError("pyramid: expected samples at the centres of a grid over [-1, 1]")
+    first, last = places.min(0), places.max(0)
+    if first.min() < 0 or (last >= sizes).any() or math.prod((last - first + 1).tolist()) != len(signal):
+        raise InputError("pyramid: expected samples that fill a part of a grid over [-1, 1]")
+    found = np.empty((*(last - first + 1), signal.out_features), np.float32)
+    found[tuple((places - first).T)] = values
+    around = [(int(a), n - 1 - int(b)) for a, b, n in zip(first, last, sizes)]
+    return np.pad(found, [*around, (0, 0)], mode="edge")
+
+
+def section_bits(field: Pyramid, params: Mapping[str, NDArray[Any]]) -> int:
+    """Bits of a pyramid's section in a file."""
+    return 8 * sum(map(len, PyramidSection().records(field, params).values()))
+
+
+def integers_bits(values: NDArray[np.int64]) -> float:
+    """Bits of integers (n,) in a file."""
+    return 8.0 if (values == values[0]).all() else parametric.fit(values)[1]
+
+
+_POOL: Final = ThreadPoolExecutor(2, "rate")
