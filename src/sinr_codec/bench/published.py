@@ -86,8 +86,8 @@ CURVES: Final = (
         "google-deepmind/c3_neural_compression, baselines/kodak.py",
     ),
     Curve(
-        "C3 (published)",
-        ((0.1, 27.35), (0.2, 29.98), (0.3, 31.70), (0.5, 34.22), (0.75, 36.57), (1.0, 38.46)),
+        "C3, adaptive (published)",
+        ((0.079, 27.03), (0.225, 30.49), (0.515, 34.37), (0.807, 37.06), (1.408, 40.88)),
         "google-deepmind/c3_neural_compression, baselines/kodak.py",
     ),
     Curve(
@@ -120,9 +120,9 @@ CURVES: Final = (
         "google-deepmind/c3_neural_compression, baselines/kodak.py",
     ),
     Curve(
-        "Cool-Chic 5.0 (published)",
-        ((0.1, 28.06), (0.2, 30.54), (0.3, 32.33), (0.5, 34.74), (0.75, 37.17), (1.0, 39.11)),
-        "Orange-OpenSource/Cool-Chic, results/v5.0",
+        "Cool-Chic 5.0.1 (published)",
+        ((0.084, 27.44), (0.219, 30.86), (0.482, 34.52), (0.759, 37.25), (1.357, 41.17)),
+        "Orange-OpenSource/Cool-Chic, results of version 5.0.1",
     ),
     Curve(
         "HM (published)",
