@@ -37,9 +37,11 @@ def _source(job: Job) -> str:
 
 
 def _aim(job: Job, network: Field, max_bytes: int | None) -> str:
-    """The size or the quality that is meant; of a size that nobody named, what to expect."""
+    """The size or the quality that is meant; of a size that nobody named, what to expect where that is known."""
     if job.psnr is not None:
         return quality_in_words(job)
+    if job.budget is None and job.method is not None and job.method.training.weighted:
+        return "the usual balance of rate and quality"
     size, about = job.budget, ""
     if job.bits is not None:
         size = round(job.bits * job.spec.samples / 8)
