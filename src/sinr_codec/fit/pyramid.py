@@ -30,6 +30,7 @@ from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.optim import Stepper
 from sinr_codec.fit.run import Run
 from sinr_codec.fit.synthesis import Synthesis
+from sinr_codec.fit.threads import threads_for
 from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part, SampledPart
 
@@ -106,7 +107,7 @@ def fit_pyramid(
     if not is_cpu(config.device):
         raise InputError(f"device: pyramids are fitted on the CPU, got {quoted(config.device)}")
     training = _Training(cast(Pyramid, field), signal, config, params, progress)
-    with training.run:
+    with threads_for(cast(Pyramid, field).work * len(signal), others=1), training.run:
         training.run.complete(training.train)
         result = training.result()
     training.run.finish(config.keep_checkpoint)

@@ -16,10 +16,10 @@ WORK_A_THREAD: Final = 1e8
 
 
 @contextmanager
-def threads_for(work: float) -> Iterator[None]:
-    """Limit torch to the threads that pay for `work` multiply-adds per forward pass."""
+def threads_for(work: float, others: int = 0) -> Iterator[None]:
+    """Limit torch to the threads that pay for `work` multiply-adds per forward pass, besides `others` of others."""
     allowed = torch.get_num_threads()
-    torch.set_num_threads(min(allowed, max(1, int(work / WORK_A_THREAD))))
+    torch.set_num_threads(max(1, min(allowed - others, int(work / WORK_A_THREAD))))
     try:
         yield
     finally:
