@@ -6,7 +6,7 @@
 Bytes are those of files, header included; PSNR is of what they decode to. A point is a file and a JSON beside it, which
 are written when the point is done and found again by picture, network and settings of the fit; after a change of the
 fit itself, take another folder. PyTorch has one thread in each process. The usual codecs are searched for their best
-quality at eight rates from 0.08 to 1 bpp.
+quality at ten rates from 0.04 to 1 bpp.
 
 Rates at 30 dB are interpolated between the points of a curve, linearly in the logarithm of the rate. They are given
 twice: as the mean of the pictures' rates, and of the mean curve (mean rate and mean PSNR of each weight), which is all
@@ -35,7 +35,7 @@ from sinr_codec.bench.published import CURVES
 from sinr_codec.bench.rates import Points, bd_rate, rate_at
 from sinr_codec.bench.runs import write_json
 from sinr_codec.bench.tables import number, table
-from sinr_codec.bench.usual_codecs import Search, picture_codecs
+from sinr_codec.bench.usual_codecs import Codec, Search, picture_codecs
 from sinr_codec.encoding.job import Job, job_for
 from sinr_codec.encoding.request import Request
 from sinr_codec.encoding.targets import reach
@@ -47,8 +47,9 @@ from sinr_codec.signals.image import ImageSignal, psnr
 
 PRESETS = ("fast", "balanced")
 WEIGHTS = (0.02, 0.008, 0.004, 0.0015, 0.0005)
-#: Rates of the usual codecs, in bits a pixel.
-RATES = tuple(float(rate) for rate in np.geomspace(0.08, 1.0, 8))
+#: Rates of the usual codecs, in bits a pixel, and the least of them for BD-rates. Smooth pictures have 30 dB below it.
+LEAST = 0.08
+RATES = (LEAST / 2, LEAST / 2**0.5, *(float(rate) for rate in np.geomspace(LEAST, 1.0, 8)))
 DB = 30.0
 USUAL = ("JPEG", "JPEG 2000", "WebP", "JPEG XL", "AVIF")
 PUBLISHED = tuple(
@@ -124,7 +125,7 @@ class Usual(NamedTuple):
         key = content_key(array, RATES)
         if (kept := _kept(file, key)) is not None:
             return kept
-        searches = [Search(each, lambda other: psnr(array, other, 255)) for each in picture_codecs(array)]
+        searches = [Search(_thinned(each), lambda other: psnr(array, other, 255)) for each in picture_codecs(array)]
         pixels, curves = array.shape[0] * array.shape[1], defaultdict(list)
         for rate in RATES:
             found = [point for search in searches if (point := search.at_bytes(int(rate * pixels / 8)))]
@@ -141,6 +142,11 @@ class Usual(NamedTuple):
     def words(self, _: Mapping[str, Any]) -> str:
         """A line about the points."""
         return f"{self.picture.stem}: usual codecs"
+
+
+def _thinned(usual: Codec) -> Codec:
+    """A third of AVIF's settings: one takes a second, and the points are on the same curve."""
+    return replace(usual, settings=usual.settings[::3]) if usual.name == "AVIF" else usual
 
 
 def _kept(file: Path, key: str) -> dict[str, Any] | None:
@@ -171,14 +177,16 @@ def measured(tasks: Sequence[Any], jobs: int) -> Iterator[tuple[Any, dict[str, A
 # -- figures -----------------------------------------------------------------------------------------------------
 
 
-def curves_of(ours: Iterable[Mapping[str, Any]], usual: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:
-    """Curves by codec and picture; ours are called by preset."""
+def curves_of(
+    ours: Iterable[Mapping[str, Any]], usual: Iterable[Mapping[str, Any]], least: float = 0.0
+) -> dict[str, dict[str, Points]]:
+    """Curves by codec and picture, the usual ones from a rate on; ours are called by preset."""
     found: dict[str, dict[str, Any]] = defaultdict(lambda: defaultdict(list))
     for point in ours:
         found[point["preset"]][point["picture"]].append((point["bpp"], point["db"]))
     for row in usual:
         for name, points in row["curves"].items():
-            found[name][row["picture"]] = [(point["bpp"], point["db"]) for point in points]
+            found[name][row["picture"]] = [(point["bpp"], point["db"]) for point in points if point["rate"] >= least]
     return {name: {picture: sorted(points) for picture, points in each.items()} for name, each in found.items()}
 
 
@@ -218,14 +226,14 @@ def against(ours: Curves, anchor: Curves, pictures: Sequence[str]) -> dict[str, 
 def figures(ours: Sequence[Mapping[str, Any]], usual: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the points say of every codec, by name."""
     pictures = sorted({row["picture"] for row in usual})
-    curves, found = curves_of(ours, usual), {}
+    curves, anchors, found = curves_of(ours, usual), curves_of((), usual, LEAST), {}
     ordered = [*(name for name in curves if name not in USUAL), *(name for name in USUAL if name in curves)]
     for name in ordered:
         each = curves[name]
         found[name] = {"at_30_db": at_db(each, pictures), "mean_curve": mean_curve(each, pictures)}
         mine = [point for point in ours if point["preset"] == name]
         if mine:
-            found[name]["against"] = {anchor: against(each, curves.get(anchor, {}), pictures) for anchor in USUAL}
+            found[name]["against"] = {anchor: against(each, anchors.get(anchor, {}), pictures) for anchor in USUAL}
             for what in ("encode_seconds", "decode_seconds"):
                 found[name][what] = {
                     clock: float(np.median([point[what][clock] for point in mine])) for clock in ("cpu", "wall")

@@ -65,7 +65,10 @@ def test_figures_of_curves(program):
     pytest.importorskip("bjontegaard")
     usual_points = [(0.1, 26.0), (0.2, 29.0), (0.4, 32.0), (0.8, 35.0)]
     rows = [
-        {"picture": name, "curves": {"WebP": [{"bpp": factor * bpp, "db": db} for bpp, db in usual_points]}}
+        {
+            "picture": name,
+            "curves": {"WebP": [{"rate": bpp, "bpp": factor * bpp, "db": db} for bpp, db in usual_points]},
+        }
         for name, factor in (("a", 1), ("b", 2))
     ]
     rows[1]["curves"]["WebP"].pop(0)
@@ -86,6 +89,9 @@ def test_figures_of_curves(program):
     assert rival["bd_rate"] == pytest.approx({"a": -50, "b": 10}, abs=0.1)
     assert rival["mean_bd_rate"] == pytest.approx(-20, abs=0.1)
     assert (rival["pictures"], rival["behind"]) == (2, 1)
+    rows[0]["curves"]["WebP"].insert(0, {"rate": 0.04, "bpp": 0.09, "db": 20.0})  # too low for BD-rates
+    assert program.figures(ours, rows)["fast"]["against"]["WebP"] == rival
+    assert program.figures(ours, rows)["WebP"]["mean_curve"] == webp["mean_curve"]
     assert mine["against"]["AVIF"]["pictures"] == 0
     assert mine["encode_seconds"]["cpu"] == 2.0
     assert "| fast | 2 | 0.340 | 0.340 | -20.0 | - | 1 of 2 |" in program.in_words(found)
