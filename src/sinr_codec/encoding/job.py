@@ -9,6 +9,7 @@ from typing import Final
 
 from sinr_codec.bases import Base, load_signal, read_base
 from sinr_codec.container import DEFAULT_LIMITS
+from sinr_codec.devices import CPU, is_cpu
 from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Field
@@ -97,8 +98,8 @@ class Job:
 
     @property
     def device(self) -> str:
-        """PyTorch device for fits."""
-        return self.request.device
+        """PyTorch device for fits; those of pyramids are on the CPU."""
+        return CPU if self.method is not None and self.method.training.weighted else self.request.device
 
     @property
     def planes(self) -> int:
@@ -241,6 +242,8 @@ def job_for(
     wanted = free or psnr is not None or request.budget(spec.samples) is not None
     rated = method is None and recipe.rated(preset) and wanted
     metadata, notes = _metadata(signal, request.budget(spec.samples), recipe.rate)
+    if method is not None and method.training.weighted and not is_cpu(request.device):
+        notes += (f"a pyramid is fitted on the CPU, not on {request.device}; field mlp uses it",)
     return Job(
         *(signal, request, progress, preset, recipe, method, shared, rated, request.checkpoint, psnr),
         name=name,
