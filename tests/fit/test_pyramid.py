@@ -56,9 +56,9 @@ def test_a_larger_weight_gives_fewer_bits(usual):
 
 
 def test_a_number_of_bits_is_met():
-    signal, field, result = fitted(picture(), FitConfig(steps=200, bits=2.0))
+    signal, field, result = fitted(picture(64, 96), FitConfig(steps=300, bits=1.5))
     taken = section_bits(field, result.params) / len(signal)
-    assert 0.95 * 2.0 < taken <= 2.0
+    assert 0.95 * 1.5 < taken <= 1.5
 
 
 def test_a_quality_is_met():

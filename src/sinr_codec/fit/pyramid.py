@@ -46,8 +46,6 @@ WARMUP_STEPS: Final = 20
 #: Temperature of the soft rounding and width of the noise, at the beginning and when latents are rounded.
 TEMPERATURES: Final = 0.3, 0.1
 NOISES: Final = 1.0, 0.4
-#: Share of the budget from which on networks are trained under the rounding of their parameters.
-QUANTISE_AT: Final = 0.5
 #: Share of the budget at which latents are rounded, and the learning rate of the networks from there on.
 ROUND_AT: Final = 0.88
 ROUNDED_RATE: Final = 1e-3
@@ -62,6 +60,8 @@ LOSS_EXPONENT: Final = 1.65
 #: precision of 8 bits.
 MOST_LOSS: Final = 0.1
 LEAST_LOSS: Final = 1e-5
+#: Samples below which the weight is smaller in proportion, since networks are most of the bits.
+SMALL: Final = 1 << 12
 #: Where there is a target: steps between measurements of rounded latents, share of the budget at which they begin, and
 #: the exponent of the ratio to the target in the update of the weight. Until latents are rounded, rate and loss fall by
 #: `FALLS` of their final values, with the third power of what is left.
@@ -75,6 +75,10 @@ SPARE: Final = 0.006
 ATTEMPTS: Final = 6
 ATTEMPT_SHARE: Final = 0.15
 LEAST_AGAIN: Final = 60
+#: Excess over a number of bits below which latents are rounded down instead, and bisections for how many.
+NEARLY: Final = 1.03
+SHY_STEPS: Final = 8
+MOST_SHY: Final = 2.0
 AGAIN_FROM: Final = 0.6
 #: A file is this far below a target of bits at most, and its quality in dB as far above the requested one.
 NEAR_BITS: Final = 0.02
@@ -164,7 +168,7 @@ class _Training:
         weight = USUAL_WEIGHT if config.weight is None else config.weight
         # A picture of hardly any contrast would be its mean.
         most = float(self.values.var(tuple(range(self.values.ndim - 1))).mean()) / 4 * MOST_LOSS
-        return min(weight, self._weight_at(max(most, LEAST_LOSS)))
+        return min(weight, self._weight_at(max(most, LEAST_LOSS))) * min(1.0, len(self.signal) / SMALL)
 
     def _weight_at(self, loss: float) -> float:
         """The weight that usually leads to a loss."""
@@ -186,8 +190,6 @@ class _Training:
         """All steps of the run."""
         looked = 0
         for share in self.run:
-            if share >= QUANTISE_AT and not self.exponents:
-                self._choose_steps()
             if share >= ROUND_AT and self.rounded is None:
                 self._round()
             if self.rounded is None:
@@ -261,11 +263,7 @@ class _Training:
     def _round(self) -> None:
         """Round the latents, and choose step sizes for the networks."""
         self.rounded = np.rint(GAIN * self.latents.detach().numpy())
-        self._choose_steps()
-
-    def _choose_steps(self) -> None:
-        if not self.exponents:
-            self.exponents = {name: FIRST_EXPONENTS[name.partition(".")[0]] for name in self.networks}
+        self.exponents = {name: FIRST_EXPONENTS[name.partition(".")[0]] for name in self.networks}
         for name in self.networks:
             self._choose_step(name)
 
@@ -379,6 +377,8 @@ class _Training:
                 kept, self.best = excess, params
             if 1 - near <= excess <= 1 or number == ATTEMPTS or self.run.interrupted:
                 break
+            if self.config.bits is not None and 1 < excess < NEARLY:
+                break
             points.append((math.log(self.weight), math.log(excess)))
             if len(points) > 1:
                 (w0, e0), (w1, e1) = points[-2:]
@@ -388,7 +388,21 @@ class _Training:
             self._change_weight(math.exp(min(max(exponent * (aim - points[-1][1]), -2.0), 2.0)))
             self._train_again(steps)
         if kept is None:
-            self.best = params
+            self.best = params if self.config.bits is None else self._within(params)
+
+    def _within(self, params: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Parameters whose latents are rounded down just so often that they meet the bits, where that is possible."""
+        free = GAIN * self.latents.detach().numpy()
+        low, high, best = 0.0, MOST_SHY, params
+        for _ in range(SHY_STEPS):
+            shy = (low + high) / 2
+            self.rounded = np.sign(free) * np.maximum(np.floor(np.abs(free) + (0.5 - shy)), 0) + 0.0
+            found = self.integers()
+            if self._excess(found)[0] <= 1:
+                high, best = shy, found
+            else:
+                low = shy
+        return best
 
     def _excess(self, params: Mapping[str, NDArray[Any]]) -> tuple[float, float]:
         """Bits or loss as a share of the target, and how far below 1 they may be."""
@@ -400,6 +414,7 @@ class _Training:
     def _train_again(self, steps: int) -> None:
         """The last part of the schedule once more, in fewer steps: at its end, latents hardly move."""
         rounded, self.rounded = int(ROUND_AT * steps), None
+        self.exponents = {}  # networks learn little under rounding, unless their rate is low
         for step in range(rounded):
             self._both(AGAIN_FROM + (1 - AGAIN_FROM) * step / rounded)
             self.run.step += 1
