@@ -28,9 +28,8 @@ def measure(picture: Path, bpp: float, preset: str, block: int | None, work: Pat
     if kept.exists():
         row: dict[str, Any] = json.loads(kept.read_text())
         return row
-    report = codec.encode(
-        picture, kept.with_suffix(".sinr"), bpp=bpp, preset=preset, **({} if block is None else {"block": block})
-    )
+    cut = {} if block is None else {"block": block}
+    report = codec.encode(picture, kept.with_suffix(".sinr"), field="mlp", bpp=bpp, preset=preset, **cut)
     array = np.asarray(ImageSignal.load(picture).array)
     decoded = codec.decode(kept.with_suffix(".sinr"))
     row = {

@@ -31,7 +31,7 @@ def measure(number: int, data: Path, side: int, bpp: float) -> dict[str, Any]:
     suited = ImageSignal.suited
     for name, encoding in (("axes", octaves), ("turning", rotated_octaves)):
         ImageSignal.suited = lambda _, recipe, encoding=encoding: replace(recipe, encoding=encoding)
-        report = codec.encode(array, bpp=bpp, preset="fast")
+        report = codec.encode(array, field="mlp", bpp=bpp, preset="fast")
         row[name] = {"bytes": report.bytes, "psnr": report.psnr}
     ImageSignal.suited = suited
     print(f"{row['picture']}: alignment {row['alignment']:.3f}, {row['turning']['psnr'] - row['axes']['psnr']:+.2f} dB")
