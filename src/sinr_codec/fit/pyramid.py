@@ -46,6 +46,9 @@ WARMUP_STEPS: Final = 20
 #: Temperature of the soft rounding and width of the noise, at the beginning and when latents are rounded.
 TEMPERATURES: Final = 0.3, 0.1
 NOISES: Final = 1.0, 0.4
+#: Share of the budget from which on networks are trained under the rounding of their parameters and for their own bits.
+#: On whole pictures at low rates this saves 3 to 9 % of the cost; on crops at high rates it loses up to 5 %.
+QUANTISE_AT: Final = 0.5
 #: Share of the budget at which latents are rounded, and the learning rate of the networks from there on.
 ROUND_AT: Final = 0.88
 ROUNDED_RATE: Final = 1e-3
@@ -190,6 +193,8 @@ class _Training:
         """All steps of the run."""
         looked = 0
         for share in self.run:
+            if share >= QUANTISE_AT and not self.exponents:
+                self._choose_steps()
             if share >= ROUND_AT and self.rounded is None:
                 self._round()
             if self.rounded is None:
@@ -263,7 +268,11 @@ class _Training:
     def _round(self) -> None:
         """Round the latents, and choose step sizes for the networks."""
         self.rounded = np.rint(GAIN * self.latents.detach().numpy())
-        self.exponents = {name: FIRST_EXPONENTS[name.partition(".")[0]] for name in self.networks}
+        self._choose_steps()
+
+    def _choose_steps(self) -> None:
+        if not self.exponents:
+            self.exponents = {name: FIRST_EXPONENTS[name.partition(".")[0]] for name in self.networks}
         for name in self.networks:
             self._choose_step(name)
 
@@ -414,7 +423,6 @@ class _Training:
     def _train_again(self, steps: int) -> None:
         """The last part of the schedule once more, in fewer steps: at its end, latents hardly move."""
         rounded, self.rounded = int(ROUND_AT * steps), None
-        self.exponents = {}  # networks learn little under rounding, unless their rate is low
         for step in range(rounded):
             self._both(AGAIN_FROM + (1 - AGAIN_FROM) * step / rounded)
             self.run.step += 1
