@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from sinr_codec.coding.latents import offsets
 from sinr_codec.errors import InputError, LimitError, MalformedError, UnknownIdError
-from sinr_codec.fields.pyramid import Pyramid, offsets
+from sinr_codec.fields.pyramid import Pyramid
 from sinr_codec.fields.resampling import Resampled
 from sinr_codec.fields.synthesis import Synthesis
 from sinr_codec.signals.base import Fields

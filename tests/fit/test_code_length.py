@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sinr_codec.coding.latents import bits_of
-from sinr_codec.fields.pyramid import Pyramid, offsets
+from sinr_codec.coding.latents import bits_of, offsets
+from sinr_codec.fields.pyramid import CONTEXT, Pyramid
 from sinr_codec.fields.pyramid_section import context_model
-from sinr_codec.fit.code_length import NETWORKS, CodeLength, soft_rounded
+from sinr_codec.fit.code_length import CodeLength, soft_rounded
 
 FIELDS = {
     "line": Pyramid.for_grid((61,), 1, channels=(2, 1)),
@@ -22,7 +22,7 @@ FIELDS = {
 
 def random_parts(field, spread=0.05):
     rng = np.random.default_rng(1)
-    networks = {n: (rng.normal(size=field.networks[n]) * spread).astype(np.float32) for n in NETWORKS}
+    networks = {n: (rng.normal(size=field.networks[n]) * spread).astype(np.float32) for n in CONTEXT}
     sizes = [(field.channels[k - 1], *field.size(k)) for k in range(1, field.levels + 1)]
     return [(2 * rng.normal(size=size)).astype(np.float32) for size in sizes], networks
 
@@ -97,7 +97,7 @@ def test_it_is_the_code_length_in_a_file():
 
 def test_far_latents_keep_a_gradient():
     field = Pyramid((4, 4), 1, (1, 1), (1,), 1, 0, 0, hidden=4)
-    networks = {n: np.zeros(field.networks[n], np.float32) for n in NETWORKS}
+    networks = {n: np.zeros(field.networks[n], np.float32) for n in CONTEXT}
     y = np.zeros((1, 2, 2), np.float32)
     y[0, 0, 0] = 200
     bits, (gradient,), _ = CodeLength(field)([y], networks)

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from types import ModuleType
 from typing import Any, ClassVar, Final, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.coding.latents import offsets
 from sinr_codec.errors import InputError, MalformedError, UnknownIdError, quoted
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.base import FieldDefaults, Params
@@ -31,6 +31,9 @@ MAX_RADIUS: Final = 16
 MAX_HIDDEN: Final = 64
 MAX_WIDTH: Final = 256
 MAX_RESIDUALS: Final = 2
+
+CONTEXT: Final = tuple(f"context.{layer}.{part}" for layer in range(3) for part in ("weight", "bias"))
+"""Parameters of the network that predicts latents."""
 
 _RADII: Final = {1: (25, 4, 4), 2: (9, 2, 2), 3: (4, 1, 1), 4: (2, 1, 1)}
 _UPSAMPLING: Final = (-144, 1072, 3600, -432)
@@ -174,7 +177,8 @@ class Pyramid(FieldDefaults):
     def inputs(self) -> int:
         """Inputs of the network that predicts latents."""
         d = self.in_features
-        return len(offsets(d, self.causal)) // 2 + len(offsets(d, self.previous)) + 1 + len(offsets(d, self.parent))
+        own = offsets(d, self.causal, causal=True)
+        return len(own) + len(offsets(d, self.previous)) + 1 + len(offsets(d, self.parent))
 
     # -- parameters
 
@@ -356,13 +360,6 @@ class Pyramid(FieldDefaults):
 def latents_name(level: int) -> str:
     """Name of a level's latents."""
     return f"latents.{level}"
-
-
-def offsets(axes: int, radius: int) -> list[tuple[int, ...]]:
-    """All offsets o on a grid of squared length at most `radius`, by length, then in lexicographic order."""
-    reach = math.isqrt(radius)
-    near = (o for o in product(range(-reach, reach + 1), repeat=axes) if sum(x * x for x in o) <= radius)
-    return sorted(near, key=lambda o: (sum(x * x for x in o), o))
 
 
 def _check(name: str, value: object, least: int, most: int) -> None:

@@ -12,7 +12,7 @@ from sinr_codec.coding.varint import Reader
 from sinr_codec.coding.weights import decode_weights, encode_weights
 from sinr_codec.errors import InputError, MalformedError
 from sinr_codec.fields.base import Decodable, Params
-from sinr_codec.fields.pyramid import Pyramid
+from sinr_codec.fields.pyramid import CONTEXT, Pyramid
 from sinr_codec.fields.synthesis import check_sums
 from sinr_codec.types import Array, JsonObject
 
@@ -20,8 +20,6 @@ NETWORKS: Final = "networks"
 """Name of the record of all networks."""
 LATENTS: Final = "latents"
 """Name of the record of all latents."""
-
-_CONTEXT: Final = tuple(f"context.{layer}.{part}" for layer in range(3) for part in ("weight", "bias"))
 
 
 class PyramidSection:
@@ -85,7 +83,7 @@ class PyramidSection:
 def context_model(pyramid: Pyramid, params: Params) -> ContextModel:
     """The network that predicts latents. `InputError` where a sum may reach 2^31."""
     radii = pyramid.causal, pyramid.previous, pyramid.parent
-    return ContextModel(pyramid.in_features, *radii, *(params[name] for name in _CONTEXT))
+    return ContextModel(pyramid.in_features, *radii, *(params[name] for name in CONTEXT))
 
 
 def _networks(pyramid: Pyramid, reader: Reader) -> dict[str, Array]:

@@ -16,8 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sinr_codec.coding.latents import offsets
 from sinr_codec.errors import MissingExtraError
-from sinr_codec.fields.pyramid import Pyramid, offsets
+from sinr_codec.fields.pyramid import CONTEXT, Pyramid
+from sinr_codec.fit.synthesis import LEAK
 
 try:
     from llvmlite import ir
@@ -28,10 +30,6 @@ except ImportError as error:
 
 Floats = NDArray[np.float32]
 
-NETWORKS: Final = tuple(f"context.{layer}.{kind}" for layer in range(3) for kind in ("weight", "bias"))
-"""Parameters of the entropy model."""
-LEAK: Final = 0.125
-"""Slope of the activation of negative numbers."""
 WIDEST: Final = 5.0
 """Largest magnitude of log2 of a scale."""
 
@@ -279,8 +277,8 @@ class _Level:
         self.size, self.channels = field.size(level), field.channels[level - 1]
         self.parents = 0 if last else field.channels[level]
         self.halved = (False,) * d if last else field.halved(level)
-        own, before, above = (offsets(d, radius) for radius in (field.causal, field.previous, field.parent))
-        own = [o for o in own if o < (0,) * d]
+        own = offsets(d, field.causal, causal=True)
+        before, above = offsets(d, field.previous), offsets(d, field.parent)
         reach = [[max(abs(o[a]) for o in some) for a in range(d)] for some in (own, before, above)]
         margin = [max(r, q, p << int(h)) for r, q, p, h in zip(*reach, self.halved)]
         # Where a parent reaches beyond the level, by one position, its neighbours see that, too.
@@ -351,7 +349,7 @@ class CodeLength:
         latents
             (channels, *size) float32 of level 1, 2, ...; they may lie between integers.
         networks
-            The parameters `NETWORKS` in real numbers.
+            The parameters `CONTEXT` in real numbers.
         """
         hidden = self.field.hidden
         padded = -(-hidden // 4) * 4  # zeros change nothing
@@ -384,7 +382,7 @@ class CodeLength:
             if level.parents:
                 gradients[number + 1] += level.above_gradient()
         found = (gw1, gb1, gw2[:hidden, :hidden], gb2[:hidden], gw3[:, :hidden], gb3)
-        return bits, gradients, dict(zip(NETWORKS, found))
+        return bits, gradients, dict(zip(CONTEXT, found))
 
 
 def _wider(array: Floats, *shape: int) -> Floats:

@@ -23,9 +23,9 @@ from sinr_codec.coding import parametric
 from sinr_codec.devices import is_cpu
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields.base import Trainable
-from sinr_codec.fields.pyramid import Pyramid, latents_name
+from sinr_codec.fields.pyramid import CONTEXT, Pyramid, latents_name
 from sinr_codec.fields.pyramid_section import PyramidSection
-from sinr_codec.fit.code_length import NETWORKS, CodeLength, soft_rounded
+from sinr_codec.fit.code_length import CodeLength, soft_rounded
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.optim import Stepper
 from sinr_codec.fit.run import Run
@@ -235,9 +235,9 @@ class _Training:
         Once networks have step sizes, their gradients are those at the rounded parameters, and those of their own bits.
         Rate and distortion are computed side by side.
         """
-        networks = self._coarse() if self.exponents else self.networks
+        networks = self._current()
         planes = self._split(latents)
-        rate = _POOL.submit(self.code_length, planes, {n: networks[n].detach().numpy() for n in NETWORKS})
+        rate = _POOL.submit(self.code_length, planes, {n: networks[n].detach().numpy() for n in CONTEXT})
         leaves = [torch.from_numpy(plane).requires_grad_(latents_too) for plane in planes]
         loss = ((self.synthesis(leaves, networks) - self.targets) ** 2).mean() / 4
         loss.backward()
@@ -276,8 +276,10 @@ class _Training:
         for name in self.networks:
             self._choose_step(name)
 
-    def _coarse(self) -> dict[str, Tensor]:
-        """Leaves with the rounded parameters of the networks."""
+    def _current(self) -> dict[str, Tensor]:
+        """The networks, or leaves with their rounded parameters once they have step sizes."""
+        if not self.exponents:
+            return self.networks
         with torch.no_grad():
             rounded = {name: self._quantised(name, w) for name, w in self.networks.items()}
         return {name: w.requires_grad_() for name, w in rounded.items()}
@@ -291,7 +293,7 @@ class _Training:
                     exponents = self.exponents | {name: exponent}
                     networks = {each: self._quantised(each, w, exponents[each]) for each, w in self.networks.items()}
                 bits = self._bits_of(name, exponent)
-                if name in NETWORKS:
+                if name in CONTEXT:
                     bits += self._bits(networks)
                     known[exponent] = self.weight / len(self.signal) * bits
                 else:
@@ -322,16 +324,16 @@ class _Training:
 
     def _bits(self, networks: Mapping[str, Tensor] | None = None) -> float:
         """Bits of the rounded latents."""
-        networks = networks or (self._coarse() if self.exponents else self.networks)
+        networks = networks or self._current()
         latents = np.rint(GAIN * self.latents.detach().numpy()) if self.rounded is None else self.rounded
-        return sum(self.code_length(self._split(latents), {n: networks[n].detach().numpy() for n in NETWORKS})[0])
+        return sum(self.code_length(self._split(latents), {n: networks[n].detach().numpy() for n in CONTEXT})[0])
 
     def _loss(self, networks: Mapping[str, Tensor] | None = None) -> float:
         """Mean squared error of values in [0, 1] from the rounded latents."""
         latents = np.rint(GAIN * self.latents.detach().numpy()) if self.rounded is None else self.rounded
         with torch.no_grad():
             planes = [torch.from_numpy(plane) for plane in self._split(latents)]
-            found = self.synthesis(planes, networks or (self._coarse() if self.exponents else self.networks))
+            found = self.synthesis(planes, networks or self._current())
             return float(((found - self.targets) ** 2).mean()) / 4
 
     def integers(self) -> dict[str, NDArray[Any]]:
