@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from sinr_codec.coding.latents import offsets
 from sinr_codec.errors import MissingExtraError
 from sinr_codec.fields.pyramid import CONTEXT, Pyramid
 from sinr_codec.fit.synthesis import LEAK
+from sinr_codec.fit.tiles import Window, tiles_of
 
 try:
     from llvmlite import ir
@@ -262,9 +262,8 @@ def _plane(
 
 @dataclass(frozen=True)
 class _Job:
-    """A plane: first places of its rows in the flat array; distances of its inputs, and their columns in layer 1."""
+    """A plane: distances of its inputs in the flat array, and their columns in layer 1."""
 
-    starts: NDArray[np.int64]
     taps: NDArray[np.int64]
     columns: NDArray[np.int64]
 
@@ -296,7 +295,7 @@ class _Level:
         def place(offset: Sequence[int]) -> int:
             return sum(o * s for o, s in zip(offset, strides))
 
-        rows = [place([*map(sum, zip(margin, at)), margin[-1]]) for at in product(*map(range, self.size[:-1]))]
+        self._origin, self._strides, self.places = place(margin), strides, plane
         self.jobs = []
         for k in range(self.channels):
             taps = [place(o) for o in own]
@@ -312,7 +311,12 @@ class _Level:
                 taps += [place([x << int(h) for x, h in zip(o, self.halved)]) + up for o in above]
                 columns += [len(own) + len(before) + 1 + i for i in range(len(above))]
             taps += [0] * (-len(taps) % 4)  # with weights of zero
-            self.jobs.append(_Job(np.array(rows) + k * plane, np.array(taps), np.array(columns)))
+            self.jobs.append(_Job(np.array(taps), np.array(columns)))
+
+    def rows(self, window: Window) -> NDArray[np.int64]:
+        """Places of the first positions of a window's rows in the first plane."""
+        grids = np.meshgrid(*(np.arange(a, b) for a, b in window[:-1]), [window[-1][0]], indexing="ij")
+        return self._origin + sum(grid.ravel() * stride for grid, stride in zip(grids, self._strides))
 
     def fill(self, own: Floats, above: Floats | None) -> None:
         """Take the latents of the level and of its parent."""
@@ -333,11 +337,13 @@ class _Level:
 
 
 class CodeLength:
-    """Bits of all latents of a pyramid, and their gradients; not thread-safe."""
+    """Bits of the latents of a pyramid, and their gradients; not thread-safe."""
 
     def __init__(self, field: Pyramid) -> None:
         self.field = field
         self._levels = [_Level(field, level) for level in range(1, field.levels + 1)]
+        (whole,) = tiles_of(field)
+        self._whole = whole.parts
 
     def __call__(
         self, latents: Sequence[Floats], networks: Mapping[str, Floats]
@@ -351,6 +357,17 @@ class CodeLength:
         networks
             The parameters `CONTEXT` in real numbers.
         """
+        self.fill(latents)
+        bits, by_networks = self.add(networks, self._whole)
+        return bits, self.gradients(), by_networks
+
+    def fill(self, latents: Sequence[Floats]) -> None:
+        """Take the latents, for calls of `add`."""
+        for number, level in enumerate(self._levels):
+            level.fill(latents[number], latents[number + 1] if level.parents else None)
+
+    def add(self, networks: Mapping[str, Floats], parts: Sequence[Window]) -> tuple[list[float], dict[str, Floats]]:
+        """Bits in a window of each level, and the gradients of their sum by networks; those by latents are kept."""
         hidden = self.field.hidden
         padded = -(-hidden // 4) * 4  # zeros change nothing
         outputs = -(-(padded + 2) // _ROWS) * _ROWS
@@ -360,29 +377,34 @@ class CodeLength:
         gw2, gb2, gw3, gb3 = (np.zeros_like(w) for w in (w2, b2, w3, end))
         gw1, gb1 = np.zeros_like(first), np.zeros_like(biases)
         rows = np.concatenate([np.arange(hidden), [padded, padded + 1]])
-        bits, gradients, plane = [], [np.zeros_like(y) for y in latents], 0
-        for number, level in enumerate(self._levels):
-            level.fill(latents[number], latents[number + 1] if level.parents else None)
+        bits, plane = [], 0
+        for level, part in zip(self._levels, parts):
+            starts, width = level.rows(part), part[-1][1] - part[-1][0]
             total = 0.0
-            for job in level.jobs:
+            for number, job in enumerate(level.jobs):
                 w1 = np.zeros((outputs, len(job.taps)), np.float32)
                 w1[rows, : len(job.columns)] = first[:, job.columns]
                 b1 = np.zeros(outputs, np.float32)
                 b1[rows] = biases[plane]
                 g1, h1 = np.zeros_like(w1), np.zeros_like(b1)
                 total += _plane(
-                    *(level.y, level.g, job.starts, level.size[-1], job.taps, w1, b1, w2, b2, w3, end),
+                    *(level.y, level.g, starts + number * level.places, width, job.taps, w1, b1, w2, b2, w3, end),
                     *(g1, h1, gw2, gb2, gw3, gb3),
                 )
                 gw1[:, job.columns] += g1[rows, : len(job.columns)]
                 gb1[plane] += h1[rows]
                 plane += 1
             bits.append(total)
-            gradients[number] += level.own_g
-            if level.parents:
-                gradients[number + 1] += level.above_gradient()
         found = (gw1, gb1, gw2[:hidden, :hidden], gb2[:hidden], gw3[:, :hidden], gb3)
-        return bits, gradients, dict(zip(CONTEXT, found))
+        return bits, dict(zip(CONTEXT, found))
+
+    def gradients(self) -> list[Floats]:
+        """Gradients of all bits since `fill` by the latents of each level."""
+        found = [level.own_g.copy() for level in self._levels]
+        for number, level in enumerate(self._levels):
+            if level.parents:
+                found[number + 1] += level.above_gradient()
+        return found
 
 
 def _wider(array: Floats, *shape: int) -> Floats:

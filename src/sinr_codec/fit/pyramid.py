@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sinr_codec.coding import parametric
+from sinr_codec.coding.weights import bytes_of
 from sinr_codec.devices import is_cpu
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields.base import Trainable
@@ -31,9 +31,13 @@ from sinr_codec.fit.optim import Stepper
 from sinr_codec.fit.run import Run
 from sinr_codec.fit.synthesis import Synthesis
 from sinr_codec.fit.threads import threads_for
+from sinr_codec.fit.tiles import tiles_of
 from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part, SampledPart
 
+#: Positions of level 1 in a tile. Networks have a step on each tile and latents one a pass: in smooth pictures networks
+#: are what takes long.
+TILE: Final = 1 << 15
 #: Latents are this multiple of the numbers that Adam trains: they move by it times the learning rate.
 GAIN: Final = 12.0
 #: Learning rates of Adam for latents and of SOAP for networks, and for networks that begin from trained ones; the share
@@ -77,9 +81,8 @@ SPARE: Final = 0.006
 #: Further attempts at a target; each has a share of the steps, at least some, and begins at a share of the schedule.
 ATTEMPTS: Final = 6
 ATTEMPT_SHARE: Final = 0.15
-LEAST_AGAIN: Final = 60
-#: Excess over a number of bits below which latents are rounded down instead, and bisections for how many.
-NEARLY: Final = 1.03
+LEAST_AGAIN: Final = 120
+#: Bisections for how many latents are rounded down where no attempt meets a number of bits, and the most of it.
 SHY_STEPS: Final = 8
 MOST_SHY: Final = 2.0
 AGAIN_FROM: Final = 0.6
@@ -136,6 +139,7 @@ class _Training:
         self.rng = np.random.default_rng(config.seed)
         self.values = grid_values(signal, field.sizes)
         self.synthesis = Synthesis(field)
+        self.tiles = [Synthesis(field, tile) for tile in tiles_of(field, TILE)]
         self.targets = self.synthesis.targets(self.values)
         self.code_length = CodeLength(field)
         self.sizes = [field.latents[latents_name(level)] for level in range(1, field.levels + 1)]
@@ -181,7 +185,8 @@ class _Training:
         from pytorch_optimizer import SOAP
 
         tensors = list(self.networks.values())
-        return Stepper([SOAP(tensors, lr=rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)])
+        soap = SOAP(tensors, lr=rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_1d=True)
+        return Stepper([soap])
 
     def _loss_at(self, db: float) -> float:
         """The mean squared error of values in [0, 1] at a quality."""
@@ -218,45 +223,58 @@ class _Training:
     def _step(self, factor: float, temperature: float, noise: float) -> None:
         uniform = self.rng.random(len(self.latents), np.float32)
         soft, slopes = soft_rounded(self.latents.detach().numpy(), uniform, GAIN, temperature, noise)
-        self.latents.grad = cast(Tensor, self._gradients(soft)) * torch.from_numpy(slopes)
+        self.latents.grad = torch.from_numpy(self._pass(soft, factor) * slopes)
         self.adam.step(factor)
-        self.soap.step(factor)
 
     def _networks_alone(self, share: float) -> None:
         """A step of the networks under the rounding of their parameters."""
         assert self.rounded is not None
-        self._gradients(self.rounded, latents_too=False)
         rate = self.soap.optimizers[0].defaults["lr"]
-        self.soap.step(ROUNDED_RATE / rate * (1 + math.cos(math.pi * share)) / 2)
+        self._pass(self.rounded, ROUNDED_RATE / rate * (1 + math.cos(math.pi * share)) / 2)
 
-    def _gradients(self, latents: NDArray[np.float32], latents_too: bool = True) -> Tensor | None:
-        """Set the gradients of networks, and return those by latents.
+    def _pass(self, latents: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+        """A step of the networks on each tile, in random order; the gradient of the loss by latents."""
+        planes = self._split(latents)
+        self.code_length.fill(planes)
+        scale, by_latents = self.weight / len(self.signal), [np.zeros_like(plane) for plane in planes]
+        self.recent = 0.0
+        for number in self.rng.permutation(len(self.tiles)).tolist():
+            self.recent += self._tile(self.tiles[number], planes, by_latents, scale)
+            self.soap.step(factor)
+        total = [mine + scale * rates for mine, rates in zip(by_latents, self.code_length.gradients())]
+        return np.concatenate([each.ravel() for each in total])
+
+    def _tile(
+        self,
+        synthesis: Synthesis,
+        planes: list[NDArray[np.float32]],
+        by_latents: list[NDArray[np.float32]],
+        scale: float,
+    ) -> float:
+        """Set the gradients of networks, add those of the distortion by latents, and return the tile's distortion.
 
         Once networks have step sizes, their gradients are those at the rounded parameters, and those of their own bits.
         Rate and distortion are computed side by side.
         """
-        networks = self._current()
-        planes = self._split(latents)
-        rate = _POOL.submit(self.code_length, planes, {n: networks[n].detach().numpy() for n in CONTEXT})
-        leaves = [torch.from_numpy(plane).requires_grad_(latents_too) for plane in planes]
-        loss = ((self.synthesis(leaves, networks) - self.targets) ** 2).mean() / 4
+        networks, tile = self._current(), synthesis.tile
+        context = {n: networks[n].detach().numpy() for n in CONTEXT}
+        rate = _POOL.submit(self.code_length.add, context, tile.parts)
+        windows = [(slice(None), *(slice(a, b) for a, b in window)) for window in tile.around]
+        leaves = [torch.from_numpy(plane[at]).requires_grad_() for plane, at in zip(planes, windows)]
+        part = (slice(None), slice(None), *(slice(a, b) for a, b in tile.parts[0]))
+        loss = ((synthesis(leaves, networks) - self.targets[part]) ** 2).sum() / (4 * self.targets.numel())
         loss.backward()
-        bits, by_latents, by_networks = rate.result()
-        scale = self.weight / len(self.signal)
-        for name, gradient in by_networks.items():
-            networks[name].grad = scale * torch.from_numpy(gradient)
+        for gradient, at, leaf in zip(by_latents, windows, leaves):
+            gradient[at] += cast(Tensor, leaf.grad).numpy()
+        for name, by_bits in rate.result()[1].items():
+            networks[name].grad = scale * torch.from_numpy(by_bits)
         if self.exponents:
             for name, network in networks.items():
                 difference = self.networks[name].detach() - torch.from_numpy(self.prior[name]).float()
                 mean = difference.abs().mean() + 2 ** self.exponents[name] / self.fractions[name] / 4
-                own = scale * math.log2(math.e) / mean * difference.sign()
+                own = scale * math.log2(math.e) / len(self.tiles) / mean * difference.sign()
                 self.networks[name].grad = cast(Tensor, network.grad) + own
-        self.recent = float(loss.detach())
-        self.bits = sum(bits)
-        if not latents_too:
-            return None
-        together = [cast(Tensor, leaf.grad) + scale * torch.from_numpy(g) for leaf, g in zip(leaves, by_latents)]
-        return torch.cat([each.flatten() for each in together])
+        return float(loss.detach())
 
     def _split(self, latents: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Latents of each level, level 1 first."""
@@ -315,7 +333,7 @@ class _Training:
 
     def _bits_of(self, name: str, exponent: int) -> float:
         """Bits of a tensor of a network at a step size."""
-        return integers_bits(self._steps(name, exponent).ravel())
+        return 8 * bytes_of([self._steps(name, exponent) << exponent])
 
     def _steps(self, name: str, exponent: int) -> NDArray[np.int64]:
         """The difference of a tensor from the prior, in steps."""
@@ -355,7 +373,7 @@ class _Training:
         if config.bits is not None:
             networks = FIRST_BITS * self.field.network_params
             if self.exponents:
-                networks = sum(self._bits_of(name, exponent) for name, exponent in self.exponents.items())
+                networks = 8 * bytes_of([self._steps(name, e) << e for name, e in self.exponents.items()])
             aim = (1 - SPARE) * config.bits * len(self.signal)
             ratio = (networks + self._bits()) / (aim * (1 + FALLS["bits"] * left))
         elif config.quality is not None:
@@ -371,8 +389,6 @@ class _Training:
     def _attempt(self) -> None:
         """Train on until rate or quality are within their tolerance; keep the nearest result on the right side.
 
-        The weight is that at which the excess over the target should vanish, by the usual exponent and then by those
-        of the last two attempts.
         """
         self.best = self.integers()
         if self.config.bits is None and self.config.quality is None:
@@ -388,15 +404,8 @@ class _Training:
                 kept, self.best = excess, params
             if 1 - near <= excess <= 1 or number == ATTEMPTS or self.run.interrupted:
                 break
-            if self.config.bits is not None and 1 < excess < NEARLY:
-                break
             points.append((math.log(self.weight), math.log(excess)))
-            if len(points) > 1:
-                (w0, e0), (w1, e1) = points[-2:]
-                measured = (w1 - w0) / (e1 - e0) if e1 != e0 else exponent
-                exponent = math.copysign(min(max(measured / exponent, 0.5), 3.0) * abs(exponent), exponent)
-            aim = math.log(1 - near / 2)
-            self._change_weight(math.exp(min(max(exponent * (aim - points[-1][1]), -2.0), 2.0)))
+            self._change_weight(_towards(math.log(1 - near / 2), points, exponent))
             self._train_again(steps)
         if kept is None:
             self.best = params if self.config.bits is None else self._within(params)
@@ -425,6 +434,7 @@ class _Training:
     def _train_again(self, steps: int) -> None:
         """The last part of the schedule once more, in fewer steps: at its end, latents hardly move."""
         rounded, self.rounded = int(ROUND_AT * steps), None
+        self._choose_steps()  # for the new weight
         for step in range(rounded):
             self._both(AGAIN_FROM + (1 - AGAIN_FROM) * step / rounded)
             self.run.step += 1
@@ -486,6 +496,23 @@ class _Training:
         self.rng.bit_generator.state = json.loads(state["generator"])
 
 
+def _towards(aim: float, points: list[tuple[float, float]], exponent: float) -> float:
+    """The factor for the last weight after which the logarithm of the excess should be `aim`.
+
+    It follows from the two points, logarithms of weight and of excess, that are nearest on both sides, or from the last
+    ones where all are on one side, within bounds about the usual exponent.
+    """
+    weight, excess = points[-1]
+    above = min((p for p in points if p[1] > aim), key=lambda p: p[1], default=None)
+    below = max((p for p in points if p[1] <= aim), key=lambda p: p[1], default=None)
+    pair = (above, below) if above is not None and below is not None else points[-2:]
+    if len(pair) > 1:
+        (w0, e0), (w1, e1) = pair
+        measured = (w1 - w0) / (e1 - e0) if e1 != e0 else exponent
+        exponent *= min(max(measured / exponent, 0.5), 3.0)
+    return math.exp(min(max(exponent * (aim - excess), -2.0), 2.0))
+
+
 def first_networks(field: Pyramid, rng: np.random.Generator, mean: Tensor) -> dict[str, Tensor]:
     """Random networks of the usual size, in real numbers, whose output is the mean (b * phases,)."""
     scales = {"context.0.weight": 0.1, "context.2.weight": 0.1, "synthesis.1.weight": 0.5}
@@ -534,11 +561,6 @@ def grid_values(signal: Part, sizes: tuple[int, ...]) -> NDArray[np.float32]:
 def section_bits(field: Pyramid, params: Mapping[str, NDArray[Any]]) -> int:
     """Bits of a pyramid's section in a file."""
     return 8 * sum(map(len, PyramidSection().records(field, params).values()))
-
-
-def integers_bits(values: NDArray[np.int64]) -> float:
-    """Bits of integers (n,) in a file."""
-    return 8.0 if (values == values[0]).all() else parametric.fit(values)[1]
 
 
 _POOL: Final = ThreadPoolExecutor(2, "rate")

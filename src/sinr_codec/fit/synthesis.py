@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from sinr_codec.errors import InputError
 from sinr_codec.fields.pyramid import Pyramid
+from sinr_codec.fit.tiles import Tile, tiles_of
 
 LEAK: Final = 0.125
 """Slope of the activation of negative numbers."""
@@ -27,7 +28,7 @@ MAX_AXES: Final = 3
 
 
 class Synthesis:
-    """Values at the samples of a pyramid, differentiable by latents and networks.
+    """Values at the samples of a pyramid, or of a tile of it, differentiable by latents and networks.
 
     Raises
     ------
@@ -35,7 +36,7 @@ class Synthesis:
         More than `MAX_AXES` axes.
     """
 
-    def __init__(self, field: Pyramid, device: str = "cpu", fast: bool = True) -> None:
+    def __init__(self, field: Pyramid, tile: Tile | None = None, device: str = "cpu", fast: bool = True) -> None:
         if field.in_features > MAX_AXES:
             raise InputError(f"pyramid: can be fitted to at most {MAX_AXES} axes, found {field.in_features}")
         self.field, self.device = field, device
@@ -45,14 +46,21 @@ class Synthesis:
         self._convolution: Any = (functional.conv1d, functional.conv2d, functional.conv3d)[d - 1]
         formats = (torch.contiguous_format, torch.channels_last, torch.channels_last_3d)
         self._format = formats[d - 1]
+        self.tile = tile or tiles_of(field)[0]
+        around = self.tile.around
         self._ups = [
-            [_taps(n, m, device) if h else None for n, m, h in zip(field.size(k), field.size(k + 1), field.halved(k))]
+            [
+                _taps(mine, theirs, size, device) if h else None
+                for mine, theirs, size, h in zip(around[k - 1], around[k], field.size(k + 1), field.halved(k))
+            ]
             for k in range(1, field.levels)
         ]
+        inner = [slice(a - c, b - c) for (a, b), (c, _) in zip(self.tile.parts[0], around[0])]
+        self._inner = (slice(None), slice(None), *inner)
         self._taps = _phase_taps(field.halved(0), device)
 
     def __call__(self, latents: Sequence[Tensor], networks: Mapping[str, Tensor]) -> Tensor:
-        """Values (1, b * phases, *size of level 1), from latents (channels, *size) of level 1, 2, ..."""
+        """Values (1, b * phases, *part of level 1), from latents (channels, *size) around the tile of each level."""
         x = latents[-1]
         for level in reversed(range(1, self.field.levels)):
             x = torch.cat([latents[level - 1], self._doubled(x, level, networks["upsampling"])])
@@ -66,7 +74,7 @@ class Synthesis:
             bias = networks[f"residuals.{number}.bias"].repeat_interleave(self.field.phases)
             change = self._conv(x, kernel, bias)
             x = x + (functional.leaky_relu(change, LEAK) if number + 1 < self.field.residuals else change)
-        return x.float()
+        return x[self._inner].float()
 
     def samples(self, values: Tensor) -> Tensor:
         """Values of `__call__` as (b, *sizes)."""
@@ -122,13 +130,20 @@ class Synthesis:
         return kernel.reshape(b * phases, b * phases, *(3,) * field.in_features)
 
 
-def _taps(size: int, parents: int, device: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """Where the kernel's numbers go in the matrix (size, parents) of an upsampling, which each is, and the shape."""
-    row, tap = torch.meshgrid(torch.arange(size), torch.arange(4), indexing="ij")
+def _taps(
+    window: tuple[int, int], above: tuple[int, int], parents: int, device: str
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Where the kernel's numbers go in the matrix of an upsampling, which each is, and the shape.
+
+    The matrix has the positions of a window as rows, and those of a window of their `parents` as columns.
+    """
+    (start, stop), (first, last) = window, above
+    row, tap = torch.meshgrid(torch.arange(start, stop), torch.arange(4), indexing="ij")
     away = torch.where(row % 2 == 0, tap - 2, 2 - tap)
-    column = (row // 2 + away).clamp(0, parents - 1)
-    places = row * parents + column
-    return places.flatten().to(device), tap.flatten().to(device), (size, parents)
+    column = (row // 2 + away).clamp(0, parents - 1) - first
+    shape = (stop - start, last - first)
+    places = (row - start) * shape[1] + column
+    return places.flatten().to(device), tap.flatten().to(device), shape
 
 
 def _phase_taps(halved: Sequence[bool], device: str) -> list[Tensor]:
