@@ -33,7 +33,7 @@ def pyramid(spec: Spec, bits: float, width: int | None = None, depth: int | None
 SIZES: Final[tuple[tuple[float, dict[str, int]], ...]] = (
     (1 << 14, {"width": 8, "hidden": 8, "residuals": 1}),
     (1 << 15, {"width": 16, "hidden": 12, "residuals": 1}),
-    (math.inf, {}),
+    (math.inf, {"residuals": 1}),
 )
 #: The weight of the rate is that of photographs at about 33 dB; steps are for 20 s, 3 and 10 minutes of two cores at
 #: 768 x 512 pixels.
