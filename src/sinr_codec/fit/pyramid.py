@@ -35,9 +35,10 @@ from sinr_codec.fit.tiles import tiles_of
 from sinr_codec.progress import Listener
 from sinr_codec.signals.base import Part, SampledPart
 
-#: Positions of level 1 in a tile. Networks have a step on each tile and latents one a pass: in smooth pictures networks
-#: are what takes long.
+#: Most positions of level 1 in a tile, and least number of tiles. Networks have a step on each tile and latents one a
+#: pass: in smooth and small pictures, networks are what takes long. With 3 tiles, 600 passes reach what 1,000 reached.
 TILE: Final = 1 << 15
+TILES: Final = 3
 #: Latents are this multiple of the numbers that Adam trains: they move by it times the learning rate.
 GAIN: Final = 12.0
 #: Learning rates of Adam for latents and of SOAP for networks, and for networks that begin from trained ones; the share
@@ -78,14 +79,16 @@ FOLLOW: Final = 0.5
 FALLS: Final = {"bits": 0.7, "loss": 0.4}
 #: What a target of bits leaves unused at first, so that the rounding of networks fits in.
 SPARE: Final = 0.006
-#: Further attempts at a target; each has a share of the steps, at least some, and begins at a share of the schedule.
+#: Further attempts at a target. Each has a share of the steps, at least some. The first one begins at a share of the
+#: schedule, and what is left of it shrinks by a factor from one to the next: they come nearer with less change.
 ATTEMPTS: Final = 6
 ATTEMPT_SHARE: Final = 0.15
+AGAIN_FROM: Final = 0.6
+CALMER: Final = 0.75
 LEAST_AGAIN: Final = 120
 #: Bisections for how many latents are rounded down where no attempt meets a number of bits, and the most of it.
 SHY_STEPS: Final = 8
 MOST_SHY: Final = 2.0
-AGAIN_FROM: Final = 0.6
 #: A file is this far below a target of bits at most, and its quality in dB as far above the requested one.
 NEAR_BITS: Final = 0.02
 NEAR_DB: Final = 0.05
@@ -139,7 +142,7 @@ class _Training:
         self.rng = np.random.default_rng(config.seed)
         self.values = grid_values(signal, field.sizes)
         self.synthesis = Synthesis(field)
-        self.tiles = [Synthesis(field, tile) for tile in tiles_of(field, TILE)]
+        self.tiles = [Synthesis(field, tile) for tile in tiles_of(field, min(TILE, math.prod(field.size(1)) / TILES))]
         self.targets = self.synthesis.targets(self.values)
         self.code_length = CodeLength(field)
         self.sizes = [field.latents[latents_name(level)] for level in range(1, field.levels + 1)]
@@ -185,7 +188,7 @@ class _Training:
         from pytorch_optimizer import SOAP
 
         tensors = list(self.networks.values())
-        soap = SOAP(tensors, lr=rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_1d=True)
+        soap = SOAP(tensors, lr=rate, betas=(0.95, 0.95), weight_decay=0.0)
         return Stepper([soap])
 
     def _loss_at(self, db: float) -> float:
@@ -387,9 +390,7 @@ class _Training:
         self.weight = min(max(self.weight * factor, first / MOST_CHANGE), first * MOST_CHANGE)
 
     def _attempt(self) -> None:
-        """Train on until rate or quality are within their tolerance; keep the nearest result on the right side.
-
-        """
+        """Train on until rate or quality are within their tolerance; keep the nearest result on the right side."""
         self.best = self.integers()
         if self.config.bits is None and self.config.quality is None:
             return
@@ -405,8 +406,8 @@ class _Training:
             if 1 - near <= excess <= 1 or number == ATTEMPTS or self.run.interrupted:
                 break
             points.append((math.log(self.weight), math.log(excess)))
-            self._change_weight(_towards(math.log(1 - near / 2), points, exponent))
-            self._train_again(steps)
+            self._change_weight(_next_weight(math.log(1 - near / 2), points, exponent) / self.weight)
+            self._train_again(steps, 1 - (1 - AGAIN_FROM) * CALMER**number)
         if kept is None:
             self.best = params if self.config.bits is None else self._within(params)
 
@@ -431,12 +432,12 @@ class _Training:
         assert self.config.quality is not None
         return self._exact_loss(params) / self._loss_at(self.config.quality), 1 - 10 ** (-NEAR_DB / 10)
 
-    def _train_again(self, steps: int) -> None:
-        """The last part of the schedule once more, in fewer steps: at its end, latents hardly move."""
+    def _train_again(self, steps: int, first: float) -> None:
+        """The schedule once more from a share of it on, in fewer steps: at its end, latents hardly move."""
         rounded, self.rounded = int(ROUND_AT * steps), None
         self._choose_steps()  # for the new weight
         for step in range(rounded):
-            self._both(AGAIN_FROM + (1 - AGAIN_FROM) * step / rounded)
+            self._both(first + (1 - first) * step / rounded)
             self.run.step += 1
             self.run.report(4 * self.recent)
         self._round()
@@ -496,21 +497,20 @@ class _Training:
         self.rng.bit_generator.state = json.loads(state["generator"])
 
 
-def _towards(aim: float, points: list[tuple[float, float]], exponent: float) -> float:
-    """The factor for the last weight after which the logarithm of the excess should be `aim`.
+def _next_weight(aim: float, points: list[tuple[float, float]], exponent: float) -> float:
+    """The weight at which the logarithm of the excess should be `aim`.
 
-    It follows from the two points, logarithms of weight and of excess, that are nearest on both sides, or from the last
-    ones where all are on one side, within bounds about the usual exponent.
+    It is on the line through the two points, logarithms of weight and of excess, that are nearest on both sides of the
+    aim; or through the last two, within bounds about the usual exponent, where all are on one side.
     """
-    weight, excess = points[-1]
     above = min((p for p in points if p[1] > aim), key=lambda p: p[1], default=None)
     below = max((p for p in points if p[1] <= aim), key=lambda p: p[1], default=None)
-    pair = (above, below) if above is not None and below is not None else points[-2:]
-    if len(pair) > 1:
-        (w0, e0), (w1, e1) = pair
-        measured = (w1 - w0) / (e1 - e0) if e1 != e0 else exponent
+    pair = points[-2:] if above is None or below is None else [above, below]
+    weight, excess = min(pair, key=lambda p: abs(p[1] - aim))
+    if len(pair) > 1 and pair[0][1] != pair[1][1]:
+        measured = (pair[1][0] - pair[0][0]) / (pair[1][1] - pair[0][1])
         exponent *= min(max(measured / exponent, 0.5), 3.0)
-    return math.exp(min(max(exponent * (aim - excess), -2.0), 2.0))
+    return math.exp(weight + min(max(exponent * (aim - excess), -2.0), 2.0))
 
 
 def first_networks(field: Pyramid, rng: np.random.Generator, mean: Tensor) -> dict[str, Tensor]:
