@@ -43,11 +43,20 @@ def power_of_two(numerator: int, log_denominator: int, bits: int) -> int:
     return value
 
 
-_EXP2: Final = np.array([power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)  # floor(2**(30 - k/256))
-_HALF_WIDTH: Final = [power_of_two(g - 32, 3, 16) for g in range(SCALES)]  # floor(2**(16 + g/8 - 4))
-
 _Q: Final = 16  # fractional bits of distances and exponents
 _FAR: Final = 64 << _Q  # beyond 64 half-widths every shape of exponent 1 or more has weight 0
+
+
+@cache
+def _exp2() -> Ints:
+    """floor(2**(30 - k/256)), (256,)."""
+    return np.array([power_of_two(-k, 8, 30) for k in range(256)], dtype=np.int64)
+
+
+@cache
+def _half_width(scale: int) -> int:
+    """floor(2**(16 + scale/8 - 4))."""
+    return power_of_two(scale - 32, 3, 16)
 
 
 def _isqrt(x: Ints) -> Ints:
@@ -58,7 +67,7 @@ def _isqrt(x: Ints) -> Ints:
 def _from_exponents(exponents: Ints, mode: int) -> Ints:
     """Frequencies in proportion to 2**-(exponents / 2**16), each at least 1, the remainder to symbol `mode`."""
     exponents = np.minimum(exponents - exponents.min(), 32 << _Q)  # the least is 0 but among odd levels
-    weights = _EXP2[(exponents >> 8) & 0xFF] >> (exponents >> _Q)
+    weights = _exp2()[(exponents >> 8) & 0xFF] >> (exponents >> _Q)
     freqs = 1 + weights * (TOTAL - len(weights)) // int(weights.sum())
     freqs[mode] += TOTAL - int(freqs.sum())
     return freqs
@@ -99,7 +108,7 @@ def _kept(shape: int, scale: int, size: int, centre: int, spacing: int) -> Ints:
 def _frequencies_at(shape: int, scale: int, distance: Ints) -> Ints:
     """Frequencies of symbols at these distances (n,) from the centre; the first nearest one takes the remainder."""
     mode = int(distance.argmin())
-    distance = (distance << 2 * _Q) // _HALF_WIDTH[scale]
+    distance = (distance << 2 * _Q) // _half_width(scale)
     exponent = SHAPES[shape]
     if exponent == 0.5:
         return _from_exponents(_isqrt(distance << _Q), mode)
