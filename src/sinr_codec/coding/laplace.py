@@ -5,7 +5,7 @@ an integer, 0 <= f <= 15. Rows are numbered 16 (sigma + 40) + f. The probability
 of it (docs/format.md, 6.10).
 """
 
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -15,18 +15,7 @@ from sinr_codec.coding.model import power_of_two
 from sinr_codec.coding.rans import TOTAL, TOTAL_BITS
 from sinr_codec.types import Array, Floats, Ints
 
-__all__ = [
-    "ESCAPE",
-    "FRACTIONS",
-    "LARGEST_RADIUS",
-    "ROWS",
-    "SIGMA",
-    "Tables",
-    "frequencies",
-    "radii",
-    "radius",
-    "tables",
-]
+__all__ = ["ESCAPE", "FRACTIONS", "LARGEST_RADIUS", "ROWS", "SIGMA", "ZERO", "Tables", "tables"]
 
 SIGMA: Final = 40
 """The largest sigma; the least is -SIGMA."""
@@ -34,7 +23,9 @@ FRACTIONS: Final = 16
 ROWS: Final = (2 * SIGMA + 1) * FRACTIONS
 LARGEST_RADIUS: Final = 127
 ESCAPE: Final = 0
-"""The symbol of all integers outside the radius R; the integer d is symbol d + R + 1."""
+"""The symbol of all integers outside the radius R."""
+ZERO: Final = 128
+"""The symbol of 0; the integer d is symbol d + ZERO."""
 
 _ONE: Final = 1 << 30  # probability 1
 _EXP_BITS: Final = 64
@@ -52,57 +43,47 @@ def _sixteenth(sigma: int) -> int:
     return total >> _EXP_BITS - 30
 
 
-@cache
-def _tails(sigma: int) -> tuple[int, ...]:
-    """exp(-n/(16 b)) in units of 2**-30 for n = 0, 1, ...: each is the one before times `_sixteenth`, rounded down."""
-    ratio, value = _sixteenth(sigma), _ONE
-    values: list[int] = []
-    count = FRACTIONS * (LARGEST_RADIUS + 2)
-    while value and len(values) < count:
-        values.append(value)
-        value = value * ratio >> 30
-    return (*values, *[0] * (count - len(values)))
-
-
-@cache
-def radius(sigma: int) -> int:
-    """R: the least of 1..127 beyond which a distribution about an integer has a mass of less than 2**-15."""
-    tails = _tails(sigma)
-    return next(
-        (r for r in range(1, LARGEST_RADIUS) if tails[FRACTIONS * r + FRACTIONS // 2] < _ONE >> 15), LARGEST_RADIUS
-    )
-
-
-@cache
-def frequencies(row: int) -> tuple[int, ...]:
-    """Frequencies of the 2 R + 2 symbols of a row, each >= 1, of sum 2**14."""
-    sigma, fraction = row // FRACTIONS - SIGMA, row % FRACTIONS
-    tails, reach = _tails(sigma), radius(sigma)
-
-    left = tails[fraction::FRACTIONS][: reach + 1]
-    right = tails[FRACTIONS - fraction :: FRACTIONS][: reach + 1]
-    edges = [*left[::-1], *(2 * _ONE - tail for tail in right)]  # twice the mass below the limits of the integers
-    found = [1] + [max(1, (b - a + (1 << 16)) >> 17) for a, b in pairwise(edges)]
-    found[reach + 1] += TOTAL - sum(found)
-    return tuple(found)
-
-
-@cache
-def radii() -> Ints:
-    """R of each row, (ROWS,)."""
-    return np.repeat([radius(s) for s in range(-SIGMA, SIGMA + 1)], FRACTIONS)
+def _tails() -> Ints:
+    """exp(-n/(16 b)) in units of 2**-30, (n, sigma): each is the one before times `_sixteenth`, rounded down."""
+    ratios = np.array([_sixteenth(sigma) for sigma in range(-SIGMA, SIGMA + 1)])
+    tails = np.full((FRACTIONS * (LARGEST_RADIUS + 1) + 1, len(ratios)), _ONE)
+    for before, after in pairwise(tails):
+        np.multiply(before, ratios, out=after)
+        after >>= 30
+    return tails
 
 
 class Tables:
-    """All rows as arrays (ROWS, 256): int32 `frequencies` and `starts`, 0 where a row ends; `costs` in bits."""
+    """The distributions of all rows, as arrays of integers of 32 bits.
+
+    `frequencies` and `starts` are (ROWS, 256): of sum 2**14, at least 1 for an escape and for the integers within the
+    radius, 0 for others. `radii` (ROWS,) are R: the least of 1..127 beyond which a distribution about an integer has a
+    mass of less than 2**-15.
+    """
 
     def __init__(self) -> None:
-        self.frequencies: Array = np.zeros((ROWS, 2 * LARGEST_RADIUS + 2), np.int32)
-        for row in range(ROWS):
-            of_row = frequencies(row)
-            self.frequencies[row, : len(of_row)] = of_row
+        tails = _tails()
+        far = tails[FRACTIONS + FRACTIONS // 2 :: FRACTIONS][: LARGEST_RADIUS - 1]
+        radii = 1 + (far >= _ONE >> 15).sum(0)
+        below = np.concatenate([tails[:0:-1], 2 * _ONE - tails]).T  # twice the mass below each sixteenth
+        distances = np.abs(np.arange(256) - ZERO)
+        inside = distances <= radii[:, None]
+        inside[:, ESCAPE] = True
+        found = np.empty((len(radii), FRACTIONS, 256), np.int32)
+        for fraction in range(FRACTIONS):
+            edges = below[:, FRACTIONS - fraction :: FRACTIONS]
+            found[:, fraction, 1:] = np.maximum(1, np.diff(edges) + (1 << 16) >> 17)
+        found[..., ESCAPE] = 1
+        found *= inside[:, None]
+        found[..., ZERO] += TOTAL - found.sum(2, dtype=np.int32)
+        self.frequencies: Array = found.reshape(ROWS, 256)
         self.starts: Array = np.cumsum(self.frequencies, axis=1, dtype=np.int32) - self.frequencies
-        self.costs: Floats = TOTAL_BITS - np.log2(np.maximum(self.frequencies, 1))
+        self.radii: Array = np.repeat(radii, FRACTIONS).astype(np.int32)
+
+    @cached_property
+    def costs(self) -> Floats:
+        """Bits of each symbol, (ROWS, 256)."""
+        return TOTAL_BITS - np.log2(np.maximum(self.frequencies, 1))
 
 
 @cache

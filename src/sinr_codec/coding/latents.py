@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import accumulate, pairwise, product
 from math import isqrt, prod
 from typing import Any, Final
 
 import numpy as np
 
 from sinr_codec.coding import latents_numba, rans
-from sinr_codec.coding.laplace import ESCAPE, FRACTIONS, SIGMA, frequencies, radii, tables
+from sinr_codec.coding.laplace import ESCAPE, FRACTIONS, SIGMA, ZERO, tables
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.tiles import one_thread_a_product
@@ -153,8 +153,8 @@ class _Matrices:
     """The network in float64 products: scales are powers of two, and biases the weights of an input that is 1.
 
     The first product is in `dtype`, which is float32 where that holds its sums.
-    The first product gives W hidden values, mu and s, and 1. The third one gives, rounded down: m + 8, sigma + 40
-    before its clip, and the centre. `row` combines them to a row of the tables.
+    The first product gives W hidden values, mu and s, and 1. The third one gives, rounded down: m + 8 - 16 ZERO, sigma
+    + 40 before its clip, and the centre less ZERO. `row` combines them to a row of the tables.
     """
 
     def __init__(self, model: ContextModel) -> None:
@@ -174,7 +174,7 @@ class _Matrices:
         out[:, width + 2] = model.third_bias + 0.5
         steps = np.array([[256 / FRACTIONS], [32]])  # of m and of sigma
         out /= steps
-        out[:, width + 2] += 0.5 + np.array([FRACTIONS // 2, SIGMA])
+        out[:, width + 2] += 0.5 + np.array([FRACTIONS // 2 - FRACTIONS * ZERO, SIGMA])
         self.third = np.stack([*out, out[0] / FRACTIONS])
         self.row = np.array([[1.0, FRACTIONS, -FRACTIONS]])
 
@@ -186,7 +186,7 @@ class _Memory:
         self.width, self.near, self.most = len(first) - 3, first.shape[1], most
         self.index = np.empty(self.near * most, np.intp)
         self.hidden = np.ones((self.width + 1) * most)
-        self.first = np.empty((self.near + 2 * self.width + 6) * most, first.dtype)
+        self.first = np.empty((self.near + 2 * (self.width + 3)) * most, first.dtype)
         self.rest = np.empty((3 * self.width + 7) * most)
 
 
@@ -210,8 +210,8 @@ class _Scratch:
 
 def _split(memory: Array, places: int, *rows: int) -> list[Array]:
     """Arrays (rows, places), one behind the other."""
-    ends = np.cumsum(rows) * places
-    return [memory[end - n * places : end].reshape(n, places) for end, n in zip(ends.tolist(), rows)]
+    ends = accumulate(n * places for n in rows)
+    return [memory[end - n * places : end].reshape(n, places) for end, n in zip(ends, rows)]
 
 
 class _Level:
@@ -281,20 +281,19 @@ class _Level:
         np.clip(self.planes, -CLIP, CLIP, out=inputs[:, *self._inside], casting="unsafe")
 
     def predict(self, first: int, last: int) -> tuple[Array, Array]:
-        """Rows of the tables, and centres, both float64 (last - first,), for the latents first..last-1 in order."""
+        """Rows of the tables and the integers of symbol 0, both float64 (last - first,), for first..last-1 in order."""
         m, places = self.model.matrices, last - first
         s = self._scratch.get(places) or self._scratch.setdefault(places, _Scratch(self._memory, places))
         np.add(self.base[first:last], self.steps, s.index)
-        self.buffer.take(s.index, None, s.inputs, "clip")
+        self.buffer.take(s.index, None, s.inputs, "wrap")  # the fastest mode: all places are inside
         np.matmul(self.first, s.inputs, s.near)
-        self.from_parent.take(self.above[first:last], 0, s.parents, "clip")
+        self.from_parent.take(self.above[first:last], 0, s.parents, "wrap")
         np.add(s.near, s.transposed, s.outer)
         _leaky(s.inner, s.shifted, s.active)
         np.matmul(m.second, s.hidden, s.next)
-        np.floor(s.next, s.next)
         _leaky(s.next, s.shifted, s.next)
         np.add(s.next, s.active, s.inner)
-        s.inner.clip(-_HIDDEN, _HIDDEN - 1, s.inner)
+        np.minimum(s.inner, _HIDDEN - 1.0, out=s.inner)  # both are at least -_HIDDEN / 8
         np.matmul(m.third, s.outer, s.out)
         np.floor(s.out, s.out)
         s.sigma.clip(0, 2 * SIGMA, s.sigma)
@@ -302,13 +301,13 @@ class _Level:
         return s.row[0], s.out[2]
 
     def predictions(self) -> tuple[Ints, Ints]:
-        """Rows and centres of all latents in order, where all planes are known."""
+        """Rows of all latents in order, and the integers of symbol 0, where all planes are known."""
         self.fill()
-        rows, centres = np.empty((2, len(self.order)), np.int64)
+        rows, origins = np.empty((2, len(self.order)), np.int64)
         for first in range(0, len(self.order), _CHUNK):
             last = min(first + _CHUNK, len(self.order))
-            rows[first:last], centres[first:last] = self.predict(first, last)
-        return rows, centres
+            rows[first:last], origins[first:last] = self.predict(first, last)
+        return rows, origins
 
     def values(self) -> Ints:
         """The latents in order."""
@@ -327,16 +326,14 @@ class _Level:
         self.planes[self.coded] = planes.reshape(len(self.coded), *self.planes.shape[1:])
 
     def _decode_by_fronts(self, decoder: rans.Decoder, found: Array) -> None:
-        radius = radii() + 1
-        for first, last in zip(self.bounds, self.bounds[1:]):
-            rows, centres = self.predict(first, last)
-            at = rows.astype(np.intp)
-            symbols, escapes = decoder.symbols(at.tolist(), _ROWS)
-            values = np.frombuffer(symbols, np.uint8) + centres
-            values -= radius.take(at)
+        for first, last in pairwise(self.bounds):
+            rows, origins = self.predict(first, last)
+            symbols, escapes = decoder.symbols(rows.astype(np.int32).tolist(), _ROWS)
+            values = np.frombuffer(symbols, np.uint8) + origins
             if escapes:
                 where = np.flatnonzero(np.frombuffer(symbols, np.uint8) == ESCAPE)
-                values[where] = centres[where] + _escaped(np.array(escapes), radius[at[where]])
+                radius = tables().radii[rows[where].astype(np.intp)]
+                values[where] += ZERO + _escaped(np.array(escapes), radius + 1)
                 if np.abs(values + 0.5).max() > 1 << 31:
                     raise decoder.malformed()
             found[first:last] = values
@@ -348,25 +345,28 @@ class _Level:
         biases = (m.second_bias * 256 + 128).astype(np.int32), (m.third_bias * 256 + 128).astype(np.int32)
         status, decoder.state, decoder.at = kernel(
             self.buffer.astype(np.int32), self.base, self.steps[:, 0], self.from_parent.astype(np.int32), self.above,
-            *small, *biases, t.starts, t.frequencies, radii(), decoder.words, decoder.state, decoder.at, found,
+            *small, *biases, t.starts, t.frequencies, t.radii, decoder.words, decoder.state, decoder.at, found,
         )  # fmt: skip
         if status:
             raise decoder.truncated() if status == latents_numba.TRUNCATED else decoder.malformed()
 
 
 def _leaky(values: Array, shifted: Array, out: Array) -> None:
-    """max(a, a >> 3) of a = clip(values, -2**15, 2**15 - 1)."""
+    """max(a, a >> 3) of a = clip(floor(values), -2**15, 2**15 - 1)."""
     np.multiply(values, 0.125, shifted)
+    np.maximum(values, shifted, out=shifted)
     np.floor(shifted, shifted)
-    np.maximum(values, shifted, out=out)
-    out.clip(-_HIDDEN // 8, _HIDDEN - 1, out)
+    shifted.clip(-_HIDDEN // 8, _HIDDEN - 1, out)
 
 
 class _Rows(dict[int, rans.Table]):
     """Tables of the decoder, made when they are first needed."""
 
     def __missing__(self, row: int) -> rans.Table:
-        self[row] = rans.table(frequencies(row))
+        radius = int(tables().radii[row])
+        symbols = [ESCAPE, *range(ZERO - radius, ZERO + radius + 1)]
+        starts, frequencies = tables().starts[row, symbols].tolist(), tables().frequencies[row, symbols].tolist()
+        self[row] = starts[radius + 1], frequencies[radius + 1], ZERO, starts, frequencies, ZERO - radius - 1
         return self[row]
 
 
@@ -459,13 +459,12 @@ def _levels(
 
 def _symbols(level: _Level) -> tuple[Ints, Ints, Ints, Ints]:
     """Rows and symbols of all latents in order; where the escapes are, and what follows each of them."""
-    rows, centres = level.predictions()
-    distance = level.values() - centres
-    radius = radii()[rows]
-    symbols = distance + radius + 1
-    where = np.flatnonzero(np.abs(distance) > radius)
+    rows, origins = level.predictions()
+    symbols = level.values() - origins
+    distance = symbols - ZERO
+    where = np.flatnonzero(np.abs(distance) > tables().radii[rows])
     symbols[where] = ESCAPE
-    beyond = np.abs(distance[where]) - radius[where] - 1
+    beyond = np.abs(distance[where]) - tables().radii[rows[where]] - 1
     return rows, symbols, where, 2 * beyond + (distance[where] < 0)
 
 

@@ -7,7 +7,6 @@ and costs three bytes.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -16,7 +15,7 @@ from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import MalformedError, TruncatedError
 from sinr_codec.types import Ints
 
-__all__ = ["BYTE", "FIRST_STATE", "SYMBOLS_PER_BYTE", "TOTAL", "TOTAL_BITS", "Decoder", "Table", "encode", "table"]
+__all__ = ["BYTE", "FIRST_STATE", "SYMBOLS_PER_BYTE", "TOTAL", "TOTAL_BITS", "Decoder", "Table", "encode"]
 
 TOTAL_BITS: Final = 14
 TOTAL: Final = 1 << TOTAL_BITS  # sum of the frequencies of every row
@@ -29,15 +28,9 @@ SYMBOLS_PER_BYTE: Final = 1 << 15
 
 _LONGEST_ESCAPE: Final = 5  # bytes
 
-Table = tuple[int, int, int, list[int], tuple[int, ...]]
-"""The slots low..high-1 of the most frequent symbol; that symbol; starts and frequencies of all symbols."""
-
-
-def table(frequencies: tuple[int, ...]) -> Table:
-    """What a decoder needs of a row: `frequencies` of at most 256 symbols, of sum TOTAL."""
-    starts = [0, *accumulate(frequencies[:-1])]
-    mode = frequencies.index(max(frequencies))
-    return starts[mode], starts[mode] + frequencies[mode], mode, starts, frequencies
+Table = tuple[int, int, int, list[int], list[int], int]
+"""What a decoder needs of a row: start, frequency and number of its most frequent symbol; starts and frequencies of all
+symbols, an escape (0) being the first; and the number of the next one, less 1."""
 
 
 def encode(starts: Ints, frequencies: Ints) -> bytes:
@@ -79,24 +72,30 @@ class Decoder:
         state, at = self.state, self.at
         found: list[int] = []
         escapes: list[int] = []
-        append = found.append
+        bits, mask, least = TOTAL_BITS, TOTAL - 1, FIRST_STATE
         try:
-            for row in rows:
-                low, high, symbol, starts, frequencies = tables[row]
-                slot = state & TOTAL - 1
-                if low <= slot < high:  # most symbols: faster than a search, and than a table of all slots
-                    state = (high - low) * (state >> TOTAL_BITS) + slot - low
-                else:
-                    symbol = bisect_right(starts, slot) - 1
-                    state = frequencies[symbol] * (state >> TOTAL_BITS) + slot - starts[symbol]
-                if state < FIRST_STATE:
+            for start, most, usual, starts, frequencies, before in map(tables.__getitem__, rows):
+                slot = (state & mask) - start
+                if 0 <= slot < most:  # most symbols: faster than a search, and than a table of all slots
+                    state = most * (state >> bits) + slot
+                    if state < least:
+                        state = state << 16 | words[at]
+                        at += 1
+                    found.append(usual)
+                    continue
+                slot += start
+                index = bisect_right(starts, slot) - 1
+                state = frequencies[index] * (state >> bits) + slot - starts[index]
+                if state < least:
                     state = state << 16 | words[at]
                     at += 1
-                append(symbol)
-                if not symbol:
-                    self.state, self.at = state, at
-                    escapes.append(self._escape())
-                    state, at = self.state, self.at
+                if index:
+                    found.append(before + index)
+                    continue
+                found.append(0)
+                self.state, self.at = state, at
+                escapes.append(self._escape())
+                state, at = self.state, self.at
         except IndexError:
             raise self.truncated() from None
         self.state, self.at = state, at

@@ -16,7 +16,7 @@ from sinr_codec.types import Floats, Ints
 if TYPE_CHECKING:
     from sinr_codec.fields.synthesis import Synthesis
 
-_MEMORY: Final = 80_000_000  # bytes of a window
+_MEMORY: Final = 26_000_000  # bytes of a window
 _MOST: Final = 1 << 20  # samples of a window
 _INTERPOLATED: Final = 4  # an interpolated value takes the memory of so many samples
 _KEPT: Final = 64  # blocks kept
