@@ -10,7 +10,8 @@ from sinr_codec import decoding, inspecting
 from sinr_codec.coding.varint import write_varint
 from sinr_codec.container import BASE, FIELD, STATE, Header, Limits, TensorEntry, write
 from sinr_codec.errors import FormatError, InputError, LimitError
-from sinr_codec.fields import MLP, Modulated, Radiance, Sine
+from sinr_codec.fields import MLP, Modulated, Pyramid, Radiance, Sine
+from sinr_codec.fields.pyramid_section import PyramidSection
 from sinr_codec.foreign.decompress import decompress
 
 ZEROS = bytes([0x00, 0])
@@ -133,6 +134,20 @@ def test_info_of_a_base_decodes_nothing():
     blob = write(Header(BASE, field=large.to_header(), base=()), [ZEROS * len(large.shapes())], ANY)
     with pytest.raises(LimitError, match="max_bytes"):
         inspecting.info(blob)
+
+
+def test_a_constant_picture_may_be_large():
+    """Its planes of latents are all zero, and a file of 73 bytes is enough."""
+    field = Pyramid.for_grid((4096, 4096), 3)
+    codec = PyramidSection()
+    coded = codec.assemble(field, codec.records(field, field.init(np.random.default_rng(0))))
+    blob = write(Header(FIELD, field=field.to_header(), signal=[0, 4096, 4096, 0, 0]), [coded.section], ANY)
+    assert len(blob) < 80
+    corner = decoding.decode(blob, region=(4000, 4000, 4096, 4096))
+    assert corner.shape == (96, 96, 3)
+    assert corner.min() == corner.max()
+    with pytest.raises(LimitError, match="max_bytes"):
+        decoding.open(blob, limits=Limits(max_bytes=2**24))
 
 
 def test_limits_that_are_raised_let_a_file_pass():

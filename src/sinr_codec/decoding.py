@@ -370,7 +370,7 @@ def described(
     parts = registry.kind_in_header(header.signal).parts_in(header.signal)
     coded, side = coded_networks(header, sections, parts, limits)
     limits.check("max_params", network.num_params * parts)
-    check_tensors(manifest_of(network), limits, min(parts, _KEPT))
+    check_tensors(manifest_of(network), limits, min(parts, _KEPT), family_of(network).section.decoding)
     spec = registry.spec_from_header(header.signal, side)
     if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
         raise MalformedError("the field's coordinates and values are not those of the signal")

@@ -3,17 +3,14 @@
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 import numpy as np
 
 from sinr_codec import streams
-from sinr_codec.coding.records import CodedNetwork, Manifest
+from sinr_codec.coding.records import DECODING, CodedNetwork, Manifest
 from sinr_codec.container import MAGIC, Header, Limits, load, read
 from sinr_codec.errors import InputError, LimitError, MalformedError, SinrError, TruncatedError, quoted
 from sinr_codec.types import PathLike
-
-_DECODING: Final = 16  # bytes of a number while its tensor is decoded: as an integer and in float64
 
 Source = PathLike | bytes | bytearray | memoryview | streams.Readable
 
@@ -60,11 +57,14 @@ def within_memory() -> Iterator[None]:
         raise LimitError(f"{text}; max_bytes refuses such files beforehand") from error
 
 
-def check_tensors(manifest: Manifest, limits: Limits, times: int = 1) -> None:
-    """Raise `LimitError` where decoding `times` such manifests takes more memory than the limits allow."""
+def check_tensors(manifest: Manifest, limits: Limits, times: int = 1, decoding: int = DECODING) -> None:
+    """Raise `LimitError` where decoding `times` such manifests takes more memory than the limits allow.
+
+    `decoding` are the bytes that a number of the largest tensor takes meanwhile.
+    """
     sizes = [math.prod(shape) for _, shape, _ in manifest]
     kept = sum(size * np.dtype(dtype).itemsize for size, (_, _, dtype) in zip(sizes, manifest))
-    limits.check("max_bytes", times * kept + _DECODING * max(sizes, default=0), "weights of so many bytes:")
+    limits.check("max_bytes", times * kept + decoding * max(sizes, default=0), "weights of so many bytes:")
 
 
 def coded_networks(
@@ -88,9 +88,9 @@ def coded_networks(
     side = sections[parts] if first > parts else b""
     if first > parts and not side:
         raise MalformedError("an empty side section is left out, not written")
-    work = limits.bound("max_work") // parts
+    work, memory = limits.bound("max_work") // parts, limits.bound("max_bytes")
     networks = [
-        CodedNetwork(sections[number], tuple(sections[first + number :: parts]), header.planes, work)
+        CodedNetwork(sections[number], tuple(sections[first + number :: parts]), header.planes, work, memory)
         for number in range(parts)
     ]
     return networks, side

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sinr_codec.coding import laplace, latents_numba, rans
 from sinr_codec.coding.latents import ContextModel, bits_of, decode_latents, encode_latents, offsets
-from sinr_codec.coding.varint import Reader
+from sinr_codec.coding.varint import MOST_MEMORY, Reader
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
 
 RADII = {1: (4, 1, 1), 2: (9, 2, 2), 3: (4, 1, 1), 4: (2, 1, 1)}
@@ -356,9 +356,6 @@ def test_a_beginning_gives_the_coarse_levels(coded: tuple) -> None:
 def test_limits(coded: tuple) -> None:
     data, shapes, channels, halvings, model = coded
     total = sum(c * math.prod(s) for c, s in zip(channels, shapes))
-    decode_latents(data, *coded[1:], most=total)
-    with pytest.raises(LimitError, match=f"{total} latents"):
-        decode_latents(data, *coded[1:], most=total - 1)
     with pytest.raises(LimitError, match="work"):
         decode_latents(Reader(data, work=total), *coded[1:])
     large = sizes((2**16, 2**12), halvings)
@@ -372,6 +369,57 @@ def test_limits(coded: tuple) -> None:
     for end in (0, 3, 4, 5, 100, len(data) - 2, len(data) - 1):
         with pytest.raises((TruncatedError, LimitError)):
             decode_latents(data[:end], *coded[1:])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "halvings", "channels", "width"),
+    [
+        ((400, 500), (5, 5), [3, 1, 1, 1, 1], 16),
+        ((400, 500), (1, 1), [8], 4),
+        ((60_000,), (2,), [1, 1], 60),
+        ((4, 5, 3000), (0, 0, 3), [3, 1, 1], 6),
+        ((3, 4, 5, 600), (0, 0, 0, 1), [2], 6),
+    ],
+)
+def test_memory_is_bounded_before_it_is_taken(
+    shape: tuple, halvings: tuple, channels: list[int], width: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiled:
+        pytest.importorskip("numba")
+        latents_numba.kernel()
+    monkeypatch.setattr(latents_numba, "pays", lambda *_: compiled)
+    shapes, model = sizes(shape, halvings), random_model(len(shape), sum(channels), scale=10, width=width)
+    levels = random_latents(shapes, channels, spread=0.3)
+    arguments = shapes, channels, halvings, model
+    data = encode_latents(levels, model, halvings)
+    decode_latents(data, *arguments)  # once for what is kept: tables and machine code
+
+    def peak(memory: int) -> int:
+        tracemalloc.start()
+        try:
+            decode_latents(Reader(data, memory=memory), *arguments)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    needed = peak(MOST_MEMORY)
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError, match=r"max_bytes=VALUE"):
+            decode_latents(Reader(data, memory=needed), *arguments)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(data) + 10**5
+    finally:
+        tracemalloc.stop()
+    assert peak(3 * needed) == pytest.approx(needed, rel=0.02)
+
+
+def test_planes_of_zeros_take_only_themselves(coded: tuple) -> None:
+    shapes, channels, halvings, model = sizes((2000, 2000), (2, 2)), *coded[2:]
+    latents = sum(c * math.prod(s) for c, s in zip(channels, shapes))
+    decode_latents(Reader(b"\x0f", memory=4 * latents), shapes, channels, halvings, model)
+    with pytest.raises(LimitError, match="max_bytes"):
+        decode_latents(Reader(b"\x0f", memory=4 * latents - 1), shapes, channels, halvings, model)
 
 
 def test_short_axes_take_no_memory() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cbor2
+import numpy as np
 import pytest
 
 from sinr_codec import errors
@@ -22,6 +23,7 @@ from sinr_codec.container import MAGIC, read
 from sinr_codec.container.format import seal
 from sinr_codec.decoding import open as open_file
 from sinr_codec.fields import Pyramid
+from sinr_codec.fields.pyramid_section import PyramidSection
 from sinr_codec.foreign.decompress import decompress
 
 HERE = Path(__file__).parent
@@ -108,6 +110,18 @@ def weights(name: str) -> bytes:
     return built(header, [encode_weights(list(tensors.values())) + bytes(reader.take(reader.remaining))])
 
 
+def wide_context() -> bytes:
+    """A picture of near-zero latents under a context network of 64 neurons: a stream of few bytes."""
+    field = Pyramid.for_grid((1500, 1300), 1, width=1, hidden=64, residuals=0)
+    params = field.init(np.random.default_rng(0))
+    params["context.0.bias"][:, -1] = -10_000
+    for name in field.latents:
+        params[name][:, -1, -1] = 1
+    codec = PyramidSection()
+    coded = codec.assemble(field, codec.records(field, params))
+    return built(golden("pyramids/gray")[0] | {1: field.to_header(), 2: [0, 1500, 1300, 1, 0]}, [coded.section])
+
+
 FIELD = [0, 2, 3, 4, 1, [0, 30]]
 PYRAMID = [7, 1, [24, 33], [1, 2], [2, 1], 9, 2, 2, 6, 5, 2]
 FAR = [(2, 1, 6), (0, 1, 64), (0, 1, 16), *[(2**20 - 1, 1, 2**20)] * 264, (32, 1, 64), (0, 1, 2**16), (0, 1, 2**16)]
@@ -170,6 +184,7 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "pyramid-prior": ("UnknownIdError", "a prior", lambda: changed("pyramids/gray", key1=[*PYRAMID, bytes(16)])),
     "pyramid-latents": ("LimitError", "more than 2^30 latents", lambda: at("pyramids/gray", 1, 2, [1 << 16, 1 << 16])),
     "pyramid-bytes": ("LimitError", "25 million latents in 132 bytes", lambda: at("pyramids/gray", 1, 2, [1 << 13, 1 << 13])),
+    "pyramid-memory": ("LimitError", "390 MB for decoding 1.6 million latents of 185 bytes", wide_context),
     "pyramid-ends": ("TruncatedError", "the latents end early", lambda: section("pyramids/gray", lambda s: s[:-20])),
     "pyramid-behind": ("MalformedError", "two bytes after the latents", lambda: section("pyramids/gray", lambda s: s + b"\0\0")),
     "pyramid-sums": ("MalformedError", "a sum of the synthesis may reach 2^53", lambda: weights("synthesis.1.weight")),

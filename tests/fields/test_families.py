@@ -86,6 +86,8 @@ class MosaicDecoder:
 class ModelFirst:
     """The model of the latents, then the latents."""
 
+    decoding = 8
+
     def assemble(self, field, records, planes=0):
         return CodedNetwork(records["tiles"])
 

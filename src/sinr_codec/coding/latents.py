@@ -26,11 +26,10 @@ from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.tiles import one_thread_a_product
 from sinr_codec.types import Array, Floats, Ints
 
-__all__ = ["MOST_LATENTS", "ContextModel", "bits_of", "decode_latents", "encode_latents", "offsets"]
+__all__ = ["ContextModel", "bits_of", "decode_latents", "encode_latents", "offsets"]
 
 Offset = tuple[int, ...]
 
-MOST_LATENTS: Final = 1 << 30
 CLIP: Final = 255
 """Inputs of the network are clipped to -CLIP .. CLIP."""
 
@@ -40,6 +39,7 @@ _LARGEST_TAP: Final = 5  # of an offset along an axis
 _MOST_WIDTH: Final = 256
 _CHUNK: Final = 4096  # places that are predicted at once where all is known
 _OUTSIDE: Final = -(1 << 31)
+_PLACE: Final = 36  # bytes of a latent's places in orders and buffers
 
 
 def offsets(axes: int, radius2: int, *, causal: bool = False) -> list[Offset]:
@@ -269,8 +269,8 @@ class _Level:
         slopes, delay = self.model.slopes, self.model.delay
         last = delay * max(self.coded) + sum(s * (n - 1) for s, n in zip(slopes, shape))
         dtype = np.uint16 if last < 1 << 16 else np.int64  # 16 bits are sorted by radix
-        time = _raster([np.arange(n) * s for n, s in zip(shape, slopes)])
-        times = np.concatenate([time + delay * k for k in self.coded]).astype(dtype)
+        time = _raster([(np.arange(n) * s).astype(dtype) for n, s in zip(shape, slopes)])
+        times = np.concatenate([time + delay * k for k in self.coded])
         order = _index(np.argsort(times, kind="stable"))
         ends = np.flatnonzero(np.diff(times[order])) + 1
         return order, [0, *ends.tolist(), count]
@@ -398,9 +398,9 @@ def _strides(shape: Sequence[int]) -> list[int]:
     return [prod(shape[a + 1 :]) for a in range(len(shape))]
 
 
-def _raster(terms: Sequence[Ints]) -> Ints:
+def _raster(terms: Sequence[Array]) -> Array:
     """Sums of one term for each axis, in raster order."""
-    total: Ints = np.zeros(1, np.int64)
+    total = np.zeros(1, terms[0].dtype)
     for term in terms:
         total = (total[:, None] + term).reshape(-1)
     return total
@@ -516,23 +516,23 @@ def decode_latents(
     model: ContextModel,
     *,
     coarsest: int | None = None,
-    most: int = MOST_LATENTS,
 ) -> list[Array]:
     """Inverse of `encode_latents`: int32 (channels, *shape) for each level, the finest first.
 
-    With `coarsest`, only so many levels are decoded, of a stream whose end may be missing. LimitError for more than
-    `most` latents, or more than the bytes can hold; TruncatedError and MalformedError for damaged streams.
+    With `coarsest`, only so many levels are decoded, of a stream whose end may be missing. LimitError for more latents
+    than the bytes can hold, or more memory or work than the reader allows, before any of it is taken; TruncatedError
+    and MalformedError for damaged streams.
     """
     reader = data if isinstance(data, Reader) else Reader(data, "latents")
     halved = _halved(shapes, channels, model, halvings)
     levels = len(shapes) if coarsest is None else min(coarsest, len(shapes))
-    sizes = [c * prod(s) for c, s in zip(channels, shapes)][len(shapes) - levels :]
-    if sum(sizes) > most:
-        raise LimitError(f"{reader.name}: {sum(sizes)} latents, expected at most {most}")
+    wanted = range(len(shapes) - levels, len(shapes))
     coded = _coded_planes(reader, channels)
-    count = sum(len(coded[i]) * prod(shapes[i]) for i in range(len(shapes) - levels, len(shapes)))
+    count = sum(len(coded[i]) * prod(shapes[i]) for i in wanted)
     if count > reader.remaining * rans.SYMBOLS_PER_BYTE:
         raise LimitError(f"{reader.name}: {count} latents in {reader.remaining} bytes")
+    kept = 4 * sum(channels[i] * prod(shapes[i]) for i in wanted)
+    reader.check_memory(kept + max(_memory(model, channels[i], len(coded[i]), shapes[i : i + 2]) for i in wanted))
     reader.spend(count * model.work)
     found: list[Array] = []
     decoder = rans.Decoder(reader) if any(coded[len(shapes) - levels :]) else None
@@ -549,6 +549,22 @@ def decode_latents(
             decoder.finish()
         reader.end()
     return found[::-1]
+
+
+def _memory(model: ContextModel, planes: int, coded: int, shapes: Sequence[tuple[int, ...]]) -> int:
+    """Bytes that decoding a level takes beside all latents, at most: `shapes` are its own and the next coarser one."""
+    if not coded:
+        return 0
+    shape, cells = shapes[0], sum(map(prod, shapes[1:]))
+    number, outputs = model.matrices.dtype.itemsize, len(model.second) + 3
+    places = coded * prod(shape)
+    padded = prod(n + 2 * margin for n, margin in zip(shape, _margins(shape, max(model.causal, model.previous))))
+    # Copies for the compiled loop have numbers of 4 bytes.
+    buffer = (planes + 2) * padded * (number + 4)
+    parents = cells * (number * model.taps[3] + coded * outputs * (2 * number + 4))
+    front = max(min(places, _CHUNK), places // max(shape))  # along one axis no two places are in one front
+    inputs = sum(model.taps[:3])
+    return _PLACE * places + buffer + parents + front * ((8 + number) * inputs + (2 * number + 32) * outputs)
 
 
 def _coded_planes(reader: Reader, channels: Sequence[int]) -> list[list[int]]:

@@ -2,29 +2,34 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from sinr_codec.coding.planes import PlaneReader, encode_plane
 from sinr_codec.coding.tensor import coarse_record, decode_tensor, describe_tensor
-from sinr_codec.coding.varint import MOST_WORK, Reader
+from sinr_codec.coding.varint import MOST_MEMORY, MOST_WORK, Reader
 from sinr_codec.types import Array, JsonObject
 
 Manifest = list[tuple[str, tuple[int, ...], np.dtype]]
 """Name, shape and dtype of each tensor, in the order of the records."""
+
+DECODING: Final = 16
+"""Bytes of a number while its tensor is decoded: as an integer and in float64."""
 
 
 @dataclass(frozen=True)
 class CodedNetwork:
     """The section of a network, and those with last bits of its levels: as many as are there, `of` how many.
 
-    Decoding may take up to `work` multiply-adds.
+    Decoding may take up to `work` multiply-adds, and `memory` bytes.
     """
 
     section: bytes
     planes: tuple[bytes, ...] = ()
     of: int = 0
     work: int = MOST_WORK
+    memory: int = MOST_MEMORY
 
 
 def tensors_of(manifest: Manifest, coded: CodedNetwork) -> dict[str, Array]:

@@ -8,11 +8,13 @@ from typing import Final
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
 
-__all__ = ["MOST_WORK", "UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
+__all__ = ["MOST_MEMORY", "MOST_WORK", "UINT64_MAX", "Reader", "unzigzag", "write_varint", "write_zigzag", "zigzag"]
 
 UINT64_MAX: Final = 2**64 - 1
 MOST_WORK: Final = 2**62
 """More than any reader does."""
+MOST_MEMORY: Final = 2**62
+"""More than any reader has."""
 
 
 def write_varint(n: int) -> bytes:
@@ -49,13 +51,20 @@ class Reader:
     """Reads bytes in order and refuses to go past their end.
 
     `name` says what is being read and begins every error message. `work` is how many multiply-adds what was read may
-    cost to decode.
+    cost to decode, and `memory` how many bytes it may take meanwhile.
     """
 
-    def __init__(self, data: bytes | bytearray | memoryview, name: str = "data", work: int = MOST_WORK) -> None:
+    def __init__(
+        self,
+        data: bytes | bytearray | memoryview,
+        name: str = "data",
+        work: int = MOST_WORK,
+        memory: int = MOST_MEMORY,
+    ) -> None:
         self._data = memoryview(data).cast("B")
         self._at = 0
         self._work = work
+        self._memory = memory
         self.name = name
 
     def spend(self, work: int) -> None:
@@ -66,6 +75,14 @@ class Reader:
                 "for a file that you trust, raise it (--limit max_work=VALUE, Limits(max_work=VALUE))"
             )
         self._work -= work
+
+    def check_memory(self, needed: int) -> None:
+        """Raise `LimitError` where decoding needs more bytes than it may take."""
+        if needed > self._memory:
+            raise LimitError(
+                f"{self.name}: decoding takes {needed:,} bytes of memory, this reader accepts {self._memory:,}; "
+                "for a file that you trust, raise it (--limit max_bytes=VALUE, Limits(max_bytes=VALUE))"
+            )
 
     @property
     def position(self) -> int:

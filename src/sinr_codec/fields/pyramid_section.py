@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -24,6 +24,8 @@ LATENTS: Final = "latents"
 
 class PyramidSection:
     """Networks, then latents: two records, that of the latents being read with the context network."""
+
+    decoding: ClassVar[int] = 0
 
     def records(self, field: Decodable, params: Params) -> dict[str, bytes]:
         """The records of a pyramid's parameters, by the names `NETWORKS` and `LATENTS`.
@@ -53,7 +55,7 @@ class PyramidSection:
     def decode(self, field: Decodable, coded: CodedNetwork) -> dict[str, Array]:
         """See `SectionCodec.decode`."""
         pyramid = _pyramid(field)
-        reader = Reader(coded.section, "pyramid", coded.work)
+        reader = Reader(coded.section, "pyramid", coded.work, coded.memory)
         params = _networks(pyramid, reader)
         try:
             model = context_model(pyramid, params)

@@ -1,9 +1,9 @@
 """The section of a field in a file: assembly, decoding and description for each family."""
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
-from sinr_codec.coding.records import CodedNetwork, describe_records, in_planes, tensors_of
+from sinr_codec.coding.records import DECODING, CodedNetwork, describe_records, in_planes, tensors_of
 from sinr_codec.errors import InputError
 from sinr_codec.fields.base import Decodable, manifest_of
 from sinr_codec.fields.latents import LatentModel
@@ -15,7 +15,14 @@ class SectionCodec(Protocol):
     """Codec of a field's parameters, which form one section of a file.
 
     Only its codec reads a section, so a section may start with a model that is decoded before the latents it describes.
+
+    Attributes
+    ----------
+    decoding
+        Bytes that a number of the largest tensor takes while it is decoded; 0 where `decode` checks that by itself.
     """
+
+    decoding: ClassVar[int]
 
     def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
         """The section from the records of a plan.
@@ -41,6 +48,8 @@ class SectionCodec(Protocol):
 
 class Records:
     """A tensor record for each parameter, in the order of `Field.shapes`."""
+
+    decoding: ClassVar[int] = DECODING
 
     def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
         """See `SectionCodec.assemble`."""
@@ -70,6 +79,8 @@ class BaseRecords(Records):
 
 class BaseLevels:
     """Levels of latents, coded with the histograms of the base."""
+
+    decoding: ClassVar[int] = DECODING
 
     def assemble(self, field: Decodable, records: Mapping[str, bytes], planes: int = 0) -> CodedNetwork:
         """See `SectionCodec.assemble`."""

@@ -58,7 +58,7 @@ def state_of(header: Header, sections: list[bytes], limits: Limits) -> dict[str,
         number = registry.kind_in_header(header.signal).parts_in(header.signal)
         coded, _ = coded_networks(header, sections, number, limits)
         limits.check("max_params", field.num_params * number)
-        check_tensors(manifest_of(field), limits, number)
+        check_tensors(manifest_of(field), limits, number, family_of(field).section.decoding)
         parts = [family_of(field).section.decode(field, network) for network in coded]
         if len(parts) == 1:
             return parts[0]
