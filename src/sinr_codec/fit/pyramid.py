@@ -80,12 +80,10 @@ FOLLOW: Final = 0.5
 FALLS: Final = {"bits": 0.7, "loss": 0.4}
 #: What a target of bits leaves unused at first, so that the rounding of networks fits in.
 SPARE: Final = 0.006
-#: Further attempts at a target. Each has a share of the steps, at least some. The first one begins at a share of the
-#: schedule, and what is left of it shrinks by a factor from one to the next: they come nearer with less change.
+#: Further attempts at a target; each has a share of the steps, at least some, and begins at a share of the schedule.
 ATTEMPTS: Final = 6
 ATTEMPT_SHARE: Final = 0.15
 AGAIN_FROM: Final = 0.6
-CALMER: Final = 0.75
 LEAST_AGAIN: Final = 120
 #: Bisections for how many latents are rounded down where no attempt meets a number of bits, and the most of it.
 SHY_STEPS: Final = 8
@@ -410,7 +408,7 @@ class _Training:
                 break
             points.append((math.log(self.weight), math.log(excess)))
             self._change_weight(_next_weight(math.log(1 - near / 2), points, exponent) / self.weight)
-            self._train_again(steps, 1 - (1 - AGAIN_FROM) * CALMER**number)
+            self._train_again(steps)
         if self.config.bits is not None and kept is not None and kept > 1:
             self.best = self._within(params)
 
@@ -435,12 +433,12 @@ class _Training:
         assert self.config.quality is not None
         return self._exact_loss(params) / self._loss_at(self.config.quality), 1 - 10 ** (-NEAR_DB / 10)
 
-    def _train_again(self, steps: int, first: float) -> None:
-        """The schedule once more from a share of it on, in fewer steps: at its end, latents hardly move."""
+    def _train_again(self, steps: int) -> None:
+        """The last part of the schedule once more, in fewer steps: at its end, latents hardly move."""
         rounded, self.rounded = int(ROUND_AT * steps), None
         self._choose_steps()  # for the new weight
         for step in range(rounded):
-            self._both(first + (1 - first) * step / rounded)
+            self._both(AGAIN_FROM + (1 - AGAIN_FROM) * step / rounded)
             self.run.step += 1
             self.run.report(4 * self.recent)
         self._round()
