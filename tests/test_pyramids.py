@@ -1,4 +1,4 @@
-"""Pictures as pyramids, from the source to the decoded file."""
+"""Pictures and videos as pyramids, from the source to the decoded file."""
 
 import io
 
@@ -103,3 +103,72 @@ def test_fields_that_are_none_are_refused(options):
 def test_the_header_names_the_family(coded):
     header, _ = read(coded.blob)
     assert header.field[0] == Pyramid.ID
+
+
+# -- videos
+
+
+def clip(frames=6, rows=24, columns=30, channels=3):
+    """A bright bar that crosses a shaded ground, (T, H, W, C)."""
+    t, y, x = np.mgrid[:frames, :rows, :columns]
+    bar = np.abs(x - 4 * t - 3) < 3
+    return np.stack([60 + 2 * y + (100 - 30 * k) * bar for k in range(channels)], -1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def coded_clip():
+    return sinr.encode((clip(16), 30), field="pyramid", preset="fast")
+
+
+def test_a_video_is_a_pyramid_with_an_axis_of_time(coded_clip):
+    field = sinr.open(coded_clip.blob).network
+    assert isinstance(field, Pyramid)
+    assert field.sizes == (16, 24, 30)
+    assert field.halved(0) == (True, True, True)
+    assert coded_clip.bytes < 2000
+    assert coded_clip.psnr > 27
+    assert sinr.verify(coded_clip.blob, against=(clip(16), 30)).ok
+
+
+def test_ranges_of_frames_are_crops(coded_clip):
+    whole, fps = sinr.decode(coded_clip.blob)
+    assert fps == 30
+    found, _ = sinr.decode(coded_clip.blob, region=((5, 8), (2, 20), (9, 30)))
+    np.testing.assert_array_equal(found, whole[5:8, 2:20, 9:30])
+
+
+def test_frames_between_frames(coded_clip):
+    whole, _ = sinr.decode(coded_clip.blob)
+    faster, fps = sinr.decode(coded_clip.blob, fps=60)
+    assert fps == 60
+    pairs = (whole[:-1].astype(float) + whole[1:]) / 2
+    between = (faster[1:-1:2].astype(float) + faster[2::2]) / 2  # quarters of a frame on either side of the middle
+    assert np.abs(between - pairs).mean() < 4
+
+
+SHAPES = [(1, 24, 30, 3), (2, 24, 30, 3), (5, 21, 27, 3), (9, 24, 31, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_clips_of_any_shape(shape):
+    frames = clip(*shape)
+    frames = frames if shape[3] == 3 else frames[..., 0]
+    report = sinr.encode((frames, 25), kind="video", field="pyramid", preset="fast")
+    decoded, _ = sinr.decode(report.blob)
+    assert isinstance(sinr.open(report.blob).network, Pyramid)
+    assert decoded.shape == frames.shape
+    assert report.psnr > 22
+
+
+def test_blocks_of_a_video_have_a_pyramid_each():
+    report = sinr.encode((clip(4, 20, 36), 25), field="pyramid", preset="fast", block=18)
+    decoder = sinr.open(report.blob)
+    assert isinstance(decoder.network, Pyramid)
+    assert decoder.spec.parts == 2
+    whole, _ = decoder.render()
+    part, _ = decoder.render(region=((1, 3), (0, 20), (0, 12)))
+    np.testing.assert_array_equal(part, whole[1:3, :, :12])
+
+
+def test_a_video_is_a_network_of_coordinates_by_default():
+    assert job_for((clip(2), 25), Request(), None, {}, NullProgress()).method is None

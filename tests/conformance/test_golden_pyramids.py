@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from sinr_codec.container import FIELD, Header, Limits
 from sinr_codec.errors import SinrError
 from sinr_codec.fields import Pyramid
 from sinr_codec.fields.pyramid_section import PyramidSection
+from sinr_codec.signals.base import Spec
 from sinr_codec.signals.image import ImageSpec
+from sinr_codec.signals.video import Clip, VideoSpec
 
 HERE = Path(__file__).parent / "pyramids"
 LIMITS = Limits(max_params=2**16)
@@ -32,15 +35,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "larger": {"size": (31, 77)},
     "smaller": {"scale": 0.3},
 }
-"""Renderings whose hashes are golden."""
+"""Renderings of pictures whose hashes are golden."""
+OF_A_CLIP: dict[str, dict[str, Any]] = {
+    "pixels": {},
+    "region": {"region": ((2, 5), (0, 7), (3, 17))},
+    "faster": {"fps": 40},
+    "smaller": {"scale": 0.3},
+}
+"""The same for videos."""
 
 
 def rng() -> np.random.Generator:
     return np.random.Generator(np.random.Philox(2027))
 
 
-def picture(field: Pyramid, spec: ImageSpec) -> bytes:
-    """A picture's file with random integers in place of fitted ones; one plane is zero, one has an escape."""
+def file_of(field: Pyramid, spec: Spec) -> bytes:
+    """A file with random integers in place of fitted ones; one plane is zero, one has an escape."""
     numbers = rng()
 
     def integers(spread: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -55,36 +65,36 @@ def picture(field: Pyramid, spec: ImageSpec) -> bytes:
     for name, shape in field.latents.items():
         params[name] = integers(3, shape) * integers(1, shape)
     params["latents.1"][-1] = 0
-    params["latents.1"][0, 0, 1] = -3000
+    params["latents.1"][0].ravel()[1] = -3000
     section = PyramidSection()
     coded = section.assemble(field, section.records(field, params))
     return container.write(Header(FIELD, field.to_header(), spec.to_header(), quality=3245), [coded.section])
 
 
 def gray() -> bytes:
-    return picture(
+    return file_of(
         Pyramid.for_grid((24, 33), 1, channels=(2, 1), width=5, hidden=6), ImageSpec(24, 33, 1, "uint8", "L")
     )
 
 
 def rgb() -> bytes:
-    return picture(Pyramid.for_grid((37, 50), 3, width=8, hidden=8), ImageSpec(37, 50, 3, "uint8", "RGB"))
+    return file_of(Pyramid.for_grid((37, 50), 3, width=8, hidden=8), ImageSpec(37, 50, 3, "uint8", "RGB"))
 
 
 def rgba() -> bytes:
     """One residual convolution, and small contexts."""
     field = Pyramid((20, 18), 4, (1, 2), (2, 3), 2, 1, 0, hidden=4, width=6, residuals=1)
-    return picture(field, ImageSpec(20, 18, 4, "uint8", "RGBA"))
+    return file_of(field, ImageSpec(20, 18, 4, "uint8", "RGBA"))
 
 
 def deep() -> bytes:
     spec = ImageSpec(19, 26, 3, "uint16", "RGB;16", 100, 60_000)
-    return picture(Pyramid.for_grid((19, 26), 3, channels=(3,), width=6, hidden=5, residuals=0), spec)
+    return file_of(Pyramid.for_grid((19, 26), 3, channels=(3,), width=6, hidden=5, residuals=0), spec)
 
 
 def row() -> bytes:
     """One pixel high: an axis that is not halved."""
-    return picture(Pyramid.for_grid((1, 60), 3, width=6, hidden=5), ImageSpec(1, 60, 3, "uint8", "RGB"))
+    return file_of(Pyramid.for_grid((1, 60), 3, width=6, hidden=5), ImageSpec(1, 60, 3, "uint8", "RGB"))
 
 
 def pixel() -> bytes:
@@ -103,7 +113,13 @@ def picture_of_one(field: Pyramid, spec: ImageSpec) -> bytes:
     return container.write(Header(FIELD, field.to_header(), spec.to_header()), [coded.section])
 
 
-CASES = {make.__name__: make for make in (gray, rgb, rgba, deep, row, pixel)}
+def clip() -> bytes:
+    """Three axes, of which that of time is halved once."""
+    field = Pyramid((7, 13, 18), 3, (1, 2, 2), (2, 1), 4, 1, 1, hidden=5, width=6, residuals=1)
+    return file_of(field, VideoSpec(7, 13, 18, 3, Fraction(25)))
+
+
+CASES = {make.__name__: make for make in (gray, rgb, rgba, deep, row, pixel, clip)}
 
 
 def digest(array: np.ndarray) -> str:
@@ -112,7 +128,13 @@ def digest(array: np.ndarray) -> str:
 
 
 def options_of(name: str) -> dict[str, dict[str, Any]]:
-    return {"pixels": {}} if name == "pixel" else OPTIONS
+    return {"pixel": {"pixels": {}}, "clip": OF_A_CLIP}.get(name, OPTIONS)
+
+
+def rendered(blob: bytes, **options: Any) -> np.ndarray:
+    """Samples of a picture, or the frames of a clip."""
+    found = decode(blob, **options)
+    return found.frames if isinstance(found, Clip) else found
 
 
 def expected() -> dict[str, Any]:
@@ -128,7 +150,7 @@ def expected() -> dict[str, Any]:
         if name not in known:
             blob = file.read_bytes()
             known[name] = {key: digest(array) for key, array in decompress(blob).items()}
-            known[name] |= {key: digest(decode(blob, **options)) for key, options in options_of(name).items()}
+            known[name] |= {key: digest(rendered(blob, **options)) for key, options in options_of(name).items()}
     path.write_text(json.dumps(known, indent=1) + "\n")
     return known
 
@@ -148,7 +170,7 @@ class TestGolden:
     def test_weights_latents_and_samples_are_the_same_bits(self, name):
         blob = (HERE / f"{name}.sinr").read_bytes()
         found = {key: digest(array) for key, array in decompress(blob).items()}
-        found |= {key: digest(decode(blob, **options)) for key, options in options_of(name).items()}
+        found |= {key: digest(rendered(blob, **options)) for key, options in options_of(name).items()}
         assert found == EXPECTED[name]
 
     def test_the_file_is_the_only_encoding_of_its_header(self, name):
@@ -157,19 +179,20 @@ class TestGolden:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "pixel"])
-def test_pictures_use_the_range(name):
-    """Random networks make no flat picture, so that hashes say something."""
-    samples = decode((HERE / f"{name}.sinr").read_bytes()).astype(np.float64)
+def test_samples_use_the_range(name):
+    """Random networks make nothing flat, so that hashes say something."""
+    samples = rendered((HERE / f"{name}.sinr").read_bytes()).astype(np.float64)
     assert samples.std() > 0.05 * (samples.max() - samples.min()) > 0
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from(sorted(CASES)), st.floats(0, 1), st.integers(0, 5), st.binary(max_size=4))
 def test_damaged_sections(name, where, length, new):
-    """A picture of the declared shape, or an error."""
+    """Samples of the declared shape, or an error."""
     header, (section,) = container.read((HERE / f"{name}.sinr").read_bytes())
     at = round(where * len(section))
     blob = container.write(header, [section[:at] + new + section[at + length :]])
     with contextlib.suppress(SinrError):
         opened = codec.open(blob, limits=LIMITS)
-        assert opened.render().shape == opened.shape
+        found = opened.render()
+        assert (found.frames if isinstance(found, Clip) else found).shape == opened.shape
