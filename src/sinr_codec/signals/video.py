@@ -296,6 +296,7 @@ def recognises(source: Any) -> bool:
 
 
 # A SIREN is 5 dB behind at equal bytes. The range of the time axis matters little. Importance sampling costs 0.1 dB.
+# The best pyramid of three axes that was tried is 1.4 dB behind, after 900 steps, 3 minutes of one core, on 32 frames.
 KIND: Final = Kind(
     "video",
     "a video",
