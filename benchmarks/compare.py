@@ -18,7 +18,12 @@ SLACK = 1.25
 _BLOCKS = {"sizes.*.encode.beyond_mb": "less", "sizes.*.decode.beyond_mb": "less", "sizes.*.region_share": "less"}
 GUARDED = {
     "omp": {"*.ratio": "more", "*.equal_supports": "more"},
-    "decode": {"over_products.render": "less", "over_products.file": "less", "torch_over_render": "more"},
+    "decode": {
+        "over_products.render": "less",
+        "over_products.file": "less",
+        "torch_over_render": "more",
+        "pyramid.*over*": "less",
+    },
     "fit": {"ratios.*": "less"},
     "size": {"rows.*_ratio": "less"},
     "network": {"ratio": "less"},

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec import codec, container, decode, decompress
+from sinr_codec import codec, container, decode, decompress, tiles
+from sinr_codec.coding import latents, latents_numba
 from sinr_codec.container import FIELD, Header, Limits
 from sinr_codec.errors import SinrError
 from sinr_codec.fields import Pyramid
@@ -127,6 +129,12 @@ def digest(array: np.ndarray) -> str:
     return hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + little.tobytes()).hexdigest()
 
 
+def digests(name: str, blob: bytes) -> dict[str, str]:
+    """Hashes of the decoded tensors and of renderings."""
+    found = {key: digest(array) for key, array in decompress(blob).items()}
+    return found | {key: digest(rendered(blob, **options)) for key, options in options_of(name).items()}
+
+
 def options_of(name: str) -> dict[str, dict[str, Any]]:
     return {"pixel": {"pixels": {}}, "clip": OF_A_CLIP}.get(name, OPTIONS)
 
@@ -148,9 +156,7 @@ def expected() -> dict[str, Any]:
         if not file.exists():
             file.write_bytes(make())
         if name not in known:
-            blob = file.read_bytes()
-            known[name] = {key: digest(array) for key, array in decompress(blob).items()}
-            known[name] |= {key: digest(rendered(blob, **options)) for key, options in options_of(name).items()}
+            known[name] = digests(name, file.read_bytes())
     path.write_text(json.dumps(known, indent=1) + "\n")
     return known
 
@@ -167,10 +173,17 @@ class TestGolden:
     def test_it_can_be_made_again(self, name):
         assert CASES[name]() == (HERE / f"{name}.sinr").read_bytes()
 
-    def test_weights_latents_and_samples_are_the_same_bits(self, name):
-        blob = (HERE / f"{name}.sinr").read_bytes()
-        found = {key: digest(array) for key, array in decompress(blob).items()}
-        found |= {key: digest(rendered(blob, **options)) for key, options in options_of(name).items()}
+    @pytest.mark.parametrize("compiled", [False, True])
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_weights_latents_and_samples_are_the_same_bits(self, name, compiled, threads, monkeypatch):
+        """With and without numba, and with products by one thread and by two."""
+        if compiled:
+            pytest.importorskip("numba")
+        monkeypatch.setattr(latents_numba, "pays", lambda *_: compiled)
+        for module in (latents, tiles):
+            monkeypatch.setattr(module, "one_thread_a_product", contextlib.nullcontext())
+        with threadpoolctl.threadpool_limits(threads, "blas"):
+            found = digests(name, (HERE / f"{name}.sinr").read_bytes())
         assert found == EXPECTED[name]
 
     def test_the_file_is_the_only_encoding_of_its_header(self, name):
