@@ -112,14 +112,14 @@ def weights(name: str) -> bytes:
 
 def wide_context() -> bytes:
     """A picture of near-zero latents under a context network of 64 neurons: a stream of few bytes."""
-    field = Pyramid.for_grid((1500, 1300), 1, width=1, hidden=64, residuals=0)
+    field = Pyramid.for_grid((1800, 1500), 1, width=1, hidden=64, residuals=0)
     params = field.init(np.random.default_rng(0))
     params["context.0.bias"][:, -1] = -10_000
     for name in field.latents:
         params[name][:, -1, -1] = 1
     codec = PyramidSection()
     coded = codec.assemble(field, codec.records(field, params))
-    return built(golden("pyramids/gray")[0] | {1: field.to_header(), 2: [0, 1500, 1300, 1, 0]}, [coded.section])
+    return built(golden("pyramids/gray")[0] | {1: field.to_header(), 2: [0, 1800, 1500, 1, 0]}, [coded.section])
 
 
 FIELD = [0, 2, 3, 4, 1, [0, 30]]
@@ -184,7 +184,7 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "pyramid-prior": ("UnknownIdError", "a prior", lambda: changed("pyramids/gray", key1=[*PYRAMID, bytes(16)])),
     "pyramid-latents": ("LimitError", "more than 2^30 latents", lambda: at("pyramids/gray", 1, 2, [1 << 16, 1 << 16])),
     "pyramid-bytes": ("LimitError", "25 million latents in 132 bytes", lambda: at("pyramids/gray", 1, 2, [1 << 13, 1 << 13])),
-    "pyramid-memory": ("LimitError", "390 MB for decoding 1.6 million latents of 185 bytes", wide_context),
+    "pyramid-memory": ("LimitError", "385 MB for decoding 2.2 million latents of 207 bytes", wide_context),
     "pyramid-ends": ("TruncatedError", "the latents end early", lambda: section("pyramids/gray", lambda s: s[:-20])),
     "pyramid-behind": ("MalformedError", "two bytes after the latents", lambda: section("pyramids/gray", lambda s: s + b"\0\0")),
     "pyramid-sums": ("MalformedError", "a sum of the synthesis may reach 2^53", lambda: weights("synthesis.1.weight")),

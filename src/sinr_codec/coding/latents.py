@@ -219,11 +219,12 @@ class _Level:
 
     `order` (n,) numbers the latents of these planes, plane after plane in raster order, as they are coded: by fronts
     where `fronts` is true. `bounds` are the limits of the fronts. The coarser level `parent` (c, *shape) is complete.
+    Inputs, and what parents contribute, have the `dtype` of the first product unless another is given.
     """
 
     def __init__(
         self, model: ContextModel, number: int, planes: Array, coded: Sequence[int], halved: Sequence[bool],
-        parent: Array | None, *, fronts: bool,
+        parent: Array | None, *, fronts: bool, dtype: Any = None,
     ) -> None:  # fmt: skip
         self.model, self.planes, self.coded = model, planes, list(coded)
         shape = planes.shape[1:]
@@ -232,7 +233,8 @@ class _Level:
         self._inside = tuple(slice(margin, margin + n) for n, margin in zip(shape, margins))
         self.size, self.plane_size = prod(shape), prod(self._padded)
         # Two planes of zeros stand before the first one.
-        self.buffer = np.zeros((len(planes) + 2) * self.plane_size, model.matrices.dtype)
+        dtype = model.matrices.dtype if dtype is None else dtype
+        self.buffer = np.zeros((len(planes) + 2) * self.plane_size, dtype)
         self.order, self.bounds = self._ordered(shape, fronts=fronts)
 
         strides = _strides(self._padded)
@@ -249,12 +251,16 @@ class _Level:
 
         bias = model.matrices.bias[number : number + len(planes)][self.coded]
         if parent is None:
-            self.from_parent = bias
+            self.from_parent = bias.astype(dtype)
             above = np.repeat(_index(np.arange(len(self.coded))), self.size)
         else:
             chosen = [min(k, len(parent) - 1) for k in self.coded]
             maps = {k: _parent_products(model, parent[k]) for k in set(chosen)}
-            self.from_parent = np.concatenate([maps[k] + b for k, b in zip(chosen, bias)])
+            of_planes = np.empty((len(chosen), *maps[chosen[0]].shape), dtype)
+            for of_plane, k, b in zip(of_planes, chosen, bias):
+                np.add(maps[k], b, out=of_plane, casting="unsafe")
+            self.from_parent = of_planes.reshape(-1, bias.shape[1])
+            del maps
             coarse = _strides(parent.shape[1:])
             cell = _raster([(np.arange(n) >> h) * s for n, h, s in zip(shape, map(int, halved), coarse)])
             above = np.concatenate([_index(cell + i * prod(parent.shape[1:])) for i in range(len(self.coded))])
@@ -267,8 +273,7 @@ class _Level:
         if not fronts:
             return np.arange(count), [*range(0, count, _CHUNK), count]
         slopes, delay = self.model.slopes, self.model.delay
-        last = delay * max(self.coded) + sum(s * (n - 1) for s, n in zip(slopes, shape))
-        dtype = np.uint16 if last < 1 << 16 else np.int64  # 16 bits are sorted by radix
+        dtype = np.uint16 if _last_front(self.model, shape, self.coded) < 1 << 16 else np.int64  # 16 bits: by radix
         time = _raster([(np.arange(n) * s).astype(dtype) for n, s in zip(shape, slopes)])
         times = np.concatenate([time + delay * k for k in self.coded])
         order = _index(np.argsort(times, kind="stable"))
@@ -313,10 +318,9 @@ class _Level:
         """The latents in order."""
         return self.planes[self.coded].reshape(-1)[self.order].astype(np.int64)
 
-    def decode(self, decoder: rans.Decoder) -> None:
-        """Fill the coded planes from a stream."""
+    def decode(self, decoder: rans.Decoder, kernel: Any) -> None:
+        """Fill the coded planes from a stream, by the compiled loop where there is one: its dtype is int32."""
         found = np.empty(len(self.order), np.int32)
-        kernel = latents_numba.kernel() if latents_numba.pays(len(self.bounds), len(self.order)) else None
         if kernel:
             self._decode_compiled(kernel, decoder, found)
         else:
@@ -344,7 +348,7 @@ class _Level:
         small = [np.ascontiguousarray(a, np.int32) for a in (self.first[:-1].T, m.second, m.third)]
         biases = (m.second_bias * 256 + 128).astype(np.int32), (m.third_bias * 256 + 128).astype(np.int32)
         status, decoder.state, decoder.at = kernel(
-            self.buffer.astype(np.int32), self.base, self.steps[:, 0], self.from_parent.astype(np.int32), self.above,
+            self.buffer, self.base, self.steps[:, 0], self.from_parent, self.above,
             *small, *biases, t.starts, t.frequencies, t.radii, decoder.words, decoder.state, decoder.at, found,
         )  # fmt: skip
         if status:
@@ -377,6 +381,11 @@ def _escaped(coded: Ints, beyond: Ints) -> Ints:
     """Distances from the centre: 2 n + sign for n = |d| - R - 1; `beyond` is R + 1."""
     distance = (coded >> 1) + beyond
     return np.where(coded & 1, -distance, distance)
+
+
+def _last_front(model: ContextModel, shape: Sequence[int], coded: Sequence[int]) -> int:
+    """Number of the last front of a level."""
+    return model.delay * max(coded) + sum(s * (n - 1) for s, n in zip(model.slopes, shape))
 
 
 def _within(o: Offset, shape: Sequence[int]) -> bool:
@@ -542,7 +551,11 @@ def decode_latents(
             if coded[i] and decoder:
                 number = sum(channels[:i])
                 parent = found[-1] if found else None
-                _Level(model, number, planes, coded[i], halved[i], parent, fronts=True).decode(decoder)
+                fronts = _last_front(model, shapes[i], coded[i])
+                kernel = latents_numba.kernel() if latents_numba.pays(fronts, len(coded[i]) * prod(shapes[i])) else None
+                dtype = np.int32 if kernel else None
+                arguments = model, number, planes, coded[i], halved[i], parent
+                _Level(*arguments, fronts=True, dtype=dtype).decode(decoder, kernel)  # not kept beside the next level
             found.append(planes)
     if levels == len(shapes):
         if decoder:
@@ -559,9 +572,8 @@ def _memory(model: ContextModel, planes: int, coded: int, shapes: Sequence[tuple
     number, outputs = model.matrices.dtype.itemsize, len(model.second) + 3
     places = coded * prod(shape)
     padded = prod(n + 2 * margin for n, margin in zip(shape, _margins(shape, max(model.causal, model.previous))))
-    # Copies for the compiled loop have numbers of 4 bytes.
-    buffer = (planes + 2) * padded * (number + 4)
-    parents = cells * (number * model.taps[3] + coded * outputs * (2 * number + 4))
+    buffer = (planes + 2) * padded * number
+    parents = cells * number * (model.taps[3] + 2 * coded * outputs)
     front = max(min(places, _CHUNK), places // max(shape))  # along one axis no two places are in one front
     inputs = sum(model.taps[:3])
     return _PLACE * places + buffer + parents + front * ((8 + number) * inputs + (2 * number + 32) * outputs)
