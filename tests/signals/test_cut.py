@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinr_codec.errors import MalformedError
+from sinr_codec.fields import Pyramid
 from sinr_codec.signals import cut as cuts
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
@@ -94,3 +95,22 @@ def test_any_number_of_axes(scale):
 def test_headers_that_are_refused(counts, fade):
     with pytest.raises(MalformedError, match="block"):
         Cut.from_header((8, 12), counts, fade)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.3, 0.4])
+def test_pyramids_are_evaluated_on_grids_as_they_are_at_points(scale):
+    rng = np.random.default_rng(0)
+    cut = Cut((40, 52), (2, 2), 3)
+    field = Pyramid.for_grid(cut.extents, 1, channels=(1,), width=4, hidden=2)
+    decoders = []
+    for _ in range(cut.parts):
+        params = {name: rng.integers(-300, 300, shape, np.int32) for name, shape in field.networks.items()}
+        params |= {name: rng.integers(-9, 9, shape, np.int32) for name, shape in field.latents.items()}
+        decoders.append(field.decoder(params))
+    spans = lattice.window(cut.sizes, scale=scale, most=1 << 20)
+    found = [
+        cuts.render(Fields(parts), cut, spans, 1, lambda v: v, np.float32)
+        for parts in (decoders, [lambda coords, points=decoder: points(coords) for decoder in decoders])
+    ]
+    assert np.ptp(found[0]) > 0
+    np.testing.assert_array_equal(*found)

@@ -10,12 +10,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, MalformedError, quoted
+from sinr_codec.fields.base import TiledDecoder
 from sinr_codec.signals import lattice
 from sinr_codec.signals.base import Fields
 from sinr_codec.signals.lattice import Span
@@ -258,11 +259,19 @@ def render(
     LimitError : more values than `fields.max_samples`, before anything is allocated
     """
 
-    def evaluate(place: tuple[int, ...], at: Sequence[Array]) -> Array:
-        coords = lattice.points([cut.coords(axis, k, x) for axis, (k, x) in enumerate(zip(place, at))])
-        return lattice.evaluated(fields.parts[cut.number(place)], coords, values)
+    def tile(place: tuple[int, ...]) -> int:
+        apply = fields.parts[cut.number(place)]
+        return max(fields.tile, cast(TiledDecoder, apply).tile) if hasattr(apply, "over") else fields.tile
 
-    return blended(fields, cut, [positions(span) for span in spans], values, evaluate, finish, dtype, noun, clip)
+    def evaluate(place: tuple[int, ...], at: Sequence[Array]) -> Array:
+        axes = [cut.coords(axis, k, x) for axis, (k, x) in enumerate(zip(place, at))]
+        apply = fields.parts[cut.number(place)]
+        if hasattr(apply, "over"):  # as for points, whose values do not depend on a spacing
+            return lattice.on_grid(apply.over([axis[:1] for axis in axes]), axes, values)
+        return lattice.evaluated(apply, lattice.points(axes), values)
+
+    where = [positions(span) for span in spans]
+    return blended(fields, cut, where, values, evaluate, finish, dtype, noun, clip, tile)
 
 
 def blended(
@@ -275,6 +284,7 @@ def blended(
     dtype: Any,
     noun: str = "sample",
     clip: Callable[[Array], Array] = to_unit,
+    tile: Callable[[tuple[int, ...]], int] | None = None,
 ) -> Array:
     """As `render`, at all combinations of any positions, from functions of blocks.
 
@@ -286,6 +296,8 @@ def blended(
         Rising positions along each axis, in samples of the source, sample i at i + 1/2.
     evaluate
         Values (n, `values`) of the block at a place, at all combinations of some of these positions in C order.
+    tile
+        Positions in each call for the block at a place; default: `fields.tile`.
     """
     shape = tuple(map(len, where))
     lattice.check_count(shape, fields.max_samples // values, noun)
@@ -294,21 +306,22 @@ def blended(
     def tiles() -> Iterator[tuple[tuple[slice, ...], list[tuple[int, ...]]]]:
         for stretches in itertools.product(*(list(cut.stretches(axis, x)) for axis, x in enumerate(where))):
             whole = [stretch for stretch, _ in stretches]
-            for tile in lattice.blocks([s.stop - s.start for s in whole], fields.tile):
-                part = tuple(slice(s.start + t.start, s.start + t.stop) for s, t in zip(whole, tile))
-                yield part, list(itertools.product(*(blocks for _, blocks in stretches)))
+            places = list(itertools.product(*(blocks for _, blocks in stretches)))
+            most = fields.tile if tile is None else tile(places[0])
+            for some in lattice.blocks([s.stop - s.start for s in whole], most):
+                yield tuple(slice(s.start + t.start, s.start + t.stop) for s, t in zip(whole, some)), places
 
     def compute(work: tuple[tuple[slice, ...], list[tuple[int, ...]]]) -> tuple[tuple[slice, ...], Array]:
-        tile, places = work
-        at = [x[s] for x, s in zip(where, tile)]
+        part, places = work
+        at = [x[s] for x, s in zip(where, part)]
         if len(places) == 1:
-            return tile, finish(evaluate(places[0], at))
+            return part, finish(evaluate(places[0], at))
         blend = np.zeros((math.prod(map(len, at)), values))
         for place in places:
             shares = [cut.share(axis, k, x) for axis, (k, x) in enumerate(zip(place, at))]
             blend += lattice.points(shares).prod(axis=1)[:, None] * clip(evaluate(place, at))
-        return tile, finish(blend)
+        return part, finish(blend)
 
-    for tile, samples in map_tiles(compute, tiles(), fields.threads):
-        out[tile] = samples.reshape(out[tile].shape)
+    for part, samples in map_tiles(compute, tiles(), fields.threads):
+        out[part] = samples.reshape(out[part].shape)
     return out

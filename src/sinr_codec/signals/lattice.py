@@ -160,7 +160,7 @@ def render(
     def compute(block: tuple[slice, ...]) -> tuple[tuple[slice, ...], Array]:
         some = [axis[s] for axis, s in zip(axes, block)]
         if whole:
-            return block, finish(_on_grid(cast(GridDecoder, apply), some, values))
+            return block, finish(on_grid(cast(GridDecoder, apply), some, values))
         return block, finish(evaluated(apply, to_coords(some), values))
 
     for block, samples in map_tiles(compute, blocks(shape, tile), fields.threads):
@@ -177,7 +177,7 @@ def evaluated(apply: Apply, coords: Array, values: int) -> Array:
     return result
 
 
-def _on_grid(decoder: GridDecoder, axes: Sequence[Array], values: int) -> Array:
+def on_grid(decoder: GridDecoder, axes: Sequence[Array], values: int) -> Array:
     """Values at all combinations of coordinates, in C order."""
     with np.errstate(all="ignore"):
         result = np.asarray(decoder.on_grid(axes))
