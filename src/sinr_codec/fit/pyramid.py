@@ -252,7 +252,7 @@ class _Training:
         by_latents: list[NDArray[np.float32]],
         scale: float,
     ) -> float:
-        """Set the gradients of networks, add those of the distortion by latents, and return the tile's distortion.
+        """Set the gradients of networks, add those of the distortion by free latents, and return the tile's distortion.
 
         Once networks have step sizes, their gradients are those at the rounded parameters, and those of their own bits.
         Rate and distortion are computed side by side.
@@ -261,12 +261,14 @@ class _Training:
         context = {n: networks[n].detach().numpy() for n in CONTEXT}
         rate = _POOL.submit(self.code_length.add, context, tile.parts)
         windows = [(slice(None), *(slice(a, b) for a, b in window)) for window in tile.around]
-        leaves = [torch.from_numpy(plane[at]).requires_grad_() for plane, at in zip(planes, windows)]
+        free = self.rounded is None
+        leaves = [torch.from_numpy(plane[at]).requires_grad_(free) for plane, at in zip(planes, windows)]
         part = (slice(None), slice(None), *(slice(a, b) for a, b in tile.parts[0]))
         loss = ((synthesis(leaves, networks) - self.targets[part]) ** 2).sum() / (4 * self.targets.numel())
         loss.backward()
-        for gradient, at, leaf in zip(by_latents, windows, leaves):
-            gradient[at] += cast(Tensor, leaf.grad).numpy()
+        if free:
+            for gradient, at, leaf in zip(by_latents, windows, leaves):
+                gradient[at] += cast(Tensor, leaf.grad).numpy()
         for name, by_bits in rate.result()[1].items():
             networks[name].grad = scale * torch.from_numpy(by_bits)
         if self.exponents:

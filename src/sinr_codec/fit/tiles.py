@@ -33,12 +33,12 @@ class Tile:
 
 
 def tiles_of(field: Pyramid, most: float = math.inf) -> list[Tile]:
-    """Tiles of a pyramid with at most so many positions of level 1, halved along the longer sides."""
-    pieces = [1] * field.in_features
-    sides = [-(-n // p) for n, p in zip(field.size(1), pieces)]
+    """Tiles of a pyramid with at most so many positions of level 1, cut across the longest sides."""
+    sides, pieces = list(field.size(1)), [1] * field.in_features
     while math.prod(sides) > most and max(sides) > 1:
-        pieces[sides.index(max(sides))] += 1
-        sides = [-(-n // p) for n, p in zip(field.size(1), pieces)]
+        axis = sides.index(max(sides))
+        pieces[axis] += 1
+        sides[axis] = -(-field.size(1)[axis] // pieces[axis])
     axes = [list(pairwise([n * i // p for i in range(p + 1)])) for n, p in zip(field.size(1), pieces)]
     return [_tile(field, first) for first in product(*axes)]
 
