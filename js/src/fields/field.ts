@@ -1,0 +1,36 @@
+/** The interfaces of fields: functions from positions to values, with parameters. */
+
+import type { DType, Params } from "../tensor";
+
+/** Name, shape and dtype of a parameter. */
+export interface Entry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** A network as a header describes it. Families are in `families.ts`. */
+export interface Field {
+  /** Id of the family, first entry of the header's list. */
+  readonly id: number;
+  /** Coordinates a and values b of one position. */
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Multiply-adds that an evaluation at one position takes as long as; for limits. */
+  readonly cost: number;
+  /** The parameters in storage order. */
+  readonly parameters: readonly Entry[];
+  /** The function, with fixed parameters. */
+  evaluator(params: Params): Evaluator;
+}
+
+/** A field with fixed parameters. */
+export interface Evaluator {
+  /** Values (count, b) at coordinates (count, a), both in C order. */
+  at(coords: Float32Array, count: number): Float32Array;
+  /**
+   * Values (len axes[0], .., b) at all combinations of coordinates, where a family has a better way than by points, as
+   * pyramids have.
+   */
+  onGrid?(axes: readonly Float32Array[]): Float32Array;
+}
