@@ -30,7 +30,8 @@ export interface Evaluator {
   at(coords: Float32Array, count: number): Float32Array;
   /**
    * Values (len axes[0], .., b) at all combinations of coordinates, where a family has a better way than by points, as
-   * pyramids have.
+   * pyramids have. `whole` are the axes of the rendering that this one is a tile of, and tell its reduction; a single
+   * coordinate along an axis stands for none. Called for many tiles: what they share is kept.
    */
-  onGrid?(axes: readonly Float32Array[]): Float32Array;
+  onGrid?(axes: readonly Float32Array[], whole: readonly Float32Array[]): Float32Array;
 }
