@@ -1,13 +1,8 @@
 /** The interfaces of fields: functions from positions to values, with parameters. */
 
-import type { DType, Params } from "../tensor";
+import type { Entry, Params } from "../tensor";
 
-/** Name, shape and dtype of a parameter. */
-export interface Entry {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: DType;
-}
+export type { Entry } from "../tensor";
 
 /** A network as a header describes it. Families are in `families.ts`. */
 export interface Field {
