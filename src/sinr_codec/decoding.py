@@ -48,9 +48,16 @@ class _Networks(Sequence[Apply]):
     """The networks of a file, each decoded on access; errors name the file and the network."""
 
     def __init__(
-        self, network: Decodable, coded: Sequence[CodedNetwork], base: Base | None, source: str, device: str
+        self,
+        network: Decodable,
+        coded: Sequence[CodedNetwork],
+        base: Base | None,
+        source: str,
+        device: str,
+        exact: bool,
     ) -> None:
-        self.network, self.coded, self.device, self.base, self.source = network, coded, device, base, source
+        self.network, self.coded, self.base, self.source = network, coded, base, source
+        self.device, self.exact = device, exact
         self._params: dict[int, dict[str, Array]] = {}
         self._applies: dict[int, Apply] = {}
         self._lock = threading.RLock()
@@ -59,7 +66,11 @@ class _Networks(Sequence[Apply]):
         return len(self.coded)
 
     def __getitem__(self, number: Any) -> Any:
-        return self._kept(self._applies, number, lambda: decoder_on(self.network, self.params(number), self.device))
+        return self._kept(self._applies, number, lambda: self._decoder(number))
+
+    def _decoder(self, number: int) -> Apply:
+        with naming(self.source), self._naming(number):
+            return decoder_on(self.network, self.params(number), self.device, self.exact)
 
     def params(self, number: int) -> dict[str, Array]:
         """Weights of one network."""
@@ -112,7 +123,16 @@ class Decoder:
 
     def __reduce__(self) -> tuple[Any, ...]:
         known = self._networks
-        return _restored, (self.header, self.spec.side, known.coded, known.base, known.source, self.device, self.limits)
+        return _restored, (
+            self.header,
+            self.spec.side,
+            known.coded,
+            known.base,
+            known.source,
+            self.device,
+            self.exact,
+            self.limits,
+        )
 
     def __repr__(self) -> str:
         about, header = self.spec.describe(), self.header
@@ -157,6 +177,11 @@ class Decoder:
         return self._networks.device
 
     @property
+    def exact(self) -> bool:
+        """Whether the network is evaluated by integers: samples are the same bits on every machine."""
+        return self._networks.exact
+
+    @property
     def planes(self) -> tuple[int, int]:
         """Planes of low-order bits of a progressive file: present for all networks, and in the complete file."""
         return min(len(one.planes) for one in self._networks.coded), self.header.planes
@@ -187,7 +212,7 @@ class Decoder:
         """The networks, for a renderer."""
         return Fields(
             self._networks,
-            tile_of(self.network, self.device),
+            tile_of(self.network, self.device, self.exact),
             min(self._most_samples().values()),
             None if is_cpu(self.device) else _DEVICE_THREADS,
             self.limits.bound("max_work") // cost_of(self.network),
@@ -221,7 +246,7 @@ class Decoder:
         outputs = self.network.out_features
         if not len(flat):
             return np.zeros((*coords.shape[:-1], outputs), np.float32)
-        values = evaluate(self._networks[part], flat, tile_of(self.network, self.device))
+        values = evaluate(self._networks[part], flat, tile_of(self.network, self.device, self.exact))
         return values.reshape(*coords.shape[:-1], outputs)
 
     def render(self, **options: Any) -> Any:
@@ -302,6 +327,7 @@ def open(
     base: Base | Source | None = None,
     progressive: bool = False,
     device: str = CPU,
+    fast: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Decoder:
     """Open a `.sinr` file of a signal. The weights of a single network are decoded; nothing is rendered yet.
@@ -310,7 +336,8 @@ def open(
 
     `base` is a `Base` or its file, required for files that name one. With `progressive`, the end of the file may be
     missing; the precision of the weights depends on the part present (`Decoder.planes`). The network is evaluated by
-    NumPy, or on another `device` ("cuda", ...) by PyTorch, where sums may differ in the last bit.
+    NumPy, or on another `device` ("cuda", ...) by PyTorch. With `fast`, floats are used instead of integers, so that
+    samples may differ in the last bit.
 
     Raises
     ------
@@ -321,7 +348,7 @@ def open(
     check_device(device)
     header, sections = load_source(source, limits, partial=progressive)
     with naming(source), within_memory():
-        return opened(source, header, sections, limits, base, device)
+        return opened(source, header, sections, limits, base, device, fast)
 
 
 def opened(
@@ -331,6 +358,7 @@ def opened(
     limits: Limits,
     base: Base | Source | None,
     device: str = CPU,
+    fast: bool = False,
 ) -> Decoder:
     """The decoder of a file, from its header and sections."""
     if header.kind == BASE:
@@ -340,7 +368,7 @@ def opened(
     shared = base_of(header, base, limits)
     limits = limits.of_file(header.file_bytes)
     network, spec, records = described(header, sections, limits, shared)
-    networks = _Networks(network, records, shared, name_of(source), device)
+    networks = _Networks(network, records, shared, name_of(source), device, header.exact and not fast)
     if len(networks) == 1:
         networks.params(0)
     return Decoder(header, network, spec, limits, networks)
@@ -353,12 +381,13 @@ def _restored(
     base: Base | None,
     source: str,
     device: str,
+    exact: bool,
     limits: Limits,
 ) -> Decoder:
     """The decoder of a file whose parts were checked already, as for another process."""
     network = network_of(header, base, limits)
     spec = registry.spec_from_header(header.signal, side)
-    return Decoder(header, network, spec, limits, _Networks(network, coded, base, source, device))
+    return Decoder(header, network, spec, limits, _Networks(network, coded, base, source, device, exact))
 
 
 def described(
@@ -372,6 +401,8 @@ def described(
     limits.check("max_params", network.num_params * parts)
     check_tensors(manifest_of(network), limits, min(parts, _KEPT), family_of(network).section.decoding)
     spec = registry.spec_from_header(header.signal, side)
+    if header.exact and not network.EXACT:
+        raise MalformedError("the field has no evaluation by integers")
     if (network.in_features, network.out_features) != (spec.in_features, spec.out_features):
         raise MalformedError("the field's coordinates and values are not those of the signal")
     limits.check("max_samples", spec.values)
@@ -386,6 +417,7 @@ def decode(
     base: Base | Source | None = None,
     progressive: bool = False,
     device: str = CPU,
+    fast: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     **options: Any,
 ) -> Any:
@@ -405,6 +437,8 @@ def decode(
         Accept a file whose end is missing, at reduced quality; see `encode`.
     device
         Device for evaluating the networks: "cpu", which does not require PyTorch, or "cuda", ...
+    fast
+        Evaluate by floats where the file asks for integers: about twice as fast, but the last bits may differ.
     limits
         Resource limits of this reader.
     options
@@ -417,7 +451,7 @@ def decode(
     """
     if out is not None:
         check_output(out, source)
-    decoder = open(source, base=base, progressive=progressive, device=device, limits=limits)
+    decoder = open(source, base=base, progressive=progressive, device=device, fast=fast, limits=limits)
     if out is None:
         return decoder.render(**options)
     return decoder.save(out, format=format, **options)

@@ -152,7 +152,7 @@ CASES: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "cbor-mixed-keys": ("MalformedError", "a map with numbers and texts as keys", lambda: changed("direct", key6={"a": 0, 1: 0})),
     "cbor-ends": ("MalformedError", "the header's item is longer than the header", lambda: header_cbor(lambda c: c[:-1])),
     # the map
-    "unknown-key": ("UnknownIdError", "key 9", lambda: changed("direct", key9=0)),
+    "unknown-key": ("UnknownIdError", "key 1000", lambda: changed("direct", key1000=0)),
     "unknown-kind": ("UnknownIdError", "kind of content 3", lambda: changed("direct", key0=3)),
     "no-signal": ("MalformedError", "kind 0 without a signal", lambda: changed("direct", key2=None)),
     "no-sections": ("MalformedError", "no section lengths", lambda: changed("direct", key5=None)),

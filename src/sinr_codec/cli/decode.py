@@ -37,6 +37,9 @@ def decode(
         bool, typer.Option("--progressive", help="Accept a file whose end is missing, at reduced quality.")
     ] = False,
     device: Annotated[str, typer.Option(help="Device for evaluating the network: cpu, cuda, ...")] = "cpu",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Evaluate by floats: faster, but the last bits may differ between machines.")
+    ] = False,
     limit: LimitOption = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
@@ -61,7 +64,7 @@ def decode(
         output = output_of(ctx, out)
         check_output(output, source)
     with source_of(source) as file:
-        decoder = open(file, base=base, progressive=progressive, device=device, limits=limits)
+        decoder = open(file, base=base, progressive=progressive, device=device, fast=fast, limits=limits)
     if out is None:
         suffix = decoder.spec.suffix if format is None else f".{format.removeprefix('.')}"
         out = name_beside(source, suffix, replacing=False)

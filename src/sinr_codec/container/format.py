@@ -72,6 +72,7 @@ _SECTIONS: Final = 5
 _EXTRA: Final = 6
 _BASE: Final = 7
 _PLANES: Final = 8
+_EXACT: Final = 9
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Header:
     planes
         Bits that the levels of the first sections lack, at most `MAX_PLANES`; the sections after them hold these bits,
         plane by plane. Only a file of kind `FIELD` without a base has any.
+    exact
+        Whether the samples are those of the evaluation by integers. Only a file of kind `FIELD` can have it.
     section_lengths, header_bytes
         Filled in by `read_header`: bytes of each section, and the offset of the first one.
     """
@@ -125,6 +128,7 @@ class Header:
     extra: Mapping[str, Cbor] | None = None
     base: bytes | tuple[int, ...] | None = None
     planes: int = 0
+    exact: bool = False
     section_lengths: tuple[int, ...] = dataclasses.field(default=(), compare=False)
     header_bytes: int = dataclasses.field(default=0, compare=False)
 
@@ -283,6 +287,7 @@ def _encode(header: Header) -> bytes:
         _EXTRA: header.extra,
         _BASE: list(header.base) if isinstance(header.base, tuple) else header.base,
         _PLANES: header.planes or None,
+        _EXACT: int(header.exact) or None,
     }
     try:
         return cbor2.dumps({key: item for key, item in items.items() if item is not None}, canonical=True)
@@ -294,8 +299,8 @@ def _parse(items: object, limits: Limits) -> Header:
     """The header of a decoded CBOR map; raises what `read_header` raises."""
     if not isinstance(items, dict):
         raise MalformedError("the header is not a map")
-    if unknown := [key for key in items if not _is_uint(key) or key > _PLANES]:
-        raise UnknownIdError(f"unknown header key {quoted(unknown[0])}; the last one known is {_PLANES}")
+    if unknown := [key for key in items if not _is_uint(key) or key > _EXACT]:
+        raise UnknownIdError(f"unknown header key {quoted(unknown[0])}; the last one known is {_EXACT}")
     kind, quality, extra = items.get(_KIND), items.get(_QUALITY), items.get(_EXTRA)
     if not _is_uint(kind):
         raise MalformedError("the header does not state the kind of its content")
@@ -303,6 +308,8 @@ def _parse(items: object, limits: Limits) -> Header:
     _check_kind(items, kind)
     if _PLANES in items and not (_is_uint(planes) and 1 <= planes <= MAX_PLANES and kind == FIELD and base is None):
         raise MalformedError(f"only a file of kind 0 without a base has planes, 1..{MAX_PLANES} of them")
+    if _EXACT in items:
+        _check_exact(items[_EXACT], kind)
     if quality is not None and not (_is_uint(quality) and quality <= MAX_QUALITY):
         raise MalformedError(f"quality {quoted(quality)} is not an integer in 0..{MAX_QUALITY}")
     if extra is not None and not (isinstance(extra, dict) and extra):
@@ -320,8 +327,17 @@ def _parse(items: object, limits: Limits) -> Header:
         extra=extra,
         base=tuple(base) if isinstance(base, list) else base,
         planes=planes,
+        exact=_EXACT in items,
         section_lengths=tuple(lengths),
     )
+
+
+def _check_exact(arithmetic: Cbor, kind: int) -> None:
+    """Refuse an arithmetic that is not known, and one where there is no signal."""
+    if kind != FIELD or not _is_uint(arithmetic) or not arithmetic:
+        raise MalformedError("only a file of kind 0 names an arithmetic, by an integer from 1 on")
+    if arithmetic != 1:
+        raise UnknownIdError(f"unknown arithmetic {quoted(arithmetic)}; this reader knows 1")
 
 
 def _check_kind(items: Mapping[int, Cbor], kind: int) -> None:

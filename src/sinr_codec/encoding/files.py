@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 from sinr_codec.bases import Base
 from sinr_codec.coding.assembled import Plan
 from sinr_codec.container import FIELD, MAX_QUALITY, OWN_LIMITS, Header, write
 from sinr_codec.decoding import open
 from sinr_codec.fields import Field, family_of
+from sinr_codec.fields.base import Exact
 from sinr_codec.inspecting import info
 from sinr_codec.quality import hundredths
 from sinr_codec.sections import part_name, section_bytes
@@ -30,7 +32,16 @@ def file_of(
     """
     spec = signal.spec
     digest = None if base is None else base.digest
-    header = Header(FIELD, network.to_header(), spec.to_header(), base=digest, planes=planes, extra=entry(metadata))
+    exact = network.EXACT and all(cast(Exact, network).is_exact(plan.params) for plan in plans)
+    header = Header(
+        FIELD,
+        network.to_header(),
+        spec.to_header(),
+        base=digest,
+        planes=planes,
+        exact=exact,
+        extra=entry(metadata),
+    )
     codec = family_of(network).section
     coded = [codec.assemble(network, plan.records, planes) for plan in plans]
     sections = [one.section for one in coded] + ([spec.side] if spec.side else [])
@@ -44,6 +55,7 @@ def overhead(spec: Spec, network: Field, records: Sequence[bytes], planes: int, 
     """Overhead of a file beside the records of its networks, in bytes, with the longest header."""
     extra = entry(metadata)
     header = Header(FIELD, network.to_header(), spec.to_header(), quality=MAX_QUALITY, planes=planes, extra=extra)
+    header = replace(header, exact=network.EXACT)
     coded = [*records, *(record[:256] for record in list(records) * planes)]
     return len(write(header, coded + ([spec.side] if spec.side else []))) - sum(map(len, coded))
 

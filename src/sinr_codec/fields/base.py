@@ -62,6 +62,8 @@ class Decodable(Shaped, Stored, Protocol):
 
     ON_DEVICES: ClassVar[bool]
     """Whether PyTorch may evaluate the field on an accelerator by `Field.function`; otherwise only by `decoder`."""
+    EXACT: ClassVar[bool]
+    """Whether the field is an `Exact` one. A pyramid is not: it has no other evaluation than one by integers."""
     GROWS: ClassVar[bool]
     """Whether the field has ``grown(params, rng)``, which adapts the parameters of another width."""
 
@@ -138,6 +140,22 @@ class TiledDecoder(GridDecoder, Protocol):
         """The decoder for tiles of the grid with these axes."""
 
 
+class Exact(Protocol):
+    """A field with an evaluation by integers, which gives the same bits on every machine (`fields.exact`)."""
+
+    def is_exact(self, params: Params) -> bool:
+        """Whether these parameters are small enough for it."""
+
+    def exact(self, xp: ModuleType, params: Params, device: object = None) -> Callable[[AnyArray], AnyArray]:
+        """``f(coords (n, a)) -> values (n, b)`` with fixed parameters, NumPy arrays, in an array namespace.
+
+        Raises
+        ------
+        MalformedError
+            A parameter is too large.
+        """
+
+
 class LatentGrid(Protocol):
     """A field with tables that may hold integers, which are coded losslessly."""
 
@@ -163,6 +181,7 @@ class FieldDefaults:
     """Defaults for members of a field."""
 
     ON_DEVICES: ClassVar[bool] = True
+    EXACT: ClassVar[bool] = False
     GROWS: ClassVar[bool] = False
     num_params: Any
 

@@ -33,6 +33,9 @@ class Encoding(Protocol):
     def out_features(self, in_features: int) -> int:
         """Number of features for `in_features` coordinates."""
 
+    def coordinates(self, in_features: int) -> int:
+        """Number of features that are the coordinates themselves; they come first."""
+
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """The encoding as a function of coords (..., a), with constants on `device`."""
 
@@ -48,6 +51,10 @@ class Identity:
 
     def out_features(self, in_features: int) -> int:
         """`in_features`."""
+        return in_features
+
+    def coordinates(self, in_features: int) -> int:
+        """All."""
         return in_features
 
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
@@ -97,6 +104,10 @@ class Octaves:
     def out_features(self, in_features: int) -> int:
         """``2 L a``, plus ``a`` with the input."""
         return in_features * (2 * self.L + self.include_input)
+
+    def coordinates(self, in_features: int) -> int:
+        """All, with the input."""
+        return in_features if self.include_input else 0
 
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., a) -> (..., out_features(a))."""
@@ -154,6 +165,10 @@ class AxisOctaves:
             raise InputError(f"encoding: expected {in_features} counts, one a coordinate, got {len(self.counts)}")
         return in_features + 2 * sum(self.counts)
 
+    def coordinates(self, in_features: int) -> int:
+        """All."""
+        return in_features
+
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., a) -> (..., out_features(a)): the coordinates, then for each j, for each i: sine, cosine."""
         self.out_features(in_features)  # checks the number of coordinates
@@ -210,6 +225,10 @@ class RotatedOctaves:
         shorter = self.sigma ** (np.array(self.counts) - max(self.counts))[:, None]
         return (directions * np.tile(math.pi * self.sigma**octave, 2) * shorter).astype(np.float32)
 
+    def coordinates(self, in_features: int) -> int:
+        """All."""
+        return in_features
+
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., 2) -> (..., out_features(2)): coordinates, then by direction, then by octave: sine, cosine."""
         self.out_features(in_features)  # checks the number of coordinates
@@ -258,6 +277,10 @@ class Fourier:
     def frequencies(self, in_features: int) -> NDArray[np.float32]:
         """``2 pi B`` as (in_features, features)."""
         return _fourier_frequencies(self.features, self.scale, self.seed, in_features)
+
+    def coordinates(self, in_features: int) -> int:
+        """None."""
+        return 0
 
     def function(self, xp: ModuleType, in_features: int, device: object = None) -> Encode:
         """Coords (..., a) -> (..., 2 features)."""

@@ -18,6 +18,7 @@ from sinr_codec.errors import InputError, MalformedError, quoted
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import ReLU
 from sinr_codec.fields.base import FieldDefaults, Params
+from sinr_codec.fields.exact import INTERPOLATED, Unit, exact_function, fixed, is_exact
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 from sinr_codec.types import AnyArray, Array, Cbor
 
@@ -72,6 +73,7 @@ class HashGrid(FieldDefaults):
     extent: tuple[int, ...] = ()
 
     ID: ClassVar[int] = 2
+    EXACT: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, most in (("in_features", MAX_AXES), ("table", MAX_TABLE), ("channels", MAX_CHANNELS)):
@@ -240,6 +242,22 @@ class HashGrid(FieldDefaults):
         """``f(coords (n, a)) -> values (n, b)`` on NumPy; see `MLP.decoder`."""
         network = self.network.decoder(params)
         return lambda coords: network(self.features(np, params, coords))
+
+    def is_exact(self, params: Params) -> bool:
+        """See `base.Exact`."""
+        most = 2.0 ** (INTERPOLATED.bits - INTERPOLATED.fraction)
+        entries = (np.abs(params[grid_name(level)]).max() for level in range(self.levels))
+        return max(entries) <= most and is_exact(self.network, params, self._inputs)
+
+    def exact(self, xp: ModuleType, params: Params, device: object = None) -> Callable[[AnyArray], AnyArray]:
+        """See `base.Exact`; entries are interpolated in float32."""
+        network = exact_function(xp, self.network, params, device, self._inputs)
+        tables = {name: xp.asarray(params[name], device=device) for name in map(grid_name, range(self.levels))}
+        return lambda coords: network(fixed(xp, self.features(xp, tables, coords), INTERPOLATED))
+
+    @property
+    def _inputs(self) -> list[Unit]:
+        return [INTERPOLATED] * self.network.in_features
 
     def describe(self) -> str:
         """One-line description for users.

@@ -6,7 +6,6 @@ The same code runs on NumPy arrays, for decoding, and on torch tensors, for trai
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -18,10 +17,12 @@ from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from sinr_codec.errors import InputError, LimitError, MalformedError, quoted
+from sinr_codec.fields._buffers import buffer
 from sinr_codec.fields._numbers import built
 from sinr_codec.fields.activations import AnyActivation, Sine
 from sinr_codec.fields.base import FieldDefaults, Params
 from sinr_codec.fields.encodings import AnyEncoding, Identity, layers_from_header, layers_to_header
+from sinr_codec.fields.exact import exact_function, is_exact
 from sinr_codec.types import AnyArray, Array, Cbor
 
 MAX_PARAMS: Final = 1 << 27
@@ -57,6 +58,7 @@ class MLP(FieldDefaults):
     encoding: AnyEncoding = field(default_factory=Identity)
 
     ID: ClassVar[int] = 0
+    EXACT: ClassVar[bool] = True
     GROWS: ClassVar[bool] = True
     latents: ClassVar[int] = 0
     """As a base: number of latents of a signal; it has a difference from all parameters instead."""
@@ -231,12 +233,20 @@ class MLP(FieldDefaults):
                     x = x @ weight
                     x += bias
                 else:
-                    z = np.matmul(x, weight, out=_buffer(i % 2, len(coords), weight))
+                    z = np.matmul(x, weight, out=buffer(i % 2, len(coords), weight))
                     z += bias
                     x = self.activation.overwrite(np, z)
             return x.real.copy() if self.activation.COMPLEX else x
 
         return decode
+
+    def is_exact(self, params: Params) -> bool:
+        """See `base.Exact`."""
+        return is_exact(self, params)
+
+    def exact(self, xp: ModuleType, params: Params, device: object = None) -> Callable[[AnyArray], AnyArray]:
+        """See `base.Exact`."""
+        return exact_function(xp, self, params, device)
 
     def describe(self) -> str:
         """One-line description for users, such as "2 -> 3 x 64 sine (omega0 30) -> 3"."""
@@ -277,20 +287,3 @@ class MLP(FieldDefaults):
         in_features, out_features, width, hidden_layers = value[1:5]
         layers = layers_from_header(value[5:])
         return built(lambda: cls(in_features, out_features, width, hidden_layers, *layers), max_params)
-
-
-# Buffers belong to a thread, not to a network: a file may have hundreds of networks.
-_local = threading.local()
-
-
-def _buffer(slot: int, rows: int, weight: Array) -> Array:
-    """A (rows, width) array of the current thread, allocated anew if the size changed.
-
-    The first layer of a complex network is real, hence the dtype in the key.
-    """
-    shape = (rows, weight.shape[1])
-    buffers: dict[tuple[int, np.dtype], Array] = _local.__dict__.setdefault("buffers", {})
-    key = (slot, weight.dtype)
-    if key not in buffers or buffers[key].shape != shape:
-        buffers[key] = np.empty(shape, weight.dtype)
-    return buffers[key]

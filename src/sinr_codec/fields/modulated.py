@@ -292,6 +292,7 @@ class Difference(_AroundMLP):
     shared: Params = field(compare=False, repr=False)
 
     ON_DEVICES: ClassVar[bool] = True
+    EXACT: ClassVar[bool] = True
     GROWS: ClassVar[bool] = False
     network_params: ClassVar[int] = 0
 
@@ -347,6 +348,14 @@ class Difference(_AroundMLP):
     def decoder(self, params: Params) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """``f(coords (n, a)) -> values (n, b)`` on NumPy; see `MLP.decoder`."""
         return self.mlp.decoder(self.whole(params))
+
+    def is_exact(self, params: Params) -> bool:
+        """See `base.Exact`."""
+        return self.mlp.is_exact(self.whole(params))
+
+    def exact(self, xp: ModuleType, params: Params, device: object = None) -> Callable[[AnyArray], AnyArray]:
+        """See `base.Exact`."""
+        return self.mlp.exact(xp, self.whole(params), device)
 
     def describe(self) -> str:
         """One-line description for users."""
