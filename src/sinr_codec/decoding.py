@@ -178,8 +178,8 @@ class Decoder:
 
     @property
     def exact(self) -> bool:
-        """Whether the network is evaluated by integers: samples are the same bits on every machine."""
-        return self._networks.exact
+        """Whether the network is evaluated by integers, and values are the same bits on every machine."""
+        return self._networks.exact or self.network.INTEGERS
 
     @property
     def planes(self) -> tuple[int, int]:

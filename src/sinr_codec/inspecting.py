@@ -91,6 +91,7 @@ def _of_signal(header: Header, sections: list[bytes], size: int, limits: Limits,
     about = {
         "measure": spec.MEASURE,
         "field": network.describe(),
+        "exact": header.exact or network.INTEGERS,
         "networks": len(networks),
         "parameters": network.num_params * len(networks),
         "signal": spec.describe(),

@@ -217,7 +217,11 @@ class TestStructure:
             ({"key_8": 0}, MalformedError),
             ({"key_8": 16}, MalformedError),
             ({"key_8": True}, MalformedError),
-            ({"key_9": 1}, UnknownIdError),
+            ({"key_9": 0}, MalformedError),
+            ({"key_9": True}, MalformedError),
+            ({"key_9": 2}, UnknownIdError),
+            ({"key_0": 1, "key_2": ..., "key_3": [[0, "a", 0, 1]], "key_9": 1}, MalformedError),
+            ({"key_10": 1}, UnknownIdError),
             ({"key_99": 1}, UnknownIdError),
         ],
     )

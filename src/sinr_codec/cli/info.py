@@ -66,6 +66,9 @@ def _describe(source: str, answer: "JsonObject") -> None:
     if "field" in answer:
         many = f"{answer['networks']} of " if answer.get("networks", 1) > 1 else ""
         rows.append(("network", f"{many}{answer['field']}"))
+    if "exact" in answer:
+        exact = "the same bits on every machine" if answer["exact"] else "the last bits differ between machines"
+        rows.append(("samples", exact))
     rate = f", {answer['bpp']:.3g} bits a {answer['unit']}" if "bpp" in answer else ""
     beside = f", beside the networks {answer['side_bytes']:,} bytes" if answer.get("side_bytes") else ""
     rows.append(("size", f"{answer['bytes']:,} bytes{rate}; header {answer['header_bytes']:,} bytes{beside}"))

@@ -62,8 +62,10 @@ class Decodable(Shaped, Stored, Protocol):
 
     ON_DEVICES: ClassVar[bool]
     """Whether PyTorch may evaluate the field on an accelerator by `Field.function`; otherwise only by `decoder`."""
+    INTEGERS: ClassVar[bool]
+    """Whether the field consists of integers, so that every evaluation gives the same bits on every machine."""
     EXACT: ClassVar[bool]
-    """Whether the field is an `Exact` one. A pyramid is not: it has no other evaluation than one by integers."""
+    """Whether a field of floats is an `Exact` one."""
     GROWS: ClassVar[bool]
     """Whether the field has ``grown(params, rng)``, which adapts the parameters of another width."""
 
@@ -181,6 +183,7 @@ class FieldDefaults:
     """Defaults for members of a field."""
 
     ON_DEVICES: ClassVar[bool] = True
+    INTEGERS: ClassVar[bool] = False
     EXACT: ClassVar[bool] = False
     GROWS: ClassVar[bool] = False
     num_params: Any

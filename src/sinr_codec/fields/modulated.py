@@ -292,6 +292,7 @@ class Difference(_AroundMLP):
     shared: Params = field(compare=False, repr=False)
 
     ON_DEVICES: ClassVar[bool] = True
+    INTEGERS: ClassVar[bool] = False
     EXACT: ClassVar[bool] = True
     GROWS: ClassVar[bool] = False
     network_params: ClassVar[int] = 0

@@ -92,6 +92,7 @@ class Pyramid(FieldDefaults):
 
     ID: ClassVar[int] = 7
     ON_DEVICES: ClassVar[bool] = False
+    INTEGERS: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.sizes) <= MAX_AXES:
