@@ -4,11 +4,12 @@
 
 All take float32 on the same cores; rounds alternate, and the median of each is compared. "products" are the matrix
 products of our tiles and nothing else; "render" starts from the weights; "file" is the whole `sinr.decode`, entropy
-decoding included; "torch" is a plain module called once with all pixels, without gradients, as people render their
-SIRENs, rounded to bytes as well. "command" is `sinr decode` from its start to the PNG on the disk, of this file, of
-a picture of 64 x 64 and of the pyramid, beside the start of Python with NumPy alone. The pyramid has the usual networks
-and random latents of about a third of a bit a pixel; its file is decoded by NumPy and, with compiled code, by numba.
-Its ratios are those of CPU time, which other work on the machine changes less.
+decoding included, and "exact" the same file evaluated by integers; "torch" is a plain module called once with all
+pixels, without gradients, as people render their SIRENs, rounded to bytes as well. "command" is `sinr decode` from its
+start to the PNG on the disk, of this file, of a picture of 64 x 64 and of the pyramid, beside the start of Python with
+NumPy alone. The pyramid has the usual networks and random latents of about a third of a bit a pixel; its file is
+decoded by NumPy and, with compiled code, by numba. Its ratios are those of CPU time, which other work on the machine
+changes less.
 """
 
 import argparse
@@ -46,6 +47,7 @@ SCALE = 0.17  # of the latents of the pyramid
 WANTED = {
     "file over products": 1.5,
     "torch over render": 2.0,
+    "exact over file": 2.0,
     "seconds of a small command": 1.0,
     "seconds of the command, pyramid": 0.4,
     "seconds of a pyramid by numba": 0.15,
@@ -112,10 +114,10 @@ def command(file: Path) -> None:
     out.unlink()
 
 
-def file_of(field: MLP, params: dict[str, Any], spec: ImageSpec) -> bytes:
+def file_of(field: MLP, params: dict[str, Any], spec: ImageSpec, exact: bool = False) -> bytes:
     """The network as a file at about 7 bits a weight, the usual rate of `balanced`."""
     records = [encode_tensor(w, Direct(step=float(w.std()) / 32)) for w in params.values()]
-    return write(Header(FIELD, field.to_header(), spec.to_header()), [b"".join(records)])
+    return write(Header(FIELD, field.to_header(), spec.to_header(), exact=exact), [b"".join(records)])
 
 
 def pyramid_file(spec: ImageSpec) -> bytes:
@@ -165,18 +167,21 @@ def main() -> None:
     field = MLP(2, 3, 128, 3, Sine(OMEGA))
     params = field.init(np.random.default_rng(0))
     spec, small = (ImageSpec(h, w, 3, "uint8", "RGB") for h, w in ((HEIGHT, WIDTH), (64, 64)))
-    blob, pyramid = file_of(field, params, spec), pyramid_file(spec)
+    blob, exact, pyramid = file_of(field, params, spec), file_of(field, params, spec, exact=True), pyramid_file(spec)
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / name for name in ("picture.sinr", "small.sinr", "pyramid.sinr")]
+        files = [Path(folder) / name for name in ("picture.sinr", "small.sinr", "pyramid.sinr", "exact.sinr")]
         files[0].write_bytes(blob)
         files[1].write_bytes(file_of(MLP(2, 3, 32, 3), MLP(2, 3, 32, 3).init(np.random.default_rng(0)), small))
         files[2].write_bytes(pyramid)
+        files[3].write_bytes(exact)
         runs: dict[str, Callable[[], Any]] = {
             "products": products(field, params),
             "render": lambda: spec.render(Fields([field.decoder(params)], tile_of(field))),
             "file": lambda: decode(blob),
+            "exact": lambda: decode(exact),
             "torch": eager(field, params, spec),
             "command": lambda: command(files[0]),
+            "command, exact": lambda: command(files[3]),
             "command, small": lambda: command(files[1]),
             "command, pyramid": lambda: command(files[2]),
             "import numpy": lambda: subprocess.run([sys.executable, "-c", "import numpy"], check=True),
@@ -196,6 +201,10 @@ def main() -> None:
         "seconds": {name: round(value, 4) for name, value in median.items()},
         "cpu_seconds": {name: round(value, 4) for name, value in cpu.items()},
         "over_products": {name: round(median[name] / median["products"], 2) for name in ("render", "file", "torch")},
+        "exact_over_file": {
+            "call": round(cpu["exact"] / cpu["file"], 2),
+            "command": round(cpu["command, exact"] / cpu["command"], 2),
+        },
         "torch_over_render": round(median["torch"] / median["render"], 2),
         "pyramid": {
             "bytes": len(pyramid),
@@ -211,6 +220,7 @@ def main() -> None:
     for name, value in median.items():
         ratio = value / median["products"]
         print(f"  {name:<16} {value:7.3f} s, {cpu[name]:7.3f} of the CPU   {ratio:5.2f} x the products")
+    print(f"  exact over file {result['exact_over_file']}")
     print(f"  torch over render {result['torch_over_render']}; {levels.max()} level(s) apart at most")
     write_report(options.json, "decode", result)
 

@@ -254,7 +254,9 @@ def parse(blob):
     checksum = zlib.crc32(blob[: reader.at])
     need(reader.take(4) == checksum.to_bytes(4, "little"), "the header is damaged")
     header, sections = cbor(inner), []
-    need(inner.at == length and set(header) <= {0, 1, 2, 4, 5, 6, 9} and header[0] == 0, "not a picture of this profile")
+    need(
+        inner.at == length and set(header) <= {0, 1, 2, 4, 5, 6, 9} and header[0] == 0, "not a picture of this profile"
+    )
     for length in header[5]:
         sections.append(reader.take(length))
         need(reader.take(4) == zlib.crc32(sections[-1], checksum).to_bytes(4, "little"), "a section is damaged")
