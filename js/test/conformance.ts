@@ -19,3 +19,8 @@ export function namesIn(folder = ""): string[] {
   const files = readdirSync(new URL(folder, ROOT)).filter((name) => name.endsWith(".sinr"));
   return files.map((name) => folder + name.slice(0, -".sinr".length)).sort();
 }
+
+/** The bytes of hexadecimal digits, with or without spaces. */
+export function hex(digits: string): Uint8Array {
+  return Uint8Array.from(digits.replaceAll(" ", "").match(/../g) ?? [], (byte) => parseInt(byte, 16));
+}

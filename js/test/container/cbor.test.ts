@@ -1,11 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CborFloat, decodeCbor } from "../../src/container/cbor";
 import { LimitError, MalformedError } from "../../src/errors";
-
-/** The bytes of hexadecimal digits. */
-function hex(digits: string): Uint8Array {
-  return Uint8Array.from(digits.match(/../g)!, (byte) => parseInt(byte, 16));
-}
+import { hex } from "../conformance";
 
 describe("decodeCbor", () => {
   it.each([
