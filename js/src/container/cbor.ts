@@ -1,4 +1,4 @@
-/** The strict part of CBOR that headers use: one form for each value (docs/format.md, section 3). */
+/** The part of CBOR that headers use, in its one form for each value, and side sections in any (docs/format.md, section 3). */
 
 import { FormatError, LimitError, MalformedError } from "../errors";
 import { fromHalf } from "../tensor";
@@ -20,10 +20,11 @@ const MAX_DEPTH = 8;
 
 /**
  * The only item of `data`, of at most `most` items in each other: an empty list takes a byte in the file, but many in
- * memory. `MalformedError` for everything that breaks a rule, `LimitError` for too many items.
+ * memory. `MalformedError` for everything that breaks a rule, `LimitError` for too many items. Where it is not
+ * `deterministic`, numbers may be longer than they need to, and maps have their own order.
  */
-export function decodeCbor(data: Uint8Array, most = data.length + 1): Cbor {
-  const items = new Items(data, most);
+export function decodeCbor(data: Uint8Array, most = data.length + 1, deterministic = true): Cbor {
+  const items = new Items(data, most, deterministic);
   try {
     const value = items.item(0);
     items.reader.end();
@@ -38,7 +39,7 @@ class Items {
   readonly reader: Reader;
   private left: number;
 
-  constructor(data: Uint8Array, private readonly most: number) {
+  constructor(data: Uint8Array, private readonly most: number, private readonly deterministic: boolean) {
     this.reader = new Reader(data, "CBOR");
     this.left = most;
   }
@@ -47,7 +48,7 @@ class Items {
     if (depth > MAX_DEPTH) throw new MalformedError(`nested deeper than ${MAX_DEPTH} levels`);
     if (--this.left < 0) throw new LimitError(`more than ${this.most} values in each other`);
     const { reader } = this, head = reader.byte(), major = head >> 5, info = head & 31;
-    if (major === 7) return simple(reader, info);
+    if (major === 7) return simple(reader, info, this.deterministic);
     if (info > 27 || major === 6) throw new MalformedError(`item head ${head} is a tag, an indefinite length or reserved`);
     const argument = this.argument(info);
     if (major === 0) return argument;
@@ -58,13 +59,13 @@ class Items {
     return major === 4 ? this.list(length, depth + 1) : this.map(length, depth + 1);
   }
 
-  /** The number in the head of an item, in its shortest form. */
+  /** The number in the head of an item. */
   private argument(info: number): number | bigint {
     if (info < 24) return info;
     const bytes = this.reader.take(2 ** (info - 24));
     const value = bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
     const least = info === 24 ? 24n : 1n << BigInt(4 * bytes.length);
-    if (value < least) throw new MalformedError(`${value} is not in its shortest form`);
+    if (this.deterministic && value < least) throw new MalformedError(`${value} is not in its shortest form`);
     return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
   }
 
@@ -83,7 +84,7 @@ class Items {
       if ((major !== 0 && major !== 3) || (before !== undefined && before[0] >> 5 !== major)) {
         throw new MalformedError("the keys of a map are neither all unsigned integers nor all text");
       }
-      if (before !== undefined && !precedes(before, coded)) {
+      if (this.deterministic && before !== undefined && !precedes(before, coded)) {
         throw new MalformedError("the keys of a map are not sorted, or there are two of one");
       }
       before = coded;
@@ -93,7 +94,7 @@ class Items {
   }
 }
 
-function simple(reader: Reader, info: number): Cbor {
+function simple(reader: Reader, info: number, deterministic: boolean): Cbor {
   if (info === 20) return false;
   if (info === 21) return true;
   if (info === 22) return null;
@@ -101,7 +102,7 @@ function simple(reader: Reader, info: number): Cbor {
   const bytes = reader.take(2 ** (info - 24)), view = new DataView(bytes.buffer, bytes.byteOffset);
   const value = info === 25 ? fromHalf(view.getUint16(0)) : info === 26 ? view.getFloat32(0) : view.getFloat64(0);
   if (!Number.isFinite(value)) throw new MalformedError("a number is not finite");
-  if ((info === 27 && Math.fround(value) === value) || (info > 25 && isHalf(value))) {
+  if (deterministic && ((info === 27 && Math.fround(value) === value) || (info > 25 && isHalf(value)))) {
     throw new MalformedError(`${value} is not in its shortest form`);
   }
   return new CborFloat(value);

@@ -32,6 +32,8 @@ export interface Header {
   readonly patch: readonly number[];
   /** Planes of last bits for each part, 0 for none. */
   readonly planes: number;
+  /** Whether the samples are those of the evaluation by integers. */
+  readonly exact: boolean;
   /** Bytes of the sections, without checksums. */
   readonly lengths: readonly number[];
   /** Offset of the first section, and the size of the whole file. */
@@ -48,7 +50,7 @@ export interface Contents {
 const MAGIC = Uint8Array.of(0x89, 0x53, 0x49, 0x4e, 0x52, 0x0d, 0x0a, 0x1a);
 const VERSION = 1;
 const MAX_QUALITY = 65535, MAX_PLANES = 15, MAX_NAME = 1024, MAX_DIMS = 16, NAME_BYTES = 16;
-const [KIND, FIELD, SIGNAL_KEY, TENSORS, QUALITY, SECTIONS, EXTRA, BASE_KEY, PLANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+const [KIND, FIELD, SIGNAL_KEY, TENSORS, QUALITY, SECTIONS, EXTRA, BASE_KEY, PLANES, EXACT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 /**
  * Splits a file into header and sections, and checks all that needs no decoding, in the order of section 8: any
@@ -64,17 +66,27 @@ export function readFile(data: Uint8Array, limits: Limits = DEFAULT_LIMITS, part
   if (data.length > fileBytes) {
     throw new MalformedError(`${data.length - fileBytes} bytes follow the last section; expected none`);
   }
-  const start = crc32(data.subarray(0, headerBytes - 4)), reader = new Reader(data.subarray(headerBytes), "file");
+  const start = headerChecksum(data, header), reader = new Reader(data.subarray(headerBytes), "file");
   const sections: Uint8Array[] = [];
   for (const length of header.lengths) {
     if (reader.remaining < length + 4) break;
-    const section = reader.take(length);
-    if (reader.uint32() !== crc32(section, start)) {
-      throw new ChecksumError(`the checksum of section ${sections.length} does not match; the file is damaged`);
-    }
-    sections.push(section);
+    sections.push(readSection(reader.take(length + 4), start, sections.length));
   }
   return { header, sections };
+}
+
+/** A section from its bytes and its checksum, which continues from that of the header; `ChecksumError` for another one. */
+export function readSection(data: Uint8Array, start: number, number: number): Uint8Array {
+  const reader = new Reader(data, "section"), section = reader.take(data.length - 4);
+  if (reader.uint32() !== crc32(section, start)) {
+    throw new ChecksumError(`the checksum of section ${number} does not match; the file is damaged`);
+  }
+  return section;
+}
+
+/** The checksum of the header with which a file begins. */
+export function headerChecksum(data: Uint8Array, { headerBytes }: Header): number {
+  return crc32(data.subarray(0, headerBytes - 4));
 }
 
 /** The header of a file, from its bytes or a beginning that holds the header; errors as of `readFile`. */
@@ -110,7 +122,7 @@ function magicError(data: Uint8Array, wrong: number): FormatError {
 function parse(items: Cbor, limits: Limits, headerBytes: number): Header {
   if (!(items instanceof Map)) throw new MalformedError("the header is not a map");
   for (const [key, value] of items as CborMap) {
-    if (typeof key !== "number" || key > PLANES) throw new UnknownIdError(`unknown header key ${key}; the last one known is ${PLANES}`);
+    if (typeof key !== "number" || key > EXACT) throw new UnknownIdError(`unknown header key ${key}; the last one known is ${EXACT}`);
     if (value === null) throw new MalformedError(`key ${key} of the header is null; what is not there is left out`);
   }
   const map: CborMap = items, kind = kindOf(map), base = map.get(BASE_KEY);
@@ -118,6 +130,8 @@ function parse(items: Cbor, limits: Limits, headerBytes: number): Header {
   if (map.has(PLANES) && !(isWhole(planes) && planes >= 1 && planes <= MAX_PLANES && kind === SIGNAL && !base)) {
     throw new MalformedError(`only a file of kind 0 without a base has planes, 1..${MAX_PLANES} of them`);
   }
+  const arithmetic = map.get(EXACT);
+  if (arithmetic !== undefined) checkArithmetic(arithmetic, kind);
   if (quality !== undefined && !(isWhole(quality) && quality <= MAX_QUALITY)) {
     throw new MalformedError(`the quality is not an integer in 0..${MAX_QUALITY}`);
   }
@@ -137,10 +151,19 @@ function parse(items: Cbor, limits: Limits, headerBytes: number): Header {
     base: kind === SIGNAL ? (base as Uint8Array | undefined) : undefined,
     patch: kind === BASE ? (base as number[]) : [],
     planes: Number(planes),
+    exact: arithmetic !== undefined,
     lengths: sizes,
     headerBytes,
     fileBytes: sizes.reduce((sum, length) => sum + length + 4, headerBytes),
   };
+}
+
+/** Refuses an arithmetic that is not known, and one where there is no signal. */
+function checkArithmetic(arithmetic: Cbor, kind: Header["kind"]): void {
+  if (kind !== SIGNAL || !isWhole(arithmetic) || arithmetic < 1) {
+    throw new MalformedError("only a file of kind 0 names an arithmetic, by an integer from 1 on");
+  }
+  if (arithmetic > 1) throw new UnknownIdError(`unknown arithmetic ${arithmetic}; this reader knows 1`);
 }
 
 /** The kind of content; an error for a header without what its kind has, or with what it has not. */

@@ -34,4 +34,12 @@ describe("decodeCbor", () => {
     expect(() => decodeCbor(hex("83010203"), 3)).toThrow(LimitError);
     expect(decodeCbor(hex("8181818181818181" + "00"))).toBeInstanceOf(Array);
   });
+
+  it("reads other forms of numbers and another order of keys where they may occur", () => {
+    const digits = "a2616218186161fb3ff8000000000000"; // {"b": 24, "a": 1.5 in 64 bits}
+    expect(() => decodeCbor(hex(digits))).toThrow(MalformedError);
+    const map = decodeCbor(hex(digits), 100, false) as Map<string, unknown>;
+    expect([...map]).toStrictEqual([["b", 24], ["a", new CborFloat(1.5)]]);
+    expect(decodeCbor(hex("1800"), 1, false)).toBe(0);
+  });
 });

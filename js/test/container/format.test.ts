@@ -4,7 +4,7 @@ import { Limits } from "../../src/container/limits";
 import * as errors from "../../src/errors";
 import { bytesOf, jsonOf, namesIn } from "../conformance";
 
-const FOLDERS = ["", "signals/", "bases/", "pyramids/"];
+const FOLDERS = ["", "signals/", "bases/", "pyramids/", "exact/"];
 const MALFORMED = jsonOf<{ error: keyof typeof errors; wrong: string }>("malformed/malformed.json");
 /** What is wrong with these shows before anything is decoded. */
 const OF_CONTAINER = [
@@ -33,6 +33,7 @@ describe("readFile", () => {
     expect(readHeader(bytesOf("bases/patches.sinr")).base?.length).toBe(16);
     expect(readHeader(bytesOf("bases/shared.sinr"))).toMatchObject({ kind: BASE, patch: expect.any(Array) });
     expect(readHeader(bytesOf("progressive.sinr")).planes).toBe(3);
+    expect([readHeader(bytesOf("exact/direct.sinr")).exact, picture.exact]).toEqual([true, false]);
   });
 
   it("reads whole sections of a file whose end is missing", () => {
