@@ -15,8 +15,13 @@ export interface Field {
   readonly cost: number;
   /** The parameters in storage order. */
   readonly parameters: readonly Entry[];
-  /** The function, with fixed parameters. */
-  evaluator(params: Params): Evaluator;
+  /**
+   * Whether samples are the same bits everywhere: "always" for a field of integers, "asked" where key 9 of the header asks
+   * for it (docs/format.md, section 4.3), "never" for other fields.
+   */
+  readonly exact: "always" | "asked" | "never";
+  /** The function, with fixed parameters, by integers where it is `exact`; `MalformedError` for weights too large for that. */
+  evaluator(params: Params, exact: boolean): Evaluator;
 }
 
 /** A field with fixed parameters. */
