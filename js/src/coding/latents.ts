@@ -176,11 +176,11 @@ function isWithin(o: Offset, shape: readonly number[]): boolean {
 }
 
 /** For every place of a grid, in raster order, the sum of one term for each axis. */
-function rasterOf(terms: readonly ((x: number) => number)[], shape: readonly number[]): Int32Array {
+function rasterOf(shape: readonly number[], term: (axis: number, x: number) => number): Int32Array {
   let sums = Int32Array.of(0);
   shape.forEach((n, axis) => {
-    const next = new Int32Array(sums.length * n);
-    for (let i = 0, at = 0; i < sums.length; i++) for (let x = 0; x < n; x++) next[at++] = sums[i] + terms[axis](x);
+    const terms = Int32Array.from({ length: n }, (_, x) => term(axis, x)), next = new Int32Array(sums.length * n);
+    for (let i = 0, at = 0; i < sums.length; i++) for (let x = 0; x < n; x++) next[at++] = sums[i] + terms[x];
     sums = next;
   });
   return sums;
@@ -207,7 +207,7 @@ function decodeLevel(
   const margins = marginsOf(shape, Math.max(model.radii.causal, model.radii.previous));
   const padded = shape.map((n, axis) => n + 2 * margins[axis]), planeSize = sizeOf(padded), strides = stridesOf(padded);
   const buffer = new Int32Array((channels + 2) * planeSize); // two planes of zeros stand before the first one
-  const place = rasterOf(strides.map((stride, axis) => (x: number) => (x + margins[axis]) * stride), shape);
+  const place = rasterOf(shape, (axis, x) => (x + margins[axis]) * strides[axis]);
 
   // The inputs that exist, as distances in the buffer, and their weights, input after input.
   const none = Array<number>(model.axes).fill(0);
@@ -224,9 +224,15 @@ function decodeLevel(
   const cells = above ? sizeOf(above.shape) : 1;
   const fromParent = parentSums(model, plane, coded, above);
   const coarse = above ? stridesOf(above.shape) : none;
-  const cell = rasterOf(coarse.map((stride, axis) => (x: number) => (halved[axis] ? x >> 1 : x) * stride), shape);
+  const cell = rasterOf(shape, (axis, x) => (halved[axis] ? x >> 1 : x) * coarse[axis]);
 
-  const { second, third, thirdBias } = weights, secondBias = weights.secondBias.map((b) => (b << 8) + 128);
+  // Rows of the second layer four by four, so that a hidden value is read once for them.
+  const rows = (width + 3) & ~3, second = new Int32Array(rows * width), secondBias = new Int32Array(rows), sums = new Int32Array(rows);
+  for (let r = 0; r < width; r++) {
+    secondBias[r] = (weights.secondBias[r] << 8) + 128;
+    for (let j = 0; j < width; j++) second[(r & ~3) * width + 4 * j + (r & 3)] = weights.second[r * width + j];
+  }
+  const { third, thirdBias } = weights;
   const [muBias, sBias] = [(thirdBias[0] << 8) + 128, (thirdBias[1] << 8) + 128];
   const outer = new Int32Array(outputs), hidden = new Int32Array(width);
   for (const index of orderOf(model, shape, coded)) {
@@ -243,10 +249,19 @@ function decodeLevel(
       hidden[j] = Math.max(value, value >> 3);
     }
     let mu = muBias, s = sBias;
+    for (let r = 0; r < rows; r += 4) {
+      let a = secondBias[r], b = secondBias[r + 1], c = secondBias[r + 2], d = secondBias[r + 3];
+      for (let j = 0, at = r * width; j < width; j++, at += 4) {
+        const h = hidden[j];
+        a = (a + Math.imul(second[at], h)) | 0;
+        b = (b + Math.imul(second[at + 1], h)) | 0;
+        c = (c + Math.imul(second[at + 2], h)) | 0;
+        d = (d + Math.imul(second[at + 3], h)) | 0;
+      }
+      sums[r] = a; sums[r + 1] = b; sums[r + 2] = c; sums[r + 3] = d;
+    }
     for (let r = 0; r < width; r++) {
-      let sum = secondBias[r];
-      for (let j = 0, at = r * width; j < width; j++) sum = (sum + Math.imul(second[at + j], hidden[j])) | 0;
-      const value = Math.min(Math.max(sum >> 8, -HIDDEN), HIDDEN - 1);
+      const value = Math.min(Math.max(sums[r] >> 8, -HIDDEN), HIDDEN - 1);
       const active = Math.min(Math.max(value, value >> 3) + hidden[r], HIDDEN - 1);
       mu = (mu + Math.imul(third[r], active)) | 0;
       s = (s + Math.imul(third[width + r], active)) | 0;
@@ -276,9 +291,10 @@ function parentSums(model: ContextModel, plane: number, coded: readonly number[]
       if (!isWithin(o, above.shape)) return;
       const step = strides.reduce((sum, stride, axis) => sum + stride * o[axis], 0);
       for (let c = 0; c < cells; c++) {
+        if (above.planes[source + c] === 0) continue; // most are
         const value = Math.min(Math.max(above.planes[source + c], -CLIP), CLIP), to = c - step;
         // The cell whose neighbour at o this one is.
-        if (value === 0 || !above.shape.every((n, axis) => isInside(Math.floor(c / strides[axis]) % n - o[axis], n))) continue;
+        if (!above.shape.every((n, axis) => isInside(Math.floor(c / strides[axis]) % n - o[axis], n))) continue;
         for (let r = 0, at = target + to * outputs; r < outputs; r++) sums[at + r] += Math.imul(weights.first[r * inputs + before + tap], value);
       }
     });
@@ -292,7 +308,7 @@ function isInside(x: number, n: number): boolean {
 
 /** The numbers of all latents, plane after plane in raster order, as they are coded: by fronts. */
 function orderOf(model: ContextModel, shape: readonly number[], coded: readonly number[]): Int32Array {
-  const time = rasterOf(model.slopes.map((slope) => (x: number) => slope * x), shape), size = time.length;
+  const time = rasterOf(shape, (axis, x) => model.slopes[axis] * x), size = time.length;
   const last = shape.reduce((sum, n, axis) => sum + model.slopes[axis] * (n - 1), model.delay * Math.max(...coded));
   const next = new Int32Array(last + 2);
   for (const k of coded) for (let x = 0; x < size; x++) next[time[x] + model.delay * k + 1]++;

@@ -57,7 +57,7 @@ export class Synthesis {
   /** The latents of a level, and all coarser ones upsampled, in a window. */
   private gathered(level: number, window: Window): Planes {
     const { halvings } = this.shapes, own = take(this.latents[level - 1], window.map(([a, b]) => range(a, b)));
-    own.data.forEach((x, i) => (own.data[i] = x * 2 ** 8));
+    for (let i = 0; i < own.data.length; i++) own.data[i] *= 2 ** 8;
     if (level === this.latents.length) return own;
     const size = sizeAt(this.shapes, level + 1), halved = halvings.map((h) => h > level);
     const needed = window.map(([a, b], axis): readonly [number, number] =>
@@ -179,16 +179,14 @@ export function checkSums(shapes: Shapes, params: Params): void {
   };
   const bounded = (name: string, most: bigint, shift: bigint, biasShift: bigint, itself = 0): bigint => {
     const weight = of(`${name}.weight`), bias = of(`${name}.bias`), columns = weight.length / bias.length;
-    let largest = 0;
+    let heaviest = 0;
     for (let row = 0; row < bias.length; row++) {
-      largest = Math.max(largest, weight.subarray(row * columns, (row + 1) * columns).reduce((sum, w) => sum + Math.abs(w), 0));
+      heaviest = Math.max(heaviest, weight.subarray(row * columns, (row + 1) * columns).reduce((sum, w) => sum + Math.abs(w), 0));
     }
-    const offset = bias.reduce((found, b) => Math.max(found, Math.abs(b)), 0);
-    return shifted(name, BigInt(largest + itself) * most + (BigInt(offset) << biasShift), shift);
+    return shifted(name, BigInt(heaviest + itself) * most + (BigInt(largest(bias)) << biasShift), shift);
   };
   const larger = (a: bigint, b: bigint) => (a > b ? a : b);
-  const latents = channels.map((_, i) => of(`latents.${i + 1}`).reduce((found, x) => Math.max(found, Math.abs(x)), 1));
-  let most = BigInt(Math.max(...latents)) << 8n;
+  let most = BigInt(Math.max(1, ...channels.map((_, i) => largest(of(`latents.${i + 1}`))))) << 8n;
   const kernel = channels.length > 1 ? of("upsampling").reduce((sum, w) => sum + Math.abs(w), 0) : 0;
   for (let level = 1; level < channels.length; level++) {
     for (const h of halvings) if (h > level) most = larger(most, shifted("upsampling", BigInt(kernel) * most, 12n));
@@ -196,4 +194,11 @@ export function checkSums(shapes: Shapes, params: Params): void {
   most = larger(8n * bounded("synthesis.0", most, 10n, 8n), most << 5n);
   most = bounded("synthesis.1", most, 9n, 9n);
   for (let i = 0; i < residuals; i++) most = bounded(`residuals.${i}`, most, 12n, 12n, 2 ** 12);
+}
+
+/** The largest magnitude. */
+function largest(integers: Int32Array): number {
+  let found = 0;
+  for (let i = 0; i < integers.length; i++) found = Math.max(found, Math.abs(integers[i]));
+  return found;
 }
