@@ -1,5 +1,7 @@
 /** Products of many rows with a matrix. */
 
+import { KERNELS } from "./kernels";
+
 /** An affine layer of real numbers: weights (outputs, inputs) and biases. */
 export interface Layer {
   readonly inputs: number;
@@ -8,8 +10,15 @@ export interface Layer {
   readonly bias: Float64Array;
 }
 
-/** Sums (count, outputs) of a layer from x (count, inputs): eight at a time, two rows by four outputs. */
-export function affine(x: Float64Array, count: number, { inputs, outputs, weight, bias }: Layer, sums: Float64Array): void {
+/** Sums (count, outputs) of a layer from x (count, inputs): by WebAssembly where it has vectors. */
+export function affine(x: Float64Array, count: number, layer: Layer, sums: Float64Array): void {
+  const vectors = kernels();
+  if (vectors === undefined) plainAffine(x, count, layer, sums);
+  else vectors.affine(x, count, layer, sums);
+}
+
+/** The same in plain JavaScript: eight sums at a time, two rows by four outputs. */
+export function plainAffine(x: Float64Array, count: number, { inputs, outputs, weight, bias }: Layer, sums: Float64Array): void {
   const rows = count & ~1, columns = outputs & ~3;
   for (let n = 0; n < rows; n += 2) {
     const a = n * inputs, b = a + inputs;
@@ -33,4 +42,67 @@ export function affine(x: Float64Array, count: number, { inputs, outputs, weight
       sums[n * outputs + o] = sum;
     }
   }
+}
+
+const COLUMNS = 8; // outputs that the kernel has at once
+const PAGE = 2 ** 16;
+
+/** The kernels with their memory. */
+class Kernels {
+  /** Weights (inputs, outputs padded) and biases of layers as the kernel takes them. */
+  private readonly packed = new WeakMap<Layer, Float64Array>();
+  private readonly memory: WebAssembly.Memory;
+  private readonly run: (x: number, count: number, inputs: number, padded: number, weight: number, bias: number, sums: number) => void;
+  private numbers = new Float64Array();
+
+  constructor(module: WebAssembly.Module) {
+    const { memory, affine: run } = new WebAssembly.Instance(module, { env: { abort: () => undefined } }).exports;
+    this.memory = memory as WebAssembly.Memory;
+    this.run = run as Kernels["run"];
+  }
+
+  affine(x: Float64Array, count: number, layer: Layer, sums: Float64Array): void {
+    const { inputs, outputs } = layer, weights = this.weightsOf(layer), padded = weights.length / (inputs + 1);
+    const at = weights.length, to = at + count * inputs, numbers = this.reserve(to + count * padded);
+    numbers.set(weights);
+    numbers.set(x.subarray(0, count * inputs), at);
+    this.run(8 * at, count, inputs, padded, 8 * padded, 0, 8 * to);
+    if (padded === outputs) sums.set(numbers.subarray(to, to + count * outputs));
+    else for (let n = 0; n < count; n++) sums.set(numbers.subarray(to + n * padded, to + n * padded + outputs), n * outputs);
+  }
+
+  /** A bias and the rows of a weight, the outputs of an input one after the other. */
+  private weightsOf(layer: Layer): Float64Array {
+    let found = this.packed.get(layer);
+    if (found === undefined) {
+      const { inputs, outputs, weight, bias } = layer, padded = Math.ceil(outputs / COLUMNS) * COLUMNS;
+      found = new Float64Array(padded * (inputs + 1));
+      found.set(bias);
+      for (let o = 0; o < outputs; o++) for (let j = 0; j < inputs; j++) found[(j + 1) * padded + o] = weight[o * inputs + j];
+      this.packed.set(layer, found);
+    }
+    return found;
+  }
+
+  /** The memory, grown to hold so many numbers. */
+  private reserve(count: number): Float64Array {
+    const { memory } = this, missing = 8 * count - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    if (this.numbers.buffer !== memory.buffer) this.numbers = new Float64Array(memory.buffer);
+    return this.numbers;
+  }
+}
+
+let known: Kernels | null | undefined;
+
+/** The kernels, or undefined where WebAssembly or its vectors are missing. */
+function kernels(): Kernels | undefined {
+  if (known === undefined) {
+    try {
+      known = new Kernels(new WebAssembly.Module(Uint8Array.from(atob(KERNELS), (c) => c.charCodeAt(0))));
+    } catch {
+      known = null;
+    }
+  }
+  return known ?? undefined;
 }

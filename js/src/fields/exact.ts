@@ -5,6 +5,9 @@ import type { Params } from "../tensor";
 import { type Activation, gainOf } from "./activations";
 import type { Layer } from "./affine";
 import { type Arithmetic, type Network, realLayers } from "./perceptron";
+import {
+  FINE, fineSines, FRACTION, GAUSSIAN, gaussians, MAGNITUDE, magnitudes, nearest, RADIAN, ROUND, round, sines, TURN, within,
+} from "./tables";
 
 /** Fractional bits of an integer, and the logarithm of its largest magnitude. */
 export interface Unit {
@@ -12,8 +15,7 @@ export interface Unit {
   readonly bits: number;
 }
 
-const TURN = 2 ** 16, RADIAN = TURN / (2 * Math.PI), GAUSSIAN = 2 ** 14, MAGNITUDE = 2 ** 13;
-const FRACTION = 20, FINE = 30, LINEAR = 16, WAVELET = 21, MOST_BITS = 26, SUM_BITS = 52;
+const LINEAR = 16, WAVELET = 21, MOST_BITS = 26, SUM_BITS = 52;
 const WAVE: Unit = { fraction: FRACTION, bits: FRACTION }, COORDINATE: Unit = { fraction: 24, bits: MOST_BITS };
 /** Numbers that are interpolated in hash grids. */
 export const INTERPOLATED: Unit = { fraction: LINEAR, bits: MOST_BITS };
@@ -25,11 +27,6 @@ const UNITS = {
   relu: { unit: INTERPOLATED, entries: 2 ** LINEAR },
   wire: { unit: { fraction: WAVELET, bits: WAVELET + 2 }, entries: 1 },
 } as const satisfies Record<Activation["name"], { unit: Unit; entries: number }>;
-
-/** The nearest integer, the even one of two, of a number below 2^51. */
-export function round(x: number): number {
-  return x + 6755399441055744 - 6755399441055744;
-}
 
 /** A number as an integer of a unit. */
 export function fixed(x: number, { fraction, bits }: Unit): number {
@@ -94,42 +91,18 @@ function exponentOf(x: number): number {
   return e;
 }
 
-// -- tables: no entry is near the middle between two integers, so that all libraries round alike ---------------
-
-const tables = new Map<string, Float64Array>();
-
-function table(name: string, entries: number, entry: (i: number) => number): Float64Array {
-  let found = tables.get(name);
-  if (!found) tables.set(name, (found = Float64Array.from({ length: entries }, (_, i) => Math.round(entry(i)))));
-  return found;
-}
-
-const sines = () => table("sines", TURN, (i) => 2 ** FRACTION * Math.sin(((2 * Math.PI) / TURN) * i));
-const fineSines = () => table("fine sines", TURN, (i) => 2 ** FINE * Math.sin(((2 * Math.PI) / TURN) * i));
-const gaussians = () => table("gaussians", 4 * GAUSSIAN, (i) => 2 ** FRACTION * Math.exp(-((i / GAUSSIAN) ** 2)));
-const magnitudes = () =>
-  table("magnitudes", 16 * MAGNITUDE, (i) => (i < 16 * MAGNITUDE - 2 ? 2 ** FINE * Math.exp(1 - i / MAGNITUDE) : 0));
-
-/** The entry of a turn nearest to a position. */
-function nearest(turn: Float64Array, position: number): number {
-  const i = round(position);
-  return turn[i - TURN * Math.floor(i / TURN)];
-}
-
-/** The value between the entries of a periodic table. */
-function within(entries: Float64Array, position: number): number {
-  const floor = Math.floor(position), count = entries.length, i = floor - count * Math.floor(floor / count);
-  const low = entries[i], high = entries[i + 1 === count ? 0 : i + 1];
-  return low + (high - low) * (position - floor);
-}
-
 // -- activations -----------------------------------------------------------------------------------------------
 
 function activationOf(activation: Activation, width: number): (z: Float64Array, length: number) => void {
   if (activation.name === "sine") {
     const turn = sines();
     return (z, length) => {
-      for (let i = 0; i < length; i++) z[i] = nearest(turn, z[i]);
+      // Beyond 2^52 the low bits of a number are those of the nearest integer.
+      const words = new Int32Array(z.buffer, z.byteOffset);
+      for (let i = 0; i < length; i++) {
+        z[i] += ROUND;
+        z[i] = turn[words[2 * i] & (TURN - 1)];
+      }
     };
   }
   if (activation.name === "gaussian") {
