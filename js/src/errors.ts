@@ -32,3 +32,6 @@ export class LimitError extends FormatError {}
 
 /** The file uses a field, signal or coder id that this reader does not know. */
 export class UnknownIdError extends FormatError {}
+
+/** The caller asked for an end. */
+export class CancelledError extends SinrError {}

@@ -35,6 +35,17 @@ export function decodeCbor(data: Uint8Array, most = data.length + 1, determinist
   }
 }
 
+/** The bytes of each value of a map with unsigned integers as keys, in its deterministic encoding. */
+export function codedValues(data: Uint8Array): Map<number, Uint8Array> {
+  const items = new Items(data, Infinity, true), { reader } = items, values = new Map<number, Uint8Array>();
+  for (let left = items.length(); left > 0; left--) {
+    const key = Number(items.item(1)), start = reader.position;
+    items.item(1);
+    values.set(key, data.subarray(start, reader.position));
+  }
+  return values;
+}
+
 class Items {
   readonly reader: Reader;
   private left: number;
@@ -57,6 +68,11 @@ class Items {
     if (major === 2) return reader.take(length).slice();
     if (major === 3) return text(reader.take(length));
     return major === 4 ? this.list(length, depth + 1) : this.map(length, depth + 1);
+  }
+
+  /** The number in the head of the item at the reader's position, such as the entries of a map. */
+  length(): number {
+    return Number(this.argument(this.reader.byte() & 31));
   }
 
   /** The number in the head of an item. */

@@ -1,6 +1,10 @@
 /** Bounds on the memory and the work that a reader spends on a file it does not trust (docs/format.md, section 8). */
 
 import { LimitError } from "../errors";
+import { bytesOf, type Entry, sizeOf } from "../tensor";
+
+/** Bytes that a number of the largest tensor takes while it is decoded. */
+export const DECODING = 16;
 
 /** Bounds that do not depend on the file. */
 const DEFAULTS = {
@@ -47,6 +51,17 @@ export class Limits {
     if (value > bound) {
       throw new LimitError(`${what} ${value} for ${name}; this reader accepts ${bound}; for a file that you trust, raise it`);
     }
+  }
+
+  /**
+   * `LimitError` for more numbers than `maxParams` in `networks` times these tensors, or more memory than `maxBytes` for
+   * as many of them as are kept, where each number of the largest takes `decoding` bytes meanwhile.
+   */
+  checkTensors(entries: readonly Entry[], networks = 1, kept = networks, decoding = DECODING): void {
+    const sizes = entries.map(({ shape }) => sizeOf(shape));
+    this.check("maxParams", networks * sizes.reduce((sum, size) => sum + size, 0));
+    const bytes = entries.reduce((sum, { dtype }, i) => sum + sizes[i] * bytesOf(dtype), 0);
+    this.check("maxBytes", kept * bytes + decoding * sizes.reduce((most, size) => Math.max(most, size), 0), "weights of so many bytes:");
   }
 }
 
