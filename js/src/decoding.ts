@@ -2,6 +2,7 @@
 
 import { type Base, baseFor, fieldBeside, hexadecimal, readBase } from "./bases";
 import { decodeNetwork, decodingBytes } from "./weights";
+import { BrotliNeededError, loadBrotli } from "./coding/inflate";
 import { decodeRecords } from "./coding/records";
 import { type Header, readFile, SIGNAL, STATE } from "./container/format";
 import { type LimitName, Limits } from "./container/limits";
@@ -74,7 +75,8 @@ export type Opened = OpenedSignal | StateFile | BaseFile;
 /**
  * Opens a file. Everything but the weights is checked; nothing is rendered yet.
  *
- * @throws FormatError for a file that breaks the format or exceeds the limits, InputError for a missing or wrong base
+ * @throws FormatError for a file that breaks the format or exceeds the limits, InputError for a missing or wrong base,
+ * BrotliNeededError where `loadBrotli` is to be awaited first, as for files with a side section, or for `withBrotli`
  */
 export function open(bytes: Uint8Array, options: OpenOptions = {}): Opened {
   const limits = new Limits(options.limits), { header, sections } = readFile(bytes, limits, options.partial);
@@ -202,9 +204,19 @@ export class SignalFile<S extends AnySpec> extends File {
     return run(this.steps(options), control);
   }
 
-  /** The same with pauses in which other events of the thread have their turn, such as that of a button. */
-  renderWithPauses(options: OptionsOf<S> = {} as OptionsOf<S>, control?: Control): Promise<RenderingOf<S>> {
-    return runWithPauses(this.steps(options), control);
+  /**
+   * The same with pauses in which other events of the thread have their turn, such as that of a button; Brotli's
+   * dictionary is loaded where it is needed.
+   */
+  async renderWithPauses(options: OptionsOf<S> = {} as OptionsOf<S>, control?: Control): Promise<RenderingOf<S>> {
+    const render = () => runWithPauses(this.steps(options), control);
+    try {
+      return await render();
+    } catch (error) {
+      if (!(error instanceof BrotliNeededError)) throw error;
+      await loadBrotli();
+      return render();
+    }
   }
 
   override info(): Info {

@@ -1,5 +1,6 @@
 /** Files at an address, loaded as far as they are needed (docs/format.md, section 2: blocks and progressive files). */
 
+import { withBrotli } from "./coding/inflate";
 import { type Header, headerChecksum, readHeader, readSection, SIGNAL } from "./container/format";
 import { Limits } from "./container/limits";
 import { open, type Opened, openSignal, type OpenOptions, type OptionsOf, SignalFile } from "./decoding";
@@ -66,9 +67,9 @@ export async function* openInSteps(url: string | URL, options: UrlOptions = {}):
     if (header === undefined && (header = headerIn(joined(chunks), limits)) !== undefined) ends = endsOf(header);
     let reached = 0;
     while (ends.length > 1 && size >= ends[0]) reached = ends.shift()!;
-    if (reached > 0) yield open(joined(chunks), { ...options, partial: true });
+    if (reached > 0) yield withBrotli(() => open(joined(chunks), { ...options, partial: true }));
   }
-  yield open(joined(chunks), options);
+  yield withBrotli(() => open(joined(chunks), options));
 }
 
 /** Where a file can be cut: after the sections of records and the side section, and after each plane of all networks. */
@@ -83,8 +84,8 @@ function endsOf(header: Header): number[] {
   return ends;
 }
 
-function whole(data: Uint8Array, options: OpenOptions): Remote {
-  return { file: open(data, options), load: async () => {} };
+async function whole(data: Uint8Array, options: OpenOptions): Promise<Remote> {
+  return { file: await withBrotli(() => open(data, options)), load: async () => {} };
 }
 
 /** The header of a beginning; undefined where that is too short. */
@@ -178,7 +179,7 @@ class Parts {
     const { header } = this, parts = partsIn(header.signal!), sections = new Array<Uint8Array | undefined>(header.lengths.length);
     // The side section, if there is one, lies behind the records.
     for (const [number, bytes] of await this.sections(parts < header.lengths.length ? [parts] : [])) sections[number] = bytes;
-    const file = openSignal(header, sections, options) as SignalFile<AnySpec>;
+    const file = await withBrotli(() => openSignal(header, sections, options)) as SignalFile<AnySpec>;
     const load = async (options: object = {}): Promise<void> => {
       const needed = file.sectionsOf(file.spec.partsFor(options as never)).filter((number) => !file.has(number));
       for (const [number, bytes] of await this.sections(needed)) file.load(number, bytes);

@@ -1,11 +1,14 @@
 /** Files that every reader must refuse, and how (docs/format.md, section 10). */
 
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBrotli } from "../src/coding/inflate";
 import { open } from "../src/decoding";
 import { FormatError } from "../src/errors";
 import { bytesOf, jsonOf } from "./conformance";
 
 const TABLE = jsonOf<{ error: string; wrong: string }>("malformed/malformed.json");
+
+beforeAll(loadBrotli);
 
 describe("malformed files", () => {
   it.each(Object.keys(TABLE))("%s is refused", (name) => {

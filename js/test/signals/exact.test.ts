@@ -1,6 +1,7 @@
 /** Renderings whose samples are the same bits everywhere: of pyramids, and by integers (docs/format.md, section 10). */
 
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBrotli } from "../../src/coding/inflate";
 import { open } from "../../src/decoding";
 import { isNumeric } from "../../src/signals/content";
 import { physical } from "../../src/signals/dataset";
@@ -13,6 +14,8 @@ import { npzOf } from "../numpy";
 function optionsOf([left, top, right, bottom]: readonly number[]) {
   return { pixels: {}, region: { region: [[top, bottom], [left, right]] }, larger: { size: [31, 77] }, smaller: { scale: 0.3 } } as const;
 }
+
+beforeAll(loadBrotli);
 
 describe("evaluation by integers", () => {
   const golden = jsonOf<Record<string, string[]>>("exact/golden.json");

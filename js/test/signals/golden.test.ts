@@ -1,6 +1,7 @@
 /** Golden renderings of tests/conformance (docs/format.md, section 10). */
 
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBrotli } from "../../src/coding/inflate";
 import { open, type Opened } from "../../src/decoding";
 import { isNumeric } from "../../src/signals/content";
 import { physical } from "../../src/signals/dataset";
@@ -64,6 +65,8 @@ function excess({ shape, data }: { shape: readonly number[]; data: ArrayLike<num
   const kind = wanted.dtype.slice(1);
   return most / (/^[iu]1$/.test(kind) ? 1 : /^[iu]/.test(kind) ? 2 : 1e-3 * Math.max(high - low, 0) + 1e-12);
 }
+
+beforeAll(loadBrotli);
 
 describe("golden renderings", () => {
   it.each(PICTURES)("%s.npy", (name) => {
