@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import asc from "assemblyscript/asc";
 
-const SOURCE = new URL("kernels.ts", import.meta.url).pathname, TARGET = new URL("../src/fields/kernels.ts", import.meta.url);
+const SOURCE = new URL("kernels.ts", import.meta.url).pathname, TARGET = new URL("../src/wasm/kernels.ts", import.meta.url);
 const FLAGS = ["--outFile", "kernels.wasm", "-O3", "--enable", "simd", "--runtime", "stub", "--noAssert"];
 
 let binary;
@@ -18,4 +18,4 @@ export const KERNELS =
 ${lines.map((line) => `  "${line}"`).join(" +\n")};
 `;
 if (!process.argv.includes("--check")) writeFileSync(TARGET, text);
-else if (readFileSync(TARGET, "utf-8") !== text) throw new Error("src/fields/kernels.ts is not that of wasm/kernels.ts: npm run wasm");
+else if (readFileSync(TARGET, "utf-8") !== text) throw new Error("src/wasm/kernels.ts is not that of wasm/kernels.ts: npm run wasm");

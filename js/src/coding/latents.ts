@@ -3,7 +3,8 @@
 import type { Reader } from "../container/bytes";
 import { LimitError, MalformedError } from "../errors";
 import { sizeOf } from "../tensor";
-import { SIGMA } from "./laplace";
+import { type Vectors, vectors } from "../wasm/vectors";
+import { SIGMA, tables } from "./laplace";
 import { RansDecoder, SYMBOLS_PER_BYTE } from "./rans";
 
 export type Offset = readonly number[];
@@ -192,6 +193,31 @@ interface Above {
   readonly shape: readonly number[];
 }
 
+/** A level as its loop needs it. Lanes are those of the hidden values, padded to fours, and two more, padded as well. */
+interface Level {
+  /** Numbers of plane and place of all latents in the order of the stream. */
+  readonly order: Int32Array;
+  readonly size: number;
+  /** Where a place is in a plane of `seen`, and in the coarser level; where each coded plane is in `seen`. */
+  readonly places: Int32Array;
+  readonly cells: Int32Array;
+  readonly starts: Int32Array;
+  /** Latents as inputs, within margins of zeros; two planes of zeros stand before the first one. */
+  readonly seen: Int32Array;
+  /** Distances of the inputs that exist, and their weights (inputs, lanes). */
+  readonly steps: Int32Array;
+  readonly first: Int32Array;
+  /** What bias and coarser level add to the first product: (coded planes, cells, lanes). */
+  readonly from: Int32Array;
+  readonly many: number;
+  readonly width: number;
+  /** (width, hidden lanes), their biases, (2, hidden lanes), and two biases; biases as they are added. */
+  readonly second: Int32Array;
+  readonly secondBias: Int32Array;
+  readonly third: Int32Array;
+  readonly thirdBias: Int32Array;
+}
+
 function decodeLevel(
   decoder: RansDecoder,
   model: ContextModel,
@@ -203,90 +229,139 @@ function decodeLevel(
   halved: readonly boolean[],
   above: Above | undefined,
 ): void {
-  const { width, inputs, weights } = model, outputs = width + 2, size = sizeOf(shape);
+  const { width, inputs, weights } = model, size = sizeOf(shape), lanes = lanesOf(width), all = lanes + 4;
   const margins = marginsOf(shape, Math.max(model.radii.causal, model.radii.previous));
   const padded = shape.map((n, axis) => n + 2 * margins[axis]), planeSize = sizeOf(padded), strides = stridesOf(padded);
-  const buffer = new Int32Array((channels + 2) * planeSize); // two planes of zeros stand before the first one
-  const place = rasterOf(shape, (axis, x) => (x + margins[axis]) * strides[axis]);
-
-  // The inputs that exist, as distances in the buffer, and their weights, input after input.
   const none = Array<number>(model.axes).fill(0);
   const taps: (readonly [number, Offset])[] = [
     ...model.causal.map((o) => [0, o] as const), ...model.previous.map((o) => [1, o] as const), [2, none],
   ];
-  const seen = taps.flatMap(([, o], i) => (isWithin(o, shape) ? [i] : []));
-  const steps = Int32Array.from(seen, (i) => strides.reduce((sum, s, axis) => sum + s * taps[i][1][axis], -taps[i][0] * planeSize));
-  const first = new Int32Array(seen.length * outputs);
-  seen.forEach((input, j) => {
-    for (let r = 0; r < outputs; r++) first[j * outputs + r] = weights.first[r * inputs + input];
+  const exist = taps.flatMap(([, o], i) => (isWithin(o, shape) ? [i] : [])), first = new Int32Array(exist.length * all);
+  exist.forEach((input, j) => {
+    for (let r = 0; r < width + 2; r++) first[j * all + laneOf(r, width)] = weights.first[r * inputs + input];
   });
-
-  const cells = above ? sizeOf(above.shape) : 1;
-  const fromParent = parentSums(model, plane, coded, above);
-  const coarse = above ? stridesOf(above.shape) : none;
-  const cell = rasterOf(shape, (axis, x) => (halved[axis] ? x >> 1 : x) * coarse[axis]);
-
-  // Rows of the second layer four by four, so that a hidden value is read once for them.
-  const rows = (width + 3) & ~3, second = new Int32Array(rows * width), secondBias = new Int32Array(rows), sums = new Int32Array(rows);
+  const second = new Int32Array(width * lanes), secondBias = new Int32Array(lanes), third = new Int32Array(2 * lanes);
   for (let r = 0; r < width; r++) {
     secondBias[r] = (weights.secondBias[r] << 8) + 128;
-    for (let j = 0; j < width; j++) second[(r & ~3) * width + 4 * j + (r & 3)] = weights.second[r * width + j];
+    for (let j = 0; j < width; j++) second[j * lanes + r] = weights.second[r * width + j];
+    for (let output = 0; output < 2; output++) third[output * lanes + r] = weights.third[output * width + r];
   }
-  const { third, thirdBias } = weights;
-  const [muBias, sBias] = [(thirdBias[0] << 8) + 128, (thirdBias[1] << 8) + 128];
-  const outer = new Int32Array(outputs), hidden = new Int32Array(width);
-  for (const index of orderOf(model, shape, coded)) {
-    const number = Math.floor(index / size), x = index - number * size, own = place[x] + (coded[number] + 2) * planeSize;
-    const from = (number * cells + cell[x]) * outputs;
-    for (let r = 0; r < outputs; r++) outer[r] = fromParent[from + r];
-    for (let j = 0; j < steps.length; j++) {
-      const value = buffer[own + steps[j]];
+  const coarse = above ? stridesOf(above.shape) : none;
+  const level: Level = {
+    order: orderOf(model, shape, coded),
+    size,
+    places: rasterOf(shape, (axis, x) => (x + margins[axis]) * strides[axis]),
+    cells: rasterOf(shape, (axis, x) => (halved[axis] ? x >> 1 : x) * coarse[axis]),
+    starts: Int32Array.from(coded, (k) => (k + 2) * planeSize),
+    seen: new Int32Array((channels + 2) * planeSize),
+    steps: Int32Array.from(exist, (i) => strides.reduce((sum, s, axis) => sum + s * taps[i][1][axis], -taps[i][0] * planeSize)),
+    first,
+    from: parentSums(model, plane, coded, above),
+    many: above ? sizeOf(above.shape) : 1,
+    width,
+    second,
+    secondBias,
+    third,
+    thirdBias: weights.thirdBias.map((b) => (b << 8) + 128),
+  };
+  const kernels = vectors(), found = kernels ? byVectors(kernels, decoder, level) : plainly(decoder, level);
+  coded.forEach((k, number) => planes.set(found.subarray(number * size, (number + 1) * size), k * size));
+}
+
+/** Hidden values padded to vectors of four. */
+function lanesOf(width: number): number {
+  return (width + 3) & ~3;
+}
+
+/** The lane of an output of the first product. */
+function laneOf(output: number, width: number): number {
+  return output < width ? output : lanesOf(width) + output - width;
+}
+
+/** The latents (coded planes, places) by a kernel. */
+function byVectors(kernels: Vectors, decoder: RansDecoder, level: Level): Int32Array {
+  const { order, starts, steps, size, many, width } = level, lanes = lanesOf(width), { bytes, radii } = tableBytes();
+  kernels.clear();
+  const put = (data: Int32Array) => kernels.put(data);
+  const [orders, places, cells, planes, seen, distances, first, from] = [
+    order, level.places, level.cells, starts, level.seen, steps, level.first, level.from,
+  ].map(put);
+  const [second, secondBias, third, thirdBias, table, radius] = [
+    level.second, level.secondBias, level.third, level.thirdBias, bytes, radii,
+  ].map(put);
+  const stream = kernels.put(decoder.rest), outer = kernels.room(4 * (lanes + 4)), hidden = kernels.room(4 * lanes);
+  const found = kernels.room(4 * order.length);
+  decoder.runKernel(kernels, stream, (data, length) => kernels.run.latents(
+    orders, order.length, size, places, cells, planes, seen, distances, steps.length, first, from, many, width,
+    second, secondBias, third, thirdBias, table, radius, data, length, found, outer, hidden,
+  ));
+  return new Int32Array(kernels.run.memory.buffer, found, order.length).slice();
+}
+
+/** Starts and frequencies of all rows as the kernel takes them, 256 of each after the other. */
+function tableBytes(): { bytes: Int32Array; radii: Int32Array } {
+  if (known === undefined) {
+    const { frequencies, starts, radii } = tables(), bytes = new Int32Array(2 * starts.length);
+    for (let row = 0; row < radii.length; row++) {
+      bytes.set(starts.subarray(256 * row, 256 * (row + 1)), 512 * row);
+      bytes.set(frequencies.subarray(256 * row, 256 * (row + 1)), 512 * row + 256);
+    }
+    known = { bytes, radii };
+  }
+  return known;
+}
+
+let known: { bytes: Int32Array; radii: Int32Array } | undefined;
+
+/** The latents (coded planes, places) in plain JavaScript. */
+function plainly(decoder: RansDecoder, level: Level): Int32Array {
+  const { order, size, places, cells, starts, seen, steps, first, from, many, width, second, secondBias, third, thirdBias } = level;
+  const lanes = lanesOf(width), all = lanes + 4, found = new Int32Array(order.length);
+  const outer = new Int32Array(all), hidden = new Int32Array(lanes), sums = new Int32Array(lanes);
+  for (const index of order) {
+    const number = Math.floor(index / size), x = index - number * size, own = places[x] + starts[number];
+    const parent = (number * many + cells[x]) * all;
+    for (let r = 0; r < all; r++) outer[r] = from[parent + r];
+    for (let t = 0; t < steps.length; t++) {
+      const value = seen[own + steps[t]];
       if (value === 0) continue; // most are
-      for (let r = 0, at = j * outputs; r < outputs; r++) outer[r] += Math.imul(first[at + r], value);
+      for (let r = 0, at = t * all; r < all; r++) outer[r] += Math.imul(first[at + r], value);
     }
-    for (let j = 0; j < width; j++) {
-      const value = Math.min(Math.max(outer[j], -HIDDEN), HIDDEN - 1);
-      hidden[j] = Math.max(value, value >> 3);
+    sums.set(secondBias);
+    for (let j = 0, at = 0; j < width; j++, at += lanes) {
+      const value = Math.min(Math.max(outer[j], -HIDDEN), HIDDEN - 1), h = (hidden[j] = Math.max(value, value >> 3));
+      for (let r = 0; r < lanes; r++) sums[r] += Math.imul(second[at + r], h);
     }
-    let mu = muBias, s = sBias;
-    for (let r = 0; r < rows; r += 4) {
-      let a = secondBias[r], b = secondBias[r + 1], c = secondBias[r + 2], d = secondBias[r + 3];
-      for (let j = 0, at = r * width; j < width; j++, at += 4) {
-        const h = hidden[j];
-        a = (a + Math.imul(second[at], h)) | 0;
-        b = (b + Math.imul(second[at + 1], h)) | 0;
-        c = (c + Math.imul(second[at + 2], h)) | 0;
-        d = (d + Math.imul(second[at + 3], h)) | 0;
-      }
-      sums[r] = a; sums[r + 1] = b; sums[r + 2] = c; sums[r + 3] = d;
-    }
+    let [mu, spread] = thirdBias;
     for (let r = 0; r < width; r++) {
       const value = Math.min(Math.max(sums[r] >> 8, -HIDDEN), HIDDEN - 1);
       const active = Math.min(Math.max(value, value >> 3) + hidden[r], HIDDEN - 1);
       mu = (mu + Math.imul(third[r], active)) | 0;
-      s = (s + Math.imul(third[width + r], active)) | 0;
+      spread = (spread + Math.imul(third[lanes + r], active)) | 0;
     }
-    const mean = ((mu >> 8) + outer[width] + 8) >> 4, centre = (mean + 8) >> 4;
-    const sigma = Math.min(Math.max(((s >> 8) + outer[width + 1] + 16) >> 5, -SIGMA), SIGMA);
+    const mean = ((mu >> 8) + outer[lanes] + 8) >> 4, centre = (mean + 8) >> 4;
+    const sigma = Math.min(Math.max(((spread >> 8) + outer[lanes + 1] + 16) >> 5, -SIGMA), SIGMA);
     const value = centre + decoder.distance(16 * (sigma + SIGMA) + mean - 16 * centre + 8);
     if (value < -WORST || value >= WORST) throw decoder.malformed();
-    planes[coded[number] * size + x] = value;
-    buffer[own] = Math.min(Math.max(value, -CLIP), CLIP);
+    found[index] = value;
+    seen[own] = Math.min(Math.max(value, -CLIP), CLIP);
   }
+  return found;
 }
 
-/** What the bias and the coarser level add to the first product: (coded planes, cells, W + 2). */
+/** What bias and coarser level add to the first product: (coded planes, cells, lanes). */
 function parentSums(model: ContextModel, plane: number, coded: readonly number[], above: Above | undefined): Int32Array {
   const { width, inputs, weights } = model, outputs = width + 2, cells = above ? sizeOf(above.shape) : 1;
-  const sums = new Int32Array(coded.length * cells * outputs);
+  const all = lanesOf(width) + 4, lanes = Array.from({ length: outputs }, (_, r) => laneOf(r, width));
+  const sums = new Int32Array(coded.length * cells * all), bias = new Int32Array(all);
   coded.forEach((k, number) => {
-    const bias = weights.bias.subarray((plane + k) * outputs, (plane + k + 1) * outputs);
-    for (let c = 0, at = number * cells * outputs; c < cells; c++, at += outputs) sums.set(bias, at);
+    lanes.forEach((lane, r) => (bias[lane] = weights.bias[(plane + k) * outputs + r]));
+    for (let c = 0, at = number * cells * all; c < cells; c++, at += all) sums.set(bias, at);
   });
   if (!above) return sums;
   const strides = stridesOf(above.shape), before = inputs - model.parent.length;
   coded.forEach((k, number) => {
-    const source = Math.min(k, above.channels - 1) * cells, target = number * cells * outputs;
+    const source = Math.min(k, above.channels - 1) * cells, target = number * cells * all;
     model.parent.forEach((o, tap) => {
       if (!isWithin(o, above.shape)) return;
       const step = strides.reduce((sum, stride, axis) => sum + stride * o[axis], 0);
@@ -295,7 +370,9 @@ function parentSums(model: ContextModel, plane: number, coded: readonly number[]
         const value = Math.min(Math.max(above.planes[source + c], -CLIP), CLIP), to = c - step;
         // The cell whose neighbour at o this one is.
         if (!above.shape.every((n, axis) => isInside(Math.floor(c / strides[axis]) % n - o[axis], n))) continue;
-        for (let r = 0, at = target + to * outputs; r < outputs; r++) sums[at + r] += Math.imul(weights.first[r * inputs + before + tap], value);
+        for (let r = 0, at = target + to * all; r < outputs; r++) {
+          sums[at + lanes[r]] += Math.imul(weights.first[r * inputs + before + tap], value);
+        }
       }
     });
   });

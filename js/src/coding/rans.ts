@@ -2,9 +2,12 @@
 
 import type { Reader } from "../container/bytes";
 import { MalformedError, TruncatedError } from "../errors";
+import type { Vectors } from "../wasm/vectors";
 import { tables, TOTAL_BITS } from "./laplace";
 
 const LEAST = 2 ** 16, MASK = 2 ** TOTAL_BITS - 1, BYTE_BITS = TOTAL_BITS - 8, LONGEST_ESCAPE = 5;
+/** What the kernel returns for damaged streams. */
+const TRUNCATED = 1, MALFORMED = 2;
 /** No byte of a stream can hold more symbols. */
 export const SYMBOLS_PER_BYTE = 2 ** 15;
 
@@ -33,6 +36,21 @@ export class RansDecoder {
     return symbol === at ? this.escape(this.radii[row]) : symbol - at - 128;
   }
 
+  /** Runs a kernel that goes on from here; it gets the address and the number of the bytes of the stream. */
+  runKernel({ run }: Vectors, bytes: number, kernel: (bytes: number, length: number) => number): void {
+    run.begin(this.state);
+    const status = kernel(bytes, this.words.length - this.at);
+    if (status === TRUNCATED) throw this.truncated();
+    if (status === MALFORMED) throw this.malformed();
+    this.state = (run.state.value as number) >>> 0;
+    this.at += run.next.value as number;
+  }
+
+  /** The bytes of the stream from here on. */
+  get rest(): Uint8Array {
+    return this.words.subarray(this.at);
+  }
+
   /** Moves the reader behind the stream. */
   finish(): void {
     if (this.state !== LEAST) throw new MalformedError(`${this.reader.name}: expected the last state 2^16, got ${this.state}`);
@@ -42,6 +60,10 @@ export class RansDecoder {
   /** `MalformedError` for what no encoder writes. */
   malformed(): MalformedError {
     return new MalformedError(`${this.reader.name}: an escape is too long, or an integer does not fit 32 bits`);
+  }
+
+  private truncated(): TruncatedError {
+    return new TruncatedError(`${this.reader.name}: a stream of symbols runs past the end`);
   }
 
   private escape(radius: number): number {
@@ -65,7 +87,7 @@ export class RansDecoder {
 
   private word(): number {
     const { words, at } = this;
-    if (at + 1 >= words.length) throw new TruncatedError(`${this.reader.name}: a stream of symbols runs past the end`);
+    if (at + 1 >= words.length) throw this.truncated();
     this.at = at + 2;
     return words[at] | (words[at + 1] << 8);
   }

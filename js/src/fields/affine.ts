@@ -1,6 +1,6 @@
 /** Products of many rows with a matrix. */
 
-import { KERNELS } from "./kernels";
+import { type Vectors, vectors } from "../wasm/vectors";
 
 /** An affine layer of real numbers: weights (outputs, inputs) and biases. */
 export interface Layer {
@@ -12,9 +12,9 @@ export interface Layer {
 
 /** Sums (count, outputs) of a layer from x (count, inputs): by WebAssembly where it has vectors. */
 export function affine(x: Float64Array, count: number, layer: Layer, sums: Float64Array): void {
-  const vectors = kernels();
-  if (vectors === undefined) plainAffine(x, count, layer, sums);
-  else vectors.affine(x, count, layer, sums);
+  const kernels = vectors();
+  if (kernels === undefined) plainAffine(x, count, layer, sums);
+  else byVectors(kernels, x, count, layer, sums);
 }
 
 /** The same in plain JavaScript: eight sums at a time, two rows by four outputs. */
@@ -45,64 +45,28 @@ export function plainAffine(x: Float64Array, count: number, { inputs, outputs, w
 }
 
 const COLUMNS = 8; // outputs that the kernel has at once
-const PAGE = 2 ** 16;
 
-/** The kernels with their memory. */
-class Kernels {
-  /** Weights (inputs, outputs padded) and biases of layers as the kernel takes them. */
-  private readonly packed = new WeakMap<Layer, Float64Array>();
-  private readonly memory: WebAssembly.Memory;
-  private readonly run: (x: number, count: number, inputs: number, padded: number, weight: number, bias: number, sums: number) => void;
-  private numbers = new Float64Array();
+/** Biases and weights of layers as the kernel takes them: (1 + inputs, outputs padded). */
+const packed = new WeakMap<Layer, Float64Array>();
 
-  constructor(module: WebAssembly.Module) {
-    const { memory, affine: run } = new WebAssembly.Instance(module, { env: { abort: () => undefined } }).exports;
-    this.memory = memory as WebAssembly.Memory;
-    this.run = run as Kernels["run"];
-  }
-
-  affine(x: Float64Array, count: number, layer: Layer, sums: Float64Array): void {
-    const { inputs, outputs } = layer, weights = this.weightsOf(layer), padded = weights.length / (inputs + 1);
-    const at = weights.length, to = at + count * inputs, numbers = this.reserve(to + count * padded);
-    numbers.set(weights);
-    numbers.set(x.subarray(0, count * inputs), at);
-    this.run(8 * at, count, inputs, padded, 8 * padded, 0, 8 * to);
-    if (padded === outputs) sums.set(numbers.subarray(to, to + count * outputs));
-    else for (let n = 0; n < count; n++) sums.set(numbers.subarray(to + n * padded, to + n * padded + outputs), n * outputs);
-  }
-
-  /** A bias and the rows of a weight, the outputs of an input one after the other. */
-  private weightsOf(layer: Layer): Float64Array {
-    let found = this.packed.get(layer);
-    if (found === undefined) {
-      const { inputs, outputs, weight, bias } = layer, padded = Math.ceil(outputs / COLUMNS) * COLUMNS;
-      found = new Float64Array(padded * (inputs + 1));
-      found.set(bias);
-      for (let o = 0; o < outputs; o++) for (let j = 0; j < inputs; j++) found[(j + 1) * padded + o] = weight[o * inputs + j];
-      this.packed.set(layer, found);
-    }
-    return found;
-  }
-
-  /** The memory, grown to hold so many numbers. */
-  private reserve(count: number): Float64Array {
-    const { memory } = this, missing = 8 * count - memory.buffer.byteLength;
-    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
-    if (this.numbers.buffer !== memory.buffer) this.numbers = new Float64Array(memory.buffer);
-    return this.numbers;
-  }
+function byVectors(vectors: Vectors, x: Float64Array, count: number, layer: Layer, sums: Float64Array): void {
+  const { inputs, outputs } = layer, weights = packedOf(layer), padded = weights.length / (inputs + 1);
+  vectors.clear();
+  const at = vectors.put(weights), from = vectors.put(x.subarray(0, count * inputs)), to = vectors.room(8 * count * padded);
+  vectors.run.affine(from, count, inputs, padded, at + 8 * padded, at, to);
+  const found = new Float64Array(vectors.run.memory.buffer, to, count * padded);
+  if (padded === outputs) sums.set(found);
+  else for (let n = 0; n < count; n++) sums.set(found.subarray(n * padded, n * padded + outputs), n * outputs);
 }
 
-let known: Kernels | null | undefined;
-
-/** The kernels, or undefined where WebAssembly or its vectors are missing. */
-function kernels(): Kernels | undefined {
-  if (known === undefined) {
-    try {
-      known = new Kernels(new WebAssembly.Module(Uint8Array.from(atob(KERNELS), (c) => c.charCodeAt(0))));
-    } catch {
-      known = null;
-    }
+function packedOf(layer: Layer): Float64Array {
+  let found = packed.get(layer);
+  if (found === undefined) {
+    const { inputs, outputs, weight, bias } = layer, padded = Math.ceil(outputs / COLUMNS) * COLUMNS;
+    found = new Float64Array(padded * (inputs + 1));
+    found.set(bias);
+    for (let o = 0; o < outputs; o++) for (let j = 0; j < inputs; j++) found[(j + 1) * padded + o] = weight[o * inputs + j];
+    packed.set(layer, found);
   }
-  return known ?? undefined;
+  return found;
 }
