@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { Reader } from "../../src/container/bytes";
 import { readFile } from "../../src/container/format";
@@ -6,14 +5,9 @@ import { fieldFromHeader } from "../../src/fields/families";
 import { Pyramid } from "../../src/fields/pyramid";
 import type { Params } from "../../src/tensor";
 import { bytesOf, jsonOf, namesIn } from "../conformance";
+import { hashOf } from "../hashes";
 
 const GOLDEN = jsonOf<Record<string, string>>("pyramids/golden.json");
-
-/** The hash of an array, as format.md, section 10, defines it. */
-function digest(dtype: string, shape: readonly number[], data: ArrayBufferView): string {
-  const text = `${dtype} (${shape.join(", ")}${shape.length === 1 ? "," : ""}) `;
-  return createHash("sha256").update(text).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest("hex");
-}
 
 /** Coordinates of `count` samples that cover the pixels start .. stop - 1 of n. */
 function axis(n: number, count = n, start = 0, stop = n): Float32Array {
@@ -37,7 +31,7 @@ describe.each(namesIn("pyramids/"))("%s", (name) => {
   const golden = GOLDEN[name.slice("pyramids/".length)];
 
   test("weights and latents", () => {
-    const found = [...opened(name).params].map(([key, { dtype, shape, data }]) => [key, digest(dtype, shape, data)]);
+    const found = [...opened(name).params].map(([key, tensor]) => [key, hashOf(tensor)]);
     expect(found.length).toBeGreaterThan(8);
     for (const [key, hash] of found) expect(hash, key).toBe(golden[key]);
   });
@@ -47,7 +41,7 @@ describe.each(["gray", "rgb", "rgba", "row"])("samples of %s", (name) => {
   const { field, params } = opened(`pyramids/${name}`), [h, w] = field.sizes, evaluator = field.evaluator(params);
   const shape = (...sides: number[]) => (field.outputs === 1 ? sides : [...sides, field.outputs]);
   const rendered = (rows: Float32Array, columns: Float32Array) =>
-    digest("uint8", shape(rows.length, columns.length), samples(evaluator.onGrid!([rows, columns], [rows, columns])));
+    hashOf({ dtype: "uint8", shape: shape(rows.length, columns.length), data: samples(evaluator.onGrid!([rows, columns], [rows, columns])) });
 
   test("pixels", () => expect(rendered(axis(h), axis(w))).toBe(GOLDEN[name].pixels));
   test("a region", () => expect(rendered(axis(h, 1, 0, 1), axis(w, 14, 3, 17))).toBe(GOLDEN[name].region));
