@@ -56,6 +56,8 @@ export interface Info {
   readonly signal: Description | undefined;
   /** Planes of last bits that are there, and that the whole file has. */
   readonly planes: readonly [number, number];
+  /** Whether samples are the same bits on every machine. */
+  readonly exact: boolean;
   /** Bytes by what sections hold. */
   readonly sectionBytes: Readonly<Record<string, number>>;
   /** The name of the base that the file needs, in hexadecimal digits. */
@@ -115,6 +117,7 @@ abstract class File {
       field: header.field === undefined ? undefined : plain(header.field),
       signal: undefined,
       planes: [header.planes, header.planes],
+      exact: header.exact,
       sectionBytes,
       base: header.base === undefined ? undefined : hexadecimal(header.base),
     };
@@ -228,6 +231,7 @@ export class SignalFile<S extends AnySpec> extends File {
       networks: parts,
       parameters: parts * numbersOf(field.parameters),
       signal: spec.describe(),
+      exact: field.exact === "always" || (header.exact && !this.fast),
       planes: [planes > 0 ? present : 0, planes],
     };
   }
