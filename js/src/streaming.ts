@@ -7,13 +7,15 @@ import { open, type Opened, openSignal, type OpenOptions, type OptionsOf, Signal
 import { InputError, LimitError, MalformedError, TruncatedError } from "./errors";
 import { type AnySpec, partsIn } from "./signals/registry";
 
-const FIRST = 2 ** 16; // bytes of the first request, which most files are shorter than
+const FIRST = 2 ** 16; // bytes of the first request
 const NEAR = 2 ** 12; // bytes between two ranges that are one request
 
 /** How an address is read. */
 export interface UrlOptions extends OpenOptions {
   /** What is used instead of the global `fetch`. */
   readonly fetch?: typeof fetch;
+  /** Bytes of the first request. Default: 65,536, more than most files have. */
+  readonly firstBytes?: number;
   /** Headers and the like of all requests. */
   readonly request?: RequestInit;
 }
@@ -33,7 +35,7 @@ export interface Remote<F extends Opened = Opened> {
  */
 export async function openUrl(url: string | URL, options: UrlOptions = {}): Promise<Remote> {
   const limits = new Limits(options.limits), source = new Source(url, options, limits);
-  let data = await source.range(0, FIRST);
+  let data = await source.range(0, options.firstBytes ?? FIRST);
   if (!source.hasRanges) return whole(data, options);
   let header = headerIn(data, limits);
   while (header === undefined) {

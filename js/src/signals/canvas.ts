@@ -43,12 +43,12 @@ export function toRGBA8({ dtype, shape, data }: Tensor, { mode = "", range }: Sh
     throw new InputError("toRGBA8: expected samples (height, width) or (height, width, 1 .. 4)");
   }
   const sampleAt = dtype === "float16" ? (i: number) => fromHalf(data[i] as number) : (i: number) => Number(data[i]);
-  const [low, high] = range ?? rangeOf(dtype, data.length, sampleAt), factor = high > low ? 255 / (high - low) : 0;
+  const [low, high] = range ?? rangeOf(dtype, data.length, sampleAt), span = high > low ? high - low : Infinity;
   const colour = COLOURS[mode], hasAlpha = colour === undefined && channels % 2 === 0, colours = channels - Number(hasAlpha);
   const out = new Uint8ClampedArray(height * width * 4).fill(255), some = new Float64Array(channels), found = new Float64Array(3);
   const most = maxOf(dtype);
   for (let pixel = 0, from = 0, to = 0; pixel < height * width; pixel++, from += channels, to += 4) {
-    for (let i = 0; i < channels; i++) some[i] = (sampleAt(from + i) - low) * factor;
+    for (let i = 0; i < channels; i++) some[i] = ((sampleAt(from + i) - low) * 255) / span;
     if (colour !== undefined) colour(some, found);
     else for (let i = 0; i < 3; i++) found[i] = some[colours === 1 ? 0 : i];
     for (let i = 0; i < 3; i++) out[to + i] = nearest(clip(found[i], 0, 255));
