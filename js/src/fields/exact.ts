@@ -15,7 +15,7 @@ export interface Unit {
   readonly bits: number;
 }
 
-const LINEAR = 16, WAVELET = 21, MOST_BITS = 26, SUM_BITS = 52;
+const LINEAR = 16, WAVELET = 21, MOST_BITS = 26, SUM_BITS = 52, MOST_SHIFT = 512;
 const WAVE: Unit = { fraction: FRACTION, bits: FRACTION }, COORDINATE: Unit = { fraction: 24, bits: MOST_BITS };
 /** Numbers that are interpolated in hash grids. */
 export const INTERPOLATED: Unit = { fraction: LINEAR, bits: MOST_BITS };
@@ -69,7 +69,7 @@ function exactLayer({ inputs, outputs, weight, bias }: Layer, scale: number, uni
   biases.forEach((b) => (largest = larger(largest, Math.abs(b))));
   const shift = SUM_BITS - binaryDigits(inputs) - exponentOf(largest);
   if (!(shift >= 1)) throw new MalformedError("a weight is too large for an exact evaluation");
-  const unit = 2 ** shift, rounded = (x: number) => round(x * unit) / unit;
+  const unit = 2 ** Math.min(shift, MOST_SHIFT), rounded = (x: number) => round(x * unit) / unit;
   return { inputs, outputs, weight: weights.map(rounded), bias: biases.map(rounded) };
 }
 

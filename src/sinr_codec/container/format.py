@@ -205,9 +205,12 @@ def read_header(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
     checked = data[: reader.position]
     if bytes(reader.take(4)) != _crc(checked):
         raise ChecksumError("the header's checksum does not match; the file is damaged")
-    header = _parse(loads(cbor), limits)
-    if _encode(header) != cbor:
+    items = loads(cbor)
+    if cbor2.dumps(items, canonical=True) != cbor:
         raise MalformedError("the header is not in its deterministic encoding")
+    header = _parse(items, limits)
+    if _encode(header) != cbor:
+        raise MalformedError("the header has an entry that is left out where it has its usual value")
     return dataclasses.replace(header, header_bytes=reader.position)
 
 

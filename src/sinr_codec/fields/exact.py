@@ -42,6 +42,7 @@ LINEAR: Final = 16
 WAVELET: Final = 21
 #: Logarithm of what all sums stay below, in units of their last bit.
 _SUM_BITS: Final = 52
+_MOST_SHIFT: Final = 512  # the product of a weight and 2^512 is a number
 _ROUND: Final = 1.5 * 2**52  # x + _ROUND has the integer nearest to x in its low bits
 
 
@@ -158,7 +159,7 @@ def _integers(weight: Array, bias: Array, scale: float, units: Sequence[Unit]) -
     shift = _SUM_BITS - len(units).bit_length() - math.frexp(largest)[1] if math.isfinite(largest) else 0
     if shift < 1:
         raise MalformedError("a weight is too large for an exact evaluation")
-    unit = 2.0**shift
+    unit = 2.0 ** min(shift, _MOST_SHIFT)
     return _Layer(np.ascontiguousarray(np.rint(weights * unit).T) / unit, np.rint(biases * unit) / unit)
 
 
