@@ -2,10 +2,11 @@
 
 import type { Cbor } from "../container/cbor";
 import { InputError, UnknownIdError } from "../errors";
-import type { Tensor } from "../tensor";
+import { fromHalf, type Tensor } from "../tensor";
 import { Cut } from "./blocks";
 import { areWhole, checkNoSide, expect, floatsOf, isWhole } from "./checks";
 import { describeCut, partsIn, renderWindow, valuesOf } from "./grids";
+import { toHalf } from "./levels";
 import type { Networks, Steps } from "./networks";
 import { nearest } from "./numbers";
 import type { Samples } from "./rendering";
@@ -106,7 +107,9 @@ export class ShapeSpec implements Spec<ShapeOptions, ShapeRendering> {
       values: outputs,
       allocate: (count) => new Float32Array(count),
       finish(values, out) {
-        for (let i = 0; i < out.length; i++) out[i] = toLevel(values[i]);
+        // With colours, values are in half precision.
+        const rounded = outputs > 1 ? (x: number) => fromHalf(toHalf(x)) : (x: number) => x;
+        for (let i = 0; i < out.length; i++) out[i] = rounded(toLevel(values[i]));
       },
       clip: toLevel,
     };
