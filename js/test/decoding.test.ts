@@ -1,6 +1,6 @@
 import { brotliCompressSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
-import { CancelledError, InputError, LimitError, loadBrotli, type Numbers, open, type Opened, SinrError, TruncatedError } from "../src/index";
+import { CancelledError, InputError, LimitError, loadBrotli, type Numbers, open, type Opened, planesOf, SinrError, toRGBA8, TruncatedError } from "../src/index";
 import { bytesOf, hex, namesIn } from "./conformance";
 import { sealed, split } from "./files";
 
@@ -125,6 +125,17 @@ describe("long work", () => {
     expect(() => file.render({}, { cancelled: () => true })).toThrow(CancelledError);
     expect(await file.renderWithPauses()).toEqual(rendering);
     await expect(file.renderWithPauses({}, { cancelled: () => true })).rejects.toThrow(CancelledError);
+  });
+});
+
+describe("pictures for the screen", () => {
+  it("have the same range in all their parts", () => {
+    const file = opened("sparse", "image"), whole = file.render(), part = file.render({ region: [[0, 1], [0, 1]] });
+    expect(part.range).toEqual([-2.5, 1000]);
+    expect(Array.from(toRGBA8(part, part))).toEqual(Array.from(toRGBA8(whole, whole).subarray(0, 4)));
+    expect(opened("direct", "image").render().range).toEqual([0, 255]);
+    expect(opened("signals/volume", "volume").render().range).toEqual([-398, 846]);
+    expect(planesOf(opened("signals/audio", "audio").render()).map(({ length }) => length)).toEqual([1600, 1600]);
   });
 });
 

@@ -28,7 +28,7 @@ const COLOURS: Readonly<Record<string, Colour>> = {
 export interface Shown {
   /** Pillow's mode, as that of a rendering of a picture; default: gray, gray and alpha, RGB or RGBA by the channels. */
   readonly mode?: string;
-  /** Samples that are black and white. Default: the range of 8 and 16 bits; of other samples those that occur. */
+  /** Samples that are black and white, as a rendering has them. Default: the range of 8 and 16 bits, else of the samples. */
   readonly range?: readonly [low: number, high: number];
 }
 

@@ -34,6 +34,8 @@ const MODES: readonly Mode[] = ([
   ["RGB;16", "uint16", 3], ["RGBA;16", "uint16", 4], ["LA;16", "uint16", 2],
 ] as const).map(([name, dtype, channels]) => ({ name, dtype, channels }));
 
+const WIDE = new Set(["RGB;16", "RGBA;16", "LA;16"]); // colours, whose range is that of the dtype
+
 /** What is known of a channel: nothing, the value of all samples, or the only two values. */
 export type Known = null | number | readonly [number, number];
 
@@ -43,6 +45,8 @@ export interface ImageOptions extends WindowOptions {}
 /** A picture, (height, width) or (height, width, channels). */
 export interface ImageRendering extends Tensor {
   readonly mode: string;
+  /** Samples to show as black and white, the same for all parts of a picture. */
+  readonly range: readonly [number, number];
 }
 
 /** Shape, sample type and conventions of a picture. */
@@ -122,7 +126,8 @@ export class ImageSpec implements Spec<ImageOptions, ImageRendering> {
     const window = windowOf(this.sizes, options, "pixel");
     const { data, lengths } = yield* renderWindow(networks, this, this.samples, window, "pixel");
     const shape = this.isFlat ? lengths : [...lengths, this.outputs];
-    return { mode: this.mode, dtype: this.levels.dtype, shape, data };
+    const { mode, levels: { dtype, low, high } } = this;
+    return { mode, range: WIDE.has(mode) ? [0, 65535] : [low, high], dtype, shape, data };
   }
 
   private get isFlat(): boolean {

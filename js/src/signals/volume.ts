@@ -33,6 +33,8 @@ const FORMATS = [
 export interface VolumeRendering extends Tensor {
   /** (step, offset) by axis: sample i lies at the source's voxel step i + offset. */
   readonly placement: readonly (readonly [number, number])[];
+  /** Samples to show as black and white, the same for all parts of a volume. */
+  readonly range: readonly [number, number];
 }
 
 /** Shape, sample type and metadata of a volume. */
@@ -115,7 +117,8 @@ export class VolumeSpec implements Spec<WindowOptions, VolumeRendering> {
       const step = (stop - start) / count;
       return [step, (first + 0.5) * step + start - 0.5] as const;
     });
-    return { placement, dtype: this.levels.dtype, shape: this.channels > 0 ? [...lengths, this.channels] : lengths, data };
+    const { dtype, low, high } = this.levels, shape = this.channels > 0 ? [...lengths, this.channels] : lengths;
+    return { placement, range: [low, high], dtype, shape, data };
   }
 }
 
