@@ -26,7 +26,7 @@ LAYERS = [
     ("fit",),
     ("kinds", "presets"),
     ("arguments", "evaluators", "quality", "sections"),
-    ("bases",),
+    ("bases", "view"),
     ("foreign", "methods"),
     ("decoding",),
     ("inspecting", "learning", "networks"),

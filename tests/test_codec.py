@@ -137,6 +137,18 @@ class TestEncode:
         back = codec.decode(codec.encode(source, **PLAIN).blob)
         assert (back.shape, back.dtype) == (np.asarray(source).shape, np.asarray(source).dtype)
 
+    def test_files_are_exact_where_the_field_can_be(self, monkeypatch):
+        report = codec.encode(PICTURE, **TINY)
+        exact, fast = codec.open(report.blob), codec.open(report.blob, fast=True)
+        assert exact.exact
+        assert not fast.exact
+        assert psnr(PICTURE, exact.render()) == pytest.approx(psnr(PICTURE, fast.render()), abs=0.01)
+        assert np.abs(exact.render().astype(int) - fast.render()).max() <= 1
+        monkeypatch.setattr(MLP, "is_exact", lambda *_: False)
+        again = codec.open(codec.encode(PICTURE, **TINY).blob)
+        assert not again.exact
+        np.testing.assert_array_equal(again.render(), fast.render())
+
     def test_bpp(self):
         report = check(codec.encode(PICTURE, bpp=20.0, **FAST))
         assert (report.target, report.target_met) == ("20 bpp", True)

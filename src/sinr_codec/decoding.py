@@ -1,6 +1,5 @@
 """Decoding of files to signals."""
 
-import base64
 import contextlib
 import inspect
 import io
@@ -9,13 +8,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from sinr_codec.bases import Base, base_of, network_of
 from sinr_codec.coding.records import CodedNetwork
-from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits, remedy
+from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits, remedy, write
 from sinr_codec.devices import CPU, check_device, is_cpu
 from sinr_codec.errors import FormatError, InputError, LimitError, MalformedError, SinrError, quoted
 from sinr_codec.evaluators import cost_of, decoder_on, evaluate, tile_of
@@ -29,13 +29,14 @@ from sinr_codec.signals.metadata import KEY, metadata_in
 from sinr_codec.signals.options import check_options
 from sinr_codec.streams import Output, as_output, is_name, name_of
 from sinr_codec.types import Array, Cbor
+from sinr_codec.view import frame_with
 
 logger = logging.getLogger(__name__)
 
 _DEVICE_THREADS: Final = 2  # one prepares coordinates and samples while the other waits for the accelerator
 _WIDEST: Final = 8  # bytes of a value of a kind that does not tell
 _SHOWN: Final = 1 << 34  # multiply-adds of a picture in a notebook: seconds
-_PLAYERS: Final = {"audio": ("audio", ".wav"), "video": ("video", ".mp4")}
+_FRAMED: Final = 1 << 23  # bytes of a file in a notebook
 _KEPT: Final = 256  # cached decoded networks of a file; two rows of blocks have fewer below 65,536 pixels
 
 if TYPE_CHECKING:
@@ -150,11 +151,15 @@ class Decoder:
         return self._shown(".png")
 
     def _repr_html_(self) -> str | None:
-        """A player for sounds and videos in notebooks; None for other kinds."""
-        if (player := _PLAYERS.get(self.spec.KIND)) is None or (data := self._shown(player[1])) is None:
+        """The viewer with this file, for notebooks; None for a large file, or one whose end is missing."""
+        there, declared = self.planes
+        if there < declared or self.header.file_bytes > _FRAMED:
             return None
-        tag, suffix = player
-        return f'<{tag} controls src="data:{tag}/{suffix[1:]};base64,{base64.b64encode(data).decode()}"></{tag}>'
+        coded, side = self._networks.coded, [self.spec.side] if self.spec.side else []
+        planes = [one.planes[number] for number in range(declared) for one in coded]
+        blob = write(self.header, [*(one.section for one in coded), *side, *planes], self.limits)
+        base = self._networks.base
+        return frame_with(Path(self._networks.source).name, blob, None if base is None else base.decoding)
 
     def _shown(self, format: str) -> bytes | None:
         """The signal in a format, of at most `_SHOWN` multiply-adds; None where that cannot be."""

@@ -10,7 +10,7 @@ import pytest
 
 from sinr_codec import inspecting
 
-VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench", "batch", "methods"]
+VERBS = ["encode", "decode", "compress", "decompress", "info", "verify", "learn", "bench", "batch", "methods", "view"]
 
 
 # -- help and usage ----------------------------------------------------------------------------------------

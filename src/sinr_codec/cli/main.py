@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from sinr_codec import __version__
-from sinr_codec.cli import batch, bench, compress, decode, decompress, encode, info, learn, methods, verify
+from sinr_codec.cli import batch, bench, compress, decode, decompress, encode, info, learn, methods, verify, view
 from sinr_codec.cli._common import Verb, Verbs
 from sinr_codec.cli._kinds import DecodeCommand, EncodeCommand
 
@@ -41,6 +41,7 @@ for _verb in (
     decompress.decompress,
     info.info,
     verify.verify,
+    view.view,
     bench.bench,
 ):
     app.command(help=_help(_verb), cls=_CLASSES.get(_verb.__name__, Verb))(_verb)
