@@ -1,12 +1,12 @@
 """Rate and distortion of pictures: pyramids at several weights of the rate, beside the usual codecs.
 
     python benchmarks/rd.py --data DIR --out DIR [--presets fast,balanced] [--pictures kodim03,kodim13]
-                            [--weights 0.02,0.008,0.004,0.0015,0.0005] [--jobs N] [--json FILE] [--plot FILE]
+                            [--weights 0.02,0.008,0.004,0.0015,0.0005] [--jobs N] [--done] [--json FILE] [--plot FILE]
 
 Bytes are those of files, header included; PSNR is of what they decode to. A point is a file and a JSON beside it, which
 are written when the point is done and found again by picture, network and settings of the fit; after a change of the
-fit itself, take another folder. PyTorch has one thread in each process. The usual codecs are searched for their best
-quality at ten rates from 0.04 to 1 bpp.
+fit itself, take another folder. With --done, none is made: the report is on those that are there. PyTorch has one
+thread in each process. The usual codecs are searched for their best quality at ten rates from 0.04 to 1 bpp.
 
 Rates at 30 dB are interpolated between the points of a curve, linearly in the logarithm of the rate. They are given
 twice: as the mean of the pictures' rates, and of the mean curve (mean rate and mean PSNR of each weight), which is all
@@ -74,8 +74,7 @@ class Ours(NamedTuple):
 
     def measure(self) -> dict[str, Any]:
         """Bytes, quality and seconds of the point."""
-        file = self.out / self.preset / f"{self.picture.stem}-{self.weight:g}.sinr"
-        job = self._job()
+        file, job = self._file, self._job()
         array = np.asarray(job.signal.array)  # type: ignore[attr-defined]
         key = content_key(array, pyramid(job.spec, 0.0).to_header(), job.recipe.settings(job.preset))
         if (kept := _kept(file.with_suffix(".json"), key)) is not None:
@@ -97,6 +96,15 @@ class Ours(NamedTuple):
         }
         write_json(file.with_suffix(".json"), point)
         return point
+
+    @property
+    def done(self) -> bool:
+        """Whether there is such a point, possibly of other settings."""
+        return self._file.with_suffix(".json").exists()
+
+    @property
+    def _file(self) -> Path:
+        return self.out / self.preset / f"{self.picture.stem}-{self.weight:g}.sinr"
 
     def _job(self) -> Job:
         """The job of `codec.encode` without a target, at another weight."""
@@ -295,6 +303,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of every fit; by default those of the preset")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--out", type=Path, required=True, help="folder for the points")
+    parser.add_argument("--done", action="store_true", help="make no points, report on those that are there")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="a PNG with the mean curves")
     args = parser.parse_args()
@@ -307,6 +316,8 @@ def main() -> None:
         for picture in pictures
         for weight in args.weights
     ]
+    if args.done:
+        tasks = [task for task in tasks if not isinstance(task, Ours) or task.done]
     points = {}
     for task, point in measured(tasks, args.jobs):
         points[task] = point
