@@ -29,7 +29,6 @@ from sinr_codec.signals.metadata import KEY, metadata_in
 from sinr_codec.signals.options import check_options
 from sinr_codec.streams import Output, as_output, is_name, name_of
 from sinr_codec.types import Array, Cbor
-from sinr_codec.view import frame_with
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +154,8 @@ class Decoder:
         there, declared = self.planes
         if there < declared or self.header.file_bytes > _FRAMED:
             return None
+        from sinr_codec.view import frame_with
+
         coded, side = self._networks.coded, [self.spec.side] if self.spec.side else []
         planes = [one.planes[number] for number in range(declared) for one in coded]
         blob = write(self.header, [*(one.section for one in coded), *side, *planes], self.limits)
