@@ -2,20 +2,25 @@
 
 The distribution of a row has the scale b = 2**(sigma/8), -40 <= sigma <= 40, and its mean lies (f - 8)/16 above
 an integer, 0 <= f <= 15. Rows are numbered 16 (sigma + 40) + f. The probability of an integer is the mass within 1/2
-of it (docs/format.md, 6.10).
+of it (docs/format.md, 6.10). `Symbols` and `decoded` are integers under such distributions, in a stream of `rans`.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from sinr_codec.coding import rans
 from sinr_codec.coding.model import power_of_two
 from sinr_codec.coding.rans import TOTAL, TOTAL_BITS
+from sinr_codec.coding.varint import write_varint
 from sinr_codec.types import Array, Floats, Ints
 
-__all__ = ["ESCAPE", "FRACTIONS", "LARGEST_RADIUS", "ROWS", "SIGMA", "ZERO", "Tables", "tables"]
+__all__ = ["ESCAPE", "FRACTIONS", "LARGEST_RADIUS", "ROWS", "SIGMA", "ZERO", "Symbols", "Tables", "decoded", "tables"]
 
 SIGMA: Final = 40
 """The largest sigma; the least is -SIGMA."""
@@ -90,3 +95,84 @@ class Tables:
 def tables() -> Tables:
     """The one instance of `Tables`."""
     return Tables()
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """Integers of 32 bits as symbols of their rows.
+
+    Attributes
+    ----------
+    rows, numbers
+        Row and symbol of each integer, (n,).
+    where, beyond
+        Which symbols are escapes, and what follows each of them: 2 (|d| - R - 1) + (d < 0), for a distance d.
+    """
+
+    rows: Ints
+    numbers: Ints
+    where: Ints
+    beyond: Ints
+
+    @classmethod
+    def of(cls, rows: Ints, origins: Ints, values: Ints) -> Symbols:
+        """The symbols of `values` in these rows; `origins` are the integers of symbol 0."""
+        numbers = values - origins
+        distance = numbers - ZERO
+        where = np.flatnonzero(np.abs(distance) > tables().radii[rows])
+        numbers[where] = ESCAPE
+        beyond = np.abs(distance[where]) - tables().radii[rows[where]] - 1
+        return cls(rows, numbers, where, 2 * beyond + (distance[where] < 0))
+
+    @property
+    def bits(self) -> Floats:
+        """Ideal code length of each integer."""
+        cost = tables().costs[self.rows, self.numbers]
+        cost[self.where] += [8 * -(-max(e.bit_length(), 1) // 7) for e in self.beyond.tolist()]
+        return cost
+
+    @property
+    def intervals(self) -> tuple[Ints, Ints]:
+        """Starts and frequencies for `rans.encode`; an escape is followed by the bytes of a LEB128 integer."""
+        start, count = tables().starts[self.rows, self.numbers], tables().frequencies[self.rows, self.numbers]
+        pieces = [(i, byte) for i, e in zip(self.where.tolist(), self.beyond.tolist()) for byte in write_varint(e)]
+        if pieces:
+            at, plain = np.array(pieces).T
+            start = np.insert(start, at + 1, plain * rans.BYTE)
+            count = np.insert(count, at + 1, rans.BYTE)
+        return start, count
+
+
+def decoded(decoder: rans.Decoder, rows: Array, origins: Array) -> Floats:
+    """The next integers of a stream, float64 (n,); `rows` and `origins` may be integers in float64.
+
+    Raises
+    ------
+    TruncatedError, MalformedError
+        A stream that ends early, or that no encoder writes.
+    """
+    symbols, escapes = decoder.symbols(rows.astype(np.int32).tolist(), _TABLES)
+    numbers = np.frombuffer(symbols, np.uint8)
+    values: Floats = numbers + origins
+    if escapes:
+        where = np.flatnonzero(numbers == ESCAPE)
+        beyond = np.array(escapes)
+        distance = (beyond >> 1) + tables().radii[rows[where].astype(np.intp)] + 1
+        values[where] += ZERO + np.where(beyond & 1, -distance, distance)
+        if np.abs(values + 0.5).max() > 1 << 31:
+            raise decoder.malformed()
+    return values
+
+
+class _Tables(dict[int, rans.Table]):
+    """Tables of the decoder by row, made when they are first needed."""
+
+    def __missing__(self, row: int) -> rans.Table:
+        radius = int(tables().radii[row])
+        symbols = [ESCAPE, *range(ZERO - radius, ZERO + radius + 1)]
+        starts, frequencies = tables().starts[row, symbols].tolist(), tables().frequencies[row, symbols].tolist()
+        self[row] = starts[radius + 1], frequencies[radius + 1], ZERO, starts, frequencies, ZERO - radius - 1
+        return self[row]
+
+
+_TABLES: Final = _Tables()

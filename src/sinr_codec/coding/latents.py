@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.coding import latents_numba, rans
-from sinr_codec.coding.laplace import ESCAPE, FRACTIONS, SIGMA, ZERO, tables
-from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.coding import laplace, latents_numba, rans
+from sinr_codec.coding.laplace import FRACTIONS, SIGMA, ZERO, Symbols, tables
+from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.tiles import one_thread_a_product
 from sinr_codec.types import Array, Floats, Ints
@@ -331,16 +331,7 @@ class _Level:
 
     def _decode_by_fronts(self, decoder: rans.Decoder, found: Array) -> None:
         for first, last in pairwise(self.bounds):
-            rows, origins = self.predict(first, last)
-            symbols, escapes = decoder.symbols(rows.astype(np.int32).tolist(), _ROWS)
-            values = np.frombuffer(symbols, np.uint8) + origins
-            if escapes:
-                where = np.flatnonzero(np.frombuffer(symbols, np.uint8) == ESCAPE)
-                radius = tables().radii[rows[where].astype(np.intp)]
-                values[where] += ZERO + _escaped(np.array(escapes), radius + 1)
-                if np.abs(values + 0.5).max() > 1 << 31:
-                    raise decoder.malformed()
-            found[first:last] = values
+            found[first:last] = values = laplace.decoded(decoder, *self.predict(first, last))
             self.buffer.put(self.base[first:last], values.clip(-CLIP, CLIP, values))
 
     def _decode_compiled(self, kernel: Any, decoder: rans.Decoder, found: Array) -> None:
@@ -361,26 +352,6 @@ def _leaky(values: Array, shifted: Array, out: Array) -> None:
     np.maximum(values, shifted, out=shifted)
     np.floor(shifted, shifted)
     shifted.clip(-_HIDDEN // 8, _HIDDEN - 1, out)
-
-
-class _Rows(dict[int, rans.Table]):
-    """Tables of the decoder, made when they are first needed."""
-
-    def __missing__(self, row: int) -> rans.Table:
-        radius = int(tables().radii[row])
-        symbols = [ESCAPE, *range(ZERO - radius, ZERO + radius + 1)]
-        starts, frequencies = tables().starts[row, symbols].tolist(), tables().frequencies[row, symbols].tolist()
-        self[row] = starts[radius + 1], frequencies[radius + 1], ZERO, starts, frequencies, ZERO - radius - 1
-        return self[row]
-
-
-_ROWS: Final = _Rows()
-
-
-def _escaped(coded: Ints, beyond: Ints) -> Ints:
-    """Distances from the centre: 2 n + sign for n = |d| - R - 1; `beyond` is R + 1."""
-    distance = (coded >> 1) + beyond
-    return np.where(coded & 1, -distance, distance)
 
 
 def _last_front(model: ContextModel, shape: Sequence[int], coded: Sequence[int]) -> int:
@@ -466,17 +437,6 @@ def _levels(
             number += len(planes)
 
 
-def _symbols(level: _Level) -> tuple[Ints, Ints, Ints, Ints]:
-    """Rows and symbols of all latents in order; where the escapes are, and what follows each of them."""
-    rows, origins = level.predictions()
-    symbols = level.values() - origins
-    distance = symbols - ZERO
-    where = np.flatnonzero(np.abs(distance) > tables().radii[rows])
-    symbols[where] = ESCAPE
-    beyond = np.abs(distance[where]) - tables().radii[rows[where]] - 1
-    return rows, symbols, where, 2 * beyond + (distance[where] < 0)
-
-
 def bits_of(levels: Sequence[Array], model: ContextModel, halvings: Sequence[int]) -> Floats:
     """Ideal code length of each plane in bits, (planes,): what the stream takes but for some five bytes.
 
@@ -484,9 +444,7 @@ def bits_of(levels: Sequence[Array], model: ContextModel, halvings: Sequence[int
     """
     bits = np.zeros(sum(map(len, levels)))
     for number, level in _levels(levels, model, halvings, fronts=False):
-        rows, symbols, where, escapes = _symbols(level)
-        cost = tables().costs[rows, symbols]
-        cost[where] += [8 * -(-max(e.bit_length(), 1) // 7) for e in escapes.tolist()]
+        cost = Symbols.of(*level.predictions(), level.values()).bits
         bits[number + np.array(level.coded)] = cost.reshape(len(level.coded), -1).sum(1)
     return bits
 
@@ -501,13 +459,7 @@ def encode_latents(levels: Sequence[Array], model: ContextModel, halvings: Seque
     starts: list[Ints] = []
     counts: list[Ints] = []
     for _, level in _levels(levels, model, halvings, fronts=True):
-        rows, symbols, where, escapes = _symbols(level)
-        start, count = tables().starts[rows, symbols], tables().frequencies[rows, symbols]
-        pieces = [(i, byte) for i, e in zip(where.tolist(), escapes.tolist()) for byte in write_varint(e)]
-        if pieces:
-            at, plain = np.array(pieces).T
-            start = np.insert(start, at + 1, plain * rans.BYTE)
-            count = np.insert(count, at + 1, rans.BYTE)
+        start, count = Symbols.of(*level.predictions(), level.values()).intervals
         starts.append(start)
         counts.append(count)
     zero = [not plane.any() for planes in reversed(levels) for plane in planes]
