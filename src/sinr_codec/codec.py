@@ -42,6 +42,8 @@ def encode(
     size: int | None = None,
     psnr: float | None = None,
     snr: float | None = None,
+    max_error: float | str | None = None,
+    lossless: bool = False,
     seconds: float | None = None,
     seed: int = 0,
     device: str = CPU,
@@ -78,6 +80,11 @@ def encode(
         What the source is, where it does not tell: one of `signals.registry.KINDS`, or an extension such as ".stl".
     width, depth, activation
         The network, if it should be a given one: neurons a layer, hidden layers, a `fields` activation.
+    max_error, lossless
+        A bound on the error of every sample of a picture, a volume or a video: a number in units of the data, or a text
+        with a unit or "%" of the range, such as "20HU" and "0.5%"; or no error at all, for integers. The file is
+        decoded and compared before it is written. The preset says how long the network that predicts samples is
+        trained.
     bpp, size, psnr, snr
         At most one: bits a unit (pixel, sample, voxel, ...), bytes of the file, quality in dB to reach, or SNR in dB
         of a sound to reach. A target that is missed is reported in `EncodeReport.target_met` and `notes`.
@@ -126,6 +133,8 @@ def encode(
         size=size,
         psnr=psnr,
         snr=snr,
+        max_error=max_error,
+        lossless=lossless,
         seconds=seconds,
         seed=seed,
         device=device,

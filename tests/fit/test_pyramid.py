@@ -8,7 +8,8 @@ import pytest
 from sinr_codec.errors import InputError
 from sinr_codec.fields.pyramid import Pyramid
 from sinr_codec.fit.config import FitConfig
-from sinr_codec.fit.pyramid import fit_pyramid, grid_values, section_bits
+from sinr_codec.fit.pyramid import fit_pyramid, section_bits
+from sinr_codec.fit.samples import grid_values
 from sinr_codec.signals.grid import Grid
 from sinr_codec.signals.image import ImageSignal
 

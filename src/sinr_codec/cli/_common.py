@@ -102,6 +102,11 @@ BppOption = Annotated[float | None, typer.Option(help="Target rate in bits a pix
 SizeOption = Annotated[int | None, typer.Option(help="Target file size in bytes.")]
 PsnrOption = Annotated[float | None, typer.Option(help="Target quality in dB.")]
 SnrOption = Annotated[float | None, typer.Option(help="Target SNR of a sound in dB.")]
+MaxErrorOption = Annotated[
+    str | None,
+    typer.Option(metavar="ERROR", help="Bound on the error of every sample: in units of the data, or % of the range."),
+]
+LosslessOption = Annotated[bool, typer.Option("--lossless", help="No error at all, for integers.")]
 WidthOption = Annotated[int | None, typer.Option(help="Neurons a layer, instead of a target.")]
 DepthOption = Annotated[int | None, typer.Option(help="Hidden layers.")]
 ActivationOption = Annotated[

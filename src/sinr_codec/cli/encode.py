@@ -33,6 +33,8 @@ def encode(
     size: _common.SizeOption = None,
     psnr: _common.PsnrOption = None,
     snr: _common.SnrOption = None,
+    max_error: _common.MaxErrorOption = None,
+    lossless: _common.LosslessOption = False,
     width: _common.WidthOption = None,
     depth: _common.DepthOption = None,
     activation: _common.ActivationOption = None,
@@ -57,9 +59,10 @@ def encode(
       sinr encode photo.png -o photo.sinr
       sinr encode photo.png --bpp 0.3 --preset fast
       sinr encode brain.nii.gz --size 90000
+      sinr encode scan.nii.gz --max-error 20HU
       sinr encode photo.png --method coinpp --base photos.sinr
     """
-    _common.exclusive(bpp=bpp, size=size, psnr=psnr, snr=snr)
+    _common.exclusive(bpp=bpp, size=size, psnr=psnr, snr=snr, max_error=max_error, lossless=lossless or None)
     out = name_beside(source, ".sinr", replacing=True) if out is None else out
     output = output_of(ctx, out)
 
@@ -82,6 +85,8 @@ def encode(
             size=size,
             psnr=psnr,
             snr=snr,
+            max_error=max_error,
+            lossless=lossless,
             seconds=seconds,
             seed=seed,
             device=device,

@@ -153,7 +153,7 @@ def decoded(decoder: rans.Decoder, rows: Array, origins: Array) -> Floats:
     """
     symbols, escapes = decoder.symbols(rows.astype(np.int32).tolist(), _TABLES)
     numbers = np.frombuffer(symbols, np.uint8)
-    values: Floats = numbers + origins
+    values: Floats = numbers.astype(np.float64) + origins
     if escapes:
         where = np.flatnonzero(numbers == ESCAPE)
         beyond = np.array(escapes)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 from sinr_codec.bases import Base, load_signal, read_base
 from sinr_codec.container import DEFAULT_LIMITS
@@ -13,13 +13,14 @@ from sinr_codec.devices import CPU, is_cpu
 from sinr_codec.encoding.request import Request
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Field
-from sinr_codec.methods import METHODS, Method, method_named
+from sinr_codec.methods import METHODS, Method, interlaced, method_named
 from sinr_codec.methods.base import PROBE_SAMPLES, SEARCH_SAMPLES
 from sinr_codec.presets import preset_named
 from sinr_codec.progress import Progress
 from sinr_codec.sections import Source
 from sinr_codec.signals import registry
 from sinr_codec.signals.base import Quality, Signal, Spec
+from sinr_codec.signals.grids import GridSignal
 from sinr_codec.signals.kinds import Kind
 from sinr_codec.signals.metadata import Metadata, packed_within, sizes
 from sinr_codec.signals.options import check_options
@@ -223,12 +224,15 @@ def job_for(
         raise InputError("progressive: a file that begins from a base has no planes; leave it out")
     check_options(kind.signal.load, options, f"{kind.name} input")
     signal = _signal(source, kind, options, shared)
+    if request.bounded:
+        signal = bounded(signal, kind.noun)
     planned = method is None or method.training.weighted
     if planned and request.width is None and "block" not in options:
         # Networks chosen by the user or a method are not divided.
         signal = getattr(signal, "in_blocks", lambda: signal)()
     spec = signal.spec
-    if not planned and method is not None and method.training.network is not None and spec.parts > 1:
+    alone = not planned and not request.bounded and method is not None and method.training.network is not None
+    if alone and method is not None and spec.parts > 1:
         raise InputError(f"block: method {method.name} takes a picture in one piece; leave it out")
     DEFAULT_LIMITS.check("max_samples", spec.values)
     preset = preset_named(request.preset)
@@ -298,6 +302,15 @@ def _signal(source: object, kind: Kind, options: Options, base: Base | None) -> 
             f"{signal.spec.in_features} and {signal.spec.out_features}"
         )
     return signal
+
+
+def bounded(signal: Signal, noun: str) -> Signal:
+    """The signal in blocks for a bound on the error. InputError for a kind that has none."""
+    if not isinstance(signal, GridSignal):
+        kinds = "pictures, volumes and videos"
+        raise InputError(f"max_error and lossless: are for {kinds}, not for {noun}; name a quality with psnr")
+    unblended: Signal = cast(Any, signal).unblended(interlaced.LARGEST)
+    return unblended
 
 
 def _quality_for(signal: Signal, request: Request) -> float | None:

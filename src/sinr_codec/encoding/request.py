@@ -1,5 +1,6 @@
 """The user's request for an encoding, checked before a signal is read."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +14,34 @@ from sinr_codec.signals import registry
 from sinr_codec.signals.recipe import Recipe
 from sinr_codec.types import PathLike
 
-TARGETS: Final = ("bpp", "size", "psnr", "snr")
+TARGETS: Final = ("bpp", "size", "psnr", "snr", "max_error", "lossless")
 """Arguments of which a request has one at most."""
 FIELDS: Final[dict[str, str | None]] = {"mlp": None, "pyramid": "pyramid"}
 """Fields that a user may name, and the methods that fit them; None: the network of the kind, and the planner."""
+BOUNDED: Final = "interlaced"
+"""The method that keeps a bound on the error."""
+_BOUND: Final = re.compile(r"([0-9.]+(?:[eE][-+]?[0-9]+)?) *(\S.*)?")
+
+
+def parsed_bound(value: float | str) -> tuple[float, str]:
+    """A bound on the error as a number and its unit: "%" of the range, a unit of the data, or "" for the data's own.
+
+    Raises
+    ------
+    InputError : no number above 0, or text that is not a number and a unit
+    """
+    number, unit = value, ""
+    if isinstance(value, str):
+        found = _BOUND.fullmatch(value.strip())
+        if found is None:
+            raise InputError(f"max_error: expected a number, and possibly % or a unit, got {quoted(value)}")
+        number, unit = found[1], found[2] or ""
+    try:
+        number = float(number)
+    except ValueError:
+        raise InputError(f"max_error: expected a number, and possibly % or a unit, got {quoted(value)}") from None
+    check_positive("max_error", number)
+    return number, unit
 
 
 @dataclass(frozen=True)
@@ -39,6 +64,8 @@ class Request:
     size: int | None = None
     psnr: float | None = None
     snr: float | None = None
+    max_error: float | str | None = None
+    lossless: bool = False
     seconds: float | None = None
     seed: int = 0
     device: str = CPU
@@ -47,9 +74,11 @@ class Request:
     progressive: bool = False
 
     def __post_init__(self) -> None:
-        if sum(getattr(self, name) is not None for name in TARGETS) > 1:
+        if sum(getattr(self, name) not in (None, False) for name in TARGETS) > 1:
             raise InputError(f"target: expected at most one of {', '.join(TARGETS[:-1])} and {TARGETS[-1]}")
-        for name in (*TARGETS, "seconds", "max_drop"):
+        if self.bounded:
+            self._check_bounded()
+        for name in ("bpp", "size", "psnr", "snr", "seconds", "max_drop"):
             if (value := getattr(self, name)) is not None:
                 check_positive(name, value)
         check_seed(self.seed)
@@ -65,8 +94,24 @@ class Request:
             if self.method is not None:
                 raise InputError("field: follows from the method; leave it out")
 
+    @property
+    def bounded(self) -> bool:
+        """Whether the error of every sample is bounded."""
+        return self.lossless or self.max_error is not None
+
+    def _check_bounded(self) -> None:
+        names = ("method", "field", "width", "depth", "activation", "max_drop")
+        given = [name for name in names if getattr(self, name) is not None] + ["progressive"] * self.progressive
+        if given:
+            bound = "lossless" if self.lossless else "max_error"
+            raise InputError(f"{given[0]}: does not go with {bound}; leave it out")
+        if self.max_error is not None:
+            parsed_bound(self.max_error)
+
     def method_for(self, recipe: Recipe) -> Method | None:
         """The method: the one that is named, or that of the field; that of the kind where no network is described."""
+        if self.bounded:
+            return method_named(BOUNDED)
         if self.method is not None or self.field is not None:
             name = self.method or FIELDS[str(self.field)]
         elif self.preset == "paper" or self.progressive or self.max_drop is not None:

@@ -5,18 +5,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sinr_codec.container import DEFAULT_LIMITS
+from sinr_codec.container import DEFAULT_LIMITS, OWN_LIMITS
+from sinr_codec.decoding import open
 from sinr_codec.encoding.files import overhead
 from sinr_codec.encoding.fitting import fit, quality_before_coding
 from sinr_codec.encoding.job import Coded, Fitted, Job
 from sinr_codec.encoding.plans import by_method, code, file_with
+from sinr_codec.encoding.request import parsed_bound
 from sinr_codec.encoding.worth import least_worth
-from sinr_codec.errors import InputError
+from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import Field
 from sinr_codec.fields.modulated import LATENTS
 from sinr_codec.methods import coinpp
+from sinr_codec.methods.interlaced import interlaced
 from sinr_codec.presets import LEAST_PARAMS, MAX_WIDTH, widest_within
 from sinr_codec.quality import VERIFY_SLACK
+from sinr_codec.signals.base import Spec
 
 _NEAR_DB: Final = 0.3  # tolerated dB above a requested quality, where each further try is a fit
 _LATENT_SHARE: Final = 2  # least rate as a multiple of the network's, for a network with latents
@@ -33,6 +37,8 @@ def reach(job: Job) -> Coded:
     request = job.request
     if job.base is not None:
         return from_base(job)
+    if request.bounded:
+        return within_error(job)
     if job.method is not None and job.method.training.weighted:
         return at_weight(job)
     if job.method is not None and job.method.training.network is not None:
@@ -128,6 +134,49 @@ def at_weight(job: Job) -> Coded:
         left = job.budget - overhead(spec, network, records, 0, job.metadata) + len(spec.side)
         job = replace(job, bits=8 * max(left, 1) / spec.samples)
     return code(job, fit(job, network))
+
+
+def within_error(job: Job) -> Coded:
+    """Keep every sample within a bound; the file is decoded and compared before it counts.
+
+    Raises
+    ------
+    InputError : a bound that the sample type or the file cannot keep
+    """
+    signal: Any = job.signal
+    error = error_wanted(job)
+    coded = code(job, fit(job, interlaced(signal, error / slope_of(job.spec))))
+    job.progress.start("check the bound", 0)
+    found = slope_of(job.spec) * signal.largest_error(open(coded.blob, limits=OWN_LIMITS).render)
+    if found > error:
+        raise InputError(f"max_error: {error:g} cannot be kept, the error is {found:g}; allow a little more")
+    return coded
+
+
+def error_wanted(job: Job) -> float:
+    """The bound in units of the data; 0 without loss.
+
+    Raises
+    ------
+    InputError : a unit that is not that of the data, or samples in floats that are to have no error
+    """
+    signal: Any = job.signal
+    levels = signal.levels
+    if job.request.lossless or job.request.max_error is None:
+        if levels.dtype.startswith("float"):
+            raise InputError(f"lossless: is for integers, and these are {levels.dtype}; bound the error with max_error")
+        return 0.0
+    number, unit = parsed_bound(job.request.max_error)
+    if unit == "%":
+        return number / 100 * float(levels.span) * slope_of(job.spec)
+    if unit and unit != getattr(job.spec, "unit", unit):
+        raise InputError(f"max_error: expected % or {job.spec.unit}, got {quoted(unit)}")  # type: ignore[attr-defined]
+    return number
+
+
+def slope_of(spec: Spec) -> float:
+    """Units of the data for one unit of the stored samples."""
+    return float(getattr(spec, "slope", 1.0))
 
 
 def at_quality(job: Job, db: float) -> Coded:
@@ -239,6 +288,8 @@ def outcome(job: Job, coded: Coded) -> Outcome:
 def _against_target(job: Job, coded: Coded) -> Outcome:
     """Whether a file meets the requested target."""
     request, budget = job.request, job.budget
+    if request.bounded:
+        return Outcome("no error" if request.lossless else f"a largest error of {error_wanted(job):g}", True)
     if job.psnr is not None:
         met, target, reached = coded.quality.db >= job.psnr, f"{job.psnr:g} dB", coded.quality.db
         if request.snr is not None:

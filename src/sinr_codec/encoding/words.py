@@ -40,6 +40,8 @@ def _aim(job: Job, network: Field, max_bytes: int | None) -> str:
     """The size or the quality that is meant; of a size that nobody named, what to expect where that is known."""
     if job.psnr is not None:
         return quality_in_words(job)
+    if job.request.bounded:
+        return "no error" if job.request.lossless else f"a largest error of {job.request.max_error}"
     if job.budget is None and job.method is not None and job.method.training.weighted:
         return "the usual balance of rate and quality"
     size, about = job.budget, ""

@@ -10,6 +10,7 @@ from sinr_codec.fields.base import Decodable, Field, Trainable
 from sinr_codec.fields.encodings import AnyEncoding, AxisOctaves, Fourier, Identity, Octaves, RotatedOctaves
 from sinr_codec.fields.families import FAMILIES, Family, family_of, field_from_header
 from sinr_codec.fields.hashgrid import HashGrid
+from sinr_codec.fields.interlaced import Interlaced
 from sinr_codec.fields.mlp import MLP
 from sinr_codec.fields.modulated import Difference, Modulated, Modulations
 from sinr_codec.fields.pyramid import Pyramid
@@ -29,6 +30,7 @@ __all__ = [
     "Gaussian",
     "HashGrid",
     "Identity",
+    "Interlaced",
     "Modulated",
     "Modulations",
     "Octaves",

@@ -11,6 +11,8 @@ from sinr_codec.errors import MalformedError, UnknownIdError
 from sinr_codec.fields._numbers import is_list
 from sinr_codec.fields.base import Field
 from sinr_codec.fields.hashgrid import HashGrid
+from sinr_codec.fields.interlaced import Interlaced
+from sinr_codec.fields.interlaced_section import InterlacedSection
 from sinr_codec.fields.mlp import MAX_PARAMS, MLP
 from sinr_codec.fields.modulated import Modulations
 from sinr_codec.fields.pyramid import Pyramid
@@ -25,6 +27,8 @@ LATENT_GRID: Final = "sinr_codec.fit.latents:fit_grid"
 """Trainer of integer grids, for a rate."""
 PYRAMID: Final = "sinr_codec.fit.pyramid:fit_pyramid"
 """Trainer of pyramids, for a rate."""
+INTERLACED: Final = "sinr_codec.fit.interlaced:fit_interlaced"
+"""Trainer of the network that predicts samples, for the length of their code."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ FAMILIES: Final = {
         ),
         Family(Modulations.RECORDED_ID, "recorded latents of a base", None, BaseRecords()),
         Family(Pyramid.ID, "pyramid", Pyramid.from_header, PyramidSection(), PYRAMID),
+        Family(Interlaced.ID, "interlaced samples", Interlaced.from_header, InterlacedSection(), INTERLACED),
     )
 }
 """Families by id. A difference from a base belongs to the family of its network: both have the same header and

@@ -6,21 +6,33 @@ import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.types import Floats, Ints
 
-if TYPE_CHECKING:
-    from sinr_codec.fields.synthesis import Synthesis
-
 _MEMORY: Final = 26_000_000  # bytes of a window
 _MOST: Final = 1 << 20  # samples of a window
 _INTERPOLATED: Final = 4  # an interpolated value takes the memory of so many samples
 _KEPT: Final = 64  # blocks kept
 _ROUNDING: Final = 2.0**-25  # float32 of a coordinate in [-1, 1], twice its error
+
+Window = Sequence[tuple[int, int]]
+"""First position and end of a part of a grid, by axis."""
+
+
+class Gridded(Protocol):
+    """The samples of a grid, of which any window can be had."""
+
+    field: Any
+    """The field, with `sizes` and `out_features`."""
+    bytes: int
+    """Memory of a sample while a window is computed."""
+
+    def window(self, window: Window) -> NDArray[np.float32]:
+        """Values (*lengths, b) of a part of the grid."""
 
 
 class Resampled:
@@ -37,16 +49,16 @@ class Resampled:
 
     Parameters
     ----------
-    synthesis
-        The samples, of any window.
+    samples
+        Those of the grid.
     factors
         Reductions of the axes of grids; default: those that follow from the axes of each call.
     """
 
-    def __init__(self, synthesis: Synthesis, factors: Sequence[int] | None = None) -> None:
-        self._synthesis, self._factors = synthesis, factors
-        self._sizes = synthesis.field.sizes
-        self._most = max(1 << 12, min(_MOST, _MEMORY // synthesis.bytes))
+    def __init__(self, samples: Gridded, factors: Sequence[int] | None = None) -> None:
+        self._samples, self._factors = samples, factors
+        self._sizes = samples.field.sizes
+        self._most = max(1 << 12, min(_MOST, _MEMORY // samples.bytes))
         # Several frames at once share the samples around them.
         self.tile = self._most if len(self._sizes) < 3 else 2 * self._most
         self._side = 1 << 16 // len(self._sizes)
@@ -57,7 +69,7 @@ class Resampled:
 
     def over(self, axes: Sequence[NDArray[np.float32]]) -> Resampled:
         """See `base.TiledDecoder.over`: reductions follow from the whole axes."""
-        return Resampled(self._synthesis, self._reductions(axes))
+        return Resampled(self._samples, self._reductions(axes))
 
     def on_grid(self, axes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """See `GridDecoder.on_grid`."""
@@ -78,7 +90,7 @@ class Resampled:
             middle = len(axes[longest].base) // 2
             halves = [axes[longest].part(0, middle), axes[longest].part(middle, None)]
             return np.concatenate([self._at([*axes[:longest], h, *axes[longest + 1 :]]) for h in halves], longest)
-        samples = self._synthesis.window([(axis.start, axis.stop) for axis in axes])
+        samples = self._samples.window([(axis.start, axis.stop) for axis in axes])
         if exact:
             if all(len(axis.base) == length for axis, length in zip(axes, lengths)):
                 return samples
@@ -93,7 +105,7 @@ class Resampled:
 
     def __call__(self, coords: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `GridDecoder.__call__`."""
-        out = np.empty((len(coords), self._synthesis.field.out_features), np.float32)
+        out = np.empty((len(coords), self._samples.field.out_features), np.float32)
         positions = [_positions(coords[:, axis], n) for axis, n in enumerate(self._sizes)]
         base = np.stack([np.floor(u).astype(np.int64) for u in positions], 1)
         weights = [_cubic(u - b) for u, b in zip(positions, base.T)]
@@ -120,7 +132,7 @@ class Resampled:
         window = [(max(0, i * self._side - 1), min(n, (i + 1) * self._side + 2)) for i, n in zip(block, self._sizes)]
         with self._lock:
             known = self._blocks
-            known[block] = known.pop(block) if block in known else self._synthesis.window(window)
+            known[block] = known.pop(block) if block in known else self._samples.window(window)
             if len(known) > _KEPT:
                 del known[next(iter(known))]
             return known[block], [start for start, _ in window]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinr_codec.errors import MalformedError
+from sinr_codec.fields.resampling import Window
 from sinr_codec.types import Array, Floats
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 _EXACT: Final = 1 << 53
 _COLUMNS: Final = 1 << 17  # numbers of a matrix of neighbours: 1 MB, which a cache holds
-
-Window = Sequence[tuple[int, int]]
-"""First position and end of a part of a grid, by axis."""
 
 
 class Synthesis:

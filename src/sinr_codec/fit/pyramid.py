@@ -29,6 +29,7 @@ from sinr_codec.fit.code_length import CodeLength, soft_rounded
 from sinr_codec.fit.config import FitConfig, FitResult
 from sinr_codec.fit.optim import Stepper
 from sinr_codec.fit.run import Run
+from sinr_codec.fit.samples import grid_values
 from sinr_codec.fit.synthesis import Synthesis
 from sinr_codec.fit.threads import threads_for
 from sinr_codec.fit.tiles import tiles_of
@@ -537,33 +538,6 @@ def first_networks(field: Pyramid, rng: np.random.Generator, mean: Tensor) -> di
         found["upsampling"] = torch.tensor([-0.0351, 0.2617, 0.8789, -0.1055])
     found["synthesis.1.bias"] = mean.clone()
     return found
-
-
-def grid_values(signal: Part, sizes: tuple[int, ...]) -> NDArray[np.float32]:
-    """Values (*sizes, b) of samples at centres of a grid over [-1, 1]^a; its outer ones repeated where it has more.
-
-    A block at the edge of a signal has no samples beyond.
-
-    Raises
-    ------
-    InputError : other positions of samples, such as points on a sphere
-    """
-    places = np.empty((len(signal), len(sizes)), np.int32)
-    values = np.empty((len(signal), signal.out_features), np.float32)
-    for start in range(0, len(signal), 1 << 18):
-        some = slice(start, min(start + (1 << 18), len(signal)))
-        coords, values[some] = signal.batch(np.arange(some.start, some.stop))
-        exact = ((coords.astype(np.float64) + 1) * sizes - 1) / 2
-        places[some] = np.rint(exact)
-        if np.abs(exact - places[some]).max() > 0.25:
-            raise InputError("pyramid: expected samples at the centres of a grid over [-1, 1]")
-    first, last = places.min(0), places.max(0)
-    if first.min() < 0 or (last >= sizes).any() or math.prod((last - first + 1).tolist()) != len(signal):
-        raise InputError("pyramid: expected samples that fill a part of a grid over [-1, 1]")
-    found = np.empty((*(last - first + 1), signal.out_features), np.float32)
-    found[tuple((places - first).T)] = values
-    around = [(int(a), n - 1 - int(b)) for a, b, n in zip(first, last, sizes)]
-    return np.pad(found, [*around, (0, 0)], mode="edge")
 
 
 def section_bits(field: Pyramid, params: Mapping[str, NDArray[Any]]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sinr_codec.devices import check_device
+from sinr_codec.errors import InputError
 from sinr_codec.signals.base import Part
 
 #: Signals up to this size (as float32) are kept in memory; larger ones are read batch by batch.
@@ -165,3 +167,30 @@ def weighted_mean(losses: list[tuple[Any, int]]) -> float:
     """Mean of chunk means, weighted by chunk length, in float64."""
     total = sum(count for _, count in losses)
     return sum(float(loss) * count for loss, count in losses) / total
+
+
+def grid_values(signal: Part, sizes: tuple[int, ...]) -> NDArray[np.float32]:
+    """Values (*sizes, b) of samples at centres of a grid over [-1, 1]^a; its outer ones repeated where it has more.
+
+    A block at the edge of a signal has no samples beyond.
+
+    Raises
+    ------
+    InputError : other positions of samples, such as points on a sphere
+    """
+    places = np.empty((len(signal), len(sizes)), np.int32)
+    values = np.empty((len(signal), signal.out_features), np.float32)
+    for start in range(0, len(signal), 1 << 18):
+        some = slice(start, min(start + (1 << 18), len(signal)))
+        coords, values[some] = signal.batch(np.arange(some.start, some.stop))
+        exact = ((coords.astype(np.float64) + 1) * sizes - 1) / 2
+        places[some] = np.rint(exact)
+        if np.abs(exact - places[some]).max() > 0.25:
+            raise InputError("field: expected samples at the centres of a grid over [-1, 1]")
+    first, last = places.min(0), places.max(0)
+    if first.min() < 0 or (last >= sizes).any() or math.prod((last - first + 1).tolist()) != len(signal):
+        raise InputError("field: expected samples that fill a part of a grid over [-1, 1]")
+    found = np.empty((*(last - first + 1), signal.out_features), np.float32)
+    found[tuple((places - first).T)] = values
+    around = [(int(a), n - 1 - int(b)) for a, b, n in zip(first, last, sizes)]
+    return np.pad(found, [*around, (0, 0)], mode="edge")

@@ -20,10 +20,11 @@ from sinr_codec.signals.cut import Blocking, Cut
 from sinr_codec.signals.grammar import RegionLike, ScaleLike, SizeLike
 from sinr_codec.signals.grid import CENTRES, Grid
 from sinr_codec.signals.lattice import Span
-from sinr_codec.signals.levels import Levels
+from sinr_codec.signals.levels import Levels, max_error
 from sinr_codec.signals.metadata import Metadata
 from sinr_codec.types import Array
 
+_SLAB: Final = 1 << 22  # samples rendered at once to find the largest error
 _AXIS_BYTES: Final = 32  # of a coordinate while it is computed
 MAX_SIDE: Final = 2**31 - 1
 """Samples along an axis that a header may tell."""
@@ -213,6 +214,24 @@ class GridSignal(SampledPart, Generic[S]):
         if self.spec.cut is not None or blocks.largest is None or len(self) <= blocks.largest:
             return self
         return self._with(blocks.cut(self.spec.sizes, blocks.side))
+
+    def unblended(self, largest: int) -> Self:
+        """The signal in one piece up to so many samples, or in blocks that do not overlap."""
+        blocks, cut = self.BLOCKS, self.spec.cut
+        if cut is None and len(self) > largest:
+            cut = blocks.cut(self.spec.sizes, blocks.side)
+        return self if cut is None else self._with(replace(cut, fade=0))
+
+    def largest_error(self, render: Callable[..., Array]) -> float:
+        """The largest difference between the samples and what ``render(region=...)`` gives, in slabs."""
+        sizes = self.spec.sizes
+        thick, worst = max(1, _SLAB * sizes[0] // self.spec.samples), 0.0
+        for start in range(0, sizes[0], thick):
+            slab = (start, min(start + thick, sizes[0]))
+            decoded = np.asarray(render(region=[slab, *((0, n) for n in sizes[1:])]))
+            wanted = np.asarray(self.array[slice(*slab)])
+            worst = max(worst, max_error(decoded.reshape(wanted.shape), wanted))
+        return worst
 
     def cut_like(self, like: GridSpec | None, block: float | None) -> Self:
         """The signal cut as that of a file of the same sizes, or into blocks of about so many samples a side."""

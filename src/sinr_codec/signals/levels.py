@@ -17,6 +17,8 @@ DTYPES: Final = (
 )
 """Sample types of signals; a file stores the index."""
 _FIXED: Final = {"uint8": (0.0, 255.0), "bool": (0.0, 1.0)}
+_MOST_STEPS: Final = 1 << 21
+_COARSE: Final = "values of a field have 24 bits"
 _PEAK: Final = {"uint8": 255.0, "bool": 1.0, "uint16": 65535.0}
 
 
@@ -95,6 +97,37 @@ class Levels:
     def _work(self) -> type[np.floating[Any]]:
         """Float32 for 8-bit samples; other samples may need more precision."""
         return np.float32 if self.dtype in ("uint8", "int8", "bool") else np.float64
+
+    # -- a bound on the error
+
+    def steps_within(self, error: float, name: str) -> tuple[float, float]:
+        """Step and origin of values such that samples rounded to the nearest step differ by at most `error`.
+
+        The origin is the value of a step; integers have steps of an odd number of levels.
+
+        Raises
+        ------
+        InputError : an error smaller than what values in 32 bits, or the sample type, can resolve
+        """
+        unit = 2 / self.span
+        if not self.dtype.startswith("float"):
+            step = 2 * math.floor(error) + 1
+            if self.span / step > _MOST_STEPS:
+                raise InputError(
+                    f"{name}: integers from {self.low:g} to {self.high:g} need an error of more; {_COARSE}"
+                )
+            return step * unit, math.floor(error) * unit - 1
+        # Values are float32, and samples are rounded to their dtype.
+        largest = max(abs(self.low), abs(self.high))
+        spare = self.span * 2.0**-23 + float(np.spacing(np.array(largest, self.dtype)))
+        if error <= 2 * spare:
+            raise InputError(f"{name}: expected more than {2 * spare:.3g} for samples up to {largest:g}; {_COARSE}")
+        return 2 * (error - spare) * unit, -1.0
+
+    def error_within(self, step: float) -> float:
+        """The largest error of samples at such steps of values."""
+        half = step * self.span / 4
+        return half if self.dtype.startswith("float") else float(math.floor(half))
 
     # -- the header of a file
 

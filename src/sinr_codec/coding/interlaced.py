@@ -1,0 +1,421 @@
+"""Integers at the samples of a grid, coded from coarse to fine, each under a distribution that its neighbours predict.
+
+The grid is interlaced, as pictures of PNG are: a pass halves the spacing of the known samples along one axis, and the
+new samples lie between two known ones. All samples of a pass are predicted at once, so that a decoder works on whole
+arrays. A prediction is linear in the differences of the neighbours from the mean of the nearest two, with a correction
+by a small network, which also predicts the spread. All arithmetic is exact: integers in float64, and quotients of
+integers rounded once and then down. docs/format.md, 6.12, defines the stream.
+
+Interpolation between known samples from coarse to fine is that of SZ3 (Zhao et al. 2021), interlaced lossless coding
+by the spread of neighbours that of HINT and CALIC (Wu and Memon 1997).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import product
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from sinr_codec.coding import laplace, rans
+from sinr_codec.coding.entropy import decode_ints, encode_ints
+from sinr_codec.coding.laplace import FRACTIONS, SIGMA, Symbols
+from sinr_codec.coding.model import power_of_two
+from sinr_codec.coding.varint import Reader, write_varint
+from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
+from sinr_codec.tiles import one_thread_a_product
+from sinr_codec.types import Array, Floats, Ints
+
+__all__ = [
+    "LARGEST",
+    "SCALES",
+    "Inputs",
+    "Pass",
+    "Predictor",
+    "bits_of",
+    "decode_grid",
+    "encode_grid",
+    "passes",
+    "taps",
+]
+
+LARGEST: Final = (1 << 30) - 1
+"""Magnitude of the largest integer."""
+SCALES: Final = 3
+"""Passes have weights of their own by axis and by spacing: 1, 2, and 4 or more."""
+
+_DIFFERENCE: Final = 1 << 24  # differences are clipped to -_DIFFERENCE .. _DIFFERENCE
+_NORMAL: Final = 1 << 12  # the same after division by their mean
+_HIDDEN: Final = 1 << 15
+_MEAN: Final = 1 << 36
+_FEWEST_LOW: Final = 32  # sigma above which low bits are stored as they are
+_MOST_LOW: Final = 26
+_MOST_SPREAD: Final = 16 * 32  # entries of the table of logarithms
+_CHUNK: Final = 1 << 15  # samples that are predicted at once
+_BYTES: Final = 64  # memory of an integer while it is decoded
+_AXES: Final = 4
+_MOST_WIDTH: Final = 64
+
+Offset = tuple[int, ...]
+
+
+@cache
+def taps(axes: int, axis: int, near: int, far: int) -> list[Offset]:
+    """The neighbours of a sample that is new along `axis`, in steps of the known samples along the other axes.
+
+    Offsets along `axis` are odd, in steps of the new spacing: -1, 1, -3, 3, ... up to `far`. Those at -1 and 1 are
+    taken with all offsets along the other axes of a squared length of at most `near`. The nearest two come first.
+    """
+    reach = next(n for n in range(near + 2) if n * n > near) - 1
+    sides = [o for o in product(range(-reach, reach + 1), repeat=axes - 1) if sum(v * v for v in o) <= near]
+    sides.sort(key=lambda o: (sum(v * v for v in o), o))
+    found = [(sign, *side) for side in sides for sign in (-1, 1)]
+    found += [(sign * n, *sides[0]) for n in range(3, far + 1, 2) for sign in (-1, 1)]
+    return [(*side[:axis], along, *side[axis:]) for along, *side in found]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The samples of a grid that are new when the spacing along an axis is halved.
+
+    Attributes
+    ----------
+    sizes, axis
+        Samples of the grid along each axis, and the axis.
+    known
+        Spacing of the known samples along each axis; along `axis`, new ones lie at odd multiples of half of it.
+    """
+
+    sizes: tuple[int, ...]
+    axis: int
+    known: tuple[int, ...]
+
+    @property
+    def new(self) -> tuple[slice, ...]:
+        """The new samples, as a slice of each axis."""
+        halves = [k // 2 if a == self.axis else 0 for a, k in enumerate(self.known)]
+        return tuple(slice(h, None, k) for h, k in zip(halves, self.known))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of new samples along each axis."""
+        return tuple(len(range(n)[part]) for n, part in zip(self.sizes, self.new))
+
+    @property
+    def group(self) -> int:
+        """Number of the weights: SCALES for each axis, by spacing."""
+        return self.axis * SCALES + min((self.known[self.axis] // 2).bit_length() - 1, SCALES - 1)
+
+    def chunks(self) -> Iterator[tuple[slice, ...]]:
+        """The new samples in parts of about `_CHUNK`, as slices of `shape`: cut along the longest axis."""
+        longest, shape = int(np.argmax(self.shape)), self.shape
+        step = max(1, _CHUNK * shape[longest] // prod(shape))
+        for first in range(0, shape[longest], step):
+            yield tuple(slice(first, first + step) if a == longest else slice(None) for a in range(len(shape)))
+
+    def neighbours(self, grid: Array, offsets: Sequence[Offset], part: Sequence[slice]) -> Floats:
+        """The neighbours (offsets, n) of a part of the new samples, in raster order.
+
+        A neighbour outside the grid is the nearest known sample along that axis.
+        """
+        known = grid[tuple(slice(None, None, k) for k in self.known)]
+        places = [np.arange(n)[some] for n, some in zip(self.shape, part)]
+        out = np.empty((len(offsets), *map(len, places)))
+        for row, offset in zip(out, offsets):
+            # New sample j lies between the known samples j and j + 1.
+            steps = [(o + 1) // 2 if a == self.axis else o for a, o in enumerate(offset)]
+            row[...] = known[np.ix_(*(np.clip(p + o, 0, n - 1) for p, o, n in zip(places, steps, known.shape)))]
+        return out.reshape(len(offsets), -1)
+
+
+def passes(sizes: Sequence[int], halvings: Sequence[int]) -> list[Pass]:
+    """The passes of a grid, of which each axis is halved so often, in their order."""
+    found = []
+    for level in range(max(halvings, default=0), 0, -1):
+        known = [1 << min(level, h) for h in halvings]
+        for axis, h in enumerate(halvings):
+            if h >= level:
+                found.append(Pass(tuple(sizes), axis, tuple(known)))
+                known[axis] >>= 1
+    return [each for each in found if prod(each.shape)]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """The network that predicts integers from their neighbours, for a grid of `axes` axes (1..4).
+
+    `near` and `far` choose the `taps`, T of them. With `values` > 1, each value of a sample but the first also sees the
+    value before it, at the sample and its neighbours: the inputs are K = T, or 2 T + 1.
+
+    Arrays of integers for the groups of `Pass.group` and W hidden neurons, with fractional bits in brackets: `linear`
+    (groups, K) [12], `first` (W, K + 2) [8], `first_bias` (groups, W) [8], `second` (W, W) [8], `second_bias` (W,) [8],
+    `third` (2, W) [8], `third_bias` (groups, 2) [8]. InputError where they do not fit each other, or are too large.
+    """
+
+    axes: int
+    near: int
+    far: int
+    values: int
+    linear: Ints
+    first: Ints
+    first_bias: Ints
+    second: Ints
+    second_bias: Ints
+    third: Ints
+    third_bias: Ints
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.axes <= _AXES or not 0 <= self.near <= 8 or self.far not in (1, 3, 5, 7):
+            raise InputError("a predictor: expected 1..4 axes, near in 0..8 and far one of 1, 3, 5, 7")
+        for name, shape in self.shapes(self.axes, self.near, self.far, self.values, len(self.second)).items():
+            values = np.asarray(getattr(self, name))
+            if values.shape != shape or values.dtype.kind != "i":
+                raise InputError(f"a predictor: expected integers {shape} for {name}, got {values.shape}")
+            if values.size and np.abs(values.astype(np.int64)).max() >= 1 << 20:
+                raise InputError(f"a predictor: {name} has a weight of more than 20 bits")
+            object.__setattr__(self, name, values.astype(np.float64))
+
+    @staticmethod
+    def shapes(axes: int, near: int, far: int, values: int, width: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays by name. InputError for a width outside the limits."""
+        if not 1 <= width <= _MOST_WIDTH:
+            raise InputError(f"a predictor: expected a width of 1..{_MOST_WIDTH}, got {width}")
+        count, groups = len(taps(axes, 0, near, far)), axes * SCALES
+        inputs = count if values == 1 else 2 * count + 1
+        return {
+            "linear": (groups, inputs),
+            "first": (width, inputs + 2),
+            "first_bias": (groups, width),
+            "second": (width, width),
+            "second_bias": (width,),
+            "third": (2, width),
+            "third_bias": (groups, 2),
+        }
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds for one integer."""
+        return int(self.linear.shape[1] + self.first.size + self.second.size + self.third.size)
+
+    @cached_property
+    def _taps(self) -> int:
+        return len(taps(self.axes, 0, self.near, self.far))
+
+    def inputs(self, each: Pass, grid: Array, number: int, part: Sequence[slice]) -> Inputs:
+        """What value `number` of a part of the new samples is predicted from; `grid` is (values, *sizes)."""
+        offsets = taps(self.axes, each.axis, self.near, self.far)
+        around, before = each.neighbours(grid[number], offsets, part), None
+        if number:
+            own = grid[number - 1][each.new][tuple(part)].reshape(1, -1)
+            before = np.concatenate([own, each.neighbours(grid[number - 1], offsets, part)])
+        return Inputs.of(around, before, self.linear.shape[1])
+
+    def predict(self, inputs: Inputs, group: int) -> tuple[Floats, Floats, Ints]:
+        """Rows of the tables of `laplace`, the integers of symbol 0, and the numbers of low bits, (n,) each."""
+        hidden = np.floor((self.first @ inputs.normal + 64 * self.first_bias[group][:, None]) / 64)
+        hidden = _leaky(hidden)
+        hidden += _leaky(np.floor((self.second @ hidden + (256 * self.second_bias + 128)[:, None]) / 256))
+        out = np.floor((self.third @ hidden + 256 * self.third_bias[group][:, None]) / 256)
+        mean = 8 * inputs.middle + np.floor((self.linear[group] @ inputs.differences + 256) / 512)
+        mean += np.floor(out[0] * inputs.spread / (32 * self._taps))
+        mean = np.clip(mean, -_MEAN, _MEAN)
+        sigma = np.clip(np.floor((16 * inputs.logarithms[0] + out[1]) / 32), -SIGMA, _FEWEST_LOW + 8 * _MOST_LOW)
+        low = np.maximum(np.ceil((sigma - _FEWEST_LOW) / 8), 0)
+        unit = np.ldexp(1.0, low.astype(np.int32))
+        centre = np.floor((mean - 8 * (unit - 1)) / unit) + FRACTIONS // 2
+        origin = np.floor(centre / FRACTIONS)
+        rows = FRACTIONS * (sigma - 8 * low + SIGMA) + centre - FRACTIONS * origin
+        return rows, origin - laplace.ZERO, low.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network sees of the neighbours of n samples.
+
+    Attributes
+    ----------
+    middle
+        Sum m of the nearest two, (n,).
+    differences
+        Twice each neighbour, less m, (K, n).
+    spread
+        Sum of the magnitudes of the T differences of the own value, and T, (n,).
+    logarithms
+        Of `spread` / T and of the first difference, in sixteenths to the base 2, rounded down, (2, n).
+    normal
+        Inputs of the network (K + 2, n) with six fractional bits: differences in units of spread / T, logarithms.
+    """
+
+    middle: Floats
+    differences: Floats
+    spread: Floats
+    logarithms: Floats
+    normal: Floats
+
+    @classmethod
+    def of(cls, around: Floats, before: Floats | None, count: int) -> Inputs:
+        """The inputs from the T neighbours (T, n), and the value before at the sample and its neighbours."""
+        own, n = around.shape
+        middle = around[0] + around[1]
+        differences = np.zeros((count, n))
+        np.clip(2 * around - middle, -_DIFFERENCE, _DIFFERENCE, out=differences[:own])
+        if before is not None:
+            np.clip(2 * before - (before[1] + before[2]), -_DIFFERENCE, _DIFFERENCE, out=differences[own:])
+        spread = np.abs(differences[:own]).sum(0) + own
+        logarithms = np.stack([_logarithm(spread, own), _logarithm(np.abs(differences[0]) + 1, 1)])
+        normal = np.empty((count + 2, n))
+        np.floor(differences * (64 * own) / spread, out=normal[:count])
+        np.clip(normal[:count], -_NORMAL, _NORMAL, out=normal[:count])
+        np.multiply(logarithms, 4, out=normal[count:])
+        return cls(middle, differences, spread, logarithms, normal)
+
+
+def _leaky(values: Floats) -> Floats:
+    """max(a, a >> 3) of a = clip(values, -2**15, 2**15 - 1)."""
+    values = values.clip(-_HIDDEN, _HIDDEN - 1)
+    return np.maximum(values, np.floor(values / 8))
+
+
+@cache
+def _thresholds(count: int) -> Floats:
+    """floor(count 2**(k/16)) for all k."""
+    return np.array([float(power_of_two(k, 4, 64) * count >> 64) for k in range(1, _MOST_SPREAD)])
+
+
+def _logarithm(values: Floats, count: int) -> Floats:
+    """How many of the numbers floor(count 2**(k/16)), k = 1, 2, ..., are at most each value."""
+    return np.searchsorted(_thresholds(count), values, "right").astype(np.float64)
+
+
+# -- the stream ----------------------------------------------------------------------------------------------------
+
+
+def _checked(grid: Array, halvings: Sequence[int], predictor: Predictor) -> Array:
+    if grid.ndim != predictor.axes + 1 or len(halvings) != predictor.axes or len(grid) != predictor.values:
+        raise InputError(f"interlaced: expected {predictor.values} values of {predictor.axes} axes, got {grid.shape}")
+    if grid.dtype.kind != "i" or (grid.size and max(-int(grid.min()), int(grid.max())) > LARGEST):
+        raise InputError(f"interlaced: expected integers of a magnitude of at most {LARGEST}")
+    return grid
+
+
+def _coarsest(halvings: Sequence[int]) -> tuple[slice, ...]:
+    return (slice(None), *(slice(None, None, 1 << h) for h in halvings))
+
+
+def _predictions(each: Pass, grid: Array, number: int, predictor: Predictor) -> tuple[Array, Array, Array]:
+    """`Predictor.predict` of all new samples of a pass, in raster order."""
+    found: list[Array] = [np.empty(each.shape, dtype) for dtype in (np.int32, np.int64, np.int8)]
+    for part in each.chunks():
+        for whole, some in zip(found, predictor.predict(predictor.inputs(each, grid, number, part), each.group)):
+            whole[part] = some.reshape(whole[part].shape)
+    rows, origins, low = (whole.reshape(-1) for whole in found)
+    return rows, origins, low
+
+
+def _coded(grid: Array, halvings: Sequence[int], predictor: Predictor) -> Iterator[tuple[Symbols, Array, Array]]:
+    """Symbols, integers and their numbers of low bits, for each value of each pass."""
+    with one_thread_a_product:
+        for each in passes(grid.shape[1:], halvings):
+            for number in range(len(grid)):
+                values = grid[number][each.new].reshape(-1).astype(np.int64)
+                rows, origins, low = _predictions(each, grid, number, predictor)
+                yield Symbols.of(rows, origins, values >> low), values, low
+
+
+def bits_of(grid: Array, halvings: Sequence[int], predictor: Predictor) -> float:
+    """Ideal code length of the stream in bits, but for the coarsest samples. Arguments as for `encode_grid`."""
+    coded = _coded(_checked(grid, halvings, predictor), halvings, predictor)
+    return sum(float(symbols.bits.sum() + low.sum(dtype=np.int64)) for symbols, _, low in coded)
+
+
+def encode_grid(grid: Array, halvings: Sequence[int], predictor: Predictor) -> bytes:
+    """The stream of integers (values, *sizes), each axis halved as often as `halvings` says.
+
+    Raises
+    ------
+    InputError
+        Another number of axes or values, or an integer above `LARGEST`.
+    """
+    grid = _checked(grid, halvings, predictor)
+    starts, counts, bits = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
+    for symbols, values, low in _coded(grid, halvings, predictor):
+        start, count = symbols.intervals
+        starts.append(start)
+        counts.append(count)
+        bits += [(values[low > bit] >> bit & 1).astype(np.uint8) for bit in range(int(low.max(initial=0)))]
+    plain = np.packbits(np.concatenate(bits), bitorder="little").tobytes()
+    top = encode_ints(grid[_coarsest(halvings)])
+    return top + write_varint(len(plain)) + plain + rans.encode(np.concatenate(starts), np.concatenate(counts))
+
+
+def decode_grid(reader: Reader, sizes: Sequence[int], halvings: Sequence[int], predictor: Predictor) -> Array:
+    """Inverse of `encode_grid`: int32 (values, *sizes).
+
+    Raises
+    ------
+    LimitError
+        More integers than the bytes can hold, or more memory or work than the reader allows.
+    TruncatedError, MalformedError
+        A damaged stream.
+    """
+    count = predictor.values * prod(sizes)
+    if count > (reader.remaining + 1) * rans.SYMBOLS_PER_BYTE:
+        raise LimitError(f"{reader.name}: {count} integers in {reader.remaining} bytes")
+    reader.check_memory(_BYTES * count + 16 * _CHUNK * predictor.linear.shape[1])
+    reader.spend(count * predictor.work)
+    grid = np.zeros((predictor.values, *sizes), np.int32)
+    top = grid[_coarsest(halvings)]
+    coarsest = decode_ints(reader, top.size)
+    if np.abs(coarsest).max(initial=0) > LARGEST:
+        raise _too_large(reader)
+    top[...] = coarsest.reshape(top.shape)
+    plain = _Bits(reader, reader.varint(reader.remaining))
+    every = passes(sizes, halvings)
+    decoder = rans.Decoder(reader) if every else None
+    with one_thread_a_product:
+        for each in every:
+            for number in range(predictor.values):
+                assert decoder is not None
+                rows, origins, low = _predictions(each, grid, number, predictor)
+                values = laplace.decoded(decoder, rows, origins).astype(np.int64) << low
+                for bit in range(int(low.max(initial=0))):
+                    where = low > bit
+                    values[where] |= plain.take(int(where.sum())) << bit
+                if np.abs(values).max(initial=0) > LARGEST:
+                    raise _too_large(reader)
+                grid[number][each.new] = values.reshape(each.shape)
+    plain.end()
+    if decoder is not None:
+        decoder.finish()
+    return grid
+
+
+class _Bits:
+    """Bits as they are, the lowest of each byte first."""
+
+    def __init__(self, reader: Reader, count: int) -> None:
+        self._name = reader.name
+        self._bytes = np.frombuffer(reader.take(count), np.uint8)
+        self._at = 0
+
+    def take(self, count: int) -> Ints:
+        """The next bits. TruncatedError where there are fewer."""
+        first, end = self._at >> 3, self._at + count + 7 >> 3
+        if end > len(self._bytes):
+            raise TruncatedError(f"{self._name}: fewer low bits than samples have")
+        bits = np.unpackbits(self._bytes[first:end], bitorder="little")[self._at & 7 :][:count]
+        self._at += count
+        return bits.astype(np.int64)
+
+    def end(self) -> None:
+        """MalformedError unless all have been taken, and those that fill the last byte are 0."""
+        if self._at + 7 >> 3 != len(self._bytes) or (self._at & 7 and self._bytes[-1] >> (self._at & 7)):
+            raise MalformedError(f"{self._name}: more low bits than samples have")
+
+
+def _too_large(reader: Reader) -> MalformedError:
+    return MalformedError(f"{reader.name}: an integer has a magnitude above {LARGEST}")
