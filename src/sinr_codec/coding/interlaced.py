@@ -56,7 +56,7 @@ _FEWEST_LOW: Final = 32  # sigma above which low bits are stored as they are
 _MOST_LOW: Final = 26
 _MOST_SPREAD: Final = 16 * 32  # entries of the table of logarithms
 _CHUNK: Final = 1 << 15  # samples that are predicted at once
-_BYTES: Final = 64  # memory of an integer while it is decoded
+_BYTES: Final = 24  # memory of an integer while it is decoded
 _AXES: Final = 4
 _MOST_WIDTH: Final = 64
 
@@ -381,7 +381,11 @@ def decode_grid(reader: Reader, sizes: Sequence[int], halvings: Sequence[int], p
             for number in range(predictor.values):
                 assert decoder is not None
                 rows, origins, low = _predictions(each, grid, number, predictor)
-                values = laplace.decoded(decoder, rows, origins).astype(np.int64) << low
+                values = np.empty(len(rows), np.int64)
+                for first in range(0, len(rows), _CHUNK):
+                    some = slice(first, first + _CHUNK)
+                    values[some] = laplace.decoded(decoder, rows[some], origins[some])
+                values <<= low
                 for bit in range(int(low.max(initial=0))):
                     where = low > bit
                     values[where] |= plain.take(int(where.sum())) << bit
