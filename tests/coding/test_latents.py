@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinr_codec.coding import laplace, latents_numba, rans
+from sinr_codec.coding import compiled, laplace, rans
 from sinr_codec.coding.latents import ContextModel, bits_of, decode_latents, encode_latents, offsets
+from sinr_codec.coding.latents_numba import decode_level, seconds_saved
 from sinr_codec.coding.varint import MOST_MEMORY, Reader
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
 
@@ -371,7 +372,7 @@ def test_limits(coded: tuple) -> None:
             decode_latents(data[:end], *coded[1:])
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("with_numba", [False, True])
 @pytest.mark.parametrize(
     ("shape", "halvings", "channels", "width"),
     [
@@ -383,12 +384,12 @@ def test_limits(coded: tuple) -> None:
     ],
 )
 def test_memory_is_bounded_before_it_is_taken(
-    shape: tuple, halvings: tuple, channels: list[int], width: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+    shape: tuple, halvings: tuple, channels: list[int], width: int, with_numba: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if compiled:
+    if with_numba:
         pytest.importorskip("numba")
-        latents_numba.kernel()
-    monkeypatch.setattr(latents_numba, "pays", lambda *_: compiled)
+        compiled.loop(decode_level)
+    monkeypatch.setattr(compiled, "pays", lambda *_: with_numba)
     shapes, model = sizes(shape, halvings), random_model(len(shape), sum(channels), scale=10, width=width)
     levels = random_latents(shapes, channels, spread=0.3)
     arguments = shapes, channels, halvings, model
@@ -461,9 +462,9 @@ def test_damaged_streams(coded: tuple, data: st.DataObject) -> None:
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(damaged[: data.draw(st.integers(len(damaged) // 2, len(damaged)))])
     found = []
-    for compiled in (False, True):
+    for with_numba in (False, True):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(latents_numba, "pays", lambda *_, compiled=compiled: compiled)
+            patch.setattr(compiled, "pays", lambda *_, chosen=with_numba: chosen)
             try:
                 found.append([y.tobytes() for y in decode_latents(cut, *coded[1:])])
             except (TruncatedError, MalformedError, LimitError) as error:
@@ -476,11 +477,11 @@ def test_damaged_streams(coded: tuple, data: st.DataObject) -> None:
 
 def test_compiled_code_gives_the_same(coded: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
-    kernel, calls = latents_numba.kernel(), []
-    monkeypatch.setattr(latents_numba, "pays", lambda *_: False)
+    kernel, calls = compiled.loop(decode_level), []
+    monkeypatch.setattr(compiled, "pays", lambda *_: False)
     whole = decode_latents(*coded)
-    monkeypatch.setattr(latents_numba, "pays", lambda *_: True)
-    monkeypatch.setattr(latents_numba, "kernel", lambda: lambda *a: calls.append(1) or kernel(*a))
+    monkeypatch.setattr(compiled, "pays", lambda *_: True)
+    monkeypatch.setattr(compiled, "loop", lambda _: lambda *a: calls.append(1) or kernel(*a))
     assert_equal(decode_latents(*coded), whole)
     assert len(calls) == 2
     with pytest.raises(TruncatedError):
@@ -491,9 +492,9 @@ def test_compiled_code_gives_the_same(coded: tuple, monkeypatch: pytest.MonkeyPa
 
 def test_without_numba_fronts_do_all(coded: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setattr(latents_numba, "kernel", latents_numba.kernel.__wrapped__)
-    monkeypatch.setattr(latents_numba, "pays", lambda *_: True)
-    assert latents_numba.kernel() is None
+    monkeypatch.setattr(compiled, "loop", compiled.loop.__wrapped__)
+    monkeypatch.setattr(compiled, "pays", lambda *_: True)
+    assert compiled.loop(decode_level) is None
     assert decode_latents(*coded)[0][0, 2, 2] == 10**9
 
 
@@ -506,11 +507,11 @@ def test_compiled_code_where_no_folder_can_be_written(monkeypatch: pytest.Monkey
         return function
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert latents_numba.kernel.__wrapped__() is latents_numba.decode_level
+    assert compiled.loop.__wrapped__(decode_level) is decode_level
 
 
 def test_numba_is_used_where_it_pays() -> None:
     loaded = "numba" in sys.modules
-    assert latents_numba.pays(2300, 330_000) == loaded
-    assert latents_numba.pays(10**5, 10**5)
-    assert latents_numba.pays(2300, 10**7)
+    assert compiled.pays(seconds_saved(2300, 330_000)) == loaded
+    assert compiled.pays(seconds_saved(10**5, 10**5))
+    assert compiled.pays(seconds_saved(2300, 10**7))

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinr_codec import codec, container, decode, decompress, tiles
-from sinr_codec.coding import latents, latents_numba
+from sinr_codec.coding import compiled, latents
 from sinr_codec.container import FIELD, Header, Limits
 from sinr_codec.errors import SinrError
 from sinr_codec.fields import Pyramid
@@ -173,13 +173,13 @@ class TestGolden:
     def test_it_can_be_made_again(self, name):
         assert CASES[name]() == (HERE / f"{name}.sinr").read_bytes()
 
-    @pytest.mark.parametrize("compiled", [False, True])
+    @pytest.mark.parametrize("with_numba", [False, True])
     @pytest.mark.parametrize("threads", [1, 2])
-    def test_weights_latents_and_samples_are_the_same_bits(self, name, compiled, threads, monkeypatch):
+    def test_weights_latents_and_samples_are_the_same_bits(self, name, with_numba, threads, monkeypatch):
         """With and without numba, and with products by one thread and by two."""
-        if compiled:
+        if with_numba:
             pytest.importorskip("numba")
-        monkeypatch.setattr(latents_numba, "pays", lambda *_: compiled)
+        monkeypatch.setattr(compiled, "pays", lambda *_: with_numba)
         for module in (latents, tiles):
             monkeypatch.setattr(module, "one_thread_a_product", contextlib.nullcontext())
         with threadpoolctl.threadpool_limits(threads, "blas"):

@@ -29,8 +29,8 @@ def random_params(field):
     return params
 
 
-@pytest.mark.parametrize("supported", (False, True))
-@pytest.mark.parametrize("fast", (False, True))
+@pytest.mark.parametrize("supported", [False, True])
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("name", FIELDS)
 def test_samples_are_the_exact_ones_but_for_rounding(name, fast, supported, monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)

@@ -27,7 +27,7 @@ from sinr_codec.coding.laplace import FRACTIONS, SIGMA, Symbols
 from sinr_codec.coding.model import power_of_two
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
-from sinr_codec.tiles import one_thread_a_product
+from sinr_codec.tiles import map_tiles, one_thread_a_product
 from sinr_codec.types import Array, Floats, Ints
 
 __all__ = [
@@ -309,9 +309,14 @@ def _coarsest(halvings: Sequence[int]) -> tuple[slice, ...]:
 def _predictions(each: Pass, grid: Array, number: int, predictor: Predictor) -> tuple[Array, Array, Array]:
     """`Predictor.predict` of all new samples of a pass, in raster order."""
     found: list[Array] = [np.empty(each.shape, dtype) for dtype in (np.int32, np.int64, np.int8)]
-    for part in each.chunks():
-        for whole, some in zip(found, predictor.predict(predictor.inputs(each, grid, number, part), each.group)):
-            whole[part] = some.reshape(whole[part].shape)
+    parts = list(each.chunks())
+
+    def predicted(part: Sequence[slice]) -> tuple[Array, ...]:
+        return predictor.predict(predictor.inputs(each, grid, number, part), each.group)
+
+    for part, some in zip(parts, map_tiles(predicted, parts, None if len(parts) > 1 else 1)):
+        for whole, values in zip(found, some):
+            whole[part] = values.reshape(whole[part].shape)
     rows, origins, low = (whole.reshape(-1) for whole in found)
     return rows, origins, low
 
@@ -375,7 +380,7 @@ def decode_grid(reader: Reader, sizes: Sequence[int], halvings: Sequence[int], p
     top[...] = coarsest.reshape(top.shape)
     plain = _Bits(reader, reader.varint(reader.remaining))
     every = passes(sizes, halvings)
-    decoder = rans.Decoder(reader) if every else None
+    decoder, loop = rans.Decoder(reader) if every else None, laplace.fast_loop(count)
     with one_thread_a_product:
         for each in every:
             for number in range(predictor.values):
@@ -384,7 +389,7 @@ def decode_grid(reader: Reader, sizes: Sequence[int], halvings: Sequence[int], p
                 values = np.empty(len(rows), np.int64)
                 for first in range(0, len(rows), _CHUNK):
                     some = slice(first, first + _CHUNK)
-                    values[some] = laplace.decoded(decoder, rows[some], origins[some])
+                    values[some] = laplace.decoded(decoder, rows[some], origins[some], loop)
                 values <<= low
                 for bit in range(int(low.max(initial=0))):
                     where = low > bit

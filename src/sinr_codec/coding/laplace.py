@@ -10,17 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.coding import rans
+from sinr_codec.coding import compiled, rans
 from sinr_codec.coding.model import power_of_two
 from sinr_codec.coding.rans import TOTAL, TOTAL_BITS
 from sinr_codec.coding.varint import write_varint
 from sinr_codec.types import Array, Floats, Ints
 
-__all__ = ["ESCAPE", "FRACTIONS", "LARGEST_RADIUS", "ROWS", "SIGMA", "ZERO", "Symbols", "Tables", "decoded", "tables"]
+__all__ = [
+    "ESCAPE",
+    "FRACTIONS",
+    "LARGEST_RADIUS",
+    "ROWS",
+    "SIGMA",
+    "ZERO",
+    "Symbols",
+    "Tables",
+    "decoded",
+    "fast_loop",
+    "tables",
+]
 
 SIGMA: Final = 40
 """The largest sigma; the least is -SIGMA."""
@@ -34,6 +46,7 @@ ZERO: Final = 128
 
 _ONE: Final = 1 << 30  # probability 1
 _EXP_BITS: Final = 64
+_SYMBOL: Final = 0.7e-6  # seconds that numba saves for a symbol
 
 
 def _sixteenth(sigma: int) -> int:
@@ -143,14 +156,31 @@ class Symbols:
         return start, count
 
 
-def decoded(decoder: rans.Decoder, rows: Array, origins: Array) -> Floats:
+def fast_loop(symbols: int) -> Any:
+    """The loop for `decoded`, compiled, where it pays for so many symbols and can be had; else None."""
+    return compiled.loop(compiled.decode_symbols) if compiled.pays(symbols * _SYMBOL) else None
+
+
+def decoded(decoder: rans.Decoder, rows: Array, origins: Array, loop: Any = None) -> Floats:
     """The next integers of a stream, float64 (n,); `rows` and `origins` may be integers in float64.
+
+    `loop` is that of `fast_loop`.
 
     Raises
     ------
     TruncatedError, MalformedError
         A stream that ends early, or that no encoder writes.
     """
+    if loop is not None:
+        t, found = tables(), np.empty(len(rows), np.int64)
+        centres = origins.astype(np.int64) + ZERO
+        status, decoder.state, decoder.at = loop(
+            rows.astype(np.int32), centres, t.starts, t.frequencies, t.radii,
+            decoder.words, decoder.state, decoder.at, found,
+        )  # fmt: skip
+        if status:
+            raise decoder.error(status)
+        return found.astype(np.float64)
     symbols, escapes = decoder.symbols(rows.astype(np.int32).tolist(), _TABLES)
     numbers = np.frombuffer(symbols, np.uint8)
     values: Floats = numbers.astype(np.float64) + origins

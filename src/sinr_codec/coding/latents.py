@@ -19,8 +19,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from sinr_codec.coding import laplace, latents_numba, rans
+from sinr_codec.coding import compiled, laplace, rans
 from sinr_codec.coding.laplace import FRACTIONS, SIGMA, ZERO, Symbols, tables
+from sinr_codec.coding.latents_numba import decode_level, seconds_saved
 from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.tiles import one_thread_a_product
@@ -343,7 +344,7 @@ class _Level:
             *small, *biases, t.starts, t.frequencies, t.radii, decoder.words, decoder.state, decoder.at, found,
         )  # fmt: skip
         if status:
-            raise decoder.truncated() if status == latents_numba.TRUNCATED else decoder.malformed()
+            raise decoder.error(status)
 
 
 def _leaky(values: Array, shifted: Array, out: Array) -> None:
@@ -504,7 +505,8 @@ def decode_latents(
                 number = sum(channels[:i])
                 parent = found[-1] if found else None
                 fronts = _last_front(model, shapes[i], coded[i])
-                kernel = latents_numba.kernel() if latents_numba.pays(fronts, len(coded[i]) * prod(shapes[i])) else None
+                saved = seconds_saved(fronts, len(coded[i]) * prod(shapes[i]))
+                kernel = compiled.loop(decode_level) if compiled.pays(saved) else None
                 dtype = np.int32 if kernel else None
                 arguments = model, number, planes, coded[i], halved[i], parent
                 _Level(*arguments, fronts=True, dtype=dtype).decode(decoder, kernel)  # not kept beside the next level

@@ -1,42 +1,21 @@
-"""The decoding of a level of latents in one loop, compiled by numba where that is installed and pays."""
+"""The decoding of a level of latents in one loop, for `compiled`."""
 
-import sys
-from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from sinr_codec.coding.compiled import MALFORMED, decode_symbol
 from sinr_codec.types import Array
 
-__all__ = ["MALFORMED", "TRUNCATED", "decode_level", "kernel", "pays"]
-
-TRUNCATED: Final = 1
-MALFORMED: Final = 2
+__all__ = ["decode_level", "seconds_saved"]
 
 _FRONT: Final = 22e-6  # seconds that numba saves for a front, and for a latent
 _LATENT: Final = 0.13e-6
-_START: Final = 0.6  # seconds that it takes to start, with a margin
 
 
-def pays(fronts: int, latents: int) -> bool:
-    """Whether to decode so much with numba: where it is imported already, or saves more than its start takes.
-
-    Either way the integers are the same.
-    """
-    return "numba" in sys.modules or fronts * _FRONT + latents * _LATENT > _START
-
-
-@cache
-def kernel() -> Any:
-    """`decode_level`, compiled; None without numba. The machine code is kept on disk where a folder can be written."""
-    try:
-        import numba
-    except ImportError:  # also of a numba that does not know this version of NumPy
-        return None
-    try:
-        return numba.njit(cache=True)(decode_level)
-    except RuntimeError:  # no such folder
-        return numba.njit(decode_level)
+def seconds_saved(fronts: int, latents: int) -> float:
+    """What a compiled loop saves."""
+    return fronts * _FRONT + latents * _LATENT
 
 
 def decode_level(
@@ -79,40 +58,9 @@ def decode_level(
         sigma = min(max(((s >> 8) + outer[width + 1] + 16) >> 5, -40), 40)
         row = 16 * (sigma + 40) + mean - 16 * centre + 8
 
-        slot = state & 16383
-        symbol = 128  # the centre
-        while slot < starts[row, symbol]:
-            symbol -= 1
-        while slot >= starts[row, symbol] + frequencies[row, symbol]:
-            symbol += 1
-        state = frequencies[row, symbol] * (state >> 14) + slot - starts[row, symbol]
-        if state < 65536:
-            if at == len(words):
-                return TRUNCATED, state, at
-            state = state << 16 | words[at]
-            at += 1
-        distance = symbol - 128
-        if symbol == 0:
-            distance, shift, byte = 0, 0, 128
-            while byte >= 128:
-                if shift == 35:
-                    return MALFORMED, state, at
-                slot = state & 16383
-                byte = slot >> 6
-                state = 64 * (state >> 14) + (slot & 63)
-                if state < 65536:
-                    if at == len(words):
-                        return TRUNCATED, state, at
-                    state = state << 16 | words[at]
-                    at += 1
-                distance |= (byte & 127) << shift
-                shift += 7
-            if byte == 0 and shift > 7:
-                return MALFORMED, state, at
-            negative = distance & 1
-            distance = (distance >> 1) + radii[row] + 1
-            if negative:
-                distance = -distance
+        status, distance, state, at = decode_symbol(row, starts, frequencies, radii, words, state, at)
+        if status:
+            return status, state, at
         value = centre + distance
         if not -2147483648 <= value <= 2147483647:
             return MALFORMED, state, at

@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
+from sinr_codec.coding.compiled import TRUNCATED
 from sinr_codec.coding.varint import Reader
-from sinr_codec.errors import MalformedError, TruncatedError
+from sinr_codec.errors import MalformedError, SinrError, TruncatedError
 from sinr_codec.types import Ints
 
 __all__ = ["BYTE", "FIRST_STATE", "SYMBOLS_PER_BYTE", "TOTAL", "TOTAL_BITS", "Decoder", "Table", "encode"]
@@ -123,6 +124,10 @@ class Decoder:
     def truncated(self) -> TruncatedError:
         """The error for a stream that needs more words than there are."""
         return TruncatedError(f"{self._reader.name}: a stream of symbols runs past the end")
+
+    def error(self, status: int) -> SinrError:
+        """The error for a status of `compiled`."""
+        return self.truncated() if status == TRUNCATED else self.malformed()
 
     def malformed(self) -> MalformedError:
         """The error for an escape that `encode` never writes."""
