@@ -12,7 +12,7 @@ by the spread of neighbours that of HINT and CALIC (Wu and Memon 1997).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
@@ -55,7 +55,7 @@ _MEAN: Final = 1 << 36
 _FEWEST_LOW: Final = 32  # sigma above which low bits are stored as they are
 _MOST_LOW: Final = 26
 _MOST_SPREAD: Final = 16 * 32  # entries of the table of logarithms
-_CHUNK: Final = 1 << 15  # samples that are predicted at once
+_CHUNK: Final = 1 << 13  # samples that are predicted at once
 _BYTES: Final = 24  # memory of an integer while it is decoded
 _AXES: Final = 4
 _MOST_WIDTH: Final = 64
@@ -117,19 +117,25 @@ class Pass:
         for first in range(0, shape[longest], step):
             yield tuple(slice(first, first + step) if a == longest else slice(None) for a in range(len(shape)))
 
-    def neighbours(self, grid: Array, offsets: Sequence[Offset], part: Sequence[slice]) -> Floats:
-        """The neighbours (offsets, n) of a part of the new samples, in raster order.
+    def padded(self, grid: Array, offsets: Sequence[Offset]) -> Array:
+        """The known samples, with the nearest of them in the place of those outside, as far as offsets reach."""
+        margins = [(-min(0, *steps), max(0, *steps)) for steps in zip(*map(self._steps, offsets))]
+        return np.pad(grid[tuple(slice(None, None, k) for k in self.known)], margins, "edge")
 
-        A neighbour outside the grid is the nearest known sample along that axis.
-        """
-        known = grid[tuple(slice(None, None, k) for k in self.known)]
-        places = [np.arange(n)[some] for n, some in zip(self.shape, part)]
-        out = np.empty((len(offsets), *map(len, places)))
-        for row, offset in zip(out, offsets):
-            # New sample j lies between the known samples j and j + 1.
-            steps = [(o + 1) // 2 if a == self.axis else o for a, o in enumerate(offset)]
-            row[...] = known[np.ix_(*(np.clip(p + o, 0, n - 1) for p, o, n in zip(places, steps, known.shape)))]
+    def neighbours(self, padded: Array, offsets: Sequence[Offset], part: Sequence[slice]) -> Floats:
+        """The neighbours (offsets, n) of a part of the new samples, in raster order, from `padded`."""
+        steps = [self._steps(offset) for offset in offsets]
+        ends = [some.indices(n)[:2] for some, n in zip(part, self.shape)]
+        firsts = [first - min(0, *along) for (first, _), along in zip(ends, zip(*steps))]
+        lengths = [end - first for first, end in ends]
+        out = np.empty((len(offsets), *lengths))
+        for row, step in zip(out, steps):
+            row[...] = padded[tuple(slice(at + o, at + o + n) for at, o, n in zip(firsts, step, lengths))]
         return out.reshape(len(offsets), -1)
+
+    def _steps(self, offset: Offset) -> list[int]:
+        """An offset in known samples: new sample j lies between the known samples j and j + 1."""
+        return [(o + 1) // 2 if axis == self.axis else o for axis, o in enumerate(offset)]
 
 
 def passes(sizes: Sequence[int], halvings: Sequence[int]) -> list[Pass]:
@@ -205,14 +211,20 @@ class Predictor:
     def _taps(self) -> int:
         return len(taps(self.axes, 0, self.near, self.far))
 
-    def inputs(self, each: Pass, grid: Array, number: int, part: Sequence[slice]) -> Inputs:
-        """What value `number` of a part of the new samples is predicted from; `grid` is (values, *sizes)."""
-        offsets = taps(self.axes, each.axis, self.near, self.far)
-        around, before = each.neighbours(grid[number], offsets, part), None
-        if number:
-            own = grid[number - 1][each.new][tuple(part)].reshape(1, -1)
-            before = np.concatenate([own, each.neighbours(grid[number - 1], offsets, part)])
-        return Inputs.of(around, before, self.linear.shape[1])
+    def view(self, each: Pass, grid: Array, number: int) -> Callable[[tuple[slice, ...]], Inputs]:
+        """``f(part)``: what value `number` of a part of a pass is predicted from; `grid` is (values, *sizes)."""
+        offsets, count = taps(self.axes, each.axis, self.near, self.far), self.linear.shape[1]
+        padded = each.padded(grid[number], offsets)
+        if number == 0:
+            return lambda part: Inputs.of(each.neighbours(padded, offsets, part), None, count)
+        before = each.padded(grid[number - 1], offsets)
+
+        def inputs(part: tuple[slice, ...]) -> Inputs:
+            own = grid[number - 1][each.new][part].reshape(1, -1)
+            seen = np.concatenate([own, each.neighbours(before, offsets, part)])
+            return Inputs.of(each.neighbours(padded, offsets, part), seen, count)
+
+        return inputs
 
     def predict(self, inputs: Inputs, group: int) -> tuple[Floats, Floats, Ints]:
         """Rows of the tables of `laplace`, the integers of symbol 0, and the numbers of low bits, (n,) each."""
@@ -262,13 +274,17 @@ class Inputs:
         own, n = around.shape
         middle = around[0] + around[1]
         differences = np.zeros((count, n))
-        np.clip(2 * around - middle, -_DIFFERENCE, _DIFFERENCE, out=differences[:own])
-        if before is not None:
-            np.clip(2 * before - (before[1] + before[2]), -_DIFFERENCE, _DIFFERENCE, out=differences[own:])
+        for seen, between, out in ((around, middle, differences[:own]), (before, None, differences[own:])):
+            if seen is not None:
+                np.multiply(seen, 2, out=out)
+                out -= seen[1] + seen[2] if between is None else between
+                np.clip(out, -_DIFFERENCE, _DIFFERENCE, out=out)
         spread = np.abs(differences[:own]).sum(0) + own
         logarithms = np.stack([_logarithm(spread, own), _logarithm(np.abs(differences[0]) + 1, 1)])
         normal = np.empty((count + 2, n))
-        np.floor(differences * (64 * own) / spread, out=normal[:count])
+        np.multiply(differences, 64 * own, out=normal[:count])
+        normal[:count] /= spread
+        np.floor(normal[:count], out=normal[:count])
         np.clip(normal[:count], -_NORMAL, _NORMAL, out=normal[:count])
         np.multiply(logarithms, 4, out=normal[count:])
         return cls(middle, differences, spread, logarithms, normal)
@@ -309,10 +325,10 @@ def _coarsest(halvings: Sequence[int]) -> tuple[slice, ...]:
 def _predictions(each: Pass, grid: Array, number: int, predictor: Predictor) -> tuple[Array, Array, Array]:
     """`Predictor.predict` of all new samples of a pass, in raster order."""
     found: list[Array] = [np.empty(each.shape, dtype) for dtype in (np.int32, np.int64, np.int8)]
-    parts = list(each.chunks())
+    parts, view = list(each.chunks()), predictor.view(each, grid, number)
 
-    def predicted(part: Sequence[slice]) -> tuple[Array, ...]:
-        return predictor.predict(predictor.inputs(each, grid, number, part), each.group)
+    def predicted(part: tuple[slice, ...]) -> tuple[Array, ...]:
+        return predictor.predict(view(part), each.group)
 
     for part, some in zip(parts, map_tiles(predicted, parts, None if len(parts) > 1 else 1)):
         for whole, values in zip(found, some):

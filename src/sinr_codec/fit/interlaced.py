@@ -107,9 +107,9 @@ class _Training:
         found: dict[str, list[NDArray[np.float32]]] = {}
         for each in passes(self.field.sizes, self.field.halvings):
             for number in range(self.field.out_features):
-                targets = self.integers[number][each.new]
+                targets, view = self.integers[number][each.new], predictor.view(each, self.integers, number)
                 for part in each.chunks():
-                    inputs = predictor.inputs(each, self.integers, number, part)
+                    inputs = view(part)
                     wanted = targets[part].reshape(-1)
                     some = np.flatnonzero(self.rng.random(len(wanted)) < share) if share < 1 else np.arange(len(wanted))
                     for name, values in _example(inputs, wanted, each.group, some).items():
