@@ -172,12 +172,13 @@ def weighted_mean(losses: list[tuple[Any, int]]) -> float:
 def grid_values(signal: Part, sizes: tuple[int, ...]) -> NDArray[np.float32]:
     """Values (*sizes, b) of samples at centres of a grid over [-1, 1]^a; its outer ones repeated where it has more.
 
-    A block at the edge of a signal has no samples beyond.
+    A block at the edge of a signal has no samples beyond. A volume without most of its empty space is taken whole.
 
     Raises
     ------
     InputError : other positions of samples, such as points on a sphere
     """
+    signal = getattr(signal, "whole", signal)
     places = np.empty((len(signal), len(sizes)), np.int32)
     values = np.empty((len(signal), signal.out_features), np.float32)
     for start in range(0, len(signal), 1 << 18):

@@ -28,6 +28,11 @@ class Thinned(SampledPart):
         self._kept = kept
 
     @property
+    def whole(self) -> Part:
+        """The volume with all its voxels."""
+        return self._volume
+
+    @property
     def in_features(self) -> int:
         """As for the volume."""
         return self._volume.in_features
