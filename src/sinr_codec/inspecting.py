@@ -9,13 +9,13 @@ from sinr_codec.coding.records import describe_records
 from sinr_codec.container import BASE, DEFAULT_LIMITS, FIELD, Header, Limits
 from sinr_codec.decoding import Decoder, described, opened
 from sinr_codec.errors import FormatError, InputError
-from sinr_codec.fields import family_of, field_from_header
+from sinr_codec.fields import Decodable, family_of, field_from_header
 from sinr_codec.foreign.decompress import state_of
 from sinr_codec.foreign.headers import network_names
 from sinr_codec.quality import VERIFY_SLACK
 from sinr_codec.sections import Source, check_tensors, load_source, naming, only, part_name, within_memory
 from sinr_codec.signals import registry
-from sinr_codec.signals.base import Quality
+from sinr_codec.signals.base import Quality, Spec
 from sinr_codec.signals.metadata import metadata_in, packed_in, sizes
 from sinr_codec.signals.options import check_options
 from sinr_codec.streams import name_of
@@ -92,6 +92,7 @@ def _of_signal(header: Header, sections: list[bytes], size: int, limits: Limits,
         "measure": spec.MEASURE,
         "field": network.describe(),
         "exact": header.exact or network.INTEGERS,
+        **_bound(network, spec),
         "networks": len(networks),
         "parameters": network.num_params * len(networks),
         "signal": spec.describe(),
@@ -107,6 +108,14 @@ def _of_signal(header: Header, sections: list[bytes], size: int, limits: Limits,
     if header.planes:
         about["plane_bytes"] = [sum(map(len, plane)) for plane in zip(*(coded.planes for coded in networks))]
     return about
+
+
+def _bound(network: Decodable, spec: Spec) -> JsonObject:
+    """The largest error of a sample in units of the data, where the field promises one."""
+    steps, levels = getattr(network, "steps", None), getattr(spec, "levels", None)
+    if steps is None or levels is None:
+        return {}
+    return {"max_error": levels.error_within(max(steps)) * getattr(spec, "slope", 1.0)}
 
 
 def _of_network(header: Header, sections: list[bytes], limits: Limits) -> JsonObject:

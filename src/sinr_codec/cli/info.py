@@ -68,6 +68,8 @@ def _describe(source: str, answer: "JsonObject") -> None:
         rows.append(("network", f"{many}{answer['field']}"))
     if "exact" in answer:
         exact = "the same bits on every machine" if answer["exact"] else "the last bits differ between machines"
+        if "max_error" in answer:
+            exact += f", with a largest error of {answer['max_error']:.5g}" if answer["max_error"] else ", without loss"
         rows.append(("samples", exact))
     rate = f", {answer['bpp']:.3g} bits a {answer['unit']}" if "bpp" in answer else ""
     beside = f", beside the networks {answer['side_bytes']:,} bytes" if answer.get("side_bytes") else ""

@@ -18,7 +18,6 @@ DTYPES: Final = (
 """Sample types of signals; a file stores the index."""
 _FIXED: Final = {"uint8": (0.0, 255.0), "bool": (0.0, 1.0)}
 _MOST_STEPS: Final = 1 << 21
-_COARSE: Final = "values of a field have 24 bits"
 _PEAK: Final = {"uint8": 255.0, "bool": 1.0, "uint16": 65535.0}
 
 
@@ -100,34 +99,37 @@ class Levels:
 
     # -- a bound on the error
 
-    def steps_within(self, error: float, name: str) -> tuple[float, float]:
-        """Step and origin of values such that samples rounded to the nearest step differ by at most `error`.
+    def step_within(self, error: float) -> float:
+        """The step of values such that samples rounded to the nearest step differ by at most `error`.
 
-        The origin is the value of a step; integers have steps of an odd number of levels.
+        Integers have steps of an odd number of levels.
 
         Raises
         ------
         InputError : an error smaller than what values in 32 bits, or the sample type, can resolve
         """
-        unit = 2 / self.span
         if not self.dtype.startswith("float"):
             step = 2 * math.floor(error) + 1
             if self.span / step > _MOST_STEPS:
-                raise InputError(
-                    f"{name}: integers from {self.low:g} to {self.high:g} need an error of more; {_COARSE}"
-                )
-            return step * unit, math.floor(error) * unit - 1
-        # Values are float32, and samples are rounded to their dtype.
-        largest = max(abs(self.low), abs(self.high))
-        spare = self.span * 2.0**-23 + float(np.spacing(np.array(largest, self.dtype)))
-        if error <= 2 * spare:
-            raise InputError(f"{name}: expected more than {2 * spare:.3g} for samples up to {largest:g}; {_COARSE}")
-        return 2 * (error - spare) * unit, -1.0
+                least = math.ceil(self.span / _MOST_STEPS / 2)
+                raise InputError(f"max_error: values of a field have 24 bits; for this range, allow {least:,} or more")
+            return (step - 2 * int(self._spare)) * 2 / self.span
+        if error <= 2 * self._spare:
+            raise InputError(f"max_error: values of a field have 24 bits; allow more than {2 * self._spare:.3g}")
+        return (error - self._spare) * 4 / self.span
 
     def error_within(self, step: float) -> float:
-        """The largest error of samples at such steps of values."""
+        """The largest error of samples at such steps of values: the inverse of `step_within`."""
         half = step * self.span / 4
-        return half if self.dtype.startswith("float") else float(math.floor(half))
+        return half + self._spare if self.dtype.startswith("float") else math.floor(half) + self._spare
+
+    @property
+    def _spare(self) -> float:
+        """What the rounding of values to float32, and of samples to their dtype, adds to an error."""
+        if not self.dtype.startswith("float"):
+            return float(math.floor(self.span * 2.0**-23))
+        largest = max(abs(self.low), abs(self.high))
+        return self.span * 2.0**-23 + float(np.spacing(np.array(largest, self.dtype))) / 2
 
     # -- the header of a file
 

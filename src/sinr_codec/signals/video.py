@@ -273,6 +273,10 @@ class VideoSignal(GridSignal[VideoSpec]):
             figures |= seams.figures()
         return Quality(mean, figures, {"max_error": "levels"})
 
+    def largest_error(self, render: Callable[..., Any]) -> float:
+        """See `GridSignal.largest_error`; renderings are clips."""
+        return super().largest_error(lambda region: render(region=region).frames)
+
 
 def _range(frames: RangeLike | None) -> tuple[int, int | None]:
     if frames is None:
