@@ -66,6 +66,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/blocks.py  --image examples/coffee.png --json results/blocks.json
 	$(BIN)/python benchmarks/blocks.py  --volume $(VOLUME) --json results/blocks-volume.json
 	$(BIN)/python benchmarks/network.py $(NETWORK) --json results/network.json
+	$(BIN)/python benchmarks/bounded.py --data $(DATA) --json results/bounded.json
 	$(BIN)/python benchmarks/signals.py --data $(DATA) --out results/signals.json --resume --table docs/guide/comparison.md
 	$(BIN)/python benchmarks/compare.py $(addprefix results/, omp.json decode.json fit.json size.json blocks.json blocks-volume.json network.json)
 
