@@ -181,7 +181,7 @@ def test_what_cannot_be_kept_is_refused():
     with pytest.raises(InputError, match=r"allow 2\d\d or more"):
         sinr.encode(wide, lossless=True)
     assert largest(wide, sinr.decode(sinr.encode(wide, max_error=2000, preset="fast").blob)) <= 2000
-    sound = np.sin(np.arange(4000) / 9).astype(np.float32)
+    sound = np.sin(np.arange(4000) / 9).astype(np.float32), 8000
     with pytest.raises(InputError, match="are for pictures, volumes and videos"):
         sinr.encode(sound, kind="audio", max_error=0.1)
 

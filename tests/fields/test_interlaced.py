@@ -41,7 +41,8 @@ def test_a_constant_is_the_nearest_step():
 def test_the_usual_form():
     field = Interlaced.for_grid((100, 7, 3), [0.5], [0.0], whole=(1,))
     assert field.halvings == (7, 0, 0)
-    assert field.describe() == "interlaced samples of 100 x 7 x 3, 28 neighbours -> 16"
+    assert field.describe() == "interlaced samples of 100 x 7 x 3, 28 neighbours -> 8"
+    assert Interlaced.for_grid((1000, 1000), [0.5], [0.0]).width == 32
     assert Interlaced.for_grid((8, 8, 8, 8), [1], [0]).near == 2
 
 
