@@ -24,6 +24,7 @@ import numpy as np
 from sinr_codec.coding import laplace, rans
 from sinr_codec.coding.entropy import decode_ints, encode_ints
 from sinr_codec.coding.laplace import FRACTIONS, SIGMA, Symbols
+from sinr_codec.coding.leaky import leaky
 from sinr_codec.coding.model import power_of_two
 from sinr_codec.coding.varint import Reader, write_varint
 from sinr_codec.errors import InputError, LimitError, MalformedError, TruncatedError
@@ -50,7 +51,6 @@ SCALES: Final = 3
 
 _DIFFERENCE: Final = 1 << 24  # differences are clipped to -_DIFFERENCE .. _DIFFERENCE
 _NORMAL: Final = 1 << 12  # the same after division by their mean
-_HIDDEN: Final = 1 << 15
 _MEAN: Final = 1 << 36
 _FEWEST_LOW: Final = 32  # sigma above which low bits are stored as they are
 _MOST_LOW: Final = 26
@@ -211,6 +211,15 @@ class Predictor:
     def _taps(self) -> int:
         return len(taps(self.axes, 0, self.near, self.far))
 
+    @cached_property
+    def _networks(self) -> list[_Networks]:
+        first, second, third = self.first / 64, self.second / 256, self.third / 256
+        bias: Floats = (self.second_bias + 0.5)[:, None]
+        return [
+            _Networks(first, of_first[:, None], second, bias, third, of_third[:, None])
+            for of_first, of_third in zip(self.first_bias, self.third_bias)
+        ]
+
     def view(self, each: Pass, grid: Array, number: int) -> Callable[[tuple[slice, ...]], Inputs]:
         """``f(part)``: what value `number` of a part of a pass is predicted from; `grid` is (values, *sizes)."""
         offsets, count = taps(self.axes, each.axis, self.near, self.far), self.linear.shape[1]
@@ -228,10 +237,18 @@ class Predictor:
 
     def predict(self, inputs: Inputs, group: int) -> tuple[Floats, Floats, Ints]:
         """Rows of the tables of `laplace`, the integers of symbol 0, and the numbers of low bits, (n,) each."""
-        hidden = np.floor((self.first @ inputs.normal + 64 * self.first_bias[group][:, None]) / 64)
-        hidden = _leaky(hidden)
-        hidden += _leaky(np.floor((self.second @ hidden + (256 * self.second_bias + 128)[:, None]) / 256))
-        out = np.floor((self.third @ hidden + 256 * self.third_bias[group][:, None]) / 256)
+        networks = self._networks[group]
+        hidden = networks.first @ inputs.normal
+        hidden += networks.first_bias
+        scratch = np.empty_like(hidden)
+        leaky(hidden, scratch, hidden)
+        change = networks.second @ hidden
+        change += networks.second_bias
+        leaky(change, scratch, change)
+        hidden += change
+        out = networks.third @ hidden
+        out += networks.third_bias
+        np.floor(out, out)
         mean = 8 * inputs.middle + np.floor((self.linear[group] @ inputs.differences + 256) / 512)
         mean += np.floor(out[0] * inputs.spread / (32 * self._taps))
         mean = np.clip(mean, -_MEAN, _MEAN)
@@ -242,6 +259,18 @@ class Predictor:
         origin = np.floor(centre / FRACTIONS)
         rows = FRACTIONS * (sigma - 8 * low + SIGMA) + centre - FRACTIONS * origin
         return rows, origin - laplace.ZERO, low.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Networks:
+    """The network of a group, scaled by powers of two so that the results of its products are rounded down."""
+
+    first: Floats
+    first_bias: Floats
+    second: Floats
+    second_bias: Floats
+    third: Floats
+    third_bias: Floats
 
 
 @dataclass(frozen=True)
@@ -288,12 +317,6 @@ class Inputs:
         np.clip(normal[:count], -_NORMAL, _NORMAL, out=normal[:count])
         np.multiply(logarithms, 4, out=normal[count:])
         return cls(middle, differences, spread, logarithms, normal)
-
-
-def _leaky(values: Floats) -> Floats:
-    """max(a, a >> 3) of a = clip(values, -2**15, 2**15 - 1)."""
-    values = values.clip(-_HIDDEN, _HIDDEN - 1)
-    return np.maximum(values, np.floor(values / 8))
 
 
 @cache

@@ -22,6 +22,7 @@ import numpy as np
 from sinr_codec.coding import compiled, laplace, rans
 from sinr_codec.coding.laplace import FRACTIONS, SIGMA, ZERO, Symbols, tables
 from sinr_codec.coding.latents_numba import decode_level, seconds_saved
+from sinr_codec.coding.leaky import HIDDEN, leaky
 from sinr_codec.coding.varint import Reader
 from sinr_codec.errors import InputError, LimitError, MalformedError
 from sinr_codec.tiles import one_thread_a_product
@@ -34,7 +35,6 @@ Offset = tuple[int, ...]
 CLIP: Final = 255
 """Inputs of the network are clipped to -CLIP .. CLIP."""
 
-_HIDDEN: Final = 1 << 15  # hidden values are clipped to -_HIDDEN .. _HIDDEN - 1
 _WORST: Final = 1 << 31
 _LARGEST_TAP: Final = 5  # of an offset along an axis
 _MOST_WIDTH: Final = 256
@@ -102,8 +102,8 @@ class ContextModel:
 
     def _check_sums(self) -> None:
         first = self._first_sums()
-        second = _HIDDEN * np.abs(self.second).sum(1) + 256 * np.abs(self.second_bias) + 128
-        third = _HIDDEN * np.abs(self.third).sum(1) + 256 * np.abs(self.third_bias) + 128
+        second = HIDDEN * np.abs(self.second).sum(1) + 256 * np.abs(self.second_bias) + 128
+        third = HIDDEN * np.abs(self.third).sum(1) + 256 * np.abs(self.third_bias) + 128
         output = third // 256 + 1 + first[-2:] + 16
         if max(int(each.max()) for each in (first, second, third, output)) >= _WORST:
             raise InputError("a context model: its weights are so large that a sum may reach 2**31")
@@ -295,11 +295,11 @@ class _Level:
         np.matmul(self.first, s.inputs, s.near)
         self.from_parent.take(self.above[first:last], 0, s.parents, "wrap")
         np.add(s.near, s.transposed, s.outer)
-        _leaky(s.inner, s.shifted, s.active)
+        leaky(s.inner, s.shifted, s.active)
         np.matmul(m.second, s.hidden, s.next)
-        _leaky(s.next, s.shifted, s.next)
+        leaky(s.next, s.shifted, s.next)
         np.add(s.next, s.active, s.inner)
-        np.minimum(s.inner, _HIDDEN - 1.0, out=s.inner)  # both are at least -_HIDDEN / 8
+        np.minimum(s.inner, HIDDEN - 1.0, out=s.inner)  # both are at least -HIDDEN / 8
         np.matmul(m.third, s.outer, s.out)
         np.floor(s.out, s.out)
         s.sigma.clip(0, 2 * SIGMA, s.sigma)
@@ -345,14 +345,6 @@ class _Level:
         )  # fmt: skip
         if status:
             raise decoder.error(status)
-
-
-def _leaky(values: Array, shifted: Array, out: Array) -> None:
-    """max(a, a >> 3) of a = clip(floor(values), -2**15, 2**15 - 1)."""
-    np.multiply(values, 0.125, shifted)
-    np.maximum(values, shifted, out=shifted)
-    np.floor(shifted, shifted)
-    shifted.clip(-_HIDDEN // 8, _HIDDEN - 1, out)
 
 
 def _last_front(model: ContextModel, shape: Sequence[int], coded: Sequence[int]) -> int:

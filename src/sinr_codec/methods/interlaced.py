@@ -72,7 +72,7 @@ TRAINING: Final = Training(
     "interlaced",
     ReLU(),
     network=_without_bound,
-    fit={"fast": {"steps": 300}, "balanced": {"steps": 1500}, "best": {"steps": 6000}, "paper": {"steps": 6000}},
+    fit={"fast": {"steps": 300}, "balanced": {"steps": 2500}, "best": {"steps": 8000}, "paper": {"steps": 8000}},
 )
 
 
