@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tomllib
+import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -241,6 +242,7 @@ PREPARED: dict[str, list[Callable[[Path], dict[str, Any] | None]]] = {
     "docs/guide/shapes.md": [ball],
     "docs/guide/sound.md": [song],
     "docs/guide/video.md": [clip],
+    "docs/guide/viewer.md": [photo],
     "docs/guide/volumes.md": [brain],
 }
 """What examples need. All Python is run, and commands whose input exists, but for encodings that name no output: those
@@ -273,6 +275,7 @@ SMALLER = {
 @pytest.mark.usefixtures("short_fits")
 def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(webbrowser, "open", lambda _: True)  # nothing opens on the screen of who runs the tests
     names: dict[str, Any] = {"np": np}
     for prepare in PREPARED[document]:
         names |= prepare(tmp_path) or {}
