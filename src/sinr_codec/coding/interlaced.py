@@ -214,7 +214,7 @@ class Predictor:
     @cached_property
     def _networks(self) -> list[_Networks]:
         first, second, third = self.first / 64, self.second / 256, self.third / 256
-        bias: Floats = (self.second_bias + 0.5)[:, None]
+        bias = np.asarray(self.second_bias + 0.5, np.float64)[:, None]
         return [
             _Networks(first, of_first[:, None], second, bias, third, of_third[:, None])
             for of_first, of_third in zip(self.first_bias, self.third_bias)
