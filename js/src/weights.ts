@@ -6,6 +6,7 @@ import { Reader } from "./container/bytes";
 import { DECODING } from "./container/limits";
 import { InputError } from "./errors";
 import type { Field } from "./fields/field";
+import { Interlaced } from "./fields/interlaced";
 import { Pyramid } from "./fields/pyramid";
 import type { Params } from "./tensor";
 
@@ -13,7 +14,7 @@ const LEVELS = 4, RECORD = 6; // ids of the latents of a base
 
 /** The parameters of a field by name: any `FormatError`. `statistics` are those of latents in the base that it needs. */
 export function decodeNetwork(field: Field, coded: Coded, statistics?: Statistics): Params {
-  if (field instanceof Pyramid) {
+  if (field instanceof Pyramid || field instanceof Interlaced) {
     const reader = new Reader(coded.section, "pyramid", coded.budget), params = field.decodeSection(reader);
     reader.end();
     return params;
@@ -27,5 +28,5 @@ export function decodeNetwork(field: Field, coded: Coded, statistics?: Statistic
 
 /** Bytes that a number of the largest tensor takes while it is decoded; a pyramid counts its memory by itself. */
 export function decodingBytes(field: Field): number {
-  return field instanceof Pyramid ? 0 : DECODING;
+  return field instanceof Pyramid || field instanceof Interlaced ? 0 : DECODING;
 }

@@ -7,8 +7,8 @@ import { bytesOf, jsonOf, namesIn } from "./conformance";
 import { hashesOf } from "./hashes";
 
 /** Folders whose golden.json has tensors; those of bases have a test of their own, and those of exact/ are the others' again. */
-const FOLDERS = ["", "signals/", "pyramids/"];
-/** Hashes of renderings, which stand beside those of the tensors of pyramids. */
+const FOLDERS = ["", "signals/", "pyramids/", "interlaced/"];
+/** Hashes of renderings, which stand beside those of the tensors of pyramids and of interlaced samples. */
 const RENDERINGS = ["pixels", "region", "larger", "smaller", "faster"];
 
 beforeAll(loadBrotli);

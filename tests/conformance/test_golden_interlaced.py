@@ -37,7 +37,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "smaller": {"scale": 0.3},
     },
     "volume": {
-        "samples": {},
+        "pixels": {},
         "region": {"region": ((1, 3), (0, 2))},
         "larger": {"scale": 1.5},
         "smaller": {"scale": 0.4},

@@ -71,7 +71,7 @@ function sixteenth(sigma: number): number {
 }
 
 /** The square root of an integer, rounded down. */
-function root(value: bigint): bigint {
+export function root(value: bigint): bigint {
   let x = 1n << BigInt((value.toString(2).length + 1) >> 1);
   for (;;) {
     const next = (x + value / x) >> 1n;

@@ -4,6 +4,7 @@ import type { Cbor } from "../container/cbor";
 import type { Field } from "./field";
 import { HashGrid } from "./hashgrid";
 import { idAndRest } from "./header";
+import { Interlaced } from "./interlaced";
 import { Mlp } from "./mlp";
 import { Pyramid } from "./pyramid";
 import { Radiance } from "./radiance";
@@ -14,6 +15,7 @@ const FAMILIES: Readonly<Record<number, (value: Cbor | undefined, maxParams: num
   2: (value, most) => HashGrid.fromHeader(value, most),
   5: (value, most) => Radiance.fromHeader(value, most),
   7: (value, most) => Pyramid.fromHeader(value, most),
+  8: (value, most) => Interlaced.fromHeader(value, most),
 };
 
 /**

@@ -2,8 +2,7 @@
 
 import { sizeOf } from "../tensor";
 import type { Evaluator } from "./field";
-import { clip, range } from "./grid";
-import type { Synthesis } from "./synthesis";
+import { clip, range, type Window } from "./grid";
 
 /** Samples of a window at once; an interpolated value takes as much memory as some. */
 const MOST = 2 ** 18, INTERPOLATED = 4;
@@ -18,12 +17,19 @@ interface Values {
   readonly shape: readonly number[];
 }
 
+/** The samples of a grid, of which any window can be had. */
+export interface Gridded {
+  readonly shapes: { readonly sizes: readonly number[]; readonly outputs: number };
+  /** Values (*lengths, b) of a part of the grid. */
+  window(window: Window): Float32Array;
+}
+
 export class Resampled implements Evaluator {
   private readonly sizes: readonly number[];
   private readonly blocks = new Map<string, { samples: Float32Array; start: number[]; shape: number[] }>();
 
-  constructor(private readonly synthesis: Synthesis) {
-    this.sizes = synthesis.shapes.sizes;
+  constructor(private readonly samples: Gridded) {
+    this.sizes = samples.shapes.sizes;
   }
 
   onGrid(axes: readonly Float32Array[], whole: readonly Float32Array[]): Float32Array {
@@ -31,7 +37,7 @@ export class Resampled implements Evaluator {
   }
 
   at(coords: Float32Array, count: number): Float32Array {
-    const { sizes } = this, d = sizes.length, b = this.synthesis.shapes.outputs, side = Math.floor(SIDE ** (1 / d));
+    const { sizes } = this, d = sizes.length, b = this.samples.shapes.outputs, side = Math.floor(SIDE ** (1 / d));
     const out = new Float32Array(count * b), taps = 4 ** d, values = new Float64Array(taps);
     const places = sizes.map((n, a) => positions(Float32Array.from({ length: count }, (_, i) => coords[i * d + a]), n));
     for (let i = 0; i < count; i++) {
@@ -61,7 +67,7 @@ export class Resampled implements Evaluator {
     const key = number.join(), known = this.blocks.get(key);
     if (known) return known;
     const window = number.map((i, a): readonly [number, number] => [Math.max(0, i * side - 1), Math.min(this.sizes[a], (i + 1) * side + 2)]);
-    const made = { samples: this.synthesis.window(window), start: window.map(([a]) => a), shape: window.map(([a, b]) => b - a) };
+    const made = { samples: this.samples.window(window), start: window.map(([a]) => a), shape: window.map(([a, b]) => b - a) };
     if (this.blocks.size === KEPT) this.blocks.clear();
     this.blocks.set(key, made);
     return made;
@@ -69,14 +75,14 @@ export class Resampled implements Evaluator {
 
   /** Values at all combinations, in parts of bounded memory. */
   private grid(axes: readonly Axis[]): Float32Array {
-    const b = this.synthesis.shapes.outputs, exact = axes.every((axis) => axis.exact);
+    const b = this.samples.shapes.outputs, exact = axes.every((axis) => axis.exact);
     const samples = sizeOf(axes.map(({ stop, start }) => stop - start)), count = sizeOf(axes.map(({ base }) => base.length));
     if (samples > MOST || (!exact && INTERPOLATED * count > MOST)) {
       const sizes = axes.map(({ base, stop, start }) => (base.length > 1 ? Math.max(stop - start, INTERPOLATED * base.length) : 0));
       const longest = sizes.indexOf(Math.max(...sizes));
       if (sizes[longest] > 0) return this.halves(axes, longest);
     }
-    const found = this.synthesis.window(axes.map(({ start, stop }) => [start, stop] as const));
+    const found = this.samples.window(axes.map(({ start, stop }) => [start, stop] as const));
     if (exact && samples === count) return found;
     let values: Values = { data: Float64Array.from(found), shape: axes.map(({ start, stop }) => stop - start) }, boxes = 1;
     if (!exact) {
@@ -96,7 +102,7 @@ export class Resampled implements Evaluator {
   }
 
   private halves(axes: readonly Axis[], axis: number): Float32Array {
-    const b = this.synthesis.shapes.outputs, lengths = axes.map(({ base }) => base.length), middle = lengths[axis] >> 1;
+    const b = this.samples.shapes.outputs, lengths = axes.map(({ base }) => base.length), middle = lengths[axis] >> 1;
     const parts = [axes[axis].part(0, middle), axes[axis].part(middle, lengths[axis])];
     const found = parts.map((part) => this.grid(axes.map((each, a) => (a === axis ? part : each))));
     const inner = b * sizeOf(lengths.slice(axis + 1)), outer = sizeOf(lengths.slice(0, axis)), out = new Float32Array(b * sizeOf(lengths));

@@ -58,3 +58,20 @@ describe("pyramids", () => {
     }
   });
 });
+
+describe("interlaced samples", () => {
+  const golden = jsonOf<Record<string, string>>("interlaced/golden.json");
+  const options = {
+    image: optionsOf([3, 0, 17, 1]),
+    volume: { pixels: {}, region: { region: [[1, 3], [0, 2]] }, larger: { scale: 1.5 }, smaller: { scale: 0.4 } },
+    video: { pixels: {}, region: { region: [[2, 5], [0, 7], [3, 17]] }, faster: { fps: 40 } },
+  } as const;
+
+  it.each(namesIn("interlaced/"))("%s has the same bits", (path) => {
+    const file = open(bytesOf(`${path}.sinr`)), name = path.slice("interlaced/".length);
+    if (file.kind !== "image" && file.kind !== "video" && file.kind !== "volume") throw new Error("another kind");
+    for (const [key, each] of Object.entries(options[file.kind])) {
+      if (key in golden[name]) expect(hashOf(file.render(each as object)), key).toBe(golden[name][key as never]);
+    }
+  });
+});

@@ -80,16 +80,18 @@ def decode_symbol(
 
 def decode_symbols(
     rows: Array, centres: Array, starts: Array, frequencies: Array, radii: Array,
-    words: Array, state: int, at: int, found: Array,
+    words: Array, state: int, at: int, most: float, found: Array,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Decode the integers of rows about centres, int32 and int64 (n,), into `found`, int64 (n,).
+
+    Integers from -`most` to `most` - 1 are allowed.
 
     Returns 0, TRUNCATED or MALFORMED; the state of the decoder; and the number of words that it has read.
     """
     for i in range(len(rows)):
         status, distance, state, at = decode_symbol(rows[i], starts, frequencies, radii, words, state, at)
         value = centres[i] + distance
-        if status == 0 and not -2147483648 <= value <= 2147483647:
+        if status == 0 and not -most <= value < most:
             status = MALFORMED
         if status:
             return status, state, at

@@ -57,6 +57,7 @@ _MOST_LOW: Final = 26
 _MOST_SPREAD: Final = 16 * 32  # entries of the table of logarithms
 _CHUNK: Final = 1 << 13  # samples that are predicted at once
 _BYTES: Final = 24  # memory of an integer while it is decoded
+_ANY: Final = 2.0**40  # more than any integer that can be decoded, before its low bits
 _AXES: Final = 4
 _MOST_WIDTH: Final = 64
 
@@ -428,7 +429,7 @@ def decode_grid(reader: Reader, sizes: Sequence[int], halvings: Sequence[int], p
                 values = np.empty(len(rows), np.int64)
                 for first in range(0, len(rows), _CHUNK):
                     some = slice(first, first + _CHUNK)
-                    values[some] = laplace.decoded(decoder, rows[some], origins[some], loop)
+                    values[some] = laplace.decoded(decoder, rows[some], origins[some], loop, _ANY)
                 values <<= low
                 for bit in range(int(low.max(initial=0))):
                     where = low > bit

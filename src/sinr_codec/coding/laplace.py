@@ -161,10 +161,10 @@ def fast_loop(symbols: int) -> Any:
     return compiled.loop(compiled.decode_symbols) if compiled.pays(symbols * _SYMBOL) else None
 
 
-def decoded(decoder: rans.Decoder, rows: Array, origins: Array, loop: Any = None) -> Floats:
+def decoded(decoder: rans.Decoder, rows: Array, origins: Array, loop: Any = None, most: float = 1 << 31) -> Floats:
     """The next integers of a stream, float64 (n,); `rows` and `origins` may be integers in float64.
 
-    `loop` is that of `fast_loop`.
+    `loop` is that of `fast_loop`. Integers have 32 bits, unless `most` is more and the caller checks them.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def decoded(decoder: rans.Decoder, rows: Array, origins: Array, loop: Any = None
         centres = origins.astype(np.int64) + ZERO
         status, decoder.state, decoder.at = loop(
             rows.astype(np.int32), centres, t.starts, t.frequencies, t.radii,
-            decoder.words, decoder.state, decoder.at, found,
+            decoder.words, decoder.state, decoder.at, most, found,
         )  # fmt: skip
         if status:
             raise decoder.error(status)
@@ -189,7 +189,7 @@ def decoded(decoder: rans.Decoder, rows: Array, origins: Array, loop: Any = None
         beyond = np.array(escapes)
         distance = (beyond >> 1) + tables().radii[rows[where].astype(np.intp)] + 1
         values[where] += ZERO + np.where(beyond & 1, -distance, distance)
-        if np.abs(values + 0.5).max() > 1 << 31:
+        if np.abs(values + 0.5).max() > most:
             raise decoder.malformed()
     return values
 
