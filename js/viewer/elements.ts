@@ -38,6 +38,20 @@ export class Latest {
   }
 }
 
+/** A frame of a width over height, as large as the window lets it be. */
+export function framed(ratio: number, ...children: Child[]): HTMLDivElement {
+  const frame = make("div", { className: "frame" }, ...children);
+  frame.style.setProperty("--ratio", String(ratio));
+  return frame;
+}
+
+/** Has the browser keep bytes as a file. */
+export function save(bytes: Uint8Array<ArrayBuffer>, name: string): void {
+  const href = URL.createObjectURL(new Blob([bytes]));
+  make("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000); // once the browser has begun to read them
+}
+
 /** Draws a picture into a canvas of its size. */
 export function draw(canvas: HTMLCanvasElement, { width, height, data }: { width: number; height: number; data: Uint8ClampedArray<ArrayBuffer> }): void {
   canvas.width = width;

@@ -2,16 +2,20 @@
 
 import { readHeader } from "../src/container/format";
 import { type Opened, SignalFile } from "../src/decoding";
+import { TruncatedError } from "../src/errors";
 import { withBrotli } from "../src/coding/inflate";
 import { open as openBytes } from "../src/decoding";
 import type { Control } from "../src/running";
 import { planesOf } from "../src/signals/audio";
 import { frameOf, toRGBA8 } from "../src/signals/canvas";
+import type { Attributes, Variable } from "../src/signals/content";
 import { type DatasetSpec, physical } from "../src/signals/dataset";
 import type { ImageSpec } from "../src/signals/image";
+import { productOf } from "../src/signals/numbers";
 import type { Range } from "../src/signals/spans";
 import { openInSteps, openUrl, type Remote } from "../src/streaming";
 import { fromHalf, type Tensor } from "../src/tensor";
+import { niftiFile } from "./nifti";
 import type { Answer, Ask, Content, Field, Job, Pixels, Source, Summary } from "./protocol";
 import { surfaceOf } from "./surface";
 
@@ -32,8 +36,9 @@ export async function open(source: Source, step: (host: Host, summary: Summary) 
   }
   let last: [Host, Summary] | undefined;
   for await (const file of openInSteps(source.url, { base })) {
-    if (last !== undefined) step(...last);
     last = await withBrotli(() => opened({ file, load: async () => {} }));
+    const [there, declared] = file.info().planes;
+    if (there < declared) step(...last);
   }
   return last!;
 }
@@ -43,8 +48,17 @@ async function isProgressive(url: string): Promise<boolean> {
   const end = new AbortController();
   try {
     const answer = await fetch(url, { headers: { Range: `bytes=0-${BEGINNING - 1}` }, signal: end.signal });
-    const { value } = (await answer.body?.getReader().read()) ?? {};
-    return value !== undefined && readHeader(value).planes > 0;
+    const reader = answer.body!.getReader();
+    for (let start = new Uint8Array(); ; ) {
+      const { value, done } = await reader.read();
+      if (value !== undefined) start = Uint8Array.from([...start, ...value]);
+      try {
+        return readHeader(start).planes > 0;
+      } catch (error) {
+        // A slow net may bring the header in pieces.
+        if (done || start.length >= BEGINNING || !(error instanceof TruncatedError)) return false;
+      }
+    }
   } catch {
     return false;
   } finally {
@@ -80,15 +94,35 @@ function contentOf(file: Opened): Content {
 }
 
 function fieldsOf({ content, fields }: DatasetSpec): Field[] {
+  const axisOf = (dim: string) => content.variables.find(({ name, dims }) => name === dim && dims.length === 1);
   const labelsOf = (dim: string): string[] => {
-    const axis = content.variables.find(({ name, dims }) => name === dim && dims.length === 1), numbers = axis?.elements?.();
+    const numbers = axisOf(dim)?.elements?.();
     return numbers === undefined ? [] : Array.from(numbers as ArrayLike<number | string>, (x) => `${typeof x === "number" ? +x.toPrecision(7) : x}`);
   };
   return fields.map(({ name, dims, attrs }) => ({
     name,
-    unit: typeof attrs.get("units") === "string" ? (attrs.get("units") as string) : "",
-    dims: dims.map((dim) => ({ name: dim, size: content.dims.get(dim)!, labels: labelsOf(dim) })),
+    unit: unitOf(attrs),
+    dims: dims.map((dim) => ({ name: dim, size: content.dims.get(dim)!, labels: labelsOf(dim), unit: unitOf(axisOf(dim)?.attrs) })),
   }));
+}
+
+function unitOf(attrs?: Attributes): string {
+  const unit = attrs?.get("units");
+  return typeof unit === "string" ? unit : "";
+}
+
+/** Cells of a map that the masks of its variable leave out; without such, those of another variable on the same grid. */
+function missingIn({ content, fields }: DatasetSpec, field: Variable, places: ReadonlyMap<string, Range>): Uint8Array<ArrayBuffer> {
+  const grid = field.dims.slice(-2), isOnGrid = ({ dims }: Variable): boolean => dims.slice(-2).join() === grid.join();
+  const { gaps } = field.gaps.length > 0 ? field : (fields.find((other) => other.gaps.length > 0 && isOnGrid(other)) ?? field);
+  const [height, width] = [1, 1, ...grid.map((dim) => content.dims.get(dim)!)].slice(-2), missing = new Uint8Array(height * width);
+  for (const gap of gaps) {
+    const axes = gap.dims.map((dim) => (grid.includes(dim) ? [...Array(content.dims.get(dim)!).keys()] : [places.get(dim)?.[0] ?? 0]));
+    const cells = gap.mask().at(axes), steps = grid.map((dim) => (gap.dims.includes(dim) ? productOf(axes.slice(gap.dims.indexOf(dim) + 1).map((axis) => axis.length)) : 0));
+    const [down, across] = [0, 0, ...steps].slice(-2);
+    for (let i = 0; i < missing.length; i++) missing[i] |= cells[Math.floor(i / width) * down + (i % width) * across];
+  }
+  return missing;
 }
 
 export const JOBS: Doing = {
@@ -118,12 +152,22 @@ export const JOBS: Doing = {
   async map(host, { variable, at }, control) {
     const { file } = host;
     if (file.kind !== "dataset") throw new Error("not a dataset");
-    const { dims } = file.spec.fields.find(({ name }) => name === variable)!, flat = dims.slice(0, -2);
+    const field = file.spec.fields.find(({ name }) => name === variable)!, flat = field.dims.slice(0, -2);
     const region = Object.fromEntries(flat.map((dim, i): [string, Range] => [dim, [at[i], at[i] + 1]])), wanted = { variables: [variable], region };
     await host.load(wanted as never);
     const found = (await file.renderWithPauses(wanted, control)).variables.get(variable)!, values = Float32Array.from(physical(found));
     const [height, width] = [1, 1, ...found.shape].slice(-2);
-    return { height, width, values, range: rangeOf(values) };
+    return { height, width, values, range: rangeOf(values), missing: missingIn(file.spec, field, new Map(Object.entries(region))) };
+  },
+
+  async nifti(host, _, control) {
+    const { file } = host;
+    if (file.kind !== "volume") throw new Error("not a volume");
+    await host.load({});
+    const bytes = niftiFile(file.spec, await file.renderWithPauses({}, control));
+    if (typeof CompressionStream === "undefined") return { bytes, extension: ".nii" };
+    const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+    return { bytes: new Uint8Array(await new Response(packed).arrayBuffer()), extension: ".nii.gz" };
   },
 
   async frame(host, { at }, control) {

@@ -39,7 +39,7 @@ async function open(source: Source, name: string): Promise<void> {
 function show(own: Decoder, summary: Summary, name: string): void {
   if (decoder !== own) return;
   document.title = name;
-  find("name").textContent = name;
+  find("name").textContent = find("name").title = name;
   panel.replaceChildren(panelOf(summary));
   details.hidden = false;
   empty.hidden = true;
@@ -47,7 +47,7 @@ function show(own: Decoder, summary: Summary, name: string): void {
   shown?.close?.();
   const element = make("div", { className: `kind ${summary.content.kind}` });
   stage.replaceChildren(element);
-  shown = showContent({ element, decoder: own, progress: share, problem: (reason) => tell(reason, name) }, summary.content);
+  shown = showContent({ element, decoder: own, name, progress: share, problem: (reason) => tell(reason, name) }, summary.content);
 }
 
 function showContent(on: Stage, content: Content): Shown {

@@ -34,11 +34,16 @@ export type Content =
   | { readonly kind: "radiance"; readonly height: number; readonly width: number }
   | { readonly kind: "state" | "base"; readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype: string }[] };
 
-/** A variable of a dataset: its dimensions with sizes and what they are called, and its unit. */
+/** A variable of a dataset: its unit, and its dimensions with sizes, labels of positions, and their units. */
 export interface Field {
   readonly name: string;
   readonly unit: string;
-  readonly dims: readonly { readonly name: string; readonly size: number; readonly labels: readonly string[] }[];
+  readonly dims: readonly { readonly name: string; readonly size: number; readonly labels: readonly string[]; readonly unit: string }[];
+}
+
+/** A map, and the cells of the grid that have no value. */
+export interface MapPlane extends Plane {
+  readonly missing: Uint8Array<ArrayBuffer>;
 }
 
 /** Numbers of a plane (height, width), and those shown as black and white. */
@@ -67,7 +72,9 @@ export interface Jobs {
   /** The plane of a volume across an axis; of the first of further axes and channels. */
   slice: { ask: { axis: number; at: number }; answer: Plane };
   /** The last two dimensions of a variable, at positions along the others. */
-  map: { ask: { variable: string; at: readonly number[] }; answer: Plane };
+  map: { ask: { variable: string; at: readonly number[] }; answer: MapPlane };
+  /** The whole volume as a NIfTI file, compressed where the browser can. */
+  nifti: { ask: object; answer: { bytes: Uint8Array<ArrayBuffer>; extension: ".nii" | ".nii.gz" } };
   frame: { ask: { at: number }; answer: Pixels };
   /** The surface of a shape at a resolution along its longest side. */
   surface: { ask: { resolution: number }; answer: Mesh };

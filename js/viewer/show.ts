@@ -6,6 +6,8 @@ import type { Decoder } from "./decoder";
 export interface Stage {
   readonly element: HTMLElement;
   readonly decoder: Decoder;
+  /** The file's name. */
+  readonly name: string;
   /** Tells a share of work that takes long, undefined when it is done. */
   progress(share: number | undefined): void;
   /** Tells of a problem in one line. */

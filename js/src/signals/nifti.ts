@@ -4,8 +4,8 @@ import { MalformedError } from "../errors";
 import type { DType } from "../tensor";
 import { expect } from "./checks";
 
-// nifti1.h of the NIfTI Data Format Working Group: datatype codes.
-const DATATYPES: Readonly<Record<number, DType>> = {
+/** Datatype codes (nifti1.h of the NIfTI Data Format Working Group). */
+export const DATATYPES: Readonly<Record<number, DType>> = {
   2: "uint8", 4: "int16", 8: "int32", 16: "float32", 64: "float64", 256: "int8", 512: "uint16", 768: "uint32",
   1024: "int64", 1280: "uint64",
 };

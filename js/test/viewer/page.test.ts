@@ -2,13 +2,16 @@
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { gunzipSync } from "node:zlib";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadBrotli } from "../../src/coding/inflate";
 import { open, SignalFile } from "../../src/decoding";
 import { toRGBA8 } from "../../src/signals/canvas";
+import { physical, type DatasetRendering } from "../../src/signals/dataset";
+import type { VolumeRendering, VolumeSpec } from "../../src/signals/volume";
 import { bytesOf } from "../conformance";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
@@ -21,6 +24,7 @@ const FLAGS = [
   "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--no-first-run",
 ];
+const HELD = 4; // bytes of a file that comes slowly which come last of all
 const BUILT = new URL("../../../src/sinr_codec/view/page.html", import.meta.url).pathname;
 
 /** The page with a file in it, as `sinr view` makes it. */
@@ -36,7 +40,7 @@ test("the page that is in the package is the one that is built from here", () =>
 });
 
 describe.skipIf(CHROMIUM === undefined)("in a browser", () => {
-  let browser: Browser, server: Server, served = new Map<string, string | Uint8Array>(), requests: string[] = [];
+  let browser: Browser, server: Server, served = new Map<string, string | Uint8Array>(), requests: string[] = [], held: (() => void)[] = [];
 
   beforeAll(async () => {
     await loadBrotli();
@@ -45,12 +49,23 @@ describe.skipIf(CHROMIUM === undefined)("in a browser", () => {
       const path = request.url!.split("?")[0].slice(1), content = served.get(path), range = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "");
       requests.push(`${path} ${request.headers.range ?? ""}`.trim());
       if (content === undefined) return response.writeHead(404).end();
+      if (path === "slow.sinr") return void trickle(response, content as Uint8Array);
       const bytes = Buffer.from(content);
       if (range === null || typeof content === "string") return response.writeHead(200, { "Content-Type": path.endsWith("html") ? "text/html" : "application/x-sinr" }).end(bytes);
       const [start, end] = [Number(range[1]), Math.min(range[2] ? Number(range[2]) + 1 : bytes.length, bytes.length)];
       response.writeHead(206, { "Content-Range": `bytes ${start}-${end - 1}/${bytes.length}` }).end(bytes.subarray(start, end));
     }).listen(0);
   }, 60_000);
+
+  /** Sends bytes in pieces with pauses, the last ones never. */
+  async function trickle(response: ServerResponse, bytes: Uint8Array): Promise<void> {
+    response.writeHead(200, { "Content-Type": "application/x-sinr", "Content-Length": bytes.length });
+    for (let at = 0; at < bytes.length - HELD; at += 16) {
+      response.write(bytes.subarray(at, Math.min(at + 16, bytes.length - HELD)));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    held.push(() => response.end(bytes.subarray(bytes.length - HELD)));
+  }
 
   afterAll(async () => {
     await browser?.close();
@@ -120,12 +135,92 @@ describe.skipIf(CHROMIUM === undefined)("in a browser", () => {
     await page.waitForSelector('#stage [data-done="true"][data-zoom="4"]');
     await compare(4);
     await page.close();
-  }, 60_000);
+  }, 120_000);
 
   test("slices, maps and frames are those of the decoder", async () => {
     const page = await shown("exact/video"), { data } = await pixelsOf(page, "canvas");
     const frame = (opened("exact/video") as unknown as { render(options: object): { data: Uint8Array } }).render({ region: [[0, 1]] });
     expect(data.filter((_, i) => i % 4 < 3)).toEqual(Array.from(frame.data));
+    await page.close();
+  }, 60_000);
+
+  test("coast lines are where the mask of a variable ends, and no variable without a mask has any", async () => {
+    const page = await shown("exact/dataset"), lines = () => page.getAttribute(".coast path", "d");
+    const file = opened("exact/dataset") as unknown as { render(options: object): DatasetRendering };
+    const sst = file.render({ variables: ["sst"], region: { time: [0, 1] } }).variables.get("sst")!, [, height, width] = sst.shape;
+    const isMissing = Array.from(physical(sst), Number.isNaN), at = (y: number, x: number) => isMissing[y * width + x], wanted: string[] = [];
+    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+      if (x > 0 && at(y, x - 1) !== at(y, x)) wanted.push(`M${x} ${y}v1`);
+      if (y > 0 && at(y - 1, x) !== at(y, x)) wanted.push(`M${x} ${y}h1`);
+    }
+    expect(wanted.length).toBeGreaterThan(4);
+    expect((await lines())!.match(/M[^M]+/g)!.sort()).toEqual(wanted.sort());
+    await page.selectOption("#variable", "wind");
+    await page.waitForSelector('#stage [data-done="wind"]');
+    expect(await lines()).toBe("");
+    await page.close();
+  }, 60_000);
+
+  test("the value under the cursor is that of the cell there, in a wide window", async () => {
+    const page = await shown("exact/dataset", undefined, { width: 1600, height: 500 }), box = (await page.locator("#stage canvas").first().boundingBox())!;
+    expect(box.width / box.height).toBeCloseTo(12 / 9, 1);
+    await page.mouse.move(box.x + (0.5 / 12) * box.width, box.y + (3.5 / 9) * box.height);
+    const { variables } = (opened("exact/dataset") as unknown as { render(options: object): DatasetRendering }).render({ region: { time: [0, 1] } });
+    const lat = physical(variables.get("lat")!), row = lat[0] < lat[8] ? 8 - 3 : 3; // north is up
+    const said = Number.parseFloat((await page.locator("output.where").textContent())!);
+    expect(said).toBeCloseTo(physical(variables.get("sst")!)[row * 12], 1);
+    await page.close();
+  }, 60_000);
+
+  test.each(["exact/volume", "exact/volume-blocks", "signals/volume-ome"])("%s is downloaded as NIfTI", async (name) => {
+    const page = await shown(name), coming = page.waitForEvent("download");
+    await page.click("text=Download as NIfTI");
+    const download = await coming, bytes = gunzipSync(readFileSync(await download.path())), view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    expect(download.suggestedFilename()).toBe("it.nii.gz");
+    const file = opened(name) as unknown as { spec: VolumeSpec; render(options: object): VolumeRendering }, { spec } = file, { shape, dtype, data } = file.render({});
+    const sizes = shape.map((_, i) => view.getInt16(42 + 2 * i, true)), start = view.getFloat32(108, true);
+    expect([view.getInt32(0, true), view.getInt16(40, true), sizes]).toEqual([348, shape.length, shape]);
+    expect(view.getInt16(70, true)).toBe({ int16: 4, uint16: 512 }[dtype as "int16"]);
+    expect(bytes.toString("latin1", 344, 347)).toBe("n+1");
+    expect(bytes.length - start).toBe(data.byteLength);
+    // Voxel (i, j, k, ...) of the file, whose first axis is the fastest, is that of the rendering.
+    const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+    const wanted = Array.from({ length: data.length }, (_, to) => {
+      let rest = to, from = 0;
+      shape.forEach((n, axis) => {
+        from += (rest % n) * strides[axis];
+        rest = Math.floor(rest / n);
+      });
+      return Number(data[from]);
+    });
+    expect(wanted.map((_, i) => (dtype === "int16" ? view.getInt16(start + 2 * i, true) : view.getUint16(start + 2 * i, true)))).toEqual(wanted);
+    for (let axis = 0; axis < 3; axis++) expect(view.getFloat32(80 + 4 * axis, true)).toBeCloseTo(spec.spacing[axis], 5);
+    if (spec.format === ".nii") expect(bytes.subarray(112, start)).toEqual(Buffer.from(spec.metadata).subarray(112));
+    else expect([0, 1, 2].map((axis) => view.getFloat32(280 + 20 * axis, true))).toEqual([0, 1, 2].map((axis) => Math.fround(spec.spacing[axis])));
+    await page.close();
+  }, 60_000);
+
+  test("a progressive file that comes slowly is drawn before its last bytes are there, and again with them", async () => {
+    const page = await browser.newPage({ viewport: { width: 400, height: 400 } }), planes = () => page.textContent("#panel");
+    served = new Map<string, string | Uint8Array>([["page.html", readFileSync(BUILT, "utf-8")], ["slow.sinr", bytesOf("progressive.sinr")]]);
+    held = [];
+    await page.goto(`${address("page.html")}?file=slow.sinr`);
+    await page.waitForFunction(() => document.getElementById("panel")!.textContent!.includes("planes2 of 3"), undefined, { timeout: 30_000 });
+    await page.waitForSelector('#stage [data-done="true"]', { timeout: 30_000 });
+    const before = await pixelsOf(page, "#stage canvas");
+    expect(before.data.some((value, i) => i % 4 < 3 && value > 0)).toBe(true);
+    expect(await planes()).toContain("planes2 of 3");
+    held.forEach((release) => release());
+    await page.waitForFunction(() => document.getElementById("panel")!.textContent!.includes("planes3 of 3"), undefined, { timeout: 30_000 });
+    await expect.poll(async () => (await pixelsOf(page, "#stage canvas")).data.some((value, i) => value !== before.data[i]), { timeout: 20_000 }).toBe(true);
+    await page.close();
+  }, 60_000);
+
+  test("a zoom is said in whole percent", async () => {
+    const page = await shown("pyramids/rgb");
+    await page.click("text=1 : 1");
+    await page.waitForSelector('#stage [data-zoom="1"]');
+    expect(await page.textContent(".bar .where")).toBe("100 %");
     await page.close();
   }, 60_000);
 

@@ -12,7 +12,8 @@ export function showAudio({ element, decoder, progress, problem }: Stage, { rate
   const spectrum = make("canvas", { className: "wave", role: "img", "aria-label": "Spectrogram" }), head = make("span", { className: "head" });
   const play = make("button", { type: "button", disabled: true }, "Play"), time = make("output", { className: "where" });
   const screen = make("div", { className: "sound", tabIndex: 0, role: "slider", "aria-label": "Position", "aria-valuemin": 0, "aria-valuemax": frames / rate }, wave, spectrum, head);
-  element.replaceChildren(screen, make("div", { className: "controls" }, play, time));
+  element.replaceChildren(screen, make("div", { className: "controls" }, play, time,
+    make("span", { className: "quiet" }, `spectrogram: 0 to ${rate / 2000} kHz, the loudest ${DECIBELS} dB`)));
   const context = new AudioContext(), seconds = frames / rate;
   let buffer: AudioBuffer | undefined, source: AudioBufferSourceNode | undefined, from = 0, begun = 0, frame = 0;
   tell(0);
@@ -89,7 +90,8 @@ function drawWave(canvas: HTMLCanvasElement, channels: readonly Float32Array[]):
   context.fillStyle = getComputedStyle(canvas).color;
   channels.forEach((samples, channel) => {
     for (let x = 0; x < WIDTH; x++) {
-      const some = samples.subarray(Math.floor((x * samples.length) / WIDTH), Math.max(Math.floor(((x + 1) * samples.length) / WIDTH), Math.floor((x * samples.length) / WIDTH) + 1));
+      const [start, stop] = [x, x + 1].map((edge) => Math.floor((edge * samples.length) / WIDTH));
+      const some = samples.subarray(Math.max(start - 1, 0), Math.max(stop, start + 1)); // from the last one on: columns join
       let low = 1, high = -1;
       for (const sample of some) {
         low = Math.min(low, sample);

@@ -27,6 +27,7 @@ export function showImage({ element, decoder, progress, problem }: Stage, { widt
   const tiles = new Map<string, ImageBitmap>(), context = canvas.getContext("2d")!;
   let view = { x: width / 2, y: height / 2, zoom: 1 }, fitted = true, drawn = 0, working: AbortController | undefined, asked = "";
   let other: ImageBitmap | undefined;
+  const old = new Set<string>(); // tiles of a state of the file before this one
 
   const sizeAt = (level: number) => [height, width].map((n) => Math.max(1, Math.round(n * 2 ** level))) as [number, number];
   const ratio = () => window.devicePixelRatio || 1;
@@ -87,14 +88,14 @@ export function showImage({ element, decoder, progress, problem }: Stage, { widt
       context.fillStyle = "#fff";
       context.fillRect(across(from) - 1, 0, 2, canvas.height);
     }
-    where.value = `${(100 * view.zoom).toPrecision(3).replace(/\.?0+$/, "")} %`;
+    where.value = `${Number((100 * view.zoom).toPrecision(3)).toLocaleString("en")} %`;
     element.dataset.zoom = String(view.zoom);
   }
 
   /** Renders what is missing, a coarse level first, one tile at a time. */
   async function load(): Promise<void> {
     const level = levelNow(), coarse = Math.max(LEAST_LEVEL, Math.min(level, Math.ceil(Math.log2(Math.min(512 / width, 512 / height, 1)))));
-    const missing = [...visible(coarse), ...visible(level)].find((tile) => !tiles.has(keyOf(tile)));
+    const missing = [...visible(coarse), ...visible(level)].find((tile) => !tiles.has(keyOf(tile)) || old.has(keyOf(tile)));
     const wanted = missing === undefined ? "" : keyOf(missing);
     if (wanted === asked && missing !== undefined) return;
     working?.abort();
@@ -105,7 +106,10 @@ export function showImage({ element, decoder, progress, problem }: Stage, { widt
     const range = (at: number, n: number) => [at * TILE, Math.min((at + 1) * TILE, n)] as const;
     try {
       const tile = await decoder.ask("tile", { scale: 2 ** missing.level, tile: [range(missing.row, h), range(missing.column, w)] }, { signal, progress });
-      tiles.set(wanted, await createImageBitmap(new ImageData(tile.data, tile.width, tile.height)));
+      const bitmap = await createImageBitmap(new ImageData(tile.data, tile.width, tile.height));
+      if (signal.aborted) return;
+      tiles.set(wanted, bitmap);
+      old.delete(wanted);
       for (const key of tiles.keys()) {
         if (tiles.size <= KEPT) break;
         if (!key.startsWith(`${coarse},`)) tiles.delete(key);
@@ -203,7 +207,8 @@ export function showImage({ element, decoder, progress, problem }: Stage, { widt
       working?.abort();
     },
     refresh: () => {
-      tiles.clear();
+      for (const key of tiles.keys()) old.add(key);
+      working?.abort();
       asked = "";
       invalidate();
     },

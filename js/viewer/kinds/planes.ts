@@ -38,6 +38,17 @@ export function coloured({ width, height, values }: Plane, [low, high]: readonly
   return { width, height, data };
 }
 
+/** The path, in cells of a grid, between those that a mask holds and their neighbours. */
+export function bordersOf(mask: Uint8Array, width: number): string {
+  let path = "";
+  for (let i = 0; i < mask.length; i++) {
+    const [x, y] = [i % width, Math.floor(i / width)];
+    if (x + 1 < width && mask[i] !== mask[i + 1]) path += `M${x + 1} ${y}v1`;
+    if (i + width < mask.length && mask[i] !== mask[i + width]) path += `M${x} ${y + 1}h1`;
+  }
+  return path;
+}
+
 /** A number in few digits. */
 export function short(value: number): string {
   return Number.isNaN(value) ? "no value" : String(+value.toPrecision(5));
