@@ -70,7 +70,7 @@ def floats(array: np.ndarray, bound: float) -> Iterator[Rival]:
 
         def back(found: np.ndarray, order: tuple[int, ...] = order, shape: tuple[int, ...] = moved.shape) -> np.ndarray:
             found = np.asarray(found).reshape(shape).transpose(np.argsort(order)).reshape(array.shape)
-            return np.rint(found).astype(array.dtype) if integers else found
+            return np.rint(found).clip(array.min(), array.max()).astype(array.dtype) if integers else found
 
         yield (
             "SZ3",
