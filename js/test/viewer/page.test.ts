@@ -256,6 +256,15 @@ describe.skipIf(CHROMIUM === undefined)("in a browser", () => {
     await page.close();
   }, 60_000);
 
+  test("the window of grey says its ends, in samples", async () => {
+    const page = await shown("exact/volume"), { low, high } = (opened("exact/volume") as unknown as { spec: VolumeSpec }).spec.levels;
+    const said = (name: string) => page.locator("label.slider", { hasText: name }).locator("output").textContent();
+    expect([await said("darkest"), await said("brightest")]).toEqual([String(low), String(high)]);
+    await page.locator("label.slider", { hasText: "darkest" }).locator("input").fill("500");
+    expect(await said("darkest")).toBe(String((low + high) / 2));
+    await page.close();
+  }, 60_000);
+
   test("all controls have names", async () => {
     const page = await shown("exact/volume");
     const unnamed = await page.$$eval("button, input, select, canvas, [tabindex='0']", (elements) =>

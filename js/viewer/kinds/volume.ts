@@ -16,7 +16,7 @@ export function showVolume({ element, decoder, name: file, progress, problem }: 
   let range: readonly [number, number] | undefined, whole: readonly [number, number] = [0, 1];
   const download = make("button", { type: "button" }, "Download as NIfTI"), value = make("output", { className: "where" }), views = axes.map((_, axis) => view(axis));
   const sliders = axes.map((n, axis) => slider(`${NAMES[axis]} axis`, n - 1, point[axis], (at) => placeOf(at, n), (at) => go(axis, at)));
-  const [low, high] = ["darkest", "brightest"].map((name, end) => slider(name, 1000, 1000 * end, () => (range ? short(range[end]) : ""), (at) => windowTo(end, at / 1000)));
+  const [low, high] = ["darkest", "brightest"].map((name, end) => slider(name, 1000, 1000 * end, (at) => short(valueAt(at / 1000)), (at) => windowTo(end, at / 1000)));
   element.replaceChildren(
     make("div", { className: "slices" }, ...views.map(({ figure }) => figure)),
     make("div", { className: "controls" }, ...sliders, low, high, value, download),
@@ -54,8 +54,13 @@ export function showVolume({ element, decoder, name: file, progress, problem }: 
     tell();
   }
 
+  /** The value at a share of the range of the volume. */
+  function valueAt(share: number): number {
+    return whole[0] + share * (whole[1] - whole[0]);
+  }
+
   function windowTo(end: number, share: number): void {
-    const place = whole[0] + share * (whole[1] - whole[0]), before = range ?? whole;
+    const place = valueAt(share), before = range ?? whole;
     range = end === 0 ? [place, before[1]] : [before[0], place];
     axes.forEach((_, axis) => paint(axis));
   }
@@ -65,7 +70,10 @@ export function showVolume({ element, decoder, name: file, progress, problem }: 
       const plane = await decoder.ask("slice", { axis, at: point[axis] }, { signal: latest[axis].next() });
       planes[axis] = plane;
       whole = plane.range;
-      range ??= plane.range;
+      if (range === undefined) {
+        range = plane.range;
+        [low, high].forEach((ends, end) => (ends.querySelector("output")!.value = short(plane.range[end])));
+      }
       paint(axis);
       tell();
       element.dataset.done = String(planes.filter((each) => each).length);
