@@ -5,8 +5,9 @@
 
 Bytes are those of files, header included; PSNR is of what they decode to. A point is a file and a JSON beside it, which
 are written when the point is done and found again by picture, network and settings of the fit; after a change of the
-fit itself, take another folder. With --done, none is made: the report is on those that are there. PyTorch has one
-thread in each process. The usual codecs are searched for their best quality at ten rates from 0.04 to 1 bpp.
+fit itself, take another folder. Those of an earlier report, the file of --json, are put there first. With --done, none
+is made: the report is on those that are there. PyTorch has one thread in each process. The usual codecs are searched
+for their best quality at ten rates from 0.04 to 1 bpp.
 
 Rates at 30 dB are interpolated between the points of a curve, linearly in the logarithm of the rate. They are given
 twice: as the mean of the pictures' rates, and of the mean curve (mean rate and mean PSNR of each weight), which is all
@@ -77,7 +78,7 @@ class Ours(NamedTuple):
         file, job = self._file, self._job()
         array = np.asarray(job.signal.array)  # type: ignore[attr-defined]
         key = content_key(array, pyramid(job.spec, 0.0).to_header(), job.recipe.settings(job.preset))
-        if (kept := _kept(file.with_suffix(".json"), key)) is not None:
+        if (kept := _kept(self.kept, key)) is not None:
             return kept
         coded, encoding = _seconds(lambda: reach(job))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -94,13 +95,13 @@ class Ours(NamedTuple):
             "decode_seconds": decoding,
             "key": key,
         }
-        write_json(file.with_suffix(".json"), point)
+        write_json(self.kept, point)
         return point
 
     @property
-    def done(self) -> bool:
-        """Whether there is such a point, possibly of other settings."""
-        return self._file.with_suffix(".json").exists()
+    def kept(self) -> Path:
+        """Where the point is kept."""
+        return self._file.with_suffix(".json")
 
     @property
     def _file(self) -> Path:
@@ -128,7 +129,7 @@ class Usual(NamedTuple):
 
     def measure(self) -> dict[str, Any]:
         """The best point of each codec at each rate that it reaches."""
-        file = self.out / "usual" / f"{self.picture.stem}.json"
+        file = self.kept
         array = np.asarray(ImageSignal.load(self.picture).array).squeeze()
         key = content_key(array, RATES)
         if (kept := _kept(file, key)) is not None:
@@ -147,6 +148,11 @@ class Usual(NamedTuple):
         write_json(file, points)
         return points
 
+    @property
+    def kept(self) -> Path:
+        """Where the points are kept."""
+        return self.out / "usual" / f"{self.picture.stem}.json"
+
     def words(self, _: Mapping[str, Any]) -> str:
         """A line about the points."""
         return f"{self.picture.stem}: usual codecs"
@@ -161,6 +167,16 @@ def _kept(file: Path, key: str) -> dict[str, Any] | None:
     """What was measured before under this key."""
     kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return kept if kept.get("key") == key else None
+
+
+def restore(report: Path, out: Path) -> None:
+    """Put the points of an earlier report where they are kept."""
+    results = json.loads(report.read_text())["results"]
+    ours = [(Ours(out, Path(p["picture"]), p["preset"], p["weight"], None).kept, p) for p in results["points"]]
+    for file, point in [*ours, *((Usual(out, Path(row["picture"])).kept, row) for row in results["usual"])]:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, point)
 
 
 def _seconds(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -316,8 +332,10 @@ def main() -> None:
         for picture in pictures
         for weight in args.weights
     ]
+    if args.json is not None and args.json.exists():
+        restore(args.json, args.out)
     if args.done:
-        tasks = [task for task in tasks if not isinstance(task, Ours) or task.done]
+        tasks = [task for task in tasks if task.kept.exists()]
     points = {}
     for task, point in measured(tasks, args.jobs):
         points[task] = point
