@@ -6,7 +6,7 @@ DIR has volume/, geo/ and kodak/ with the signals of `SIGNALS`. Ours are whole `
 of floats (SZ3, SPERR, zfp), with the samples of integers rounded afterwards, so that they may use half a level more;
 JPEG-LS of slices; and without loss also JPEG XL and PNG of slices, zstd with bit shuffling, and pcodec. Each is
 tried along every axis or in every order of axes, and the smallest counts. Everything is decoded, and an error above the
-bound ends the program.
+bound ends the program. The report is written after each row.
 """
 
 import argparse
@@ -200,8 +200,8 @@ def main() -> None:
             row = {"signal": name, "shape": array.shape, "dtype": str(array.dtype), "bound": bound, "ours": found}
             rows.append(row | {"others": rivals(array, bound)})
             print(in_words(rows[-1:]), flush=True)
+            write_report(args.json, "bounded", {"preset": args.preset, "rows": rows})
     print(in_words(rows))
-    write_report(args.json, "bounded", {"preset": args.preset, "rows": rows})
 
 
 if __name__ == "__main__":
