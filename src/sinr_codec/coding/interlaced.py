@@ -6,8 +6,8 @@ arrays. A prediction is linear in the differences of the neighbours from the mea
 by a small network, which also predicts the spread. All arithmetic is exact: integers in float64, and quotients of
 integers rounded once and then down. docs/format.md, 6.12, defines the stream.
 
-Interpolation between known samples from coarse to fine is that of SZ3 (Zhao et al. 2021), interlaced lossless coding
-by the spread of neighbours that of HINT and CALIC (Wu and Memon 1997).
+Interpolation between known samples from coarse to fine is that of SZ3 (Zhao et al. 2021), the spread of neighbours as a
+context that of CALIC (Wu and Memon 1997).
 """
 
 from __future__ import annotations
