@@ -102,11 +102,12 @@ def test_bits_are_those_of_gaussian_numbers():
 
 class TestFit:
     def test_loses_less_when_it_is_coded_in_the_bytes_it_was_trained_for(self):
-        size = 800
-        plain = fit(FIELD, Waves(), config(bits=None, steps=600))
-        trained = fit(FIELD, Waves(), config(bits=8 * size / 4096, steps=600))
-        assert bytes_lost(trained.params, size) < 0.9 * bytes_lost(plain.params, size)
-        assert trained.loss == pytest.approx(evaluate(FIELD, trained.params, Waves()), rel=1e-5)
+        size, lost = 800, {}
+        for bits in (None, 8 * size / 4096):
+            fits = [fit(FIELD, Waves(), config(bits=bits, steps=600, seed=seed)) for seed in (0, 1)]
+            lost[bits] = sum(bytes_lost(each.params, size) for each in fits)
+        assert lost[8 * size / 4096] < 0.97 * lost[None]  # by 5 to 12 % each, depending on the processor
+        assert fits[0].loss == pytest.approx(evaluate(FIELD, fits[0].params, Waves()), rel=1e-5)
 
     def test_goes_on_from_parameters(self):
         start = fit(FIELD, Waves(), config(bits=None, steps=300)).params
