@@ -156,7 +156,7 @@ def rivals(array: np.ndarray, bound: float) -> dict[str, dict[str, float]]:
 
 
 def ours(array: np.ndarray, source: object, bound: float, preset: str) -> dict[str, Any]:
-    """Bytes, largest and mean error, PSNR, and seconds of CPU time of our file."""
+    """Bytes, largest and mean error, and seconds of CPU time of our file."""
     wanted = {"max_error": bound} if bound else {"lossless": True}
     start = time.process_time()
     report = sinr_codec.encode(source, preset=preset, progress=False, **wanted)
@@ -166,7 +166,7 @@ def ours(array: np.ndarray, source: object, bound: float, preset: str) -> dict[s
     off = np.abs(decoded.astype(np.float64) - array)
     if off.max() > bound:
         raise SystemExit(f"ours: an error of {off.max():g} at a bound of {bound:g}")
-    quality = {"max_error": float(off.max()), "mean_error": float(off.mean()), "db": report.quality}
+    quality = {"max_error": float(off.max()), "mean_error": float(off.mean())}
     return {"bytes": report.bytes, **quality, **{name: round(each, 2) for name, each in seconds.items()}}
 
 
