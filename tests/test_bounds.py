@@ -163,7 +163,6 @@ def test_the_slope_of_a_volume_counts(tmp_path):
         ({"max_error": 1, "width": 8}, "width: does not go with max_error"),
         ({"lossless": True, "field": "mlp"}, "field: does not go with lossless"),
         ({"lossless": True, "progressive": True}, "progressive: does not go with lossless"),
-        ({"method": "interlaced"}, "expected max_error or lossless"),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments, message):

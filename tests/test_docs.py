@@ -123,9 +123,8 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         short = replace(preset, fit={"steps": 10}, dictionaries=(), rounding=None, rated=False, refit=False)
         monkeypatch.setitem(presets.PRESETS, name, short)
     for kind in map(registry.kind_named, registry.KINDS):
-        fit = kind.recipe.fit.get("", {}) | (
-            {"steps": 100, "batch": 256} if kind.name == "radiance" else {}
-        )  # for a surface
+        longer = {"radiance": {"steps": 100, "batch": 256}, "shape": {"steps": 60}}  # for a surface
+        fit = kind.recipe.fit.get("", {}) | longer.get(kind.name, {})
         recipe = replace(kind.recipe, fit={"": fit}, width=kind.recipe.width and 16)
         monkeypatch.setattr(f"sinr_codec.signals.{kind.name}.KIND", replace(kind, recipe=recipe))
 

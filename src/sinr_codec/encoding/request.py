@@ -9,6 +9,7 @@ from sinr_codec.devices import CPU
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import AnyActivation
 from sinr_codec.methods import Method, method_named
+from sinr_codec.methods.interlaced import BOUNDED
 from sinr_codec.presets import preset_named
 from sinr_codec.signals import registry
 from sinr_codec.signals.recipe import Recipe
@@ -18,8 +19,6 @@ TARGETS: Final = ("bpp", "size", "psnr", "snr", "max_error", "lossless")
 """Arguments of which a request has one at most."""
 FIELDS: Final[dict[str, str | None]] = {"mlp": None, "pyramid": "pyramid"}
 """Fields that a user may name, and the methods that fit them; None: the network of the kind, and the planner."""
-BOUNDED: Final = "interlaced"
-"""The method that keeps a bound on the error."""
 _BOUND: Final = re.compile(r"([0-9.]+(?:[eE][-+]?[0-9]+)?) *(\S.*)?")
 
 
@@ -111,7 +110,7 @@ class Request:
     def method_for(self, recipe: Recipe) -> Method | None:
         """The method: the one that is named, or that of the field; that of the kind where no network is described."""
         if self.bounded:
-            return method_named(BOUNDED)
+            return BOUNDED
         if self.method is not None or self.field is not None:
             name = self.method or FIELDS[str(self.field)]
         elif self.preset == "paper" or self.progressive or self.max_drop is not None:
@@ -128,4 +127,4 @@ class Request:
     def following_from_base(self) -> str | None:
         """Name of a given argument that a base would determine; None without one."""
         names = ("width", "depth", "activation", *TARGETS)
-        return next((name for name in names if getattr(self, name) is not None), None)
+        return next((name for name in names if getattr(self, name) not in (None, False)), None)

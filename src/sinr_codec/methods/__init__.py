@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sinr_codec.errors import InputError, quoted
 from sinr_codec.fields import FAMILIES, ReLU
-from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, interlaced, pyramid, shacira, sinr, trained
+from sinr_codec.methods import alternatives, coin, coinpp, direct, inric, pyramid, shacira, sinr, trained
 from sinr_codec.methods.base import Coded, Method, ProtocolName, Task, Training
 from sinr_codec.methods.coin import SINE
 from sinr_codec.presets import PRESETS
@@ -34,7 +34,6 @@ _all = [
     Method("sinr-planned", "SINR, hidden layers, our coder", "own", SINE, sinr.planned, 8.0),
     Method("sinr-rounded", "SINR, hidden layers, chosen for the outputs", "own", SINE, sinr.rounded, 7.0),
     Method("sinr-scalar", "scalar at SINR's quality", "own", SINE, sinr.scalar, 6.0),
-    Method("interlaced", "samples within a bound", "own", interlaced.TRAINING, interlaced.coded),
     Method("pyramid", "pyramid of latents", "own", pyramid.TRAINING, pyramid.coded),
     Method("shacira", "SHACIRA", "own", shacira.GRID, shacira.latents),
     Method("shacira-sinr-planned", "SHACIRA, network by SINR", "own", shacira.GRID, shacira.latents_sinr_planned),

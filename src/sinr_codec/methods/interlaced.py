@@ -9,7 +9,7 @@ from sinr_codec.coding.assembled import Plan
 from sinr_codec.errors import InputError
 from sinr_codec.fields import Interlaced, ReLU
 from sinr_codec.fields.interlaced_section import InterlacedSection
-from sinr_codec.methods.base import Coded, Task, Training
+from sinr_codec.methods.base import Coded, Method, Task, Training
 from sinr_codec.signals.base import Spec
 from sinr_codec.signals.grids import GridSignal
 from sinr_codec.types import Array
@@ -65,7 +65,7 @@ def _along(array: Array, axis: int, sizes: tuple[int, ...], first: int) -> Array
 
 
 def _without_bound(spec: Spec, bits: float, width: int | None = None, depth: int | None = None) -> Interlaced:
-    raise InputError("method interlaced: expected max_error or lossless, which it is for")
+    raise InputError("interlaced samples: have a bound on their error, with which `interlaced` makes the field")
 
 
 TRAINING: Final = Training(
@@ -80,3 +80,7 @@ def coded(task: Task) -> Coded:
     """The network and the samples, both integers."""
     records = InterlacedSection().records(task.field, task.params)
     return Coded(Plan({}, records, dict(task.params)))
+
+
+BOUNDED: Final = Method("interlaced", "samples within a bound", "own", TRAINING, coded)
+"""The method that keeps a bound on the error. It is none of `METHODS`, which code any signal at any rate."""
